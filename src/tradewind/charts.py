@@ -1,0 +1,464 @@
+"""Charts: every picture of the house as a Vega-Lite specification in one theme, and its rendering without a browser.
+
+A specification names the colours of the light theme. `themed` swaps them for the dark ones, and `svg(colours="css")` for
+CSS variables, so that one picture serves a light page, a dark page and a printed one.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import altair as alt
+import vl_convert as vlc
+
+from tradewind.errors import BadInputError
+from tradewind.money import SYMBOLS, human
+from tradewind.period import Period
+from tradewind.study import Estimate
+
+Number = Decimal | float | int
+Value = Number | Estimate
+Spec = dict[str, Any]
+
+# Blue against orange stays apart for every common kind of colour blindness; each reads on its surface at 4.5 : 1.
+PALETTE: dict[str, tuple[str, str]] = {
+    "ink": ("#1b2733", "#e8eef4"),
+    "muted": ("#566472", "#a3b1bf"),
+    "line": ("#dbe1e7", "#323d48"),
+    "surface": ("#fefefe", "#171f27"),
+    "wash": ("#eef2f6", "#242f3a"),
+    "up": ("#1768a6", "#62b1ee"),
+    "down": ("#bf4f0a", "#f49a4a"),
+    "total": ("#5a6979", "#8f9eae"),
+    "expected": ("#75818e", "#97a4b1"),
+    "second": ("#7a4fa3", "#bd97e3"),
+    "third": ("#0d7a6b", "#4fc4b2"),
+    "fourth": ("#a8326e", "#ee86b7"),
+    "fifth": ("#7d6608", "#d8bd4a"),
+}
+LIGHT = {name: colours[0] for name, colours in PALETTE.items()}
+SERIES = ("up", "down", "second", "third", "fourth", "fifth")
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+_NARROW = 480
+_ROW = 30
+_SHORTER = ("label", "column", "row", "series")
+
+
+def waterfall(
+    start: tuple[str, Number],
+    parts: Sequence[tuple[str, Value]],
+    end: tuple[str, Number],
+    *,
+    unit: str = "money",
+    currency: str = "",
+    alt_text: str = "",
+) -> Spec:
+    """Draw how contributions lead from one total to another.
+
+    Args:
+        start: Label and value before.
+        parts: Label and signed contribution of each step, in the order in which they are drawn.
+        end: Label and value after.
+        unit: Unit of the values, as in `money.human`.
+        currency: ISO 4217 code, for money.
+        alt_text: What the chart says, for a reader who does not see it; written from the numbers where empty.
+
+    Returns:
+        The specification. Where the steps are small beside the totals the axis does not begin at zero, and the totals
+        are drawn as marks without length.
+    """
+    say = functools.partial(human, unit=unit, currency=currency)
+    levels = [_plain(start[1])]
+    for _, part in parts:
+        levels.append(levels[-1] + _plain(part))
+    levels.append(_plain(end[1]))
+    spread, top = max(levels) - min(levels), max(map(abs, levels))
+    zoomed = spread < 0.3 * top and min(levels) * max(levels) > 0
+    base = min(levels) - 0.12 * (spread or top) if zoomed else 0.0
+    rows: list[dict[str, Any]] = []
+    labels = _distinct([start[0], *(label for label, _ in parts), end[0]])
+    for n, label in enumerate(labels):
+        if n in (0, len(labels) - 1):
+            value = levels[n] if n == 0 else levels[-1]
+            rows.append(_step(label, "Total", (value if zoomed else base, value), say(value), n))
+        else:
+            change = parts[n - 1][1]
+            kind = "Adds" if _plain(change) >= 0 else "Takes away"
+            rows.append(_step(label, kind, (levels[n - 1], levels[n]), say(change, signed=True), n))
+    sides = [min(base, *levels), max(base, *levels)]
+    data = _data(rows)
+    y = alt.Y("label:N").sort(None).title(None).axis(ticks=False, domain=False, labelPadding=10)
+    domain = _padded(sides[0], sides[1], left=0.0 if min(sides) >= 0 else 0.16, right=0.24)
+    x = alt.X("from:Q").title(None).axis(_axis(unit, currency)).scale(domain=domain, zero=False, nice=False)
+    colour = _colours("kind", {"Total": "total", "Adds": "up", "Takes away": "down"}, legend=False)
+    tip = [alt.Tooltip("label:N", title="Step"), alt.Tooltip("text:N", title="Amount")]
+    bars = alt.Chart(data).mark_bar(height=18, cornerRadius=2).encode(y=y, x=x, x2="to:Q", color=colour, tooltip=tip)
+    links = (
+        alt.Chart(data)
+        .transform_filter("datum.n > 0")
+        .mark_tick(thickness=1, color=LIGHT["muted"], size=_ROW - 2, yOffset=-_ROW / 2 + 0)
+        .encode(y=y, x=alt.X("joint:Q"))
+    )
+    text = (
+        alt.Chart(data)
+        .mark_text(align="left", dx=7, color=LIGHT["ink"], fontSize=12)
+        .encode(y=y, x="right:Q", text="text:N")
+    )
+    layers: list[alt.Chart] = [bars, links, text]
+    if zoomed:
+        ends = alt.Chart(data).transform_filter("datum.kind == 'Total'")
+        layers.insert(1, ends.mark_point(filled=True, size=110, opacity=1).encode(y=y, x="to:Q", color=colour))
+    said = alt_text or (
+        f"From {labels[0]}, {say(start[1])}, to {labels[-1]}, {say(end[1])}. "
+        + "; ".join(f"{label} {say(part, signed=True)}" for label, part in parts)
+    )
+    return _finished(alt.layer(*layers), said, height=_ROW * len(rows))
+
+
+def ranked_bars(
+    bars: Sequence[tuple[str, Value]],
+    *,
+    unit: str = "money",
+    currency: str = "",
+    signed: bool = True,
+    alt_text: str = "",
+) -> Spec:
+    """Draw bars to the left and right of zero, in the order given, with a whisker for every interval.
+
+    Args:
+        bars: Label and value of each bar; an `Estimate` gets its interval.
+        unit: Unit of the values, as in `money.human`.
+        currency: ISO 4217 code, for money.
+        signed: Whether the values are changes, whose gains carry a plus sign, rather than amounts.
+        alt_text: What the chart says, for a reader who does not see it; written from the numbers where empty.
+    """
+    say = functools.partial(human, unit=unit, currency=currency, signed=signed)
+    rows = []
+    for label, (_, value) in zip(_distinct([label for label, _ in bars]), bars, strict=True):
+        mid, (low, high) = _plain(value), _ends(value)
+        rows.append(
+            {
+                "label": label,
+                "value": mid,
+                "low": low,
+                "high": high,
+                "kind": "Takes away" if mid < 0 else "Adds",
+                "text": say(mid),
+                "full": say(value),
+                "at": max(high, 0.0) if mid >= 0 else min(low, 0.0),
+                "right": mid >= 0,
+            }
+        )
+    lowest, highest = min((r["low"] for r in rows), default=0.0), max((r["high"] for r in rows), default=0.0)
+    domain = _padded(min(lowest, 0), max(highest, 0), left=0.2 if lowest < 0 else 0, right=0.2)
+    data = _data(rows)
+    y = alt.Y("label:N").sort(None).title(None).axis(ticks=False, domain=False, labelPadding=10)
+    x = alt.X("value:Q").title(None).axis(_axis(unit, currency)).scale(domain=domain, nice=False)
+    colour = _colours("kind", {"Adds": "up", "Takes away": "down"}, legend=False)
+    tip = [alt.Tooltip("label:N", title="What"), alt.Tooltip("full:N", title="Value")]
+    drawn = alt.Chart(data).mark_bar(height=16, cornerRadius=2).encode(y=y, x=x, color=colour, tooltip=tip)
+    zero = alt.Chart(_data([{"zero": 0}])).mark_rule(color=LIGHT["muted"]).encode(x=alt.X("zero:Q"))
+    whisker = (
+        alt.Chart(data)
+        .transform_filter("datum.low < datum.high")
+        .mark_rule(color=LIGHT["ink"], strokeWidth=1.5)
+        .encode(y=y, x="low:Q", x2="high:Q")
+    )
+    gains = alt.Chart(data).transform_filter("datum.right").mark_text(align="left", dx=6, color=LIGHT["ink"])
+    losses = alt.Chart(data).transform_filter("!datum.right").mark_text(align="right", dx=-6, color=LIGHT["ink"])
+    words = {"y": y, "x": alt.X("at:Q"), "text": alt.Text("text:N")}
+    layers = alt.layer(drawn, zero, whisker, gains.encode(**words), losses.encode(**words))
+    said = alt_text or "; ".join(f"{row['label']} {row['full']}" for row in rows)
+    return _finished(layers, said, height=max(_ROW - 2, 1) * max(len(rows), 1))
+
+
+def trend(
+    days: Sequence[date],
+    values: Sequence[Number | None],
+    *,
+    expected: Sequence[Estimate | None] | None = None,
+    period: Period | None = None,
+    marks: Sequence[tuple[date, str]] = (),
+    unit: str = "money",
+    currency: str = "",
+    alt_text: str = "",
+) -> Spec:
+    """Draw one series over the days, with what was expected, the period in question and dated events.
+
+    Args:
+        days: The days, or first days of weeks or months.
+        values: Value of each; None where it is unknown, which leaves a gap.
+        expected: What each should have been; None where nothing was expected.
+        period: Days to highlight.
+        marks: Dated events to point at.
+        unit: Unit of the values, as in `money.human`.
+        currency: ISO 4217 code, for money.
+        alt_text: What the chart says, for a reader who does not see it; written from the numbers where empty.
+    """
+    say = functools.partial(human, unit=unit, currency=currency)
+    usual = list(expected) if expected is not None else [None] * len(days)
+    level = next((e.level for e in usual if e is not None), 0.9)
+    told = f"Expected, with its {level:.0%} interval"
+    actual = [
+        {"day": day.isoformat(), "value": _maybe(v), "series": "Actual", "text": say(v), "when": f"{day:%a} {day}"}
+        for day, v in zip(days, values, strict=True)
+    ]
+    hoped = [
+        {
+            "day": day.isoformat(), "value": e.mid, "low": e.low, "high": e.high, "series": told, "text": say(e),
+            "when": f"{day:%a} {day}",
+        }
+        for day, e in zip(days, usual, strict=True)
+        if e is not None
+    ]  # fmt: skip
+    seen = [r["value"] for r in actual if r["value"] is not None] + [e for r in hoped for e in (r["low"], r["high"])]
+    y = alt.Y("value:Q").title(None).axis(_axis(unit, currency, across=True)).scale(domain=_from_zero(seen), nice=True)
+    x = _days("day")
+    names = {"Actual": "up", **({told: "expected"} if hoped else {})}
+    colour = _colours("series", names, legend=bool(hoped))
+    tip = [
+        alt.Tooltip("when:N", title="Day"),
+        alt.Tooltip("series:N", title="Series"),
+        alt.Tooltip("text:N", title="Value"),
+    ]
+    layers: list[alt.Chart] = []
+    if period is not None:
+        wash = _data([{"day": period.first.isoformat(), "to": (period.last).isoformat()}])
+        layers.append(alt.Chart(wash).mark_rect(color=LIGHT["wash"]).encode(x=x, x2="to:T"))
+    if hoped:
+        band = alt.Chart(_data(hoped))
+        layers.append(band.mark_area(opacity=0.22, color=LIGHT["expected"]).encode(x=x, y=alt.Y("low:Q"), y2="high:Q"))
+        layers.append(band.mark_line(strokeDash=[5, 4], strokeWidth=1.5).encode(x=x, y=y, color=colour, tooltip=tip))
+    line = alt.Chart(_data(actual))
+    dot = {"filled": True, "size": 26} if len(days) <= 62 else False
+    layers.append(line.mark_line(strokeWidth=2, point=dot).encode(x=x, y=y, color=colour, tooltip=tip))
+    layers += _marked(marks, x)
+    said = alt_text or _told(days, values, say)
+    return _finished(alt.layer(*layers), said, height=260)
+
+
+def lines(
+    days: Sequence[date],
+    series: Mapping[str, Sequence[Number | None]],
+    *,
+    unit: str = "money",
+    currency: str = "",
+    alt_text: str = "",
+) -> Spec:
+    """Draw up to six series over the same days.
+
+    Args:
+        days: The days, or first days of weeks or months.
+        series: Values of each series by its name; None leaves a gap.
+        unit: Unit of the values, as in `money.human`.
+        currency: ISO 4217 code, for money.
+        alt_text: What the chart says, for a reader who does not see it; written from the numbers where empty.
+
+    Raises:
+        BadInputError: If there are more series than colours that can be told apart.
+    """
+    if len(series) > len(SERIES):
+        raise BadInputError("Too many lines for one chart", got=len(series), allowed=f"at most {len(SERIES)}")
+    say = functools.partial(human, unit=unit, currency=currency)
+    rows = [
+        {"day": day.isoformat(), "value": _maybe(v), "series": name, "text": say(v), "when": f"{day:%a} {day}"}
+        for name, values in series.items()
+        for day, v in zip(days, values, strict=True)
+    ]
+    colour = _colours("series", dict(zip(series, SERIES, strict=False)), legend=len(series) > 1)
+    seen = [r["value"] for r in rows if r["value"] is not None]
+    y = alt.Y("value:Q").title(None).axis(_axis(unit, currency, across=True)).scale(domain=_from_zero(seen), nice=True)
+    tip = [
+        alt.Tooltip("when:N", title="Day"),
+        alt.Tooltip("series:N", title="Series"),
+        alt.Tooltip("text:N", title="Value"),
+    ]
+    drawn = alt.Chart(_data(rows)).mark_line(strokeWidth=2).encode(x=_days("day"), y=y, color=colour, tooltip=tip)
+    said = alt_text or " ".join(f"{name}: {_told(days, values, say)}" for name, values in series.items())
+    return _finished(drawn, said, height=260)
+
+
+def heatmap(
+    rows: Sequence[str],
+    columns: Sequence[str],
+    cells: Sequence[Sequence[Number | None]],
+    *,
+    unit: str = "share",
+    currency: str = "",
+    titles: tuple[str, str] = ("", ""),
+    alt_text: str = "",
+) -> Spec:
+    """Draw a table of values as shaded cells, such as the retention of cohorts.
+
+    Args:
+        rows: Label of each row.
+        columns: Label of each column.
+        cells: Value of each cell by row and column; None leaves it empty.
+        unit: Unit of the values, as in `money.human`.
+        currency: ISO 4217 code, for money.
+        titles: What the rows and the columns are.
+        alt_text: What the chart says, for a reader who does not see it; written from the numbers where empty.
+    """
+    known = [_plain(v) for values in cells for v in values if v is not None]
+    top = max((abs(v) for v in known), default=0.0) or 1.0
+    drawn = [
+        {
+            "row": row, "column": column, "text": human(v, unit, currency), "shade": 0.06 + 0.94 * abs(_plain(v)) / top,
+            "kind": "Takes away" if _plain(v) < 0 else "Adds",
+        }
+        for row, values in zip(rows, cells, strict=True)
+        for column, v in zip(columns, values, strict=True)
+        if v is not None
+    ]  # fmt: skip
+    x = alt.X("column:O").sort(list(columns)).title(titles[1] or None)
+    x = x.axis(orient="top", ticks=False, domain=False, labelAngle=0, grid=False)
+    y = alt.Y("row:O").sort(list(rows)).title(titles[0] or None).axis(ticks=False, domain=False, grid=False)
+    tip = [alt.Tooltip("row:O"), alt.Tooltip("column:O"), alt.Tooltip("text:N", title="Value")]
+    cell = alt.Chart(_data(drawn))
+    shade = alt.FillOpacity("shade:Q").scale(domain=[0, 1], range=[0, 1]).legend(None)
+    colour = _colours("kind", {"Adds": "up", "Takes away": "down"}, legend=False)
+    boxes = cell.mark_rect(stroke=LIGHT["surface"], strokeWidth=2, cornerRadius=3)
+    boxes = boxes.encode(x=x, y=y, fillOpacity=shade, color=colour, tooltip=tip)
+    size = 11 if len(columns) <= 9 else 9
+    ink = alt.condition("datum.shade > 0.55", alt.value(LIGHT["surface"]), alt.value(LIGHT["ink"]))
+    text = cell.mark_text(fontSize=size).encode(x=x, y=y, text="text:N", color=ink)
+    said = alt_text or "; ".join(
+        f"{row}: " + ", ".join("empty" if v is None else human(v, unit, currency) for v in values)
+        for row, values in zip(rows, cells, strict=True)
+    )
+    return _finished(alt.layer(boxes, text), said, height=_ROW * len(rows))
+
+
+def funnel(
+    stages: Sequence[tuple[str, Number | None]], *, unit: str = "count", currency: str = "", alt_text: str = ""
+) -> Spec:
+    """Draw the stages of a funnel as bars, each with its size and its share of the stage before.
+
+    Args:
+        stages: Name and size of each stage, widest first; None where the source does not say.
+        unit: Unit of the sizes, as in `money.human`.
+        currency: ISO 4217 code, for money.
+        alt_text: What the chart says, for a reader who does not see it; written from the numbers where empty.
+    """
+    rows = []
+    before: float | None = None
+    for name, size in stages:
+        here = _maybe(size)
+        rate = f" · {human(here / before, 'share')} of the stage before" if here is not None and before else ""
+        rows.append({"label": name, "value": here or 0.0, "text": human(here, unit, currency) + rate})
+        before = here if here is not None else before
+    data = _data(rows)
+    y = alt.Y("label:N").sort(None).title(None).axis(ticks=False, domain=False, labelPadding=10)
+    x = alt.X("value:Q").title(None).axis(None)
+    tip = [alt.Tooltip("label:N", title="Stage"), alt.Tooltip("text:N", title="Size")]
+    bars = alt.Chart(data).mark_bar(height=14, cornerRadius=2, yOffset=9, color=LIGHT["up"])
+    text = alt.Chart(data).mark_text(align="left", dx=1, dy=-9, color=LIGHT["ink"])
+    start = alt.X("zero:Q")
+    layers = alt.layer(
+        bars.encode(y=y, x=x, tooltip=tip),
+        text.transform_calculate(zero="0").encode(y=y, x=start, text="text:N"),
+    )
+    said = alt_text or "; ".join(f"{row['label']} {row['text']}" for row in rows)
+    return _finished(layers, said, height=52 * max(len(rows), 1))
+
+
+def concentration(
+    points: Sequence[tuple[float, float]], *, of: str = "products", measure: str = "GMV", alt_text: str = ""
+) -> Spec:
+    """Draw how much of a total the best few bring.
+
+    Args:
+        points: Share of the entities, best first, and the share of the total that they bring; both from 0 to 1, rising.
+        of: What is ranked.
+        measure: What they bring.
+        alt_text: What the chart says, for a reader who does not see it; written from the numbers where empty.
+    """
+    rows = [
+        {"entities": float(a), "total": float(b), "text": f"{human(a, 'share')} bring {human(b, 'share')}"}
+        for a, b in points
+    ]
+    x = alt.X("entities:Q").title(f"Share of {of}, best first").scale(domain=[0, 1]).axis(_axis("share", ""))
+    y = alt.Y("total:Q").title(f"Share of {measure}").scale(domain=[0, 1]).axis(_axis("share", "", across=True))
+    tip = [alt.Tooltip("text:N", title=of.capitalize())]
+    curve = alt.Chart(_data(rows))
+    even = alt.Chart(_data([{"entities": 0, "total": 0}, {"entities": 1, "total": 1}]))
+    layers = alt.layer(
+        even.mark_line(strokeDash=[4, 4], strokeWidth=1, color=LIGHT["muted"]).encode(x=x, y=y),
+        curve.mark_area(opacity=0.14, color=LIGHT["up"]).encode(x=x, y=y),
+        curve.mark_line(strokeWidth=2, color=LIGHT["up"]).encode(x=x, y=y, tooltip=tip),
+    )
+    fifth = next((b for a, b in points if a >= 0.2), None)
+    said = alt_text or (
+        f"The best fifth of {of} bring {human(fifth, 'share')} of {measure}."
+        if fifth is not None
+        else f"How {measure} is spread over {of}."
+    )
+    return _finished(layers, said, height=260)
+
+
+def themed(spec: Mapping[str, Any], colours: str = "light") -> Spec:
+    """Return the specification in the colours of a theme.
+
+    Args:
+        spec: A specification of this module.
+        colours: `light`, `dark`, or `css` for variables such as `var(--tw-up)`, which only inline SVG understands.
+
+    Raises:
+        BadInputError: If there is no such theme.
+    """
+    if colours not in ("light", "dark", "css"):
+        raise BadInputError("There is no such theme", got=colours, allowed=("light", "dark", "css"))
+    recoloured: Spec = json.loads(_recoloured(json.dumps(spec), colours))
+    return recoloured
+
+
+def svg(spec: Mapping[str, Any], width: int = 720, colours: str = "light") -> str:
+    """Render a specification as SVG.
+
+    Args:
+        spec: A specification of this module.
+        width: Width in pixels; narrow ones get shorter labels.
+        colours: `light`, `dark`, or `css` for variables that the page defines (`css_colours`).
+
+    Returns:
+        The SVG element, with a title on every mark that has a tooltip.
+    """
+    drawn: str = vlc.vegalite_to_svg(_sized(themed(spec), width))
+    titled = re.sub(
+        r"(<path aria-label=\"([^\"]*)\"[^>]*?)></path>|(<path aria-label=\"([^\"]*)\"[^>]*?)/>", _titled, drawn
+    )
+    return _recoloured(titled, colours)
+
+
+def png(spec: Mapping[str, Any], width: int = 720, colours: str = "light", scale: float = 2.0) -> bytes:
+    """Render a specification as PNG.
+
+    Args:
+        spec: A specification of this module.
+        width: Width in pixels before scaling.
+        colours: `light` or `dark`.
+        scale: Pixels of the picture for each pixel of the chart.
+    """
+    sized = _sized(themed(spec, colours), width)
+    sized["background"] = PALETTE["surface"][colours == "dark"]
+    drawn: bytes = vlc.vegalite_to_png(sized, scale=scale)
+    return drawn
+
+
+@functools.cache
+def bundle() -> str:
+    """Return the JavaScript that draws specifications in a page without any connection."""
+    script: str = vlc.javascript_bundle()
+    return script
+
+
+def css_colours(theme: str = "light") -> str:
+    """Return the CSS declarations of the colours of a theme: `--tw-ink: #1b2733;` and so on."""
+    return " ".join(f"--tw-{name}: {colours[theme == 'dark']};" for name, colours in PALETTE.items())

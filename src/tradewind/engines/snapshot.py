@@ -1,0 +1,264 @@
+"""Snapshots: immutable Parquet files, a manifest for each state of the store, and a pointer swapped atomically.
+
+Layout of a store's folder::
+
+    CURRENT                     the name of the current snapshot, replaced by rename
+    snapshots/000007.json       a manifest: which files make up each table, and where they came from
+    data/order_lines/….parquet  data files, never changed once named by a manifest; snapshots share them
+    LOCK                        held while somebody writes
+
+A reader reads CURRENT once and keeps to that manifest; a writer adds files and a manifest, then swaps CURRENT. A writer
+that dies leaves files that no manifest names; the next writer removes them.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from tradewind.errors import BusyError, CorruptStoreError, NotFoundError
+from tradewind.period import Period
+from tradewind.study import Provenance
+
+FORMAT = 1
+REJECTED = "rejected"
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One Parquet file of a table.
+
+    Args:
+        path: Path inside the store's folder.
+        rows: Number of rows.
+        filled: Number of values that are not null, by column.
+        first_day: First local day in it, where the table has days.
+        last_day: Last local day in it.
+    """
+
+    path: str
+    rows: int
+    filled: Mapping[str, int]
+    first_day: str | None = None
+    last_day: str | None = None
+
+    @classmethod
+    def read(cls, folder: Path, path: Path) -> DataFile:
+        """Describe a finished file from its Parquet footer, without reading its rows."""
+        meta = pq.read_metadata(path)
+        filled: dict[str, int] = {}
+        days: list[date] = []
+        for group in (meta.row_group(i) for i in range(meta.num_row_groups)):
+            for column in (group.column(j) for j in range(group.num_columns)):
+                stats = column.statistics
+                nulls = stats.null_count if stats is not None and stats.has_null_count else 0
+                name = column.path_in_schema
+                filled[name] = filled.get(name, 0) + group.num_rows - nulls
+                if name == "day" and stats is not None and stats.has_min_max:
+                    days += [stats.min, stats.max]
+        first, last = (str(min(days)), str(max(days))) if days else (None, None)
+        return cls(str(path.relative_to(folder)), meta.num_rows, filled, first, last)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One state of the store.
+
+    Args:
+        name: Snapshot name, such as `000007`; names sort by age.
+        provenance: Source, licence, notice, currency and timezone.
+        tables: Data files by table; `rejected` holds the rows that broke a contract.
+        imported: What the last import read: its digest, and counts by table of rows staged, kept and rejected.
+        created_at: When it was committed, ISO 8601, UTC.
+    """
+
+    name: str
+    provenance: Provenance
+    tables: Mapping[str, tuple[DataFile, ...]]
+    imported: Mapping[str, Any] = field(default_factory=dict)
+    created_at: str = ""
+
+    def rows(self, table: str) -> int:
+        """Number of rows of a table; 0 where it is not filled."""
+        return sum(file.rows for file in self.tables.get(table, ()))
+
+    def filled(self, table: str, column: str) -> int:
+        """Number of values of a column that are not null."""
+        return sum(file.filled.get(column, 0) for file in self.tables.get(table, ()))
+
+    def span(self, table: str = "order_lines") -> Period | None:
+        """The days from the first to the last row of a table, or None where it has none."""
+        files = [file for file in self.tables.get(table, ()) if file.first_day and file.last_day]
+        if not files:
+            return None
+        first = min(date.fromisoformat(file.first_day) for file in files if file.first_day)
+        last = max(date.fromisoformat(file.last_day) for file in files if file.last_day)
+        return Period(first, last)
+
+    def to_json(self) -> str:
+        """Return the manifest as it stands on disk."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, indent=1, sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Read a manifest; raise `CorruptStoreError` where it is not one."""
+        try:
+            body = json.loads(text)
+            if body["format"] != FORMAT:
+                raise CorruptStoreError(
+                    "The store was written in another format",
+                    got=body["format"],
+                    allowed=str(FORMAT),
+                    do="import again",
+                )
+            provenance = {**body["provenance"], "assumptions": tuple(body["provenance"]["assumptions"])}
+            tables = {name: tuple(DataFile(**file) for file in files) for name, files in body["tables"].items()}
+            return cls(body["name"], Provenance(**provenance), tables, body["imported"], body["created_at"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptStoreError("The snapshot's manifest cannot be read", got=error, do="import again") from error
+
+
+def current(folder: Path) -> Manifest | None:
+    """Return the current snapshot of a folder, or None where nothing was ever imported.
+
+    Raises:
+        CorruptStoreError: If the pointer names a manifest that is missing or unreadable.
+    """
+    pointer = folder / "CURRENT"
+    if not pointer.exists():
+        return None
+    path = folder / "snapshots" / f"{pointer.read_text().strip()}.json"
+    if not path.exists():
+        raise CorruptStoreError("The store's current snapshot is missing", got=path.name, do="import again")
+    return Manifest.from_json(path.read_text())
+
+
+def existing(folder: Path) -> Manifest:
+    """Return the current snapshot of a folder that must have one.
+
+    Raises:
+        NotFoundError: If the folder holds no store.
+    """
+    manifest = current(folder)
+    if manifest is None:
+        raise NotFoundError(
+            "There is no store in this folder",
+            got=folder,
+            do="run `tradewind import` first, or set TRADEWIND_STORE to the folder of your store",
+        )
+    return manifest
+
+
+class Draft:
+    """A snapshot in the making, under the store's write lock; leaving it without `commit` changes nothing.
+
+    Args:
+        folder: The store's folder, created if need be.
+
+    Raises:
+        BusyError: On entering, if another process is writing.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.base: Manifest | None = None
+        self._lock: int | None = None
+        self.scratch = folder / "scratch"
+
+    def __enter__(self) -> Draft:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._lock = os.open(self.folder / "LOCK", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._lock)
+            raise BusyError(
+                "Somebody else is writing to this store", got=self.folder, do="wait until the other import has ended"
+            ) from error
+        self.base = current(self.folder)
+        self._sweep()
+        self.scratch.mkdir()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._sweep()
+        if self._lock is not None:
+            os.close(self._lock)
+
+    def new_file(self, table: str) -> Path:
+        """Return a path for a new data file of `table`."""
+        place = self.folder / "data" / table
+        place.mkdir(parents=True, exist_ok=True)
+        return place / f"{uuid.uuid4().hex}.parquet"
+
+    def commit(
+        self, provenance: Provenance, tables: Mapping[str, Iterable[Path | DataFile]], imported: Mapping[str, Any]
+    ) -> Manifest:
+        """Make the new state current: files to disk, then the manifest, then the pointer.
+
+        Args:
+            provenance: Where the store's numbers come from.
+            tables: All files of each table: finished new ones as paths, kept ones as they stood in the base.
+            imported: What to remember of the import.
+
+        Returns:
+            The manifest that is now current.
+        """
+        name = f"{int(self.base.name) + 1 if self.base else 1:06d}"
+        described = {table: tuple(self._described(file) for file in files) for table, files in tables.items()}
+        kept = {table: tuple(f for f in files if f.rows) for table, files in described.items()}
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        manifest = Manifest(name, provenance, {t: f for t, f in kept.items() if f}, dict(imported), now)
+        snapshots = self.folder / "snapshots"
+        snapshots.mkdir(exist_ok=True)
+        for place in (self.folder / "data" / table for table in manifest.tables):
+            _sync(place)
+        _sync(self.folder / "data")
+        _replace(snapshots / f"{name}.json", manifest.to_json())
+        _replace(self.folder / "CURRENT", name + "\n")
+        self.base = manifest
+        return manifest
+
+    def _described(self, file: Path | DataFile) -> DataFile:
+        if isinstance(file, DataFile):
+            return file
+        _sync(file)
+        return DataFile.read(self.folder, file)
+
+    def _sweep(self) -> None:
+        """Remove what a writer that died left behind: scratch, and data files that no manifest names."""
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        manifests = (Manifest.from_json(path.read_text()) for path in (self.folder / "snapshots").glob("*.json"))
+        named = {file.path for manifest in manifests for files in manifest.tables.values() for file in files}
+        for path in (self.folder / "data").glob("*/*"):
+            if str(path.relative_to(self.folder)) not in named:
+                path.unlink()
+
+
+def _replace(path: Path, text: str) -> None:
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("w") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    fresh.replace(path)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,71 @@
+"""The distributed engine: Apache Spark, local, on a cluster, or through Spark Connect."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pyarrow as pa
+
+from tradewind.errors import UnsupportedError
+
+
+class Spark:
+    """Runs expressions on Spark over the same Parquet files.
+
+    Args:
+        master: `local[2]`, `spark://host:7077` or the Spark Connect address `sc://host:15002`.
+
+    Raises:
+        UnsupportedError: If pyspark is not installed.
+    """
+
+    name = "spark"
+    gaps: frozenset[str] = frozenset({"asof_join", "ordered_collect", "windowed_nunique", "sample_seed", "import"})
+
+    def __init__(self, master: str):
+        try:
+            from pyspark.sql import SparkSession  # noqa: PLC0415  an engine's driver is loaded only where it is used
+        except ImportError as error:
+            raise UnsupportedError(
+                "This store is to be read by Spark, but pyspark is not installed",
+                got=master,
+                do="pip install 'tradewind[spark]', or leave out `spark+…:` to use DuckDB",
+            ) from error
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1" if master.startswith("local") else "")
+        builder: Any = SparkSession.builder.appName("tradewind")
+        builder = builder.remote(master) if master.startswith("sc://") else builder.master(master)
+        for setting, value in _SETTINGS.items():
+            builder = builder.config(setting, value)
+        self._session: Any = builder.getOrCreate()
+        if not master.startswith("sc://"):
+            self._session.sparkContext.setLogLevel("ERROR")
+        self._con: Any = ibis.pyspark.connect(self._session)
+
+    def read(self, name: str, files: Sequence[Path]) -> ibis.Table:
+        """Return the rows of Parquet files of one schema as a table named `name`."""
+        self._session.read.parquet(*(str(file) for file in files)).createOrReplaceTempView(name)
+        return self._con.table(name)
+
+    def arrow(self, expression: ibis.Expr) -> pa.Table:
+        """Run an expression and return all its rows."""
+        return self._con.to_pyarrow(expression)
+
+    def batches(self, expression: ibis.Expr, rows: int) -> Iterator[pa.RecordBatch]:
+        """Run an expression and yield its rows in batches of at most `rows`."""
+        yield from self._con.to_pyarrow_batches(expression, chunk_size=rows)
+
+
+_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.shuffle.partitions": "4",
+    "spark.sql.adaptive.enabled": "true",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+}

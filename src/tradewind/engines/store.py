@@ -1,0 +1,257 @@
+"""The store: canonical tables as one caller may see them, on whichever engine runs them."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Protocol
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tradewind.engines import snapshot
+from tradewind.engines.duckdb import DuckDB
+from tradewind.engines.snapshot import Draft, Manifest
+from tradewind.engines.spark import Spark
+from tradewind.errors import BadInputError, ForbiddenError, MissingDataError
+from tradewind.measures.assume import Assumptions
+from tradewind.measures.query import Query
+from tradewind.period import Period
+from tradewind.scope import OPERATOR, Scope
+from tradewind.study import Provenance
+from tradewind.tables import table as declared
+from tradewind.tables.schema import IBIS_TYPES, Hop
+
+FOLDER = "TRADEWIND_STORE"
+
+
+class Engine(Protocol):
+    """What runs expressions; `gaps` names, as data, what it cannot do."""
+
+    name: str
+    gaps: frozenset[str]
+
+    def read(self, name: str, files: Sequence[Path]) -> ibis.Table:
+        """Return the rows of Parquet files of one schema as a table named `name`."""
+        ...
+
+    def arrow(self, expression: ibis.Expr) -> pa.Table:
+        """Run an expression and return all its rows."""
+        ...
+
+    def batches(self, expression: ibis.Expr, rows: int) -> Iterator[pa.RecordBatch]:
+        """Run an expression and yield its rows in batches of at most `rows`."""
+        ...
+
+
+class Store:
+    """One snapshot of one source's tables, as one caller may see them.
+
+    Args:
+        folder: The store's folder.
+        engine: What runs expressions.
+        manifest: The snapshot to keep to; whatever is imported later is not seen.
+        scope: Which shops the caller may see.
+        assumptions: What the caller assumes where the source says nothing.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        engine: Engine,
+        manifest: Manifest,
+        scope: Scope = OPERATOR,
+        assumptions: Assumptions | None = None,
+    ):
+        self.folder = folder
+        self.engine = engine
+        self.manifest = manifest
+        self.scope = scope
+        self.assumptions = assumptions or Assumptions()
+        self._tables: dict[str, ibis.Table] = {}
+
+    @property
+    def provenance(self) -> Provenance:
+        """Source, licence notice, currency and assumptions, to be shown with every number."""
+        return replace(self.manifest.provenance, assumptions=self.assumptions.sentences(), snapshot=self.manifest.name)
+
+    @property
+    def span(self) -> Period:
+        """The days from the first to the last order line in the store."""
+        span = self.manifest.span()
+        if span is None:
+            raise MissingDataError("The store holds no order lines", do="import a source that has orders")
+        return span
+
+    def has(self, table: str, column: str | None = None) -> bool:
+        """Whether a table, or a column of it, holds anything at all."""
+        declared(table)
+        return bool(self.manifest.filled(table, column) if column else self.manifest.rows(table))
+
+    def table(self, name: str) -> ibis.Table:
+        """Return a canonical table, limited to the caller's scope.
+
+        Raises:
+            NotFoundError: If no canonical table has that name.
+            MissingDataError: If the source does not fill it.
+            ForbiddenError: If only operators may see it and the caller is not one.
+        """
+        if name not in self._tables:
+            self._tables[name] = self._scoped(name)
+        return self._tables[name]
+
+    def run(self, expression: ibis.Expr) -> pa.Table:
+        """Run an expression over the store's tables and return its rows."""
+        return self.engine.arrow(expression)
+
+    def batches(self, expression: ibis.Expr, rows: int = 100_000) -> Iterator[pa.RecordBatch]:
+        """Run an expression and yield its rows in batches of at most `rows`."""
+        return self.engine.batches(expression, rows)
+
+    def metrics(self, query: Query) -> pa.Table:
+        """Return metrics, one row per group, as `query` asks."""
+        return self.run(query.expression(self))
+
+    def scoped(self, scope: Scope) -> Store:
+        """Return the same snapshot as a caller with that scope sees it.
+
+        Raises:
+            ForbiddenError: If the scope is wider than this store's.
+        """
+        if self.scope.shops is not None and scope.shops is None:
+            raise ForbiddenError("A scope can be narrowed, never widened")
+        narrowed = scope if scope.shops is None else self.scope.narrowed(scope.shops)
+        return Store(self.folder, self.engine, self.manifest, narrowed, self.assumptions)
+
+    def assuming(self, assumptions: Assumptions) -> Store:
+        """Return the same store with assumptions where the source says nothing."""
+        return Store(self.folder, self.engine, self.manifest, self.scope, assumptions)
+
+    def write(self, tables: Mapping[str, ibis.Table | pa.Table]) -> Store:
+        """Replace whole tables and return the store at the new snapshot.
+
+        Args:
+            tables: New contents by canonical table: an expression over this store's tables, or an Arrow table. Columns
+                that are left out become null; `day` and `hour` must be there where the table has them.
+
+        Returns:
+            The store, pinned to the snapshot that was made.
+
+        Raises:
+            ForbiddenError: If the caller is not an operator.
+            BadInputError: If a table has columns that are not declared, or lacks one that may not be null.
+            BusyError: If somebody else is writing.
+        """
+        if not self.scope.everything:
+            raise ForbiddenError("Only an operator may write to a store")
+        with Draft(self.folder) as draft:
+            base = draft.base or self.manifest
+            files: dict[str, Sequence[Path | snapshot.DataFile]] = dict(base.tables)
+            for name, contents in tables.items():
+                files[name] = [self._written(draft, name, contents)]
+            manifest = draft.commit(base.provenance, files, base.imported)
+        return Store(self.folder, self.engine, manifest, self.scope, self.assumptions)
+
+    def _written(self, draft: Draft, name: str, contents: ibis.Table | pa.Table) -> Path:
+        table = declared(name)
+        given = set(contents.column_names if isinstance(contents, pa.Table) else contents.columns)
+        names = [column.name for column in table.stored]
+        missing = {c.name for c in table.stored if not c.null} - given
+        if missing or given - set(names):
+            raise BadInputError(
+                f"The columns do not fit the table {name}", got=", ".join(sorted(given)), allowed=", ".join(names)
+            )
+        schema = ibis.schema({column.name: IBIS_TYPES[column.kind] for column in table.stored}).to_pyarrow()
+        path = draft.new_file(name)
+        batches = contents.to_batches() if isinstance(contents, pa.Table) else self.batches(contents)
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+            for batch in batches:
+                part = pa.Table.from_batches([batch])
+                columns = [
+                    part[c.name].cast(c.type) if c.name in given else pa.nulls(len(part), c.type) for c in schema
+                ]
+                writer.write_table(pa.table(columns, schema=schema))
+        return path
+
+    def _scoped(self, name: str) -> ibis.Table:
+        table = declared(name)
+        if not self.manifest.rows(name):
+            raise MissingDataError(
+                f"The source has no {name.replace('_', ' ')}",
+                got=self.manifest.provenance.source,
+                do="see `tradewind check`",
+            )
+        files = [self.folder / file.path for file in self.manifest.tables[name]]
+        rows = self.engine.read(f"{name}_{uuid.uuid4().hex[:12]}", files)
+        if self.scope.shops is None:
+            return rows
+        if not table.shop:
+            raise ForbiddenError(f"Only operators may see the table {name}")
+        return self._visible(rows, table.shop, sorted(self.scope.shops))
+
+    def _visible(self, rows: ibis.Table, hops: Sequence[Hop], shops: list[str]) -> ibis.Table:
+        columns = rows.columns
+        conditions = []
+        for n, hop in enumerate(hops):
+            if hop.table is None:
+                own = rows.shop_id.isin(shops)
+                conditions.append(own | rows.shop_id.isnull() if hop.or_null else own.fill_null(False))
+            elif self.has(hop.table):
+                seen = self.table(hop.table).select(*hop.on).distinct()
+                seen = seen.rename({f"__on{n}_{column}": column for column in hop.on}).mutate(**{f"__seen{n}": True})
+                rows = rows.left_join(seen, [rows[column] == seen[f"__on{n}_{column}"] for column in hop.on])
+                conditions.append(rows[f"__seen{n}"].fill_null(False))
+        if not conditions:
+            return rows.filter(ibis.literal(False))
+        return rows.filter(ibis.or_(*conditions)).select(*columns)
+
+
+def open_store(address: str | None = None, scope: Scope = OPERATOR) -> Store:
+    """Open the current snapshot of a store.
+
+    Args:
+        address: `FOLDER` for DuckDB; `spark+MASTER:FOLDER` for Spark, where MASTER is `local[2]`, `spark://host:port`
+            or the Spark Connect address `sc://host:port`. By default the environment variable `TRADEWIND_STORE`.
+        scope: Which shops the caller may see.
+
+    Returns:
+        The store, pinned to the snapshot that is current now.
+
+    Raises:
+        BadInputError: If the address cannot be read or none is given.
+        NotFoundError: If nothing was imported into the folder.
+        UnsupportedError: If the engine is not installed.
+    """
+    master, folder = split_address(address)
+    manifest = snapshot.existing(folder)
+    engine: Engine = _spark(master) if master else DuckDB()
+    return Store(folder, engine, manifest, scope)
+
+
+def split_address(address: str | None = None) -> tuple[str | None, Path]:
+    """Return Spark's master, or None for DuckDB, and the store's folder.
+
+    Raises:
+        BadInputError: If the address cannot be read or none is given.
+    """
+    address = address or os.environ.get(FOLDER, "")
+    allowed = "FOLDER, spark+local[2]:FOLDER, spark+spark://host:port:FOLDER or spark+sc://host:port:FOLDER"
+    if not address:
+        raise BadInputError("No store was named", allowed=allowed, do=f"set {FOLDER} or give --store")
+    if not address.startswith("spark+"):
+        return None, Path(address)
+    master, _, folder = address.removeprefix("spark+").rpartition(":")
+    if not master or not folder or folder.startswith("//") or not master.startswith(("local", "spark://", "sc://")):
+        raise BadInputError("The address of the store cannot be read", got=address, allowed=allowed)
+    return master, Path(folder)
+
+
+@cache
+def _spark(master: str) -> Spark:
+    """One Spark session serves every store of the process: starting one takes seconds."""
+    return Spark(master)

@@ -1,0 +1,102 @@
+"""What goes wrong, said so that a merchant can act on it: what, got, allowed, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+
+class TradewindError(Exception):
+    """The base of every error that Tradewind raises on purpose.
+
+    Args:
+        what: What is wrong, as a sentence without its full stop.
+        got: The value that was given, if one was.
+        allowed: What would have been accepted: a sentence, or the accepted values.
+        do: What the reader can do next.
+
+    Attributes:
+        code: Stable machine-readable name of the kind of error.
+        status: The HTTP status that an API answers with.
+    """
+
+    code = "error"
+    status = 500
+
+    def __init__(
+        self, what: str, *, got: Any = None, allowed: str | Iterable[Any] | None = None, do: str | None = None
+    ):
+        self.what = what
+        self.got = got
+        self.allowed: str | None
+        if allowed is None or isinstance(allowed, str):
+            self.allowed = allowed
+        else:
+            self.allowed = ", ".join(str(value) for value in allowed)
+        self.do = do
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        parts = [self.what + "."]
+        if self.got is not None:
+            parts.append(f"Got: {self.got}.")
+        if self.allowed:
+            parts.append(f"Allowed: {self.allowed}.")
+        if self.do:
+            parts.append(f"What to do: {self.do}.")
+        return " ".join(parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the one JSON shape of an error."""
+        got = None if self.got is None else str(self.got)
+        body = {"code": self.code, "what": self.what, "got": got, "allowed": self.allowed, "do": self.do}
+        return {"error": body}
+
+
+class BadInputError(TradewindError):
+    """A setting, argument or file that cannot be used as given."""
+
+    code = "bad_input"
+    status = 400
+
+
+class ForbiddenError(TradewindError):
+    """The caller's scope does not cover what was asked."""
+
+    code = "forbidden"
+    status = 403
+
+
+class NotFoundError(TradewindError):
+    """A store, source, metric, study or entity that does not exist."""
+
+    code = "not_found"
+    status = 404
+
+
+class MissingDataError(TradewindError):
+    """The store lacks the tables, columns or history that the question needs."""
+
+    code = "missing_data"
+    status = 422
+
+
+class BusyError(TradewindError):
+    """Another process is writing to the store."""
+
+    code = "busy"
+    status = 409
+
+
+class UnsupportedError(TradewindError):
+    """The engine cannot do this; the message names one that can."""
+
+    code = "unsupported"
+    status = 501
+
+
+class CorruptStoreError(TradewindError):
+    """The store's files do not agree with its manifest."""
+
+    code = "corrupt_store"
+    status = 500

@@ -1,0 +1,193 @@
+"""Facts: what metrics and features count over: a table, what can be looked up for its rows, and derived columns.
+
+A column of a fact is a column of its table, a derived one, or one that is looked up in another table. Only what an
+expression touches is joined, so a metric pays for what it uses, and what it touches is also what it needs to be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import ibis
+import ibis.expr.types as ir
+
+from tradewind.errors import MissingDataError
+from tradewind.measures.assume import Assumptions
+from tradewind.tables import table as declared
+from tradewind.tables.schema import IBIS_TYPES
+
+MONEY = "decimal(38, 4)"
+
+
+class Tables(Protocol):
+    """Where expressions find tables; the `Store` is one."""
+
+    @property
+    def assumptions(self) -> Assumptions:
+        """What the caller supposes where the source says nothing."""
+        ...
+
+    def has(self, table: str, column: str | None = None) -> bool:
+        """Whether a table, or a column of it, holds anything at all."""
+        ...
+
+    def table(self, name: str) -> ibis.Table:
+        """Return a canonical table as the caller may see it."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """Columns found for each row of a fact in another relation, which holds at most one row per key.
+
+    Args:
+        on: Columns of the fact that make the key.
+        provides: Type of each column that it adds.
+        needs: The canonical table, or `table.column`, without which a column that it adds has nothing to say.
+        build: Gives the relation: the key columns and those in `provides`.
+        missing: Value for rows of the fact that it does not find; null where None.
+    """
+
+    on: tuple[str, ...]
+    provides: Mapping[str, str]
+    needs: Mapping[str, str]
+    build: Callable[[Tables], ibis.Table]
+    missing: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Fact:
+    """What metrics and features count over.
+
+    Args:
+        name: Name of the fact.
+        doc: What one row is.
+        table: Canonical table of its rows.
+        derived: Expressions over a row, by name; they may use each other and what is looked up.
+        lookups: Columns found in other relations.
+        where: Keeps the rows that count, such as those that were paid.
+        time: Moment at which a row happened, for features.
+        known: Moment at which a row became visible, for features.
+    """
+
+    name: str
+    doc: str
+    table: str
+    derived: Mapping[str, Callable[[Row], ir.Value]] = field(default_factory=dict)
+    lookups: tuple[Lookup, ...] = ()
+    where: Callable[[Tables, ibis.Table], ibis.Table] | None = None
+    time: str = ""
+    known: str = ""
+
+    def columns(self) -> frozenset[str]:
+        """Names of all columns that the fact can give."""
+        own = {column.name for column in declared(self.table).stored}
+        return frozenset(own | set(self.derived) | {name for lookup in self.lookups for name in lookup.provides})
+
+    def missing(self, tables: Tables, *values: Callable[[Row], object]) -> tuple[str, ...]:
+        """Return what the tables lack for these values, as `table` or `table.column`; empty where nothing."""
+        row = self._probe(tables)
+        for value in values:
+            value(row)
+        needs = {self.table} | {f"{self.table}.{name}" for name in row.touched}
+        needs |= row.needs
+        return tuple(sorted(need for need in needs if not tables.has(*need.split(".", 1))))
+
+    def rows(self, tables: Tables, *values: Callable[[Row], object]) -> tuple[ibis.Table, Row]:
+        """Return the fact's relation with what these values touch joined on, and the row to evaluate them over.
+
+        Raises:
+            MissingDataError: If the tables lack something that a value touches.
+        """
+        if lacking := self.missing(tables, *values):
+            raise MissingDataError(
+                "The source lacks what this needs", got=", ".join(lacking), do="see `tradewind check`"
+            )
+        row = self._probe(tables)
+        for value in values:
+            value(row)
+        relation = tables.table(self.table)
+        if self.where is not None:
+            relation = self.where(tables, relation)
+        for n, lookup in enumerate(row.used):
+            relation = _joined(relation, lookup, lookup.build(tables), n)
+        return relation, Row(self, relation, tables)
+
+    def _probe(self, tables: Tables) -> Row:
+        types = {column.name: IBIS_TYPES[column.kind] for column in declared(self.table).stored}
+        for lookup in self.lookups:
+            types.update(lookup.provides)
+        return Row(self, ibis.table(types, name=f"any_{self.name}"), tables)
+
+
+class Row:
+    """One row of a fact: attributes are its columns. It notes which are touched.
+
+    Args:
+        fact: The fact that it is a row of.
+        relation: Where the columns are.
+        tables: The tables, for what they assume and whether they have a column at all.
+    """
+
+    def __init__(self, fact: Fact, relation: ibis.Table, tables: Tables):
+        self._fact = fact
+        self._relation = relation
+        self.tables = tables
+        self.touched: set[str] = set()
+        self.needs: set[str] = set()
+        self.used: list[Lookup] = []
+
+    def __getattr__(self, name: str) -> ir.Value:
+        if name in self._fact.derived:
+            return self._fact.derived[name](self)
+        for lookup in self._fact.lookups:
+            if name in lookup.provides:
+                if lookup not in self.used:
+                    for key in lookup.on:
+                        getattr(self, key)  # a key may itself be looked up, and must then be joined first
+                    self.used.append(lookup)
+                if name in lookup.needs:
+                    self.needs.add(lookup.needs[name])
+                return self._relation[name]
+        if name not in self._relation.columns:
+            raise AttributeError(f"{self._fact.name} has no column {name}")
+        self.touched.add(name)
+        return self._relation[name]
+
+    def has(self, table: str, column: str | None = None) -> bool:
+        """Whether the source fills a table or a column, for expressions that can do without."""
+        return self.tables.has(table, column)
+
+
+def _joined(relation: ibis.Table, lookup: Lookup, found: ibis.Table, n: int) -> ibis.Table:
+    found = found.rename({f"__key{n}_{name}": name for name in lookup.on})
+    joined = relation.left_join(found, [relation[name] == found[f"__key{n}_{name}"] for name in lookup.on])
+    joined = joined.drop(*(f"__key{n}_{name}" for name in lookup.on))
+    if lookup.missing is None:
+        return joined
+    return joined.mutate(
+        **{
+            name: joined[name].fill_null(ibis.literal(lookup.missing).cast(kind))
+            for name, kind in lookup.provides.items()
+        }
+    )
+
+
+def plain(table: str, key: str, **columns: str) -> Lookup:
+    """Return a lookup of columns of a canonical table by its key.
+
+    Args:
+        table: The table.
+        key: Its key column, of the same name in the fact.
+        columns: Column of the table by the name that it gets in the fact.
+    """
+    kinds = {column.name: IBIS_TYPES[column.kind] for column in declared(table).stored}
+
+    def build(tables: Tables) -> ibis.Table:
+        rows = tables.table(table)
+        return rows.select(key, **{name: rows[column] for name, column in columns.items()})
+
+    provides = {name: kinds[column] for name, column in columns.items()}
+    return Lookup((key,), provides, {name: f"{table}.{column}" for name, column in columns.items()}, build)

@@ -1,0 +1,186 @@
+"""The facts of the house: sales, refunds, traffic and advertising, with the dimensions that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import ibis
+import ibis.expr.types as ir
+
+from tradewind.measures.fact import MONEY, Fact, Lookup, Row, Tables, plain
+from tradewind.tables.sales import PAYERS
+
+
+def _paid(tables: Tables, lines: ibis.Table) -> ibis.Table:
+    """Keep the lines that were paid; where a source tells no payments, what is ordered counts as paid."""
+    if not tables.has("order_status"):
+        return lines
+    status = tables.table("order_status")
+    return lines.semi_join(status.filter(status.status == "paid"), ["order_id", "line"])
+
+
+def _discounts(tables: Tables) -> ibis.Table:
+    rows = tables.table("order_discounts")
+    sums = {f"{payer}_discount": rows.amount.sum(where=rows.payer == payer).cast(MONEY) for payer in PAYERS}
+    return rows.group_by("order_id", "line").aggregate(**sums)
+
+
+def _first_days(tables: Tables) -> ibis.Table:
+    lines = _paid(tables, tables.table("order_lines"))
+    return lines.filter(lines.customer_id.notnull()).group_by("customer_id").aggregate(first_day=lines.day.min())
+
+
+def _returned(tables: Tables) -> ibis.Table:
+    """How many pieces of an order line came back and were put on sale again, so that their cost is not lost."""
+    rows = tables.table("refunds")
+    back = rows.filter(rows.restocked & rows.order_id.notnull())
+    return back.group_by("order_id", "line").aggregate(restocked=back.quantity.sum())
+
+
+def _sold(tables: Tables) -> ibis.Table:
+    rows = tables.table("order_lines")
+    return rows.select("order_id", "line", *_OF_THE_SALE, sold_day=rows.day)
+
+
+_OF_THE_SALE = ("surface", "form", "relation", "creator_id", "live_id", "content_id", "commission_platform_share")
+_SOLD_KINDS = {**dict.fromkeys(_OF_THE_SALE, "string"), "commission_platform_share": "float64", "sold_day": "date"}
+
+DISCOUNTS = Lookup(
+    on=("order_id", "line"),
+    provides={f"{payer}_discount": MONEY for payer in PAYERS},
+    needs={f"{payer}_discount": "order_discounts" for payer in PAYERS},
+    build=_discounts,
+    missing=0,
+)
+FIRST_DAYS = Lookup(("customer_id",), {"first_day": "date"}, {}, _first_days)
+RETURNED = Lookup(
+    ("order_id", "line"), {"restocked": "int64"}, {"restocked": "refunds.restocked"}, _returned, missing=0
+)
+SOLD = Lookup(("order_id", "line"), _SOLD_KINDS, {n: f"order_lines.{n}" for n in _OF_THE_SALE}, _sold)
+PRODUCTS = plain("products", "product_id", product="title", category="category", brand="brand")
+SHOPS = plain("shops", "shop_id", shop="name", shop_region="region", shop_category="category")
+CUSTOMERS = plain("customers", "customer_id", customer_region="region")
+CREATORS = plain("creators", "creator_id", creator="name")
+
+
+def _customer_type(row: Row) -> ir.Value:
+    known = row.customer_id.notnull()
+    return ibis.cases((known & (row.day == row.first_day), "new"), (known, "returning"), else_="unknown")
+
+
+def _gross(row: Row) -> ir.Value:
+    return (row.unit_price * row.quantity.cast("decimal(18, 0)")).cast(MONEY)
+
+
+def _seller_discount(row: Row) -> ir.Value:
+    return row.merchant_discount if row.has("order_discounts") else ibis.literal(0).cast(MONEY)
+
+
+def _unit_cost(row: Row) -> ir.Value:
+    margin = row.tables.assumptions.margin
+    if margin is None:
+        return row.unit_cost
+    kept = ibis.literal(round(1 - margin, 6)).cast("decimal(18, 6)")
+    assumed = (row.unit_price * kept).cast("decimal(18, 4)")
+    return row.unit_cost.coalesce(assumed) if row.has("order_lines", "unit_cost") else assumed
+
+
+def _kept_cost(row: Row) -> ir.Value:
+    """Unit cost of what was not put back on sale."""
+    gone = row.quantity - row.restocked if row.has("refunds", "restocked") else row.quantity
+    return (row.unit_cost_or_assumed * gone.cast("decimal(18, 0)")).cast(MONEY)
+
+
+def _by_platform(amount: str) -> Callable[[Row], ir.Value]:
+    """The platform's part of an amount; a source that tells no share leaves it all to the merchant."""
+
+    def value(row: Row) -> ir.Value:
+        paid = getattr(row, amount)
+        if not row.has("order_lines", "commission_platform_share"):
+            return ibis.literal(0).cast(MONEY)
+        part = row.commission_platform_share.fill_null(0.0).cast("decimal(18, 8)")
+        return (paid * part).cast(MONEY)
+
+    return value
+
+
+CALENDAR: dict[str, Callable[[Row], ir.Value]] = {
+    "week": lambda row: row.day.truncate("W"),
+    "month": lambda row: row.day.truncate("M"),
+    "weekday": lambda row: row.day.day_of_week.index().cast("int64"),
+    "hour_of_day": lambda row: row.hour.hour().cast("int64"),
+}
+DEPARTMENT = {"department": lambda row: row.category.split("/")[0]}
+
+SALES = Fact(
+    name="sales",
+    doc="A paid order line.",
+    table="order_lines",
+    where=_paid,
+    lookups=(DISCOUNTS, FIRST_DAYS, RETURNED, PRODUCTS, SHOPS, CUSTOMERS, CREATORS),
+    derived={
+        **CALENDAR,
+        **DEPARTMENT,
+        "customer_type": _customer_type,
+        "gross": _gross,
+        "gmv": lambda row: row.gross - _seller_discount(row),
+        "unit_cost_or_assumed": _unit_cost,
+        "kept_cost": _kept_cost,
+        "platform_commission": _by_platform("commission"),
+    },
+    time="ordered_at",
+    known="known_at",
+)
+
+REFUNDS = Fact(
+    name="refunds",
+    doc="A refund, on the day that it was booked.",
+    table="refunds",
+    lookups=(SOLD, PRODUCTS, SHOPS, CUSTOMERS, CREATORS),
+    derived={
+        **CALENDAR,
+        **DEPARTMENT,
+        "gmv_back": lambda row: (
+            row.amount.cast(MONEY) + row.subsidy_reversed.fill_null(0).cast(MONEY)
+            if row.has("refunds", "subsidy_reversed")
+            else row.amount.cast(MONEY)
+        ),
+        "platform_commission_reversed": _by_platform("commission_reversed"),
+    },
+    time="refunded_at",
+    known="known_at",
+)
+
+REFUNDS_BY_ORDER = Fact(
+    name="refunds_by_order",
+    doc="A refund, on the day of the order that it undoes.",
+    table="refunds",
+    lookups=REFUNDS.lookups,
+    derived={**REFUNDS.derived, "day": lambda row: row.sold_day},
+)
+
+TRAFFIC = Fact(
+    name="traffic",
+    doc="One hour of one product's exposure on one surface.",
+    table="traffic",
+    lookups=(PRODUCTS, SHOPS, CREATORS),
+    derived={**CALENDAR, **DEPARTMENT},
+    time="hour",
+    known="hour",
+)
+
+ADS = Fact(
+    name="ads",
+    doc="One hour of one advertisement.",
+    table="ads",
+    lookups=(PRODUCTS, SHOPS),
+    derived={
+        **CALENDAR,
+        **DEPARTMENT,
+        "merchant_spend": lambda row: (row.payer == "merchant").ifelse(
+            row.spend, ibis.literal(0).cast("decimal(18, 4)")
+        ),
+    },
+    time="hour",
+    known="hour",
+)

@@ -1,0 +1,206 @@
+"""Queries: which metrics, over which days, split how. One expression answers each, on any engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import ibis
+import ibis.expr.types as ir
+
+from tradewind.errors import BadInputError, MissingDataError
+from tradewind.measures.fact import MONEY, Fact, Row, Tables
+from tradewind.measures.metric import Additive, Distinct, Leaf, Metric, Ratio, Total, leaves
+from tradewind.period import Period
+
+EVERY = ("day", "week", "month")
+
+DIMENSIONS: dict[str, str] = {
+    "shop_id": "Shop id",
+    "shop": "Shop",
+    "shop_region": "Region of the shop",
+    "shop_category": "Category of the shop",
+    "product_id": "Product id",
+    "product": "Product",
+    "category": "Category",
+    "department": "Department",
+    "brand": "Brand",
+    "customer_type": "New or returning",
+    "customer_region": "Region of the customer",
+    "customer_id": "Customer id",
+    "creator_id": "Creator id",
+    "creator": "Creator",
+    "live_id": "Live session id",
+    "content_id": "Content id",
+    "surface": "Surface",
+    "form": "Form",
+    "relation": "Relation",
+    "weekday": "Weekday (0 is Monday)",
+    "hour_of_day": "Hour of the day",
+    "day": "Day",
+    "week": "Week",
+    "month": "Month",
+}
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which metrics, over which days, split how.
+
+    Args:
+        metrics: The metrics, each a column of the answer.
+        period: The days that count.
+        by: Dimensions that split the answer, from `DIMENSIONS`.
+        every: `day`, `week` or `month` for a row each, in the column of that name.
+        where: Only rows whose dimension has one of these values; None among them stands for a missing value.
+
+    Raises:
+        BadInputError: If a dimension or a step is not known, or no metric is asked for.
+    """
+
+    metrics: tuple[Metric, ...]
+    period: Period
+    by: tuple[str, ...] = ()
+    every: str | None = None
+    where: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.metrics:
+            raise BadInputError("A query needs at least one metric")
+        for name in (*self.by, *self.where):
+            if name not in DIMENSIONS:
+                raise BadInputError("There is no such dimension", got=name, allowed=DIMENSIONS)
+        if self.every is not None and self.every not in EVERY:
+            raise BadInputError("There is no such step", got=self.every, allowed=EVERY)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The columns that tell the answer's rows apart."""
+        return tuple(dict.fromkeys((*self.by, *((self.every,) if self.every else ()))))
+
+    def expression(self, tables: Tables) -> ibis.Table:
+        """Return the answer as one expression over the tables.
+
+        A column a group and a column a metric; money as `decimal(38, 4)`, counts as `int64`, ratios as `float64`, null
+        where the ratio's denominator is zero. Rows are ordered by group.
+
+        Raises:
+            MissingDataError: If the source lacks what a metric or a dimension needs.
+        """
+        terms = {metric.name: present(metric, tables, self.groups) for metric in self.metrics}
+        wanted = tuple(dict.fromkeys(leaf for found in terms.values() for leaf in found))
+        facts: dict[str, Fact] = {leaf.fact.name: leaf.fact for leaf in wanted}
+        parts = [self._sums(fact, wanted, tables) for fact in facts.values()]
+        sums = parts[0]
+        if len(parts) > 1:
+            together = ibis.union(*parts)
+            sums = self._grouped(together).aggregate(**{leaf.name: together[leaf.name].sum() for leaf in wanted})
+        sums = sums.mutate(**{leaf.name: sums[leaf.name].fill_null(0).cast(_kind(leaf)) for leaf in wanted})
+        there = set(wanted)
+        answer = sums.select(*self.groups, **{m.name: _value(m, sums, there) for m in self.metrics})
+        return answer.order_by([answer[name].asc(nulls_first=True) for name in self.groups]) if self.groups else answer
+
+    def _sums(self, fact: Fact, wanted: tuple[Leaf, ...], tables: Tables) -> ibis.Table:
+        own = [leaf for leaf in wanted if leaf.fact is fact]
+        splits = [_column(name) for name in (*self.groups, *self.where, "day")]
+        relation, row = fact.rows(tables, *(leaf.value for leaf in own), *splits)
+        first, last = ibis.literal(self.period.first), ibis.literal(self.period.last)
+        kept = [row.day.between(first, last), *(_among(getattr(row, n), v) for n, v in self.where.items())]
+        columns = {name: getattr(row, name) for name in self.groups}
+        values = {leaf.name: leaf.value(row) for leaf in own}
+        rows = relation.filter(*kept).select(**columns, **values)
+        sums = {leaf.name: _aggregate(leaf, rows[leaf.name]) for leaf in own}
+        found = self._grouped(rows).aggregate(**sums)
+        absent = {leaf.name: ibis.null(_kind(leaf)) for leaf in wanted if leaf.fact is not fact}
+        return found.mutate(**absent).select(*self.groups, *(leaf.name for leaf in wanted))
+
+    def _grouped(self, rows: ibis.Table) -> ibis.Table:
+        return rows.group_by(*self.groups) if self.groups else rows
+
+
+def present(metric: Metric, tables: Tables, splits: tuple[str, ...] = ()) -> tuple[Leaf, ...]:
+    """Return the leaves of a metric that the tables can answer.
+
+    Args:
+        metric: The metric.
+        tables: The tables.
+        splits: Dimensions that the answer is split by.
+
+    Returns:
+        Its leaves; a total's optional parts only where they are there.
+
+    Raises:
+        MissingDataError: If a leaf that the metric cannot do without, or a dimension for it, is missing.
+    """
+    optional = set(leaves(metric)) - set(_required(metric))
+    found = []
+    for leaf in leaves(metric):
+        lacking = missing(leaf, tables, splits)
+        if not lacking:
+            found.append(leaf)
+        elif leaf not in optional:
+            split = f" by {', '.join(splits)}" if splits else ""
+            raise MissingDataError(
+                f"{metric.title}{split} cannot be computed: the source lacks {', '.join(lacking)}",
+                do="see `tradewind check` for what each metric needs"
+                + (", or assume a margin with --assume margin=0.3" if "order_lines.unit_cost" in lacking else ""),
+            )
+    return tuple(found)
+
+
+def missing(leaf: Leaf, tables: Tables, splits: tuple[str, ...] = ()) -> tuple[str, ...]:
+    """Return what the tables lack for a leaf split by dimensions: tables, columns, or `fact:dimension`."""
+    unknown = tuple(f"{leaf.fact.name}:{name}" for name in splits if name not in leaf.fact.columns())
+    return unknown or leaf.fact.missing(tables, leaf.value, *(_column(name) for name in splits))
+
+
+def left_out(metric: Metric, tables: Tables) -> tuple[Metric, ...]:
+    """Return the parts of totals that a metric does without, since the source lacks them."""
+    there = set(present(metric, tables))
+    return tuple(leaf for leaf in leaves(metric) if leaf not in there)
+
+
+def _required(metric: Metric) -> tuple[Leaf, ...]:
+    if isinstance(metric, Total):
+        return tuple(leaf for part in metric.parts if part.required for leaf in _required(part.metric))
+    if isinstance(metric, Ratio):
+        return (*_required(metric.over), *_required(metric.under))
+    return leaves(metric)
+
+
+def _column(name: str) -> Callable[[Row], ir.Value]:
+    def value(row: Row) -> ir.Value:
+        return getattr(row, name)
+
+    return value
+
+
+def _among(column: ir.Value, values: tuple[str | None, ...]) -> ir.BooleanValue:
+    named = [value for value in values if value is not None]
+    if len(named) == len(values):
+        return column.isin(named)
+    return column.isnull() | column.isin(named) if named else column.isnull()
+
+
+def _aggregate(leaf: Leaf, column: ir.Column) -> ir.Scalar:
+    if isinstance(leaf, Distinct):
+        return column.nunique().cast("int64")
+    return column.sum().cast(_kind(leaf))
+
+
+def _kind(leaf: Leaf) -> str:
+    return MONEY if isinstance(leaf, Additive) and leaf.unit == "money" else "int64"
+
+
+def _value(metric: Metric, sums: ibis.Table, there: set[Leaf]) -> ir.Value:
+    if isinstance(metric, Ratio):
+        over = _value(metric.over, sums, there).cast("float64")
+        return over * metric.times / _value(metric.under, sums, there).cast("float64").nullif(0.0)
+    if isinstance(metric, Total):
+        total: ir.Value = ibis.literal(0).cast(MONEY)
+        for part in metric.parts:
+            if part.required or set(leaves(part.metric)) <= there:
+                term = _value(part.metric, sums, there)
+                total = total + term if part.sign > 0 else total - term
+        return total.cast(MONEY)
+    return sums[metric.name]

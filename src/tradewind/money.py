@@ -1,0 +1,70 @@
+"""Money and the other units: exact in the store, readable on the page."""
+
+from __future__ import annotations
+
+import math
+from datetime import date, datetime
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any
+
+from tradewind.study import Estimate
+
+CENT = Decimal("0.01")
+SYMBOLS = {"USD": "$", "GBP": "£", "EUR": "€", "BRL": "R$", "CNY": "¥", "JPY": "¥", "INR": "₹", "VND": "₫", "THB": "฿"}
+_STEPS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+
+
+def cents(amount: Decimal | float | int) -> Decimal:
+    """Return the amount rounded to the cent, half to even."""
+    exact = amount if isinstance(amount, Decimal) else Decimal(str(amount))
+    return exact.quantize(CENT, rounding=ROUND_HALF_EVEN)
+
+
+def human(value: Any, unit: str, currency: str = "", *, signed: bool = False) -> str:
+    """Write a number as a person reads it: `$1.24M`, `3.2%`, `+18.4k`.
+
+    Args:
+        value: A number, an `Estimate` (written with its interval), a day, text or None (written `unknown`).
+        unit: `money`, `count`, `share` (0.032 reads 3.2%), `points` (a difference of shares, in percentage points),
+            `ratio`, `days`, `day` or `text`.
+        currency: ISO 4217 code, for money.
+        signed: Whether a gain carries its plus sign.
+
+    Returns:
+        The text; at most four significant digits, since the exact number stands in the table.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "unknown"
+    if isinstance(value, Estimate):
+        ends = (human(end, unit, currency, signed=signed) for end in (value.low, value.high))
+        return f"{human(value.mid, unit, currency, signed=signed)} ({' to '.join(ends)})"
+    if isinstance(value, (date, datetime)) or unit in {"text", "day"}:
+        return str(value)
+    number = float(value)
+    sign = "−" if number < 0 else "+" if signed and number > 0 else ""
+    size = abs(number)
+    if unit == "share":
+        return f"{sign}{_digits(size * 100)}%"
+    if unit == "points":
+        return f"{sign}{_digits(size * 100)} pp"
+    if unit == "days":
+        return f"{sign}{_digits(size)} days"
+    prefix = SYMBOLS.get(currency, f"{currency} " if currency else "") if unit == "money" else ""
+    return f"{sign}{prefix}{_shortened(size, unit)}"
+
+
+def _shortened(size: float, unit: str) -> str:
+    for step, letter in _STEPS:
+        if size >= step * 0.9995 and (size >= 9_999.5 or step > 1e3):
+            return f"{_digits(size / step)}{letter}"
+    if unit == "money":
+        return f"{size:,.2f}" if size < 1000 else f"{size:,.0f}"
+    if unit == "count":
+        return f"{size:,.0f}"
+    return f"{size:,.3g}" if size < 100 else f"{size:,.1f}"
+
+
+def _digits(size: float) -> str:
+    if size >= 100:
+        return f"{size:,.0f}"
+    return f"{size:.1f}" if size >= 10 else f"{size:.2f}"

@@ -1,0 +1,193 @@
+"""Studies: the answer to one business question over one period, and the words it is given in."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from tradewind.errors import BadInputError
+from tradewind.period import Period
+
+
+class Party(StrEnum):
+    """Who gains or pays."""
+
+    MERCHANT = "merchant"
+    PLATFORM = "platform"
+    CREATOR = "creator"
+    BRAND = "brand"
+
+
+class Evidence(StrEnum):
+    """How a number was earned, strongest first; never claimed higher than earned."""
+
+    MEASURED = "measured"
+    RANDOMISED = "randomised"
+    QUASI_EXPERIMENTAL = "quasi-experimental"
+    OBSERVATIONAL = "observational"
+    BENCHMARK = "benchmark"
+    ASSUMED = "assumed"
+
+    @classmethod
+    def weakest(cls, grades: Sequence[Evidence]) -> Evidence:
+        """Return the weakest of the grades: what a number that rests on all of them may claim."""
+        order = list(cls)
+        return max(grades, key=order.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number that was not simply counted, with its interval.
+
+    Args:
+        mid: The point estimate.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+        level: Probability with which the interval is meant to hold the truth, in (0, 1).
+
+    Raises:
+        BadInputError: If the ends are out of order or the level is not a probability.
+    """
+
+    mid: float
+    low: float
+    high: float
+    level: float = 0.9
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise BadInputError("The level of an interval is a probability", got=self.level, allowed="between 0 and 1")
+        if self.low > self.high:
+            raise BadInputError("The ends of an interval are out of order", got=(self.low, self.high))
+
+    def __neg__(self) -> Estimate:
+        return Estimate(-self.mid, -self.high, -self.low, self.level)
+
+    def scaled(self, factor: float) -> Estimate:
+        """Return the estimate in another unit: every number times `factor`."""
+        ends = sorted((self.low * factor, self.high * factor))
+        return Estimate(self.mid * factor, ends[0], ends[1], self.level)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a finding's table.
+
+    Args:
+        name: Key of the value in each row.
+        title: What the reader sees above the column.
+        unit: `money`, `count`, `share`, `text`, `day`, `estimate` or another unit known to `money.human`.
+    """
+
+    name: str
+    title: str
+    unit: str = "text"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A small table that a finding shows: columns, and one mapping per row."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence in the user's words, and what it rests on.
+
+    Args:
+        key: Stable short name inside its study, such as `decomposition`.
+        sentence: The finding, in the user's words.
+        evidence: How it was earned.
+        numbers: The numbers of the sentence by name: counted totals, or estimates with their interval.
+        grid: The table behind the sentence.
+        chart: A Vega-Lite specification, from `tradewind.charts`.
+        note: How far to trust it, or how it was computed, in a sentence or two.
+        weight: Headline order; the highest comes first.
+    """
+
+    key: str
+    sentence: str
+    evidence: Evidence
+    numbers: Mapping[str, Decimal | Estimate | float | int | str | None] = field(default_factory=dict)
+    grid: Grid | None = None
+    chart: Mapping[str, Any] | None = None
+    note: str = ""
+    weight: float = 0.0
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a store's numbers come from; shown with every study, page and export."""
+
+    source: str
+    licence: str
+    notice: str
+    currency: str
+    timezone: str
+    simulated: bool = False
+    assumptions: tuple[str, ...] = ()
+    snapshot: str = ""
+
+
+@dataclass(frozen=True)
+class Study:
+    """The answer to one business question over one period.
+
+    Args:
+        wing: Name of the wing that answered.
+        title: The question, in the user's words.
+        period: The days that it speaks of.
+        findings: What was found, headline first.
+        provenance: Where the numbers come from.
+        settings: The settings that it was computed with, as given.
+        caveats: What the data could not answer, and the cheapest test that would.
+    """
+
+    wing: str
+    title: str
+    period: Period
+    findings: tuple[Finding, ...]
+    provenance: Provenance
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    caveats: tuple[str, ...] = ()
+
+    def finding(self, key: str) -> Finding:
+        """Return the finding of that key; raise `KeyError` where the study has none."""
+        for finding in self.findings:
+            if finding.key == key:
+                return finding
+        raise KeyError(key)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the study as JSON-ready values: money as strings, so that no cent is lost."""
+        plain = jsonable(self)
+        if not isinstance(plain, dict):
+            raise TypeError("a study is a mapping")
+        return plain
+
+
+def jsonable(value: Any) -> Any:
+    """Return `value` as JSON-ready values: decimals as strings, days and moments in ISO 8601."""
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: jsonable(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): jsonable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [jsonable(v) for v in value]
+    if hasattr(value, "item") and callable(value.item):  # a NumPy scalar
+        return jsonable(value.item())
+    if isinstance(value, float) and math.isnan(value):
+        return None
+    return value
