@@ -1,0 +1,97 @@
+"""Fixtures of the whole suite: the market made by hand, and a store of it on each engine."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import market
+from tradewind.engines.store import Store, open_store
+
+ENGINES = ("duckdb", "spark")
+MASTER = "local[2]"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "spark: runs on Apache Spark")
+    config.addinivalue_line("markers", "xdist_group(name): tests that one worker runs together")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what runs on Spark, and keep it in one worker (`--dist loadgroup`), so that one session is started."""
+    for item in items:
+        call = getattr(item, "callspec", None)
+        if call is not None and call.params.get("engine") == "spark":
+            item.add_marker(pytest.mark.spark)
+            item.add_marker(pytest.mark.xdist_group("spark"))
+
+
+def lacking_for_spark() -> str | None:
+    """Say what Spark lacks on this machine, or None where it can run."""
+    if importlib.util.find_spec("pyspark") is None:
+        return "pyspark is not installed: pip install 'tradewind[spark]'"
+    if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        return "Spark needs Java 17: install it and set JAVA_HOME"
+    return None
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine's name; a test that asks for it runs once on each."""
+    if request.param == "spark" and (lacking := lacking_for_spark()):
+        if os.environ.get("CI") == "true":
+            pytest.fail(lacking)
+        pytest.skip(lacking)
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def opened(engine: str) -> Callable[[Path], Store]:
+    """Open the store in a folder on the engine."""
+    return lambda folder: open_store(f"spark+{MASTER}:{folder}" if engine == "spark" else str(folder))
+
+
+@pytest.fixture(scope="session")
+def market_rows() -> market.Rows:
+    """The rows of every table of the market."""
+    return market.rows()
+
+
+@pytest.fixture(scope="session")
+def market_folder(tmp_path_factory: pytest.TempPathFactory, market_rows: market.Rows) -> Path:
+    """A folder with a store of the market; not to be written to."""
+    folder = tmp_path_factory.mktemp("market") / "store"
+    market.write(folder, market_rows)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bare_folder(tmp_path_factory: pytest.TempPathFactory, market_rows: market.Rows) -> Path:
+    """A folder with a store that has the barest order lines and nothing else; not to be written to."""
+    folder = tmp_path_factory.mktemp("bare") / "store"
+    market.write(folder, market.bare(market_rows))
+    return folder
+
+
+@pytest.fixture
+def market_copy(tmp_path: Path, market_folder: Path) -> Path:
+    """A folder with a store of the market, to be written to."""
+    return Path(shutil.copytree(market_folder, tmp_path / "copy"))
+
+
+@pytest.fixture(scope="session")
+def store(opened: Callable[[Path], Store], market_folder: Path) -> Store:
+    """The market on each engine, as an operator sees it."""
+    return opened(market_folder)
+
+
+@pytest.fixture(scope="session")
+def bare_store(opened: Callable[[Path], Store], bare_folder: Path) -> Store:
+    """The barest source on each engine."""
+    return opened(bare_folder)
