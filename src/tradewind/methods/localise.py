@@ -1,0 +1,558 @@
+"""Localise a change: the fewest slices of a cube that explain why a metric is not what was expected."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import nnls
+from scipy.special import gammaln
+
+from tradewind.errors import BadInputError
+from tradewind.study import Estimate
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+_Group = tuple[tuple[int, ...], Ints, int, float]  # attributes, slice of every leaf, how many slices, cost of a name
+
+# How alike leaves are, as the concentration of a beta distribution: leaves that nothing happened to stay within a few
+# percent of what was expected, leaves of one slice move by the same effect give or take a tenth. Both also bound what
+# a single leaf can say, however large it is. Results change little between half and twice of these.
+AT_REST = 100.0
+MOVED = 15.0
+
+# Effects that a slice may have: the part of the way from the expected share of hits to none (−1) or to all (1).
+EFFECTS = np.concatenate([-np.linspace(0.02, 0.98, 25)[::-1], np.linspace(0.02, 0.98, 25)])
+
+MOST_TRIALS = 1e6  # per leaf: more say no more, and would cost digits
+MEDIAN_CHI2 = 0.4549364  # median of a squared standard normal
+HISTORY_PRIOR = 5.0  # periods of history that a leaf's own noise needs before it outweighs that of all leaves
+DRAWS = 2000
+
+
+@dataclass(frozen=True)
+class Slice:
+    """Leaves that moved together, named by the attributes they share.
+
+    Args:
+        where: Value of each attribute that names the slice; what is not named is free.
+        actual: Sum of the metric over the slice's leaves, without leaves that an earlier slice explains.
+        expected: What the sum would be without the slice's own change (with the external one, if there is one).
+        change: `actual − expected`, in the metric's unit.
+        share: The slice's share of the total change, with its interval; above 1 where other changes offset it.
+        effect: Common effect of the leaves, in (−1, 1): the part of the way to nothing or to everything.
+        evidence: Log Bayes factor for the slice, less the log of the number of slices it was picked from.
+        leaves: Number of leaves that it explains.
+    """
+
+    where: Mapping[str, Any]
+    actual: float
+    expected: float
+    change: float
+    share: Estimate
+    effect: float
+    evidence: float
+    leaves: int
+
+    @property
+    def ratio(self) -> float:
+        """Actual over expected; infinite where nothing was expected."""
+        return self.actual / self.expected if self.expected else math.inf
+
+
+@dataclass(frozen=True)
+class Localisation:
+    """Where a change came from.
+
+    Args:
+        slices: The slices, the one with the strongest evidence first; no leaf counts in two of them.
+        external: Whether everything moved alike, so that the cause is outside the cube.
+        total_change: Σ actual − Σ expected, in the metric's unit; of a ratio, at today's denominators.
+        external_change: The part of it that comes from everything moving alike; 0 if not external.
+        explained: The part of the total change that slices and the external move explain together.
+    """
+
+    slices: tuple[Slice, ...]
+    external: bool
+    total_change: float
+    external_change: float
+    explained: float
+
+
+@dataclass(frozen=True)
+class _Cube:
+    """Leaves in canonical order: one per combination of attributes, as hits out of trials against a base share."""
+
+    names: tuple[str, ...]
+    values: tuple[NDArray[Any], ...]
+    codes: tuple[Ints, ...]
+    actual: Floats
+    expected: Floats
+    hits: Floats
+    trials: Floats
+    base: Floats
+    weight: Floats | None  # denominators, where the metric is a proportion
+
+
+@dataclass(frozen=True)
+class _Pick:
+    """A slice as found: its attributes, one of its leaves, and the mask of the leaves it explains."""
+
+    axes: tuple[int, ...]
+    leaf: int
+    mask: Bools
+    effect: float
+    evidence: float
+
+
+class Localise:
+    """Find the fewest slices of a cube that explain a change of an additive or ratio metric.
+
+    Each slice is a hypothesis: its leaves moved by one common effect, all others stayed. Leaves are beta-binomial (hits
+    out of trials), which weighs a leaf by its size but lets none decide alone; a slice's evidence is its Bayes factor
+    over all effects, less what it costs to name it (log of the number of slices as deep). Slices are taken greedily;
+    the whole cube is one of the hypotheses, and when it wins the cause is external.
+
+    Args:
+        level: Probability that an interval is meant to hold the truth, in (0, 1).
+        max_depth: Most attributes that name a slice, at least 1.
+        max_slices: Most slices to return, at least 1.
+        min_share: Least part of the change, in [0, 1], that a slice must account for.
+        min_evidence: Least evidence (natural log) for a slice to be told; the default is odds of ten to one.
+        seed: Seed of the bootstrap.
+
+    Raises:
+        BadInputError: If a setting is out of its range.
+
+    Reference:
+        Likelihood and effect: ripple effect of Li et al. (2019), "Generic and Robust Localization of Multi-dimensional
+        Root Causes" (Squeeze), eq. 3, as a beta-binomial share (Skellam 1948). Cost of a name: minimum description
+        length, Rissanen (1978).
+    """
+
+    def __init__(
+        self,
+        *,
+        level: float = 0.9,
+        max_depth: int = 3,
+        max_slices: int = 5,
+        min_share: float = 0.1,
+        min_evidence: float = math.log(10),
+        seed: int = 0,
+    ):
+        if not 0 < level < 1:
+            raise BadInputError("The level of an interval is a probability", got=level, allowed="between 0 and 1")
+        if max_depth < 1 or max_slices < 1:
+            got = (max_depth, max_slices)
+            raise BadInputError("max_depth and max_slices count something", got=got, allowed="1 or more")
+        if not 0 <= min_share <= 1:
+            raise BadInputError("min_share is a share of the change", got=min_share, allowed="0 to 1")
+        self.level = level
+        self.max_depth = max_depth
+        self.max_slices = max_slices
+        self.min_share = min_share
+        self.min_evidence = min_evidence
+        self.seed = seed
+
+    def __call__(
+        self,
+        attributes: Mapping[str, ArrayLike],
+        actual: ArrayLike,
+        expected: ArrayLike | None = None,
+        *,
+        weight: ArrayLike | None = None,
+        weight_expected: ArrayLike | None = None,
+        history: ArrayLike | None = None,
+        history_weight: ArrayLike | None = None,
+    ) -> Localisation:
+        """Return the slices that explain why `actual` is not what was expected.
+
+        Args:
+            attributes: Name to value per row, [n] each; rows of one combination are summed.
+            actual: The metric now, or a ratio's numerator, [n], in any unit; may be negative.
+            expected: The same in the comparison period, scaled to be comparable, [n]; by default the history's mean.
+            weight: A ratio's denominators now, [n], not negative.
+            weight_expected: A ratio's denominators in the comparison period, [n], not negative.
+            history: Earlier comparable periods, [n, t], which tell how noisy each leaf is; 0 where a leaf was absent.
+            history_weight: A ratio's denominators in these periods, [n, t], not negative.
+
+        Returns:
+            The slices with their shares, and whether the cause is external.
+
+        Raises:
+            BadInputError: If shapes differ, a value is not finite, a weight is negative, or nothing is to compare with.
+        """
+        rows = {"actual": actual, "expected": expected, "weight": weight, "weight_expected": weight_expected}
+        cube, quiet = _read(attributes, rows | {"history": history, "history_weight": history_weight})
+        picks, shift = self._search(cube)
+        return self._report(cube, quiet, picks, shift)
+
+    def _search(self, cube: _Cube) -> tuple[list[_Pick], float]:
+        """Return the slices, and the common effect of the whole cube (0 unless it moved as one)."""
+        groups = list(_groups(cube, self.max_depth))
+        change = cube.actual - cube.expected
+        single = [np.abs(np.bincount(group, change, count)).max() for axes, group, count, _ in groups if len(axes) == 1]
+        floor = self.min_share * max([abs(change.sum()), *single])
+        picks = self._greedy(cube, groups, 0.0, floor)
+        outside = ~_union(picks, len(change))
+        if cube.trials[outside].sum() > cube.trials.sum() / 2 and abs(change[outside].sum()) < floor:
+            return picks, 0.0  # most of the cube stayed
+        # the external move is what happens outside the slices, and the slices are what it leaves: in turn until stable
+        rest = _log_likelihood(cube, cube.base, AT_REST)
+        gains = np.array([(_log_likelihood(cube, _moved(cube.base, q), AT_REST) - rest).sum() for q in EFFECTS])
+        effect = float(EFFECTS[np.argmax(gains)])
+        for _ in range(3):
+            others = self._greedy(cube, groups, effect, floor)
+            outside = ~_union(others, len(change))
+            if cube.trials[outside].sum() <= cube.trials.sum() / 2:
+                return picks, 0.0
+            before, effect = effect, _pooled(cube, cube.base, outside)
+            if abs(effect - before) < 1e-3:
+                break
+        gain = (_log_likelihood(cube, _moved(cube.base, effect), AT_REST) - rest).sum() - math.log(len(EFFECTS))
+        gain += sum(pick.evidence for pick in others)
+        if gain > max(self.min_evidence, sum(pick.evidence for pick in picks)):
+            return others, effect
+        return picks, 0.0
+
+    def _greedy(self, cube: _Cube, groups: list[_Group], shift: float, floor: float) -> list[_Pick]:
+        """Return the slices by falling evidence, each from the leaves that those before it left."""
+        base = _moved(cube.base, shift)
+        change = cube.actual - _expected(cube, shift)
+        rest = _log_likelihood(cube, base, AT_REST)
+        table = np.stack([_log_likelihood(cube, _moved(base, q), MOVED) - rest for q in EFFECTS])
+        free = np.ones(len(change), dtype=bool)
+        picks: list[_Pick] = []
+        while len(picks) < self.max_slices and free.any():
+            best = self._best(table, groups, change, free, floor)
+            if best is None or best[0] <= self.min_evidence:
+                break
+            evidence, axes, member = best
+            picks.append(_Pick(axes, int(np.flatnonzero(member)[0]), member, _pooled(cube, base, member), evidence))
+            free &= ~member
+        return picks
+
+    def _best(
+        self,
+        table: Floats,
+        groups: list[_Group],
+        change: Floats,
+        free: Bools,
+        floor: float,
+    ) -> tuple[float, tuple[int, ...], Bools] | None:
+        """Return evidence, attributes and leaves of the best slice among the free leaves, if any is large enough."""
+        best = None
+        for axes, group, count, cost in groups:
+            sums = np.abs(np.bincount(group, change * free, count))
+            large = (sums >= floor) & (sums > 0)
+            rows = np.flatnonzero(large[group] & free)
+            if not len(rows):
+                continue
+            kept = np.flatnonzero(large)
+            place = np.cumsum(large)[group[rows]] - 1
+            scores = np.stack([_sums(place, column[rows], len(kept)) for column in table])
+            evidence = _mean_exp(scores) - cost
+            top = int(np.argmax(evidence))
+            if best is None or evidence[top] > best[0]:
+                best = (float(evidence[top]), axes, (group == kept[top]) & free)
+        return best
+
+    def _report(self, cube: _Cube, quiet: _Quiet | None, picks: list[_Pick], shift: float) -> Localisation:
+        """Return the result in the metric's unit, with bootstrap intervals of the shares."""
+        total = float((cube.actual - cube.expected).sum())
+        expected = _expected(cube, shift)
+        external = float((expected - cube.expected).sum())
+        change = cube.actual - expected
+        variance = _variance(cube, quiet, picks, shift)
+        # leaves are many or near normal in sum, so the parametric bootstrap draws the sums
+        masks = [pick.mask for pick in picks]
+        rest = ~_union(picks, len(change))
+        spread = np.sqrt([variance[mask].sum() for mask in [*masks, rest]])
+        noise = np.random.default_rng(self.seed).standard_normal((DRAWS, len(spread))) * spread
+        parts = np.array([change[mask].sum() for mask in masks])
+        totals = total + noise.sum(axis=1)
+        slices = []
+        for i, pick in enumerate(picks):
+            share = _ratio(parts[i] + noise[:, i], totals)
+            low, high = np.quantile(share, [(1 - self.level) / 2, (1 + self.level) / 2])
+            mid = float(_ratio(parts[i : i + 1], np.array([total]))[0])
+            where = {cube.names[a]: cube.values[a].tolist()[cube.codes[a][pick.leaf]] for a in pick.axes}
+            slices.append(
+                Slice(
+                    where=where,
+                    actual=float(cube.actual[pick.mask].sum()),
+                    expected=float(expected[pick.mask].sum()),
+                    change=float(parts[i]),
+                    share=Estimate(mid, min(float(low), mid), max(float(high), mid), self.level),
+                    effect=pick.effect,
+                    evidence=pick.evidence,
+                    leaves=int(pick.mask.sum()),
+                )
+            )
+        return Localisation(tuple(slices), shift != 0, total, external, external + float(parts.sum()))
+
+
+@dataclass(frozen=True)
+class _Quiet:
+    """Changes in which nothing happened but noise: squared change, size, trials and leaf of each."""
+
+    squares: Floats
+    size: Floats
+    trials: Floats
+    leaf: Ints
+
+
+def _log_likelihood(cube: _Cube, share: Floats, concentration: float) -> Floats:
+    """Return the beta-binomial log-likelihood of each leaf's hits, up to what hits and trials alone give."""
+    a, b = share * concentration, (1 - share) * concentration
+    inside = gammaln(cube.hits + a) + gammaln(cube.trials - cube.hits + b) - gammaln(cube.trials + concentration)
+    out: Floats = inside - (gammaln(a) + gammaln(b) - gammaln(concentration))
+    return out
+
+
+def _mean_exp(scores: Floats) -> Floats:
+    """Return the log of the mean over effects (first axis): the Bayes factor under a flat prior."""
+    top = scores.max(axis=0)
+    out: Floats = top + np.log(np.exp(scores - top).mean(axis=0))
+    return out
+
+
+def _moved(base: Floats, effect: float) -> Floats:
+    """Return the share of hits after going that part of the way to none (below 0) or to all (above 0)."""
+    return base + effect * (1 - base) if effect > 0 else base * (1 + effect)
+
+
+def _expected(cube: _Cube, shift: float) -> Floats:
+    """Return the expected metric per leaf after the external move."""
+    if cube.weight is not None:
+        return cube.weight * _moved(cube.base, shift)
+    return cube.expected * ((1 + shift) / (1 - shift))
+
+
+def _pooled(cube: _Cube, base: Floats, mask: Bools) -> float:
+    """Return the common effect that gives the masked leaves as many hits in sum as they have."""
+    trials = cube.trials[mask]
+    share = base[mask]
+    more = float((cube.hits[mask] - trials * share).sum())
+    room = float((trials * ((1 - share) if more > 0 else share)).sum())
+    return float(np.clip(more / room, -0.999, 0.999)) if room > 0 else 0.0
+
+
+def _union(picks: list[_Pick], n: int) -> Bools:
+    mask = np.zeros(n, dtype=bool)
+    for pick in picks:
+        mask |= pick.mask
+    return mask
+
+
+def _sums(group: Ints, values: Floats, count: int) -> Floats:
+    return np.bincount(group, values, count).astype(np.float64, copy=False)
+
+
+def _ratio(top: Floats, bottom: Floats) -> Floats:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.nan_to_num(np.divide(top, bottom), nan=0.0, posinf=np.inf, neginf=-np.inf)
+
+
+def _groups(cube: _Cube, max_depth: int) -> Iterator[_Group]:
+    """Yield each set of attributes: its members, the slice of every leaf, how many slices, what naming one costs."""
+    axes = [a for a, values in enumerate(cube.values) if len(values) > 1]
+    for depth in range(1, min(max_depth, len(axes)) + 1):
+        for members in itertools.combinations(axes, depth):
+            group, count = _combine([cube.codes[a] for a in members], [len(cube.values[a]) for a in members])
+            cost = math.log(math.comb(len(axes), depth)) + sum(math.log(len(cube.values[a])) for a in members)
+            yield members, group, count, cost
+
+
+def _combine(codes: list[Ints], sizes: list[int]) -> tuple[Ints, int]:
+    """Return one code per combination of codes, in their order, and how many there are."""
+    key, count = np.zeros(len(codes[0]), dtype=np.int64), 1
+    for code, size in zip(codes, sizes, strict=True):
+        key, count = key * size + code, count * size
+        if count > 4 * len(key):  # sparse: number those that occur
+            seen, key = np.unique(key, return_inverse=True)
+            count = len(seen)
+    return key, count
+
+
+def _variance(cube: _Cube, quiet: _Quiet | None, picks: list[_Pick], shift: float) -> Floats:
+    """Return the noise variance of each leaf's change, learnt from history or from the leaves outside the slices."""
+    n = len(cube.actual)
+    share = _moved(cube.base, shift)
+    for pick in picks:
+        share = np.where(pick.mask, _moved(share, pick.effect), share)
+    fitted = cube.expected * share / (1 - share) if cube.weight is None else cube.weight * share
+    size, trials = _scale(cube.actual, cube.expected if cube.weight is None else fitted, cube.weight)
+    factor = np.ones(n)
+    if quiet is None:
+        outside = ~_union(picks, n) & (size > 0)
+        rows = np.flatnonzero(outside if outside.sum() >= 10 else size > 0)
+        squares = (cube.actual - fitted)[rows] ** 2
+        level, growth = _fit_noise(_Quiet(squares, size[rows], trials[rows], rows))
+    else:
+        level, growth = _fit_noise(quiet)
+        usual = quiet.size * (level + growth * quiet.trials)
+        periods = np.bincount(quiet.leaf[usual > 0], minlength=n)
+        own = np.bincount(quiet.leaf, _ratio(quiet.squares, usual), n)
+        factor = (HISTORY_PRIOR + own) / (HISTORY_PRIOR + periods)
+    return size * (level + growth * trials) * factor
+
+
+def _scale(actual: Floats, expected: Floats, weight: Floats | None) -> tuple[Floats, Floats]:
+    """Return what the noise of a leaf's change grows with: its size, and its trials, which share a fate."""
+    if weight is not None:
+        return expected * (1 - _ratio(expected, weight)), weight
+    size = np.abs(actual) + np.abs(expected)
+    return size, _ratio(2 * (actual**2 + expected**2), size)
+
+
+def _fit_noise(rows: _Quiet) -> tuple[float, float]:
+    """Return level and growth of the noise: squares ≈ size · (level + growth · trials), by size class."""
+    order = np.argsort(rows.trials, kind="stable")
+    classes = [c for c in np.array_split(order, min(10, max(1, len(order) // 20))) if rows.size[c].sum() > 0]
+    if not classes:
+        return 0.0, 0.0
+    size = np.array([rows.size[c].sum() for c in classes])
+    seen = np.array([rows.squares[c].sum() for c in classes]) / size
+    trials = np.array([(rows.size[c] * rows.trials[c]).sum() for c in classes]) / size
+    if not seen.max() > 0:
+        return 0.0, 0.0
+    weight = 1 / np.maximum(seen, 1e-9 * seen.max())  # classes differ by powers of ten: fit relative errors
+    scale = trials.max()
+    fit, _ = nnls(np.column_stack([weight, weight * trials / scale]), np.ones(len(seen)))
+    return float(fit[0]), float(fit[1] / scale)
+
+
+def _unit(actual: Floats, expected: Floats) -> float:
+    """Return the amount that counts as one trial: the variance per amount of leaves at rest, from their median."""
+    size = actual + expected
+    kept = size > 0
+    size, gap = size[kept], (actual - expected)[kept]
+    if not len(size):
+        return 1.0
+    order = np.argsort(gap / size, kind="stable")
+    middle = order[np.searchsorted(np.cumsum(size[order]), size.sum() / 2)]
+    squares = (gap - size * (gap[middle] / size[middle])) ** 2 / size
+    low, high = 0.0, float(squares.max() / MEDIAN_CHI2)
+    for _ in range(60):  # bisection: the scaled squares' median falls as the unit grows
+        unit = (low + high) / 2
+        above = np.median(squares / np.maximum(unit + size / (AT_REST + 1), 1e-300)) > MEDIAN_CHI2
+        low, high = (unit, high) if above else (low, unit)
+    return max((low + high) / 2, float(size.max()) / MOST_TRIALS)
+
+
+def _read(attributes: Mapping[str, ArrayLike], rows: Mapping[str, ArrayLike | None]) -> tuple[_Cube, _Quiet | None]:
+    """Return the checked input as a cube of leaves, and what its history says of noise."""
+    given = {name: values for name, values in rows.items() if values is not None}
+    if not attributes:
+        raise BadInputError("There is no attribute to search", do="give at least one attribute per row")
+    if "expected" not in given and "history" not in given:
+        raise BadInputError("There is nothing to compare with", do="give `expected`, or `history` to take it from")
+    wanted = {"expected": "weight_expected", "history": "history_weight"}
+    if any((wanted[name] in given) != ("weight" in given and name in given) for name in wanted):
+        do = "give `weight`, with `weight_expected` for `expected` and `history_weight` for `history`; or none of them"
+        raise BadInputError("A ratio needs its denominators in every period", got=sorted(given), do=do)
+    n = np.size(given["actual"])
+    names = tuple(sorted(attributes))
+    values, codes = zip(*(_codes(name, attributes[name], n) for name in names), strict=True)
+    key, _ = _combine(list(codes), [len(labels) for labels in values])
+    _, first, leaf = np.unique(key, return_index=True, return_inverse=True)
+    sums = {name: _summed(name, array, n, leaf) for name, array in given.items()}
+
+    actual, weight = sums["actual"], sums.get("weight")
+    past, past_weight = sums.get("history"), sums.get("history_weight")
+    if "expected" in sums:
+        then, then_weight = sums["expected"], sums.get("weight_expected")
+    else:  # rates want the sums of all periods, amounts the mean of them
+        past_total = sums["history"].sum(axis=1)
+        then = past_total / sums["history"].shape[1] if weight is None else past_total
+        then_weight = None if past_weight is None else past_weight.sum(axis=1)
+    expected = then
+    if weight is not None and then_weight is not None:
+        pairs = [(actual, weight), (then, then_weight)]
+        proportion = all(bool(((top >= 0) & (top <= bottom)).all()) for top, bottom in pairs)
+        rate = _rate(then, then_weight, AT_REST if proportion else 1.0)
+        expected = weight * rate
+        if proportion:
+            cube = _Cube(names, values, tuple(c[first] for c in codes), actual, expected, actual, weight, rate, weight)
+            return cube, _quiet(past, past_weight, "expected" in sums, AT_REST)
+    hits, misses = np.maximum(actual, 0), np.maximum(expected, 0)  # refunds beyond sales leave no hits
+    unit = _unit(hits, misses)
+    half = np.full(len(first), 0.5)
+    trials = (hits + misses) / unit
+    cube = _Cube(names, values, tuple(c[first] for c in codes), actual, expected, hits / unit, trials, half, None)
+    return cube, _quiet(past, past_weight, "expected" in sums, 0.0)
+
+
+def _rate(top: Floats, bottom: Floats, prior: float) -> Floats:
+    """Return top over bottom, drawn to the overall rate as `prior` more trials would."""
+    if not bottom.sum() > 0:
+        raise BadInputError("The comparison period has no denominators", do="compare with a period that has some")
+    overall = (top.sum() + 0.5 * np.sign(top.sum() + 0.5)) / (bottom.sum() + 1)
+    rate: Floats = (top + prior * overall) / (bottom + prior)
+    return rate
+
+
+def _quiet(past: Floats | None, weights: Floats | None, one_period: bool, prior: float) -> _Quiet | None:
+    """Return how each leaf changed between consecutive earlier periods, without what the whole cube did."""
+    if past is None or past.shape[1] < 2:
+        return None
+    before, after = past[:, :-1], past[:, 1:]
+    weight = None
+    if weights is not None:
+        weight = weights[:, 1:] if prior == AT_REST else None
+        before = weights[:, 1:] * np.stack(
+            [_rate(*pair, prior or 1.0) for pair in zip(before.T, weights[:, :-1].T, strict=True)], axis=1
+        )
+    before = before * _ratio(after.sum(axis=0), before.sum(axis=0))
+    size, trials = _scale(after, before, weight)
+    # two single periods differ by more than one period does from the mean of all
+    scale = 1.0 if one_period else (1 + 1 / past.shape[1]) / 2
+    leaf = np.repeat(np.arange(len(past)), after.shape[1])
+    kept = size.ravel() > 0
+    squares = ((after - before) ** 2 * scale).ravel()
+    return _Quiet(squares[kept], size.ravel()[kept], trials.ravel()[kept], leaf[kept])
+
+
+def _summed(name: str, values: ArrayLike, n: int, leaf: Ints) -> Floats:
+    """Return the checked numbers, summed per leaf: [leaves], or [leaves, t] for history."""
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadInputError(f"`{name}` is not numbers", allowed="an array of numbers") from error
+    if array.ndim != (2 if name.startswith("history") else 1) or len(array) != n or not n:
+        allowed = (
+            f"{'two dimensions' if name.startswith('history') else 'one dimension'}, with the {n} rows of `actual`"
+        )
+        raise BadInputError(
+            f"`{name}` has the wrong shape", got=array.shape, allowed=allowed if n else "at least one row"
+        )
+    if not np.isfinite(array).all():
+        raise BadInputError(
+            f"`{name}` has missing or infinite values", allowed="finite numbers", do="drop or fill them"
+        )
+    if "weight" in name and (array < 0).any():
+        raise BadInputError(f"`{name}` has negative denominators", got=float(array.min()), allowed="0 or more")
+    count = int(leaf.max()) + 1
+    columns = np.stack([_sums(leaf, column, count) for column in array.reshape(n, -1).T], axis=1)
+    return columns[:, 0] if array.ndim == 1 else columns
+
+
+def _codes(name: str, values: ArrayLike, n: int) -> tuple[NDArray[Any], Ints]:
+    """Return the distinct values of an attribute, and each row's place among them."""
+    array = np.asarray(values)
+    if array.shape != (n,):
+        raise BadInputError(f"Attribute `{name}` has the wrong shape", got=array.shape, allowed=f"({n},), as `actual`")
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        raise BadInputError(f"Attribute `{name}` has missing values", do="name them, such as `unknown`")
+    try:
+        labels, codes = np.unique(array, return_inverse=True)
+    except TypeError as error:
+        raise BadInputError(f"Attribute `{name}` mixes kinds of values", allowed="one kind, none missing") from error
+    return labels, codes
