@@ -193,6 +193,16 @@ MERCHANT_AD_SPEND = Additive(
     name="merchant_ad_spend", title="Advertising paid by sellers", unit="money", better=-1, fact=ADS,
     value=lambda row: row.merchant_spend, doc="Spent on advertisements by sellers.",
 )  # fmt: skip
+CREATOR_AD_SPEND = Additive(
+    name="creator_ad_spend", title="Advertising paid by creators", unit="money", better=0, fact=ADS,
+    value=lambda row: (row.payer == "creator").ifelse(row.spend, ibis.literal(0).cast(row.spend.type())),
+    doc="Spent on advertisements by creators.",
+)  # fmt: skip
+AD_REVENUE = Additive(
+    name="ad_revenue", title="Advertising revenue", unit="money", better=1, fact=ADS,
+    value=lambda row: (row.payer != "platform").ifelse(row.spend, ibis.literal(0).cast(row.spend.type())),
+    doc="Spent on advertisements by others than the platform; spending by nobody known does not count.",
+)  # fmt: skip
 ATTRIBUTED_GMV = Additive(
     name="attributed_gmv", title="GMV attributed to advertisements", unit="money", better=0, fact=ADS,
     value=lambda row: row.attributed_gmv,
@@ -266,15 +276,18 @@ MERCHANT_PROFIT = Total(
 PLATFORM_PROFIT = Total(
     name="platform_profit", title="Platform's contribution profit", unit="money", better=1,
     parts=(
-        Part(PLATFORM_FEE, 1, required=True), Part(FEE_BACK, -1), Part(AD_SPEND, 1), Part(PLATFORM_DISCOUNT, -1),
+        Part(PLATFORM_FEE, 1, required=True), Part(FEE_BACK, -1), Part(AD_REVENUE, 1), Part(PLATFORM_DISCOUNT, -1),
         Part(SUBSIDY_BACK, 1), Part(PLATFORM_COMMISSION, -1), Part(PLATFORM_COMMISSION_BACK, 1),
     ),
     doc="Fees and advertising revenue less the platform's discounts and its share of commissions.",
 )  # fmt: skip
 CREATOR_PROFIT = Total(
     name="creator_profit", title="Creators' contribution profit", unit="money", better=1,
-    parts=(Part(COMMISSION, 1, required=True), Part(COMMISSION_BACK, -1), Part(CREATOR_DISCOUNT, -1)),
-    doc="Commission less what was taken back and the discounts that creators fund.",
+    parts=(
+        Part(COMMISSION, 1, required=True), Part(COMMISSION_BACK, -1), Part(CREATOR_DISCOUNT, -1),
+        Part(CREATOR_AD_SPEND, -1),
+    ),
+    doc="Commission less what was taken back and the discounts and advertising that creators fund.",
 )  # fmt: skip
 MERCHANT_MARGIN = Ratio(
     name="merchant_margin", title="Merchants' contribution margin", unit="share", better=1, over=MERCHANT_PROFIT,

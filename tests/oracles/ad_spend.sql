@@ -1,0 +1,4 @@
+-- Spent on advertisements, whoever pays.
+select coalesce(sum(a.spend), 0) as value
+from ads a
+where a.day between {first} and {last}

@@ -1,0 +1,10 @@
+-- Commission of creators on paid lines, whoever pays it.
+select coalesce(sum(
+  l.commission
+), 0) as value
+from order_lines l
+where l.day between {first} and {last}
+  and exists (
+    select 1 from order_status s
+    where s.order_id = l.order_id and s.line = l.line and s.status = 'paid'
+  )

@@ -1,0 +1,17 @@
+-- Discounts, whoever funds them, as a share of gross sales.
+with sold as (
+  select
+    coalesce(sum(coalesce((
+      select sum(d.amount) from order_discounts d
+      where d.order_id = l.order_id and d.line = l.line
+    ), 0)), 0) as discount,
+    coalesce(sum(l.quantity * l.unit_price), 0) as gross_sales
+  from order_lines l
+  where l.day between {first} and {last}
+    and exists (
+      select 1 from order_status s
+      where s.order_id = l.order_id and s.line = l.line and s.status = 'paid'
+    )
+)
+select cast(discount as double) / nullif(cast(gross_sales as double), 0) as value
+from sold

@@ -1,0 +1,4 @@
+-- Platform fees given back on refunds, by the day of the refund.
+select coalesce(sum(r.fee_reversed), 0) as value
+from refunds r
+where r.day between {first} and {last}

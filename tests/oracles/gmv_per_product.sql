@@ -1,0 +1,19 @@
+-- GMV per product with a sale.
+with sold as (
+  select
+    coalesce(sum(
+    l.quantity * l.unit_price - coalesce((
+      select sum(d.amount) from order_discounts d
+      where d.order_id = l.order_id and d.line = l.line and d.payer = 'merchant'
+    ), 0)
+  ), 0) as gmv,
+    count(distinct l.product_id) as products_sold
+  from order_lines l
+  where l.day between {first} and {last}
+    and exists (
+      select 1 from order_status s
+      where s.order_id = l.order_id and s.line = l.line and s.status = 'paid'
+    )
+)
+select cast(gmv as double) / nullif(cast(products_sold as double), 0) as value
+from sold

@@ -1,0 +1,14 @@
+-- Pieces per order.
+with sold as (
+  select
+    coalesce(sum(l.quantity), 0) as items,
+    count(distinct l.order_id) as orders
+  from order_lines l
+  where l.day between {first} and {last}
+    and exists (
+      select 1 from order_status s
+      where s.order_id = l.order_id and s.line = l.line and s.status = 'paid'
+    )
+)
+select cast(items as double) / nullif(cast(orders as double), 0) as value
+from sold

@@ -1,0 +1,10 @@
+-- Discounts on paid lines that the platform funds.
+select coalesce(sum(d.amount), 0) as value
+from order_discounts d
+join order_lines l on l.order_id = d.order_id and l.line = d.line
+where d.payer = 'platform'
+  and l.day between {first} and {last}
+  and exists (
+    select 1 from order_status s
+    where s.order_id = l.order_id and s.line = l.line and s.status = 'paid'
+  )

@@ -1,0 +1,10 @@
+-- What the platform charges sellers on paid lines.
+select coalesce(sum(
+  l.platform_fee
+), 0) as value
+from order_lines l
+where l.day between {first} and {last}
+  and exists (
+    select 1 from order_status s
+    where s.order_id = l.order_id and s.line = l.line and s.status = 'paid'
+  )
