@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Protocol
 
 import ibis
+import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,6 +23,7 @@ from tradewind.engines.snapshot import Draft, Manifest
 from tradewind.engines.spark import Spark
 from tradewind.errors import BadInputError, ForbiddenError, MissingDataError
 from tradewind.measures.assume import Assumptions
+from tradewind.measures.metric import Metric, Ratio
 from tradewind.measures.query import Query
 from tradewind.period import Period
 from tradewind.scope import OPERATOR, Scope
@@ -117,6 +121,27 @@ class Store:
         """Return metrics, one row per group, as `query` asks."""
         return self.run(query.expression(self))
 
+    def series(self, metrics: Sequence[Metric], period: Period) -> tuple[list[date], dict[str, list[float]]]:
+        """Return metrics day by day, as floats for the methods.
+
+        Args:
+            metrics: The metrics.
+            period: The days, first to last.
+
+        Returns:
+            All days of the period, and for each metric its value a day: 0 where nothing happened, NaN where a ratio has
+            no denominator.
+        """
+        table = self.metrics(Query(tuple(metrics), period, every="day")).to_pydict()
+        days = [period.first + timedelta(days=n) for n in range(period.days)]
+        at = {day: n for n, day in enumerate(table["day"])}
+        columns: dict[str, list[float]] = {}
+        for metric in metrics:
+            empty = math.nan if isinstance(metric, Ratio) else 0.0
+            found = [table[metric.name][at[day]] if day in at else empty for day in days]
+            columns[metric.name] = [math.nan if value is None else float(value) for value in found]
+        return days, columns
+
     def scoped(self, scope: Scope) -> Store:
         """Return the same snapshot as a caller with that scope sees it.
 
@@ -198,17 +223,28 @@ class Store:
         columns = rows.columns
         conditions = []
         for n, hop in enumerate(hops):
-            if hop.table is None:
-                own = rows.shop_id.isin(shops)
-                conditions.append(own | rows.shop_id.isnull() if hop.or_null else own.fill_null(False))
-            elif self.has(hop.table):
-                seen = self.table(hop.table).select(*hop.on).distinct()
-                seen = seen.rename({f"__on{n}_{column}": column for column in hop.on}).mutate(**{f"__seen{n}": True})
-                rows = rows.left_join(seen, [rows[column] == seen[f"__on{n}_{column}"] for column in hop.on])
-                conditions.append(rows[f"__seen{n}"].fill_null(False))
-        if not conditions:
-            return rows.filter(ibis.literal(False))
+            rows, condition = self._led(rows, hop, shops, str(n))
+            conditions.append(condition)
         return rows.filter(ibis.or_(*conditions)).select(*columns)
+
+    def _led(self, rows: ibis.Table, hop: Hop, shops: list[str], n: str) -> tuple[ibis.Table, ir.BooleanValue]:
+        """Return the rows, joined with what a hop leads through, and whether it leads to one of the shops."""
+        if hop.table is None:
+            own = rows.shop_id.isin(shops)
+            condition = own | rows.shop_id.isnull() if hop.or_null else own.fill_null(False)
+        elif self.has(hop.table):
+            seen = self.table(hop.table)
+            seen = (seen.filter(seen.shop_id.isin(shops)) if hop.own else seen).select(*hop.on).distinct()
+            seen = seen.rename({f"__on{n}_{column}": column for column in hop.on}).mutate(**{f"__seen{n}": True})
+            rows = rows.left_join(seen, [rows[column] == seen[f"__on{n}_{column}"] for column in hop.on])
+            condition = rows[f"__seen{n}"].fill_null(False)
+        else:
+            return rows, ibis.literal(False)
+        if hop.also is None:
+            return rows, condition
+        rows = rows.mutate(**{f"__led{n}": condition})
+        rows, too = self._led(rows, hop.also, shops, f"{n}_also")
+        return rows, rows[f"__led{n}"] & too
 
 
 def open_store(address: str | None = None, scope: Scope = OPERATOR) -> Store:

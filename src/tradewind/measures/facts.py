@@ -19,6 +19,12 @@ def _paid(tables: Tables, lines: ibis.Table) -> ibis.Table:
     return lines.semi_join(status.filter(status.status == "paid"), ["order_id", "line"])
 
 
+def _payments(tables: Tables) -> ibis.Table:
+    rows = tables.table("order_status")
+    paid = rows.filter(rows.status == "paid")
+    return paid.group_by("order_id", "line").aggregate(paid_known_at=paid.known_at.min())
+
+
 def _discounts(tables: Tables) -> ibis.Table:
     rows = tables.table("order_discounts")
     sums = {f"{payer}_discount": rows.amount.sum(where=rows.payer == payer).cast(MONEY) for payer in PAYERS}
@@ -39,11 +45,16 @@ def _returned(tables: Tables) -> ibis.Table:
 
 def _sold(tables: Tables) -> ibis.Table:
     rows = tables.table("order_lines")
-    return rows.select("order_id", "line", *_OF_THE_SALE, sold_day=rows.day)
+    return rows.select("order_id", "line", *_OF_THE_SALE, sold_day=rows.day, sold_hour=rows.hour)
 
 
 _OF_THE_SALE = ("surface", "form", "relation", "creator_id", "live_id", "content_id", "commission_platform_share")
-_SOLD_KINDS = {**dict.fromkeys(_OF_THE_SALE, "string"), "commission_platform_share": "float64", "sold_day": "date"}
+_SOLD_KINDS = {
+    **dict.fromkeys(_OF_THE_SALE, "string"),
+    "commission_platform_share": "float64",
+    "sold_day": "date",
+    "sold_hour": "timestamp(6)",
+}
 
 DISCOUNTS = Lookup(
     on=("order_id", "line"),
@@ -52,6 +63,7 @@ DISCOUNTS = Lookup(
     build=_discounts,
     missing=0,
 )
+PAYMENTS = Lookup(("order_id", "line"), {"paid_known_at": "timestamp(6)"}, {"paid_known_at": "order_status"}, _payments)
 FIRST_DAYS = Lookup(("customer_id",), {"first_day": "date"}, {}, _first_days)
 RETURNED = Lookup(
     ("order_id", "line"), {"restocked": "int64"}, {"restocked": "refunds.restocked"}, _returned, missing=0
@@ -74,6 +86,11 @@ def _gross(row: Row) -> ir.Value:
 
 def _seller_discount(row: Row) -> ir.Value:
     return row.merchant_discount if row.has("order_discounts") else ibis.literal(0).cast(MONEY)
+
+
+def _visible_at(row: Row) -> ir.Value:
+    """The moment from which the line is known and known to be paid."""
+    return ibis.greatest(row.known_at, row.paid_known_at) if row.has("order_status") else row.known_at
 
 
 def _unit_cost(row: Row) -> ir.Value:
@@ -104,6 +121,10 @@ def _by_platform(amount: str) -> Callable[[Row], ir.Value]:
     return value
 
 
+def _cohort(row: Row) -> ir.Value:
+    return row.first_day.truncate("M")
+
+
 CALENDAR: dict[str, Callable[[Row], ir.Value]] = {
     "week": lambda row: row.day.truncate("W"),
     "month": lambda row: row.day.truncate("M"),
@@ -117,19 +138,21 @@ SALES = Fact(
     doc="A paid order line.",
     table="order_lines",
     where=_paid,
-    lookups=(DISCOUNTS, FIRST_DAYS, RETURNED, PRODUCTS, SHOPS, CUSTOMERS, CREATORS),
+    lookups=(DISCOUNTS, PAYMENTS, FIRST_DAYS, RETURNED, PRODUCTS, SHOPS, CUSTOMERS, CREATORS),
     derived={
         **CALENDAR,
         **DEPARTMENT,
         "customer_type": _customer_type,
+        "cohort": _cohort,
         "gross": _gross,
         "gmv": lambda row: row.gross - _seller_discount(row),
         "unit_cost_or_assumed": _unit_cost,
         "kept_cost": _kept_cost,
         "platform_commission": _by_platform("commission"),
+        "visible_at": _visible_at,
     },
     time="ordered_at",
-    known="known_at",
+    known="visible_at",
 )
 
 REFUNDS = Fact(
@@ -156,7 +179,7 @@ REFUNDS_BY_ORDER = Fact(
     doc="A refund, on the day of the order that it undoes.",
     table="refunds",
     lookups=REFUNDS.lookups,
-    derived={**REFUNDS.derived, "day": lambda row: row.sold_day},
+    derived={**REFUNDS.derived, "day": lambda row: row.sold_day, "hour": lambda row: row.sold_hour},
 )
 
 TRAFFIC = Fact(

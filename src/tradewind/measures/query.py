@@ -26,6 +26,7 @@ DIMENSIONS: dict[str, str] = {
     "department": "Department",
     "brand": "Brand",
     "customer_type": "New or returning",
+    "cohort": "Month of the customer's first order",
     "customer_region": "Region of the customer",
     "customer_id": "Customer id",
     "creator_id": "Creator id",
@@ -87,7 +88,8 @@ class Query:
         Raises:
             MissingDataError: If the source lacks what a metric or a dimension needs.
         """
-        terms = {metric.name: present(metric, tables, self.groups) for metric in self.metrics}
+        splits = (*self.groups, *self.where)
+        terms = {metric.name: present(metric, tables, splits) for metric in self.metrics}
         wanted = tuple(dict.fromkeys(leaf for found in terms.values() for leaf in found))
         facts: dict[str, Fact] = {leaf.fact.name: leaf.fact for leaf in wanted}
         parts = [self._sums(fact, wanted, tables) for fact in facts.values()]
@@ -146,6 +148,15 @@ def present(metric: Metric, tables: Tables, splits: tuple[str, ...] = ()) -> tup
                 + (", or assume a margin with --assume margin=0.3" if "order_lines.unit_cost" in lacking else ""),
             )
     return tuple(found)
+
+
+def lights_up(metric: Metric, tables: Tables, splits: tuple[str, ...] = ()) -> bool:
+    """Whether the tables can answer a metric, split by these dimensions."""
+    try:
+        present(metric, tables, splits)
+    except MissingDataError:
+        return False
+    return True
 
 
 def missing(leaf: Leaf, tables: Tables, splits: tuple[str, ...] = ()) -> tuple[str, ...]:
