@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import nnls
+from scipy.sparse import csr_array, hstack
 from scipy.special import gammaln
 
 from tradewind.errors import BadInputError
@@ -19,7 +20,6 @@ from tradewind.study import Estimate
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-_Group = tuple[tuple[int, ...], Ints, int, float]  # attributes, slice of every leaf, how many slices, cost of a name
 
 # How alike leaves are, as the concentration of a beta distribution: leaves that nothing happened to stay within a few
 # percent of what was expected, leaves of one slice move by the same effect give or take a tenth. Both also bound what
@@ -28,7 +28,7 @@ AT_REST = 100.0
 MOVED = 15.0
 
 # Effects that a slice may have: the part of the way from the expected share of hits to none (−1) or to all (1).
-EFFECTS = np.concatenate([-np.linspace(0.02, 0.98, 25)[::-1], np.linspace(0.02, 0.98, 25)])
+EFFECTS = np.concatenate([-np.linspace(0.03, 0.98, 16)[::-1], np.linspace(0.03, 0.98, 16)])
 
 MOST_TRIALS = 1e6  # per leaf: more say no more, and would cost digits
 MEDIAN_CHI2 = 0.4549364  # median of a squared standard normal
@@ -101,11 +101,21 @@ class _Cube:
 
 
 @dataclass(frozen=True)
+class _Candidates:
+    """Slices to pick from: the attributes of each kind; kind and cost of each slice; its leaves as a column."""
+
+    axes: tuple[tuple[int, ...], ...]
+    kind: Ints
+    cost: Floats
+    members: csr_array  # [leaves, candidates], 1 where the leaf is of the slice
+    floor: float  # the least change that counts
+
+
+@dataclass(frozen=True)
 class _Pick:
-    """A slice as found: its attributes, one of its leaves, and the mask of the leaves it explains."""
+    """A slice as found: its attributes, and the mask of the leaves it explains."""
 
     axes: tuple[int, ...]
-    leaf: int
     mask: Bools
     effect: float
     evidence: float
@@ -195,73 +205,52 @@ class Localise:
 
     def _search(self, cube: _Cube) -> tuple[list[_Pick], float]:
         """Return the slices, and the common effect of the whole cube (0 unless it moved as one)."""
-        groups = list(_groups(cube, self.max_depth))
         change = cube.actual - cube.expected
-        single = [np.abs(np.bincount(group, change, count)).max() for axes, group, count, _ in groups if len(axes) == 1]
-        floor = self.min_share * max([abs(change.sum()), *single])
-        picks = self._greedy(cube, groups, 0.0, floor)
+        named = _candidates(cube, self.max_depth, self.min_share)
+        picks = self._pick(cube, named, 0.0)
         outside = ~_union(picks, len(change))
-        if cube.trials[outside].sum() > cube.trials.sum() / 2 and abs(change[outside].sum()) < floor:
+        if cube.trials[outside].sum() > cube.trials.sum() / 2 and abs(change[outside].sum()) < named.floor:
             return picks, 0.0  # most of the cube stayed
         # the external move is what happens outside the slices, and the slices are what it leaves: in turn until stable
-        rest = _log_likelihood(cube, cube.base, AT_REST)
-        gains = np.array([(_log_likelihood(cube, _moved(cube.base, q), AT_REST) - rest).sum() for q in EFFECTS])
-        effect = float(EFFECTS[np.argmax(gains)])
+        effect = _pooled(cube, cube.base, np.ones(len(change), dtype=bool))
         for _ in range(3):
-            others = self._greedy(cube, groups, effect, floor)
+            others = self._pick(cube, named, effect)
             outside = ~_union(others, len(change))
             if cube.trials[outside].sum() <= cube.trials.sum() / 2:
                 return picks, 0.0
             before, effect = effect, _pooled(cube, cube.base, outside)
             if abs(effect - before) < 1e-3:
                 break
-        gain = (_log_likelihood(cube, _moved(cube.base, effect), AT_REST) - rest).sum() - math.log(len(EFFECTS))
-        gain += sum(pick.evidence for pick in others)
+        gain = (_fit(cube, _moved(cube.base, effect), AT_REST) - _fit(cube, cube.base, AT_REST)).sum()
+        gain += sum(pick.evidence for pick in others) - math.log(len(EFFECTS))
         if gain > max(self.min_evidence, sum(pick.evidence for pick in picks)):
             return others, effect
         return picks, 0.0
 
-    def _greedy(self, cube: _Cube, groups: list[_Group], shift: float, floor: float) -> list[_Pick]:
+    def _pick(self, cube: _Cube, named: _Candidates, shift: float) -> list[_Pick]:
         """Return the slices by falling evidence, each from the leaves that those before it left."""
         base = _moved(cube.base, shift)
         change = cube.actual - _expected(cube, shift)
-        rest = _log_likelihood(cube, base, AT_REST)
-        table = np.stack([_log_likelihood(cube, _moved(base, q), MOVED) - rest for q in EFFECTS])
+        rest = _fit(cube, base, AT_REST) + _level(cube, AT_REST) - _level(cube, MOVED)
+        gains = [_fit(cube, _moved(base, effect), MOVED) - rest for effect in EFFECTS]
+        table = np.stack([*gains, change], axis=1)  # [leaves, effects and change]
+        sums = named.members.T @ table
         free = np.ones(len(change), dtype=bool)
         picks: list[_Pick] = []
-        while len(picks) < self.max_slices and free.any():
-            best = self._best(table, groups, change, free, floor)
-            if best is None or best[0] <= self.min_evidence:
+        while len(picks) < self.max_slices and len(sums):
+            scores = sums[:, :-1]  # the Bayes factor is the mean likelihood ratio: a flat prior over effects
+            top = scores.max(axis=1)
+            evidence = top + np.log(np.exp(scores - top[:, None]).mean(axis=1)) - named.cost
+            evidence[np.abs(sums[:, -1]) < named.floor] = -np.inf
+            best = int(np.argmax(evidence))
+            if evidence[best] <= self.min_evidence:
                 break
-            evidence, axes, member = best
-            picks.append(_Pick(axes, int(np.flatnonzero(member)[0]), member, _pooled(cube, base, member), evidence))
-            free &= ~member
+            mask = free & (named.members[:, [best]].toarray()[:, 0] > 0)
+            effect = _pooled(cube, base, mask)
+            picks.append(_Pick(named.axes[named.kind[best]], mask, effect, float(evidence[best])))
+            free &= ~mask
+            sums = sums - named.members[mask].T @ table[mask]
         return picks
-
-    def _best(
-        self,
-        table: Floats,
-        groups: list[_Group],
-        change: Floats,
-        free: Bools,
-        floor: float,
-    ) -> tuple[float, tuple[int, ...], Bools] | None:
-        """Return evidence, attributes and leaves of the best slice among the free leaves, if any is large enough."""
-        best = None
-        for axes, group, count, cost in groups:
-            sums = np.abs(np.bincount(group, change * free, count))
-            large = (sums >= floor) & (sums > 0)
-            rows = np.flatnonzero(large[group] & free)
-            if not len(rows):
-                continue
-            kept = np.flatnonzero(large)
-            place = np.cumsum(large)[group[rows]] - 1
-            scores = np.stack([_sums(place, column[rows], len(kept)) for column in table])
-            evidence = _mean_exp(scores) - cost
-            top = int(np.argmax(evidence))
-            if best is None or evidence[top] > best[0]:
-                best = (float(evidence[top]), axes, (group == kept[top]) & free)
-        return best
 
     def _report(self, cube: _Cube, quiet: _Quiet | None, picks: list[_Pick], shift: float) -> Localisation:
         """Return the result in the metric's unit, with bootstrap intervals of the shares."""
@@ -282,7 +271,8 @@ class Localise:
             share = _ratio(parts[i] + noise[:, i], totals)
             low, high = np.quantile(share, [(1 - self.level) / 2, (1 + self.level) / 2])
             mid = float(_ratio(parts[i : i + 1], np.array([total]))[0])
-            where = {cube.names[a]: cube.values[a].tolist()[cube.codes[a][pick.leaf]] for a in pick.axes}
+            leaf = int(np.argmax(pick.mask))
+            where = {cube.names[a]: cube.values[a].tolist()[cube.codes[a][leaf]] for a in pick.axes}
             slices.append(
                 Slice(
                     where=where,
@@ -308,18 +298,19 @@ class _Quiet:
     leaf: Ints
 
 
-def _log_likelihood(cube: _Cube, share: Floats, concentration: float) -> Floats:
-    """Return the beta-binomial log-likelihood of each leaf's hits, up to what hits and trials alone give."""
-    a, b = share * concentration, (1 - share) * concentration
-    inside = gammaln(cube.hits + a) + gammaln(cube.trials - cube.hits + b) - gammaln(cube.trials + concentration)
-    out: Floats = inside - (gammaln(a) + gammaln(b) - gammaln(concentration))
+def _fit(cube: _Cube, share: Floats, concentration: float) -> Floats:
+    """Return the beta-binomial log-likelihood of each leaf's hits, up to the terms of `_level`."""
+    a = share * concentration
+    b = concentration - a
+    prior = slice(1) if cube.weight is None else slice(None)  # amounts have one share for all leaves
+    out: Floats = gammaln(cube.hits + a) + gammaln(cube.trials - cube.hits + b)
+    out -= gammaln(a[prior]) + gammaln(b[prior])
     return out
 
 
-def _mean_exp(scores: Floats) -> Floats:
-    """Return the log of the mean over effects (first axis): the Bayes factor under a flat prior."""
-    top = scores.max(axis=0)
-    out: Floats = top + np.log(np.exp(scores - top).mean(axis=0))
+def _level(cube: _Cube, concentration: float) -> Floats:
+    """Return the terms of the log-likelihood that no share changes, up to what hits and trials alone give."""
+    out: Floats = gammaln(concentration) - gammaln(cube.trials + concentration)
     return out
 
 
@@ -360,14 +351,29 @@ def _ratio(top: Floats, bottom: Floats) -> Floats:
         return np.nan_to_num(np.divide(top, bottom), nan=0.0, posinf=np.inf, neginf=-np.inf)
 
 
-def _groups(cube: _Cube, max_depth: int) -> Iterator[_Group]:
-    """Yield each set of attributes: its members, the slice of every leaf, how many slices, what naming one costs."""
+def _candidates(cube: _Cube, max_depth: int, min_share: float) -> _Candidates:
+    """Return the slices of at most that many attributes that changed enough to account for a share of the change."""
+    change = cube.actual - cube.expected
     axes = [a for a, values in enumerate(cube.values) if len(values) > 1]
+    floor, kinds = float(abs(change.sum())), []
     for depth in range(1, min(max_depth, len(axes)) + 1):
         for members in itertools.combinations(axes, depth):
             group, count = _combine([cube.codes[a] for a in members], [len(cube.values[a]) for a in members])
+            sums: Floats = np.abs(np.bincount(group, change, count))
+            floor = max(floor, float(sums.max())) if depth == 1 else floor  # changes that offset each other are changes
             cost = math.log(math.comb(len(axes), depth)) + sum(math.log(len(cube.values[a])) for a in members)
-            yield members, group, count, cost
+            kinds.append((members, group, sums, cost))
+    floor *= min_share
+    blocks = []
+    for _, group, sums, _ in kinds:
+        large = (sums >= floor) & (sums > 0)
+        rows = np.flatnonzero(large[group])
+        places = (np.cumsum(large) - 1)[group[rows]]
+        blocks.append(csr_array((np.ones(len(rows)), (rows, places)), shape=(len(change), int(large.sum()))))
+    kind = np.repeat(np.arange(len(kinds)), [block.shape[1] for block in blocks])
+    costs = np.array([k[3] for k in kinds])[kind]
+    members = hstack(blocks, format="csr")
+    return _Candidates(tuple(k[0] for k in kinds), kind, costs, members, floor)
 
 
 def _combine(codes: list[Ints], sizes: list[int]) -> tuple[Ints, int]:
@@ -440,7 +446,7 @@ def _unit(actual: Floats, expected: Floats) -> float:
     middle = order[np.searchsorted(np.cumsum(size[order]), size.sum() / 2)]
     squares = (gap - size * (gap[middle] / size[middle])) ** 2 / size
     low, high = 0.0, float(squares.max() / MEDIAN_CHI2)
-    for _ in range(60):  # bisection: the scaled squares' median falls as the unit grows
+    for _ in range(40):  # bisection: the scaled squares' median falls as the unit grows
         unit = (low + high) / 2
         above = np.median(squares / np.maximum(unit + size / (AT_REST + 1), 1e-300)) > MEDIAN_CHI2
         low, high = (unit, high) if above else (low, unit)
