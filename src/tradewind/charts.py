@@ -46,7 +46,8 @@ PALETTE: dict[str, tuple[str, str]] = {
 }
 LIGHT = {name: colours[0] for name, colours in PALETTE.items()}
 SERIES = ("up", "down", "second", "third", "fourth", "fifth")
-FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+# Fonts of one width on every system: words are measured when the picture is made, and set where it is read.
+FONT = "'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
 
 _NARROW = 480
 _ROW = 30

@@ -1,0 +1,207 @@
+"""What a store holds and what it can answer: tables, gaps, rejected rows, studies and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+from tradewind.engines.store import Store
+from tradewind.errors import MissingDataError
+from tradewind.faces.studies import WINGS, Wing
+from tradewind.measures.metric import Metric
+from tradewind.measures.metrics import ITEMS, METRICS
+from tradewind.measures.query import Query, present
+from tradewind.period import Period
+from tradewind.sources import FileCount, Reason, TableCount
+from tradewind.study import Provenance
+from tradewind.tables import TABLES
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TableCheck:
+    """What is in one canonical table.
+
+    Args:
+        name: Its name.
+        rows: Number of rows.
+        first: First day, where it has days.
+        last: Last day.
+        nulls: Share of rows that lack a value, from 0 to 1, by column that is filled for some rows only.
+        empty: Columns that no row fills.
+    """
+
+    name: str
+    rows: int
+    first: date | None
+    last: date | None
+    nulls: Mapping[str, float]
+    empty: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StudyCheck:
+    """Whether a study can be answered.
+
+    Args:
+        name: Name of its wing.
+        title: What the reader sees.
+        question: The question that it answers.
+        ready: Whether the store has what it needs.
+        missing: Tables that it needs and the store lacks.
+        would_add: What each further table that the store lacks would add.
+    """
+
+    name: str
+    title: str
+    question: str
+    ready: bool
+    missing: tuple[str, ...]
+    would_add: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class MetricCheck:
+    """Whether a metric is known.
+
+    Args:
+        name: Its name.
+        title: What the reader sees.
+        unit: Its unit.
+        doc: What exactly is counted.
+        known: Whether the store has what it needs.
+        why: Why it is unknown, in a sentence; empty where it is known.
+    """
+
+    name: str
+    title: str
+    unit: str
+    doc: str
+    known: bool
+    why: str
+
+
+@dataclass(frozen=True)
+class LastImport:
+    """What the last import took and left out.
+
+    Args:
+        at: When it ran, UTC.
+        tables: Counts by canonical table.
+        files: Counts by file.
+        reasons: Why rows were rejected, the most frequent first.
+    """
+
+    at: str
+    tables: Mapping[str, TableCount]
+    files: tuple[FileCount, ...]
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True)
+class Check:
+    """What a store holds and what it can answer.
+
+    Args:
+        store: The store's folder.
+        provenance: Where it came from.
+        period: First to last day with an order line.
+        tables: What is in each table that is filled.
+        absent: Canonical tables that the source does not fill.
+        days_without_sales: Days inside the period on which nothing was sold.
+        imported: What the last import took and left out; None where the store was not made by one.
+        studies: Which studies light up.
+        metrics: Which metrics are known.
+    """
+
+    store: str
+    provenance: Provenance
+    period: Period
+    tables: tuple[TableCheck, ...]
+    absent: tuple[str, ...]
+    days_without_sales: tuple[date, ...]
+    imported: LastImport | None
+    studies: tuple[StudyCheck, ...]
+    metrics: tuple[MetricCheck, ...]
+
+
+def check(store: Store, progress: Progress | None = None) -> Check:
+    """Look through a store.
+
+    Args:
+        store: The store, as the caller may see it.
+        progress: Told what is being looked at.
+    """
+    say = progress or (lambda _: None)
+    say("Counting rows and gaps")
+    filled = tuple(_table(store, name) for name in TABLES if store.manifest.rows(name))
+    say("Looking for days without sales")
+    quiet = _quiet_days(store)
+    say("Asking each study what it needs")
+    studies = tuple(_study(store, wing) for wing in WINGS.values())
+    return Check(
+        str(store.folder),
+        store.provenance,
+        store.span,
+        filled,
+        tuple(name for name in TABLES if not store.manifest.rows(name)),
+        quiet,
+        _imported(store.manifest.imported),
+        studies,
+        metrics(store),
+    )
+
+
+def metrics(store: Store) -> tuple[MetricCheck, ...]:
+    """Return, for every metric, whether the store knows it."""
+    return tuple(_metric(store, metric) for metric in METRICS.values())
+
+
+def _table(store: Store, name: str) -> TableCheck:
+    rows = store.manifest.rows(name)
+    gaps = {c.name: 1 - store.manifest.filled(name, c.name) / rows for c in TABLES[name].stored}
+    span = store.manifest.span(name)
+    return TableCheck(
+        name,
+        rows,
+        span.first if span else None,
+        span.last if span else None,
+        {column: gap for column, gap in gaps.items() if 0 < gap < 1},
+        tuple(column for column, gap in gaps.items() if gap == 1),
+    )
+
+
+def _quiet_days(store: Store) -> tuple[date, ...]:
+    sold = store.metrics(Query((ITEMS,), store.span, every="day"))["day"].to_pylist()
+    days = (store.span.first + timedelta(days=n) for n in range(store.span.days))
+    return tuple(sorted(set(days) - set(sold)))
+
+
+def _imported(remembered: Mapping[str, Any]) -> LastImport | None:
+    if not remembered:
+        return None
+    return LastImport(
+        remembered["at"],
+        {name: TableCount(**count) for name, count in remembered["tables"].items()},
+        tuple(FileCount(**file) for file in remembered["files"]),
+        tuple(Reason(**reason) for reason in remembered["reasons"]),
+    )
+
+
+def _study(store: Store, wing: Wing) -> StudyCheck:
+    answerer = wing.load()
+    missing = tuple(name for name in answerer.needs if not store.has(name))
+    would_add = {name: gain for name, gain in answerer.improved_by.items() if not store.has(*name.split(".", 1))}
+    return StudyCheck(wing.name, wing.title, wing.question, not missing, missing, would_add)
+
+
+def _metric(store: Store, metric: Metric) -> MetricCheck:
+    try:
+        present(metric, store)
+    except MissingDataError as error:
+        why = error.what.rpartition(": ")[2]
+        return MetricCheck(metric.name, metric.title, metric.unit, metric.doc, False, why[:1].upper() + why[1:] + ".")
+    return MetricCheck(metric.name, metric.title, metric.unit, metric.doc, True, "")

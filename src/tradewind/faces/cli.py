@@ -1,0 +1,167 @@
+"""The command line: parse, call, render."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tradewind import sources
+from tradewind.engines.store import split_address
+from tradewind.errors import MissingDataError
+from tradewind.faces import check as checks
+from tradewind.faces import counting, options, studies, terminal
+from tradewind.faces import report as reports
+from tradewind.faces.study_commands import StudyCommands
+from tradewind.faces.voice import Commands, Voice
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Read what happened on a content-commerce marketplace, and say why. Start with `tradewind import`.",
+)
+source_app = typer.Typer(no_args_is_help=True, help="Describe your own data, so that it can be imported.")
+study_app = typer.Typer(cls=StudyCommands, no_args_is_help=True, help="Answer one business question over one period.")
+app.add_typer(source_app, name="source")
+app.add_typer(study_app, name="study")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+@app.callback(invoke_without_command=True)
+def tradewind(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Say the version and stop.")] = False,
+) -> None:
+    """Set what holds for every command; `Commands` reads `debug` where a command breaks."""
+    del debug
+    if version:
+        typer.echo(importlib.metadata.version("tradewind"))
+        raise typer.Exit
+
+
+@app.command("import")
+def import_(
+    source: Annotated[str, typer.Argument(help="A shipped source, or the folder of your own (see `source new`).")],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="FOLDER", help="Folder of the source's files, where it brings none."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Read the files again although they have not changed.")
+    ] = False,
+    store: options.StoreOption = "",
+    as_json: options.JsonOption = False,
+) -> None:
+    """Read a source's files into the store: a new snapshot, or the days that came with them."""
+    voice = Voice(as_json)
+    _, folder = split_address(options.address(store, voice))
+    with voice.counting() as told:
+        report = sources.run_import(sources.load(source), data, folder, told, force)
+    voice.answer(report, lambda: terminal.imported(report))
+
+
+@source_app.command("new")
+def source_new(
+    name: Annotated[str, typer.Argument(help="Name of the source: letters, digits and underscores.")],
+    folder: Annotated[Path, typer.Option("--folder", metavar="FOLDER", help="Where to put its folder.")] = Path(),
+    as_json: options.JsonOption = False,
+) -> None:
+    """Make a folder to describe your own data in, with everything to fill in marked."""
+    voice = Voice(as_json)
+    made = sources.new_source(name, folder)
+    voice.answer({"source": name, "folder": str(made)}, lambda: terminal.made(made))
+
+
+@source_app.command("list")
+def source_list(as_json: options.JsonOption = False) -> None:
+    """List the sources that Tradewind ships."""
+    names = sources.names()
+    Voice(as_json).answer({"sources": names}, lambda: "\n".join(names))
+
+
+@app.command()
+def check(store: options.StoreOption = "", as_json: options.JsonOption = False) -> None:
+    """Say what the store holds, what is missing, and which studies and metrics it can answer."""
+    voice = Voice(as_json)
+    opened = options.opened(store, voice)
+    with voice.working("Looking through the store") as say:
+        facts = checks.check(opened, say)
+    voice.answer(facts, lambda: terminal.check(facts))
+
+
+@app.command()
+def metrics(  # noqa: PLR0913, PLR0917 - one parameter an option
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[METRIC]...", help="Metrics; all are listed without.")
+    ] = None,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", metavar="DIMENSION", help="Split by this; repeat for several.")
+    ] = None,
+    every: Annotated[
+        str | None, typer.Option("--every", metavar="STEP", help="A row for each day, week or month.")
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option("--where", metavar="DIMENSION=VALUE", help="Only these; repeat for several.")
+    ] = None,
+    period: options.PeriodOption = "",
+    shop: options.ShopOption = None,
+    assume: options.AssumeOption = None,
+    top: options.TopOption = None,
+    store: options.StoreOption = "",
+    as_json: options.JsonOption = False,
+) -> None:
+    """Count metrics over a period, or list them all."""
+    voice = Voice(as_json)
+    opened = options.opened(store, voice, options.listed(shop), assume)
+    if not names:
+        known = checks.metrics(opened)
+        voice.answer({"metrics": known, "provenance": opened.provenance}, lambda: terminal.metrics(known))
+        return
+    days = options.days(period, opened, voice)
+    with voice.working(f"Counting {', '.join(names)}"):
+        counted = counting.counted(opened, names, days, options.listed(by), every, options.filters(where))
+    voice.answer(counted.limited(top), lambda: terminal.counted(counted, top))
+
+
+@app.command()
+def report(  # noqa: PLR0913, PLR0917 - one parameter an option
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Where to write the page.")] = Path("report.html"),
+    png: Annotated[Path | None, typer.Option("--png", metavar="FOLDER", help="Write each chart as PNG too.")] = None,
+    metric: Annotated[str, typer.Option("--metric", help="The metric whose change is explained.")] = "gmv",
+    against: Annotated[
+        str, typer.Option("--against", help="What it is compared with: previous, last-year or expected.")
+    ] = "previous",
+    period: options.PeriodOption = "",
+    shop: options.ShopOption = None,
+    assume: options.AssumeOption = None,
+    store: options.StoreOption = "",
+    as_json: options.JsonOption = False,
+) -> None:
+    """Answer every question that the store can, in one page that needs no network."""
+    voice = Voice(as_json)
+    opened = options.opened(store, voice, options.listed(shop), assume)
+    days = options.days(period, opened, voice)
+    settings = {"fluctuation": {"metric": metric, "against": against}}
+    answers, unanswered = [], {}
+    for wing in studies.WINGS.values():
+        with voice.working(f"{wing.question} {days.title}"):
+            try:
+                answers.append(studies.answer(wing.name, opened, days, settings.get(wing.name)))
+            except MissingDataError as error:
+                unanswered[wing.question] = str(error)
+    if not answers:
+        raise MissingDataError("The store can answer none of the questions", do="see `tradewind check`")
+    with voice.working("Drawing the page"):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(reports.render(answers, unanswered=unanswered), encoding="utf-8")
+        drawn = reports.pictures(answers, png) if png else []
+    document = {"page": str(out), "charts": [str(path) for path in drawn], "unanswered": unanswered}
+    voice.answer({**document, "studies": answers}, lambda: terminal.reported(out, drawn, unanswered))

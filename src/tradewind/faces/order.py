@@ -1,0 +1,36 @@
+"""What is read first: the order of findings, and the column that a table is ranked by."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from tradewind.study import Column, Finding, Grid
+
+_SIZES = ("money", "count", "share", "points", "ratio", "estimate")
+
+
+def ranked(findings: Sequence[Finding]) -> list[Finding]:
+    """Return findings in headline order: the heaviest first, equals as the study gave them."""
+    return sorted(findings, key=lambda finding: -finding.weight)
+
+
+def ranked_column(answer: Grid) -> Column | None:
+    """Return the first numeric column whose sizes fall from row to row: what the rows are ranked by."""
+    if len(answer.rows) < 3:
+        return None
+    for column in answer.columns:
+        if column.unit in _SIZES:
+            values = [row.get(column.name) for row in answer.rows]
+            if any(value is None for value in values):
+                continue
+            sizes = [abs(number(value)) for value in values]
+            if sizes[0] > 0 and all(a >= b for a, b in itertools.pairwise(sizes)):
+                return column
+    return None
+
+
+def number(value: Any) -> float:
+    """Return a counted number or the middle of an estimate as a float, for drawing only."""
+    return float(getattr(value, "mid", value) or 0)

@@ -1,0 +1,88 @@
+"""The one list of wings: which business questions Tradewind answers, and where each answer is computed."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tradewind.engines.store import Store
+from tradewind.errors import NotFoundError
+from tradewind.period import Period
+from tradewind.study import Study
+
+
+@dataclass(frozen=True)
+class Wing:
+    """One business question.
+
+    Args:
+        name: Its name on the command line, and of its module in `tradewind.decisions`.
+        title: What the reader sees.
+        question: The question, in the user's words.
+    """
+
+    name: str
+    title: str
+    question: str
+
+    def load(self) -> Answerer:
+        """Import the wing: late, since what it computes with takes a second to load."""
+        module = importlib.import_module(f"tradewind.decisions.{self.name}")
+        settings = "".join(word.capitalize() for word in self.name.split("_")) + "Settings"
+        return Answerer(module.study, getattr(module, settings), tuple(module.NEEDS), dict(module.IMPROVED_BY))
+
+
+@dataclass(frozen=True)
+class Answerer:
+    """What a wing's module offers.
+
+    Args:
+        study: Answers the question over a store and a period.
+        settings: Frozen dataclass of its settings, every one with a default.
+        needs: Canonical tables that it cannot do without.
+        improved_by: What each further table would add, in a phrase.
+    """
+
+    study: Callable[[Store, Period, Any], Study]
+    settings: type[Any]
+    needs: tuple[str, ...]
+    improved_by: Mapping[str, str]
+
+
+WINGS: dict[str, Wing] = {
+    wing.name: wing
+    for wing in (
+        Wing("performance", "Performance", "How is the business doing?"),
+        Wing("fluctuation", "Fluctuation", "Why did a metric move?"),
+    )
+}
+
+
+def wing(name: str) -> Wing:
+    """Return the wing of that name.
+
+    Raises:
+        NotFoundError: If there is none.
+    """
+    if name not in WINGS:
+        raise NotFoundError("There is no such study", got=name, allowed=sorted(WINGS))
+    return WINGS[name]
+
+
+def answer(name: str, store: Store, period: Period, settings: Mapping[str, Any] | None = None) -> Study:
+    """Return a wing's answer.
+
+    Args:
+        name: Name of the wing.
+        store: The store, as the caller may see it.
+        period: The days in question.
+        settings: Settings by name; the others keep their defaults.
+
+    Raises:
+        NotFoundError: If there is no such wing.
+        MissingDataError: If the store lacks what the question needs.
+    """
+    answerer = wing(name).load()
+    return answerer.study(store, period, answerer.settings(**(settings or {})))

@@ -1,0 +1,89 @@
+"""One command for each study, made from the study's own settings: a new wing needs no line here."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from tradewind.faces import options, terminal
+from tradewind.faces.studies import WINGS, Answerer, Wing
+from tradewind.faces.voice import Voice
+
+_SHARED: dict[str, tuple[Any, Any]] = {
+    "period": (options.PeriodOption, ""),
+    "shop": (options.ShopOption, None),
+    "assume": (options.AssumeOption, None),
+    "top": (options.TopOption, None),
+    "store": (options.StoreOption, ""),
+    "as_json": (options.JsonOption, False),
+}
+
+
+class StudyCommands(TyperGroup):
+    """The studies as commands, each built when it is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature is Typer's
+        """Return the names of the studies."""
+        return list(WINGS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002 - the signature is Typer's
+        """Return the command of a study, or None where there is no such study."""
+        return command(WINGS[cmd_name]) if cmd_name in WINGS else None
+
+
+def command(wing: Wing) -> Any:
+    """Return the command that answers a wing's question: its settings as options, then the shared ones."""
+    answerer = wing.load()
+    app = typer.Typer(add_completion=False)
+    app.command(wing.name, help=f"{wing.title}. {wing.question}")(_runner(wing, answerer))
+    return typer.main.get_command(app)
+
+
+def _runner(wing: Wing, answerer: Answerer) -> Callable[..., None]:
+    own = _settings(answerer.settings)
+
+    def run(**given: Any) -> None:
+        voice = Voice(given["as_json"])
+        store = options.opened(given["store"], voice, options.listed(given["shop"]), given["assume"])
+        period = options.days(given["period"], store, voice)
+        values = {n: options.listed(given[n]) if isinstance(given[n], list | tuple) else given[n] for n in own}
+        with voice.working(f"{wing.question} {period.title}"):
+            answer = answerer.study(store, period, answerer.settings(**values))
+        limit = terminal.ROWS if given["top"] is None else given["top"]
+        voice.answer(answer, lambda: terminal.study(answer, limit))
+
+    taken = {**own, **_SHARED}
+    kind = inspect.Parameter.KEYWORD_ONLY
+    parameters = [inspect.Parameter(n, kind, default=d, annotation=a) for n, (a, d) in taken.items()]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {name: annotation for name, (annotation, _) in taken.items()}
+    return run
+
+
+def _settings(settings: type[Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the option and default of each setting, with the words of the settings' own docstring."""
+    hints = typing.get_type_hints(settings)
+    words = _described(inspect.getdoc(settings) or "")
+    found = {}
+    for field in dataclasses.fields(settings):
+        many = typing.get_origin(hints[field.name]) is tuple
+        flag = "--" + field.name.replace("_", "-")
+        repeat = " Repeat, or join by commas." if many else ""
+        option = typer.Option(flag, help=words.get(field.name, "") + repeat)
+        default = field.default if field.default is not dataclasses.MISSING else None
+        found[field.name] = (Annotated[list[str] if many else hints[field.name], option], default)
+    return found
+
+
+def _described(doc: str) -> dict[str, str]:
+    """Read the Args section of a docstring."""
+    section = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", doc, re.S | re.M)
+    entries = re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", section[1] if section else "", re.S | re.M)
+    return {name: " ".join(words.split()) for name, words in entries}

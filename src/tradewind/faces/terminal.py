@@ -1,0 +1,260 @@
+"""Answers and errors on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from tradewind.errors import TradewindError
+from tradewind.faces.check import Check, MetricCheck
+from tradewind.faces.counting import Counted
+from tradewind.faces.order import number, ranked, ranked_column
+from tradewind.money import human
+from tradewind.sources import FileCount, ImportReport, Reason, TableCount
+from tradewind.study import Evidence, Finding, Grid, Provenance, Study
+
+GRADES = {
+    Evidence.MEASURED: "green",
+    Evidence.RANDOMISED: "green",
+    Evidence.QUASI_EXPERIMENTAL: "cyan",
+    Evidence.OBSERVATIONAL: "yellow",
+    Evidence.BENCHMARK: "yellow",
+    Evidence.ASSUMED: "magenta",
+}
+ROWS = 12
+_BAR = 10
+
+
+def failure(error: TradewindError) -> Panel:
+    """Return an error as one panel: what, got, allowed, what to do."""
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(style="dim", no_wrap=True)
+    lines.add_column(overflow="fold")
+    for label, value in (("Got", error.got), ("Allowed", error.allowed), ("What to do", error.do)):
+        if value is not None and value != "":
+            lines.add_row(label, Text(str(value)))
+    body: RenderableType = Text(error.what + ".", style="bold")
+    if lines.row_count:
+        body = Group(body, lines)
+    return Panel(body, title=error.code.replace("_", " "), title_align="left", border_style="red")
+
+
+def provenance(origin: Provenance) -> RenderableType:
+    """Return where the numbers come from, to stand under every answer."""
+    lines = Text(style="dim")
+    lines.append(f"Source: {origin.source}; licence: {origin.licence}; in {origin.currency}, days in {origin.timezone}")
+    lines.append(f"; snapshot {origin.snapshot}." if origin.snapshot else ".")
+    if origin.notice:
+        lines.append("\n" + origin.notice)
+    if origin.simulated:
+        lines.append("\nSimulated: these numbers describe no real business.", style="bold magenta")
+    for assumption in origin.assumptions:
+        lines.append(f"\nAssumed: {assumption}", style="magenta")
+    return Padding(lines, (1, 0, 0, 0))
+
+
+def grid(answer: Grid, currency: str, limit: int | None = ROWS) -> RenderableType:
+    """Return a table with numbers as a person reads them, and bars beside the column that it is ranked by."""
+    table = _table()
+    ranked = ranked_column(answer)
+    for column in answer.columns:
+        numeric = column.unit not in ("text", "day")
+        table.add_column(column.title, justify="right" if numeric else "left", min_width=_longest(column.title))
+        if column is ranked:
+            table.add_column("", no_wrap=True, width=_BAR)
+    top = max((abs(number(row.get(ranked.name))) for row in answer.rows), default=0.0) if ranked else 0.0
+    shown = answer.rows if limit is None else answer.rows[:limit]
+    for row in shown:
+        cells: list[RenderableType] = []
+        for column in answer.columns:
+            cells.append(Text(human(row.get(column.name), column.unit, currency)))
+            if column is ranked:
+                cells.append(_bar(number(row.get(column.name)), top))
+        table.add_row(*cells)
+    if len(shown) == len(answer.rows):
+        return table
+    return Group(table, Text(f"… and {len(answer.rows) - len(shown):,} more rows", style="dim"))
+
+
+def study(answer: Study, limit: int = ROWS) -> RenderableType:
+    """Return a study: each finding's sentence, evidence, table and note, headline first."""
+    currency = answer.provenance.currency
+    parts: list[RenderableType] = [Text.assemble((answer.title, "bold underline"), ("  " + answer.period.title, "dim"))]
+    for finding in ranked(answer.findings):
+        parts.append(Padding(_headline(finding), (1, 0, 0, 0)))
+        if finding.grid is not None and finding.grid.rows:
+            parts.append(Padding(grid(finding.grid, currency, limit or None), (0, 0, 0, 2)))
+        if finding.note:
+            parts.append(Padding(Text(finding.note, style="dim"), (0, 0, 0, 2)))
+    if answer.caveats:
+        parts.append(Padding(Text("What the data cannot answer", style="bold"), (1, 0, 0, 0)))
+        parts += [_bullet(Text(caveat)) for caveat in answer.caveats]
+    return Group(*parts, provenance(answer.provenance))
+
+
+def metrics(known: Sequence[MetricCheck]) -> RenderableType:
+    """Return the list of metrics, those that are unknown here with what is missing."""
+    table = _table()
+    table.add_column("Metric", no_wrap=True)
+    table.add_column("Title")
+    table.add_column("Unit")
+    table.add_column("What is counted")
+    for metric in known:
+        said = Text(metric.doc)
+        if not metric.known:
+            said.append(f"\nUnknown here: {metric.why}", style="yellow")
+        table.add_row(Text(metric.name, style="" if metric.known else "dim"), metric.title, metric.unit, said)
+    return table
+
+
+def check(facts: Check) -> RenderableType:
+    """Return what a store holds and what it can answer."""
+    held = _table("Table", "Rows", "First day", "Last day", "Lacking a value")
+    held.columns[1].justify = "right"
+    for table in facts.tables:
+        days = [str(day) if day else "" for day in (table.first, table.last)]
+        gaps = [f"{name} {human(gap, 'share')}" for name, gap in table.nulls.items()]
+        held.add_row(table.name, f"{table.rows:,}", *days, ", ".join(gaps) or "—")
+    parts: list[RenderableType] = [
+        Text.assemble(("What is here", "bold"), (f"  {facts.store}, {facts.period.title}", "dim")),
+        held,
+        Text(_quiet(facts)),
+        Text(
+            f"Not in this source: {', '.join(facts.absent)}." if facts.absent else "Every table is filled.", style="dim"
+        ),
+    ]
+    if facts.imported is not None:
+        parts += _left_out(facts.imported.files, facts.imported.reasons)
+    parts.append(_title("Studies"))
+    for wing in facts.studies:
+        mark = ("● ", "green") if wing.ready else ("○ ", "yellow")
+        line = Text.assemble(mark, (wing.name, "bold"), f"  {wing.question}")
+        if wing.missing:
+            line.append(f" Needs {', '.join(wing.missing)}.", style="yellow")
+        parts.append(line)
+        parts += [_bullet(Text(f"{name} would add {gain}", style="dim")) for name, gain in wing.would_add.items()]
+    known = [metric.name for metric in facts.metrics if metric.known]
+    parts += [_title(f"Metrics: {len(known)} of {len(facts.metrics)} known"), Text(", ".join(known))]
+    unknown = _table("Unknown", "Why")
+    for metric in facts.metrics:
+        if not metric.known:
+            unknown.add_row(metric.name, metric.why)
+    return Group(*parts, *([unknown] if unknown.row_count else []), provenance(facts.provenance))
+
+
+def counted(answer: Counted, top: int | None = None) -> RenderableType:
+    """Return counted metrics: the rows, what was left out of a metric, and where the numbers come from."""
+    limit = 40 if top is None else top
+    parts: list[RenderableType] = [Text(answer.period.title, style="bold")]
+    parts.append(grid(answer.grid, answer.provenance.currency, limit or None))
+    for metric in answer.metrics:
+        if metric.without:
+            parts.append(
+                Text(f"{metric.title} leaves out what the source lacks: {', '.join(metric.without)}.", "yellow")
+            )
+    return Group(*parts, provenance(answer.provenance))
+
+
+def pairs(title: str, values: Mapping[str, Any]) -> RenderableType:
+    """Return names and values as two columns under a title."""
+    lines = Table.grid(padding=(0, 2))
+    lines.add_column(style="dim", no_wrap=True)
+    lines.add_column(overflow="fold")
+    for name, value in values.items():
+        lines.add_row(name, Text(str(value)))
+    return Group(Text(title, style="bold"), lines)
+
+
+def imported(report: ImportReport) -> RenderableType:
+    """Return what an import did."""
+    if report.unchanged:
+        return Text(f"Nothing to do: these files of {report.source} are in snapshot {report.snapshot} already.")
+    head = f"Imported {report.source} as snapshot {report.snapshot} in {report.seconds:.1f} s: "
+    head += f"{report.days_added:,} days added, {report.days_replaced:,} replaced."
+    parts = [Text(head, style="bold"), _rows(report.tables), *_left_out(report.files, report.reasons)]
+    return Group(*parts, Text("Next: tradewind check", style="dim"))
+
+
+def made(folder: Path) -> RenderableType:
+    """Return what to do with a new source."""
+    return Text.assemble(
+        ("A new source stands in ", ""), (str(folder), "bold"),
+        f". Fill in what is marked there, then run: tradewind import {folder} --data FOLDER",
+    )  # fmt: skip
+
+
+def reported(page: Path, drawn: Sequence[Path], unanswered: Mapping[str, str]) -> RenderableType:
+    """Return where a report was written, and what it could not answer."""
+    lines = Text.assemble("The page is in ", (str(page), "bold"), ".")
+    if drawn:
+        lines.append(f" {len(drawn)} charts are in {drawn[0].parent}.")
+    for question, why in unanswered.items():
+        lines.append(f"\nNot answered: {question} {why}", style="yellow")
+    return lines
+
+
+def _headline(finding: Finding) -> Text:
+    badge = (f" {finding.evidence.value} ", f"{GRADES[finding.evidence]} reverse")
+    return Text.assemble(badge, " ", (finding.sentence, "bold"))
+
+
+def _quiet(facts: Check) -> str:
+    days = facts.days_without_sales
+    if not days:
+        return "Something was sold on every day."
+    named = ", ".join(str(day) for day in days[:5]) + (" …" if len(days) > 5 else "")
+    return f"Nothing was sold on {len(days)} of {facts.period.days} days: {named}"
+
+
+def _rows(tables: Mapping[str, TableCount]) -> Table:
+    counts = _table("Table", "Read", "Kept", "Rejected", "Replaced", "Dropped")
+    for column in counts.columns[1:]:
+        column.justify = "right"
+    for name, count in tables.items():
+        numbers = (count.staged, count.kept, count.rejected, count.replaced, count.dropped)
+        counts.add_row(name, *(f"{value:,}" if value else "—" for value in numbers))
+    return counts
+
+
+def _left_out(files: Iterable[FileCount], reasons: Iterable[Reason]) -> list[RenderableType]:
+    """Say which rows of the files are not in the store, and why: rejected, unreadable, or left out on purpose."""
+    lines = []
+    for found in reasons:
+        place = ".".join(part for part in (found.table, found.column) if part)
+        lines.append(_bullet(Text(f"{found.rows:,} rows of {place or 'the files'}: {found.reason}", style="yellow")))
+    for file in files:
+        for why, rows in file.skipped.items():
+            lines.append(_bullet(Text(f"{file.name}: {why}" + (f" ({rows:,} rows)" if rows else ""))))
+    return [_title("Not taken"), *lines] if lines else [Text("Every row was taken.", style="dim")]
+
+
+def _title(words: str) -> RenderableType:
+    return Padding(Text(words, style="bold"), (1, 0, 0, 0))
+
+
+def _bullet(words: Text) -> RenderableType:
+    line = Table.grid(padding=(0, 1))
+    line.add_row("  •", words)
+    return line
+
+
+def _table(*titles: str) -> Table:
+    table = Table(*titles, box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+    return table
+
+
+def _longest(title: str) -> int:
+    """Length of the longest word, so that no heading is broken inside one."""
+    return max(map(len, title.split()), default=1)
+
+
+def _bar(value: float, top: float) -> Text:
+    length = round(_BAR * abs(value) / top) if top else 0
+    return Text("█" * length, style="blue" if value >= 0 else "dark_orange3")
