@@ -8,12 +8,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tradewind.errors import BadInputError
+from tradewind.methods.expect_panel import Panel, panel_outlook
 from tradewind.methods.expect_series import Outlook, outlook
 from tradewind.study import Estimate
 
 Array = NDArray[np.float64]
+
+AIMS = ("mean", "median", "relative")
 
 
 @dataclass(frozen=True)
@@ -54,18 +58,23 @@ class Expectation:
 class Expect:
     """Expects what one series or several would have been on the steps after their history.
 
-    Each series is fitted by itself with a robust structural model: level, trend, seasons and known regressors on a log
-    scale (asinh where values touch or cross zero), with noise that has memory and heavy tails.
+    The rule of choice between the two models, told by `Expectation.model`:
+
+    * `panel` where there are at least 50 series and 20,000 observed values, all above zero, on steps without gaps, over
+      26 short seasons plus four horizons: boosted trees learn from all series what each one's own regression misses.
+    * `series` everywhere else: each series is fitted by itself with a robust structural model: level, trend, seasons
+      and known regressors on a log scale (asinh where values touch or cross zero), noise with memory and heavy tails.
 
     Args:
         seasons: Periods in steps, shortest first, such as `(7, 365.25)` for days; each counts once the history holds it
             twice, and the shortest must be held twice. Give `()` where there is none.
         level: Probability with which each interval is meant to hold the truth, in (0, 1).
         aim: `mean` makes `mid` the expected value, whose sum is the expected sum; `median` the value exceeded half of
-            the time.
-        origins: Most past origins at which the intervals are checked; 0 takes the model's own word.
-        draws: Paths drawn for the intervals.
-        seed: Seed of the draws: the same seed gives the same answer.
+            the time; `relative` makes squared relative errors least, for values above zero.
+        origins: Most past origins at which the intervals of a series are checked; 0 takes the model's own word. A panel
+            is always checked at two.
+        draws: Paths drawn for the intervals of a series.
+        seed: Seed of draws and trees: the same seed gives the same answer.
 
     Raises:
         BadInputError: If a setting is out of range.
@@ -88,8 +97,8 @@ class Expect:
             raise BadInputError("Seasons are periods in steps", got=tuple(seasons), allowed="2 or more, shortest first")
         if not 0 < level < 1:
             raise BadInputError("The level of an interval is a probability", got=level, allowed="between 0 and 1")
-        if aim not in ("mean", "median"):
-            raise BadInputError("Unknown aim", got=aim, allowed=("mean", "median"))
+        if aim not in AIMS:
+            raise BadInputError("Unknown aim", got=aim, allowed=AIMS)
         if origins < 0 or draws < 100:
             raise BadInputError(
                 "Too few origins or draws", got=(origins, draws), allowed="origins from 0, draws from 100"
@@ -109,6 +118,7 @@ class Expect:
         days: Any = None,
         known: Mapping[str, Any] | None = None,
         trading: Any = None,
+        traits: Mapping[str, Any] | None = None,
     ) -> Expectation:
         """Return what was expected on the `horizon` steps after the history.
 
@@ -119,8 +129,10 @@ class Expect:
             days: [t] ordinals of the steps, increasing, such as `date.toordinal()`; gaps are steps not observed. 0, 1,
                 ... if None. The horizon is the steps right after the last.
             known: Regressors known ahead, by name: [t + horizon] or [series, t + horizon], finite.
-            trading: [t + horizon] or [series, t + horizon], False where a step is closed: it is left out of the fit, and
-                expected to be 0.
+            trading: [t + horizon] or [series, t + horizon], False where a step is closed: it is left out of the fit
+                and expected to be 0.
+            traits: What does not change about a series, by name: [series] numbers or codes, NaN where unknown; only a
+                panel learns from them.
 
         Returns:
             The expectation; arrays are [horizon] for one series, [series, horizon] for several.
@@ -133,12 +145,19 @@ class Expect:
         every = len(steps) + horizon
         regressors = _regressors(known or {}, count, every)
         still = np.ones((count, every), bool) if trading is None else _shaped("trading", trading, count, every) > 0
+        steady = _traits(traits or {}, count)
+        if self.aim == "relative" and (table <= 0).any():
+            raise BadInputError(
+                "Relative errors need values above zero", got=float(np.nanmin(table)), do="aim for the mean"
+            )
+        if self._is_panel(table, steps, still, horizon):
+            return self._of_panel(table, steps, ahead, still, regressors, steady)
         rng = np.random.default_rng(self.seed)
         parts = [self._part(_Part(table[i], steps, ahead, regressors[i], still[i])) for i in range(count)]
-        outlooks = [self._outlook(part, part.ahead, rng, self.draws) for part in parts]
-        scores = [
-            score for part, out in zip(parts, outlooks, strict=True) for score in self._past_misses(part, out, rng)
-        ]
+        with threadpool_limits(1):  # matrices of a hundred columns: threads would only wait for each other
+            outlooks = [self._outlook(part, part.ahead, rng, self.draws) for part in parts]
+            pairs = zip(parts, outlooks, strict=True)
+            scores = [score for part, out in pairs for score in self._past_misses(part, out, rng)]
         stretch = (_stretch([s for s, _ in scores], 8), _stretch([s for _, s in scores], 8))
         ends = [self._ends(part, out, stretch) for part, out in zip(parts, outlooks, strict=True)]
         mid, low, high = (np.array([end[i] for end in ends]) for i in range(3))
@@ -154,6 +173,35 @@ class Expect:
             len(scores),
             stretch,
         )
+
+    def _is_panel(self, table: Array, steps: Array, still: NDArray[np.bool_], horizon: int) -> bool:
+        """Return whether the panel's model answers; the class says when."""
+        count, length = table.shape
+        seen = table[np.isfinite(table) & still[:, :length]]
+        whole = bool(self.seasons) and self.seasons[0] % 1 == 0 and self.seasons[0] <= 31
+        return bool(
+            whole
+            and count >= 50
+            and seen.size >= 20_000
+            and seen.min() > 0
+            and (np.diff(steps) == 1).all()
+            and length >= 26 * self.seasons[0] + 4 * horizon
+        )
+
+    def _of_panel(
+        self, table: Array, steps: Array, ahead: Array, still: NDArray[np.bool_], known: Array, traits: Array
+    ) -> Expectation:
+        season = int(self.seasons[0])
+        long = self.seasons[-1] if len(self.seasons) > 1 else 0.0
+        year = round(long / season) * season  # the same weekday a year ago
+        with np.errstate(invalid="ignore"):
+            points = np.where(still[:, : table.shape[1]], np.log(table), np.nan)
+        panel = Panel(points, np.concatenate([steps, ahead]), season, year, len(ahead), still, known, traits)
+        found = panel_outlook(panel, self.level, self.aim, self.seed)
+        totals = tuple(Estimate(m, min(a, m), max(b, m), self.level) for a, m, b in found.totals.tolist())
+        low, high = np.minimum(found.low, found.mid), np.maximum(found.high, found.mid)
+        days = ahead.astype(np.int64)
+        return Expectation(days, found.mid, low, high, totals, self.level, "panel", found.origins, (1.0, 1.0))
 
     def _part(self, part: _Part) -> _Part:
         """Return the part with the seasons that its history holds twice, or say that it is too short."""
@@ -215,7 +263,9 @@ class Expect:
 
     def _ends(self, part: _Part, out: Outlook, stretch: tuple[float, float]) -> tuple[Array, Array, Array, Estimate]:
         open_ = part.trading_ahead
-        mid = np.where(open_, out.mean if self.aim == "mean" else out.median, 0.0)
+        aims = {"mean": out.mean, "median": out.median}
+        wanted = aims[self.aim] if self.aim in aims else (1 / out.paths).mean(axis=0) / (out.paths**-2.0).mean(axis=0)
+        mid = np.where(open_, wanted, 0.0)
         paths = np.where(open_, out.paths, 0.0)
         tail = (1 - self.level) / 2
         low, middle, high = np.quantile(paths, [tail, 0.5, 1 - tail], axis=0)
@@ -315,6 +365,16 @@ def _shaped(name: str, given: Any, count: int, every: int) -> Array:
             f"The known regressor {name} has gaps", got=int((~np.isfinite(array)).sum()), allowed="finite everywhere"
         )
     return np.broadcast_to(array, (count, every))
+
+
+def _traits(traits: Mapping[str, Any], count: int) -> Array:
+    """Return the traits as [series, m]."""
+    for name, given in traits.items():
+        if np.shape(given) != (count,):
+            raise BadInputError(f"The trait {name} is not one per series", got=np.shape(given), allowed=f"[{count}]")
+    return (
+        np.column_stack([np.asarray(t, dtype=np.float64) for t in traits.values()]) if traits else np.zeros((count, 0))
+    )
 
 
 def _regressors(known: Mapping[str, Any], count: int, every: int) -> Array:

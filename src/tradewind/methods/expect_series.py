@@ -1,8 +1,8 @@
 """One series, short to long: a robust structural model, averaged over how fast its level moves.
 
 On a log scale (asinh where values touch or cross zero) the series is level + slope + seasons + known regressors +
-noise. The level is a random walk, the noise an AR(1) with heavy tails. How fast the level moves and how long noise lasts
-cannot be read from one short history, so the answer is averaged over a small grid of both, weighted by likelihood.
+noise. The level is a random walk, the noise an AR(1) with heavy tails. How fast the level moves and how long noise
+lasts cannot be read from one short history, so the answer is averaged over a small grid of both, by likelihood.
 """
 
 from __future__ import annotations
@@ -84,14 +84,22 @@ def _harmonics(steps: Array, seasons: Sequence[float], span: float) -> tuple[lis
     columns: list[Array] = []
     deviations: list[float] = []
     taken: list[float] = []
-    for place, season in enumerate(seasons):
-        most = int(season // 2) if place == 0 and season <= 31 else min(int(season // 2), 6 if season > 200 else 12)
+    for place, whole in enumerate(seasons):
+        # A week of hours is a day's season and seven plateaus: blocks of the season before are its steps.
+        block = (
+            seasons[place - 1]
+            if place and whole % seasons[place - 1] == 0 and whole <= 31 * seasons[place - 1]
+            else 1.0
+        )
+        season, clock = whole / block, np.floor(steps / block) if block > 1 else steps
+        full = season <= 31 and (place == 0 or block > 1)
+        most = int(season // 2) if full else min(int(season // 2), 6 if season > 200 else 12)
         for k in range(1, most + 1):
             frequency = k / season
-            if any(abs(frequency - other) < 0.25 / span for other in taken):
+            if block == 1 and any(abs(frequency - other) < 0.25 / span for other in taken):
                 continue
-            taken.append(frequency)
-            angle = 2 * np.pi * np.mod(steps * frequency, 1.0)
+            taken.append(frequency / block)
+            angle = 2 * np.pi * np.mod(clock * frequency, 1.0)
             pair = [np.cos(angle), np.sin(angle)]
             pair = pair[:1] if 2 * k == season else pair
             columns += pair
@@ -156,7 +164,7 @@ class Fit:
     final: float  # noise of the last observed step
 
 
-def fit(points: Array, columns: Design, speed: float, memory: float, turns: int = 6) -> Fit:
+def fit(points: Array, columns: Design, speed: float, memory: float, start: Fit | None = None) -> Fit:
     """Return the posterior mode and Laplace evidence at one speed and one memory.
 
     Args:
@@ -164,7 +172,7 @@ def fit(points: Array, columns: Design, speed: float, memory: float, turns: int 
         columns: The regression's columns.
         speed: Variance of one step of the walk over variance of the noise.
         memory: Correlation of the noise from one step to the next.
-        turns: Rounds of reweighting.
+        start: A fit of the same points at a near speed and memory, to begin the reweighting from.
 
     Returns:
         The fit.
@@ -186,12 +194,17 @@ def fit(points: Array, columns: Design, speed: float, memory: float, turns: int 
     floor = 1e-9 * (1.0 + float(np.abs(points).max()))
     sigma = max(float(np.std(target - np.median(target))), floor)
     weights, jumps = np.ones(count), np.ones(len(deviation))
+    if start is not None:
+        sigma, weights = start.sigma, (TAIL + 1) / (TAIL + start.noise**2)
     beta = np.zeros(len(deviation))
     residual = target
-    for _ in range(turns):
+    for _ in range(6 if start is None else 3):
         scale = np.where(walk, max(speed, 1e-12) * sigma**2, 1.0) * deviation**2
         weighted = matrix * (weights / sigma**2)[:, None]
-        factor = cho_factor(matrix.T @ weighted + np.diag(jumps / scale), check_finite=False)
+        gram = matrix.T @ weighted
+        # A weekday that never trades leaves a season's columns dependent; without noise the prior is too small.
+        ridge = jumps / scale + 1e-11 * np.diag(gram)
+        factor = cho_factor(gram + np.diag(ridge), check_finite=False)
         beta = cho_solve(factor, weighted.T @ target, check_finite=False)
         residual = target - matrix @ beta
         # The first round sees anomalies at full weight: start from the median deviation, which does not.
@@ -272,7 +285,9 @@ def outlook(
     columns = design(steps, ahead, seasons, known)
     prior = {(s, m): np.log(p) + np.log(w) for s, p in SPEEDS for m, w in MEMORIES}
     cells = list(grid) or list(prior)
-    fits = [fit(points, columns, speed, memory) for speed, memory in cells]
+    fits: list[Fit] = []
+    for speed, memory in cells:
+        fits.append(fit(points, columns, speed, memory, fits[-1] if fits else None))
     score = np.array([f.evidence + prior[cell] for f, cell in zip(fits, cells, strict=True)])
     share = np.exp(score - score.max())
     share /= share.sum()
