@@ -429,10 +429,12 @@ def _fit_noise(rows: _Quiet) -> tuple[float, float]:
     trials = np.array([(rows.size[c] * rows.trials[c]).sum() for c in classes]) / size
     if not seen.max() > 0:
         return 0.0, 0.0
-    weight = 1 / np.maximum(seen, 1e-9 * seen.max())  # classes differ by powers of ten: fit relative errors
-    scale = trials.max()
-    fit, _ = nnls(np.column_stack([weight, weight * trials / scale]), np.ones(len(seen)))
-    return float(fit[0]), float(fit[1] / scale)
+    design = np.column_stack([np.ones(len(seen)), trials / trials.max()])
+    fitted = np.full(len(seen), seen.mean())
+    for _ in range(10):  # classes differ by powers of ten: weigh each by its own fitted noise
+        fit, _residual = nnls(design / fitted[:, None], seen / fitted)
+        fitted = np.maximum(design @ fit, 1e-9 * seen.max())
+    return float(fit[0]), float(fit[1] / trials.max())
 
 
 def _unit(actual: Floats, expected: Floats) -> float:
@@ -481,49 +483,49 @@ def _read(attributes: Mapping[str, ArrayLike], rows: Mapping[str, ArrayLike | No
         then_weight = None if past_weight is None else past_weight.sum(axis=1)
     expected = then
     if weight is not None and then_weight is not None:
+        if not then_weight.sum() > 0:
+            raise BadInputError("The comparison period has no denominators", do="compare with a period that has some")
         pairs = [(actual, weight), (then, then_weight)]
         proportion = all(bool(((top >= 0) & (top <= bottom)).all()) for top, bottom in pairs)
         rate = _rate(then, then_weight, AT_REST if proportion else 1.0)
         expected = weight * rate
         if proportion:
             cube = _Cube(names, values, tuple(c[first] for c in codes), actual, expected, actual, weight, rate, weight)
-            return cube, _quiet(past, past_weight, "expected" in sums, AT_REST)
+            return cube, _quiet(past, past_weight, "expected" in sums, True)
     hits, misses = np.maximum(actual, 0), np.maximum(expected, 0)  # refunds beyond sales leave no hits
     unit = _unit(hits, misses)
     half = np.full(len(first), 0.5)
     trials = (hits + misses) / unit
     cube = _Cube(names, values, tuple(c[first] for c in codes), actual, expected, hits / unit, trials, half, None)
-    return cube, _quiet(past, past_weight, "expected" in sums, 0.0)
+    return cube, _quiet(past, past_weight, "expected" in sums, False)
 
 
 def _rate(top: Floats, bottom: Floats, prior: float) -> Floats:
     """Return top over bottom, drawn to the overall rate as `prior` more trials would."""
-    if not bottom.sum() > 0:
-        raise BadInputError("The comparison period has no denominators", do="compare with a period that has some")
     overall = (top.sum() + 0.5 * np.sign(top.sum() + 0.5)) / (bottom.sum() + 1)
     rate: Floats = (top + prior * overall) / (bottom + prior)
     return rate
 
 
-def _quiet(past: Floats | None, weights: Floats | None, one_period: bool, prior: float) -> _Quiet | None:
-    """Return how each leaf changed between consecutive earlier periods, without what the whole cube did."""
+def _quiet(past: Floats | None, weights: Floats | None, one_period: bool, proportion: bool) -> _Quiet | None:
+    """Return how each leaf changed in earlier periods, compared as now is, without what the whole cube did."""
     if past is None or past.shape[1] < 2:
         return None
-    before, after = past[:, :-1], past[:, 1:]
-    weight = None
-    if weights is not None:
-        weight = weights[:, 1:] if prior == AT_REST else None
-        before = weights[:, 1:] * np.stack(
-            [_rate(*pair, prior or 1.0) for pair in zip(before.T, weights[:, :-1].T, strict=True)], axis=1
-        )
-    before = before * _ratio(after.sum(axis=0), before.sum(axis=0))
-    size, trials = _scale(after, before, weight)
-    # two single periods differ by more than one period does from the mean of all
-    scale = 1.0 if one_period else (1 + 1 / past.shape[1]) / 2
-    leaf = np.repeat(np.arange(len(past)), after.shape[1])
+    now, now_weights = (past[:, 1:], None if weights is None else weights[:, 1:]) if one_period else (past, weights)
+
+    def then(array: Floats) -> Floats:  # the period before, or the sum of all others
+        return array[:, :-1] if one_period else array.sum(axis=1, keepdims=True) - array
+
+    if weights is None or now_weights is None:
+        before = then(past)
+    else:
+        pairs = zip(then(past).T, then(weights).T, strict=True)
+        before = now_weights * np.stack([_rate(*pair, AT_REST if proportion else 1.0) for pair in pairs], axis=1)
+    before = before * _ratio(now.sum(axis=0), before.sum(axis=0))
+    size, trials = _scale(now, before, now_weights if proportion else None)
     kept = size.ravel() > 0
-    squares = ((after - before) ** 2 * scale).ravel()
-    return _Quiet(squares[kept], size.ravel()[kept], trials.ravel()[kept], leaf[kept])
+    leaf = np.repeat(np.arange(len(past)), now.shape[1])[kept]
+    return _Quiet(((now - before) ** 2).ravel()[kept], size.ravel()[kept], trials.ravel()[kept], leaf)
 
 
 def _summed(name: str, values: ArrayLike, n: int, leaf: Ints) -> Floats:
