@@ -7,8 +7,15 @@ from tradewind.tables.schema import Column, Hop, Reference, Table, count, ident,
 
 CAMPAIGN = Reference(("campaign_id",), "campaigns")
 COUPON = Reference(("coupon_id",), "coupons")
-THROUGH_CAMPAIGN = (Hop("campaigns", ("campaign_id",)),)
+MY_BUYERS = Hop("order_lines", ("customer_id",))
+MY_PRODUCTS = Hop("products", ("product_id",))
 OWN_OR_EVERYBODYS = (Hop(or_null=True),)
+
+
+def through(part_of: Reference, also: Hop) -> tuple[Hop, ...]:
+    """Return the ways to a shop for parts of what may be everybody's: of that, a merchant sees only their own part."""
+    return (Hop(part_of.table, part_of.columns, own=True), Hop(part_of.table, part_of.columns, also=also))
+
 
 TABLES = (
     Table(
@@ -106,7 +113,7 @@ TABLES = (
         ),
         key=("coupon_id", "customer_id"),
         references=(COUPON, CUSTOMER),
-        shop=(Hop("order_lines", ("customer_id",)),),
+        shop=through(COUPON, MY_BUYERS),
     ),
     Table(
         "contacts",
@@ -165,7 +172,7 @@ TABLES = (
         key=("campaign_id", "product_id"),
         part_of=CAMPAIGN,
         references=(CAMPAIGN, PRODUCT),
-        shop=THROUGH_CAMPAIGN,
+        shop=through(CAMPAIGN, MY_PRODUCTS),
     ),
     Table(
         "campaign_customers",
@@ -174,7 +181,7 @@ TABLES = (
         key=("campaign_id", "customer_id"),
         part_of=CAMPAIGN,
         references=(CAMPAIGN, CUSTOMER),
-        shop=(Hop("order_lines", ("customer_id",)),),
+        shop=through(CAMPAIGN, MY_BUYERS),
     ),
     Table(
         "promotions",

@@ -64,9 +64,8 @@ class Column:
         """What a value of this column must look like, for error messages."""
         if self.allowed:
             return "one of " + ", ".join(self.allowed)
-        bounds = [f"at least {self.low:g}"] * (self.low is not None) + [f"at most {self.high:g}"] * (
-            self.high is not None
-        )
+        limits = (("at least", self.low), ("at most", self.high))
+        bounds = [f"{word} {limit:g}" for word, limit in limits if limit is not None]
         return ", ".join([SPELLED[self.kind], *bounds]) + ("" if self.null else "; never empty")
 
 
@@ -98,11 +97,15 @@ class Hop:
         table: The table through which the shop is found, or None where the row itself carries `shop_id`.
         on: Columns shared with that table.
         or_null: Whether rows whose `shop_id` is null are everybody's, as a campaign of the whole marketplace is.
+        own: Whether only rows of that table count that name a shop of the caller's, not those that are everybody's.
+        also: Another way that must lead to the caller's shops as well.
     """
 
     table: str | None = None
     on: tuple[str, ...] = ("shop_id",)
     or_null: bool = False
+    own: bool = False
+    also: Hop | None = None
 
 
 @dataclass(frozen=True, slots=True)
