@@ -1,0 +1,19 @@
+"""Outside data in: one folder for each source, mapping its files to the canonical tables."""
+
+from tradewind.sources.importing import run_import
+from tradewind.sources.report import FileCount, ImportReport, Reason, TableCount
+from tradewind.sources.skeleton import new_source
+from tradewind.sources.source import Files, Source, load, names
+
+__all__ = [
+    "FileCount",
+    "Files",
+    "ImportReport",
+    "Reason",
+    "Source",
+    "TableCount",
+    "load",
+    "names",
+    "new_source",
+    "run_import",
+]

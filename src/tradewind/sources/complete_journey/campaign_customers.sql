@@ -1,0 +1,1 @@
+SELECT campaign_id, household_id AS customer_id, _file, _row FROM addressed

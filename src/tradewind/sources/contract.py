@@ -1,0 +1,189 @@
+"""The contract of a canonical table as SQL: how a landed value is typed, and what makes a row unfit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tradewind.sources.staging import literal, quoted
+from tradewind.tables import Column, Table
+
+WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
+EARLIEST = "1900-01-01"
+
+SQL_TYPES = {
+    "text": "VARCHAR",
+    "integer": "BIGINT",
+    "real": "DOUBLE",
+    "money": "DECIMAL(18, 4)",
+    "moment": "TIMESTAMP",
+    "day": "DATE",
+    "flag": "BOOLEAN",
+    "json": "VARCHAR",
+}
+
+UNREADABLE = "cannot be read"
+EMPTY = "is empty"
+NOT_FINITE = "is not a finite number"
+OUT_OF_TIME = f"lies before {EARLIEST} or has no end"
+NOT_AN_HOUR = "is not the start of an hour"
+TOO_LOW = "is too low"
+TOO_HIGH = "is too high"
+NOT_ALLOWED = "is none of the allowed values"
+ORPHAN = "names a row that is not there"
+DUPLICATE = "is a second row of the same key"
+GONE = "named a row that a later import took away"
+UNTAKEN = "no table of this source takes this row"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One way in which a row breaks the contract.
+
+    Args:
+        column: The column at fault.
+        reason: What is wrong with its value.
+        allowed: What would have been accepted.
+        test: SQL over the typed row that is true where the row has the fault.
+    """
+
+    column: str
+    reason: str
+    allowed: str
+    test: str
+
+
+def typed(column: Column, raw: str | None) -> str:
+    """Return SQL that reads a landed column as its canonical type, null where it cannot.
+
+    Args:
+        column: The canonical column.
+        raw: SQL type of the landed column, or None where the source does not give it.
+
+    Returns:
+        An SQL expression over the landed row.
+    """
+    kind = SQL_TYPES[column.kind]
+    if raw is None:
+        return f"CAST(NULL AS {kind})"
+    name = quoted(column.name)
+    as_text = f"CAST({name} AS VARCHAR)"
+    if column.kind == "text":
+        trimmed = column.unit == "id" or column.allowed
+        return f"nullif(trim({as_text}), '')" if trimmed else f"CASE WHEN trim({as_text}) <> '' THEN {as_text} END"
+    if column.kind == "json":
+        return f"CASE WHEN json_valid({as_text}) THEN {as_text} END"
+    if column.kind == "integer" and raw not in WHOLE:
+        # A cast alone would round 3.7 to 4.
+        number = f"TRY_CAST({name} AS DOUBLE)"
+        return f"CASE WHEN {number} = trunc({number}) THEN TRY_CAST({name} AS BIGINT) END"
+    if column.kind == "moment" and column.unit != "local":
+        if raw == "VARCHAR":
+            # A cast to TIMESTAMP would drop an offset such as +02:00; the session's zone is UTC.
+            return f"(TRY_CAST({name} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
+        if raw == "TIMESTAMP WITH TIME ZONE":
+            return f"({name} AT TIME ZONE 'UTC')"
+    return f"TRY_CAST({name} AS {kind})"
+
+
+def given(column: Column, raw: str) -> str:
+    """Return SQL that is true where the landed column holds anything."""
+    name = quoted(column.name)
+    return f"coalesce(trim({name}) <> '', false)" if raw == "VARCHAR" else f"{name} IS NOT NULL"
+
+
+def filled(column: Column, table: Table) -> str:
+    """Return SQL over the typed row for the column's value, its default where the source leaves it null."""
+    name = quoted(column.name)
+    if column.default is None:
+        return name
+    names = {other.name for other in table.columns}
+    return f"coalesce({name}, {quoted(column.default) if column.default in names else column.default})"
+
+
+def typed_rows(table: Table, landed: str, raw: Mapping[str, str]) -> str:
+    """Return SQL for the rows of a landed table with every column typed, and `given …` beside those that may fail.
+
+    Args:
+        table: The canonical table.
+        landed: The landed table in SQL.
+        raw: SQL types of its columns by name.
+
+    Returns:
+        A query with `_id`, `_file`, `_row`, the table's columns, and one flag per column that a cast may empty.
+    """
+    parts = ["rowid AS _id", "_file", "_row"]
+    for column in table.columns:
+        parts.append(f"{typed(column, raw.get(column.name))} AS {quoted(column.name)}")
+        if column.name in raw and column.kind != "text":
+            parts.append(f"{given(column, raw[column.name])} AS {quoted('given ' + column.name)}")
+    return f"SELECT {', '.join(parts)} FROM {landed}"
+
+
+def faults(table: Table, raw: Mapping[str, str], moments: Sequence[str]) -> list[Fault]:
+    """Return every way in which a typed row may break the table's contract, in the order in which they are named.
+
+    Args:
+        table: The canonical table.
+        raw: SQL types of the landed columns by name.
+        moments: Formats of moments that the source allows besides ISO 8601.
+
+    Returns:
+        Faults of single rows; duplicate keys and orphans are told by comparing rows.
+    """
+    found: list[Fault] = []
+    for column in table.columns:
+        name, spelled = quoted(column.name), column.spelled
+        if moments and column.kind in ("moment", "day"):
+            spelled += ", or in " + " or ".join(moments)
+
+        def add(reason: str, test: str, column: Column = column, spelled: str = spelled) -> None:
+            found.append(Fault(column.name, reason, spelled, test))
+
+        if column.name in raw and column.kind != "text":
+            add(UNREADABLE, f"{quoted('given ' + column.name)} AND {name} IS NULL")
+        if not column.null:
+            add(EMPTY, f"{filled(column, table)} IS NULL")
+        if column.name not in raw:
+            continue
+        if column.kind == "real":
+            add(NOT_FINITE, f"NOT isfinite({name})")
+        if column.kind in ("moment", "day"):
+            add(OUT_OF_TIME, f"NOT isfinite({name}) OR {name} < DATE '{EARLIEST}' OR year({name}) > 9999")
+        if column.name == "hour" and column.unit == "local":
+            add(NOT_AN_HOUR, f"{name} <> date_trunc('hour', {name})")
+        if column.low is not None:
+            add(TOO_LOW, f"{name} < {column.low:g}")
+        if column.high is not None:
+            add(TOO_HIGH, f"{name} > {column.high:g}")
+        if column.allowed:
+            add(NOT_ALLOWED, f"{name} NOT IN ({', '.join(literal(value) for value in column.allowed)})")
+    return found
+
+
+def stored_rows(table: Table, rows: str, timezone: str) -> str:
+    """Return SQL for typed rows as they are stored: defaults filled in, local `day` and `hour` added.
+
+    Args:
+        table: The canonical table.
+        rows: The typed rows in SQL.
+        timezone: The store's timezone.
+
+    Returns:
+        A query with the stored columns in their order.
+    """
+    names = {column.name for column in table.columns}
+    local = quoted(table.time) if table.time else ""
+    if table.time and table.column(table.time).unit != "local":
+        local = f"timezone({literal(timezone)}, timezone('UTC', {local}))"
+    parts = []
+    for column in table.stored:
+        if column.name in names:
+            parts.append(f"{filled(column, table)} AS {quoted(column.name)}")
+        elif column.name == "day":
+            parts.append(f"CAST({local} AS DATE) AS day")
+        else:
+            parts.append(f"date_trunc('hour', {local}) AS hour")
+    return f"SELECT {', '.join(parts)} FROM {rows}"
+
+

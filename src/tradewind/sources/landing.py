@@ -1,0 +1,308 @@
+"""Landing: a source's SQL is run over its staged files, and each table's rows are held to the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from tradewind.errors import BadInputError
+from tradewind.sources import contract
+from tradewind.sources.contract import Fault
+from tradewind.sources.report import FileCount, Reason
+from tradewind.sources.source import SKIPPED, Source
+from tradewind.sources.staging import NO_ROWS, Staged, as_record, literal, quoted
+from tradewind.tables import TABLES, Reference, Table
+
+if TYPE_CHECKING:
+    import duckdb
+
+SCHEMAS = ("landed", "typed", "bad", "fresh", "base", "gone", "final")
+REJECTED = """
+    CREATE TABLE rejected_rows (
+        "table" VARCHAR, "column" VARCHAR, value VARCHAR, reason VARCHAR, allowed VARCHAR, further BIGINT,
+        file VARCHAR, "row" BIGINT, record VARCHAR, imported_at TIMESTAMP
+    )
+"""
+
+
+@dataclass
+class Landed:
+    """One table's rows as the source gave them, held to the contract.
+
+    Args:
+        table: The canonical table.
+        raw: SQL types of the columns that the source gives.
+        faults: What may be wrong with a row; `bad` rows name a fault by its place here.
+        staged: Number of rows that the source gave.
+        rejected: Number of these that broke the contract.
+    """
+
+    table: Table
+    raw: Mapping[str, str]
+    faults: list[Fault] = field(default_factory=list)
+    staged: int = 0
+    rejected: int = 0
+
+
+class Landing:
+    """Runs one source's SQL.
+
+    Args:
+        con: A connection to a staging database.
+        source: The source.
+        staged: Its files.
+        imported_at: The moment of the import, as SQL text, written beside rejected rows.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, source: Source, staged: Sequence[Staged], imported_at: str):
+        self.con = con
+        self.source = source
+        self.staged = staged
+        self.imported_at = imported_at
+        for schema in SCHEMAS:
+            con.execute(f"CREATE SCHEMA {schema}")
+        con.execute(REJECTED)
+        for macro in _macros(source):
+            con.execute(macro)
+        for kind in source.files:
+            if not kind.skip:
+                selects = [file.select() for file in staged if file.kind is kind]
+                columns = ", ".join(f"CAST(NULL AS VARCHAR) AS {quoted(c)}" for c in (*kind.columns, *kind.optional))
+                nothing = f"SELECT {columns}, CAST(NULL AS VARCHAR) AS _file, CAST(NULL AS BIGINT) AS _row WHERE false"
+                con.execute(f"CREATE VIEW {quoted(kind.name)} AS {' UNION ALL '.join(selects) or nothing}")
+
+    def prepare(self) -> None:
+        """Run the source's steps, which its tables select from."""
+        for name, sql in self.source.steps.items():
+            self._run(name, f"CREATE TABLE {quoted(name)} AS {sql}")
+        if self.source.skipped:
+            self._run(SKIPPED, f"CREATE TABLE landed.{SKIPPED} AS {self.source.skipped}")
+            if missing := {"_file", "_row", "reason"} - set(self._columns(f"landed.{SKIPPED}")):
+                raise BadInputError(f"{SKIPPED}.sql of {self.source.name} lacks columns", got=", ".join(sorted(missing)))
+
+    def land(self, name: str) -> Landed:
+        """Run the SQL of one table and find the rows whose own values break the contract.
+
+        Raises:
+            BadInputError: If the SQL cannot run, or does not give the table's columns.
+        """
+        table = TABLES[name]
+        self._run(name, f"CREATE TABLE landed.{name} AS {self.source.tables[name]}")
+        raw = self._columns(f"landed.{name}")
+        self._fits(table, raw)
+        landed = Landed(table, raw, contract.faults(table, raw, self.source.moments), self._count(f"landed.{name}"))
+        self.con.execute(f"CREATE VIEW typed.{name} AS {contract.typed_rows(table, f'landed.{name}', raw)}")
+        self.con.execute(f"CREATE TABLE bad.{name} (_id BIGINT, fault INTEGER, further BIGINT)")
+        tests = [f"coalesce({fault.test}, false)" for fault in landed.faults]
+        if landed.staged and tests:
+            first = " ".join(f"WHEN {test} THEN {n}" for n, test in enumerate(tests))
+            others = " + ".join(f"CAST({test} AS BIGINT)" for test in tests)
+            self.con.execute(
+                f"INSERT INTO bad.{name} SELECT _id, CASE {first} END, {others} - 1 FROM typed.{name}"
+                f" WHERE {' OR '.join(tests)}"
+            )
+        return landed
+
+    def reject_orphans(self, landed: Landed, reference: Reference) -> None:
+        """Reject rows that name a row of `reference.table` that neither this import nor the base has."""
+        name, columns = landed.table.name, reference.columns
+        if not all(column in landed.raw for column in columns):
+            return
+        named = " AND ".join(f"rows.{quoted(column)} IS NOT NULL" for column in columns)
+        pairs = zip(columns, reference.targets, strict=True)
+        found = " AND ".join(f"rows.{quoted(a)} = parents.{quoted(b)}" for a, b in pairs)
+        self._reject(
+            landed,
+            Fault(", ".join(columns), contract.ORPHAN, f"a row of {reference.table}", ""),
+            f"SELECT _id FROM typed.{name} AS rows ANTI JOIN final.{reference.table} AS parents ON {found} WHERE {named}",
+        )
+
+    def reject_duplicates(self, landed: Landed) -> None:
+        """Keep the first row of each key by file and row; reject the others."""
+        name, key = landed.table.name, ", ".join(quoted(column) for column in landed.table.key)
+        sound = f"SELECT _id, _file, _row, {key} FROM {self._sound(name)}"
+        # Hashes first: to sort tens of millions of keys for a handful of duplicates would take minutes.
+        again = f"SELECT hash({key}) FROM ({sound}) GROUP BY 1 HAVING count(*) > 1"
+        self._reject(
+            landed,
+            Fault(", ".join(landed.table.key), contract.DUPLICATE, "one row of each key; the first one was kept", ""),
+            f"SELECT _id FROM ({sound}) WHERE hash({key}) IN ({again})"
+            f" QUALIFY row_number() OVER (PARTITION BY {key} ORDER BY _file, _row, _id) > 1",
+        )
+
+    def settle(self, landed: Landed, timezone: str) -> None:
+        """Make `fresh`, the rows that keep the contract, and write down the others."""
+        table = landed.table
+        landed.rejected = self._count(f"bad.{table.name}")
+        what = "TABLE" if table.replaced_by_day else "VIEW"
+        rows = contract.stored_rows(table, self._sound(table.name), timezone)
+        self.con.execute(f"CREATE {what} fresh.{table.name} AS {rows}")
+        if not landed.rejected:
+            return
+        faults = pa.table(
+            {
+                "fault": pa.array(range(len(landed.faults)), pa.int32()),
+                "column": [fault.column for fault in landed.faults],
+                "reason": [fault.reason for fault in landed.faults],
+                "allowed": [fault.allowed for fault in landed.faults],
+            }
+        )
+        self.con.register("faults_of_table", faults)
+        values = " ".join(
+            f"WHEN {literal(column)} THEN concat_ws(', ', {', '.join(self._raw(landed, c) for c in column.split(', '))})"
+            for column in dict.fromkeys(fault.column for fault in landed.faults)
+        )
+        record = f"to_json((SELECT x FROM (SELECT {', '.join(f'l.{quoted(c)}' for c in landed.raw)}) AS x))"
+        self.con.execute(f"""
+            INSERT INTO rejected_rows
+            SELECT {literal(table.name)}, f."column", CASE f."column" {values} END, f.reason, f.allowed, b.further,
+                l._file, l._row, {record}, TIMESTAMP {literal(self.imported_at)}
+            FROM bad.{table.name} AS b JOIN faults_of_table AS f USING (fault) JOIN landed.{table.name} AS l
+                ON l.rowid = b._id
+        """)
+        self.con.unregister("faults_of_table")
+
+    def account(self, names: Sequence[str]) -> list[FileCount]:
+        """Reject the file rows that nothing speaks of, and count what became of each file's rows.
+
+        Args:
+            names: The canonical tables that were landed.
+        """
+        counts = []
+        for file in self.staged:
+            skipped = {NO_ROWS: file.empty} if file.empty else {}
+            skipped |= self._skipped(file)
+            for row in file.unreadable:
+                self._reject_row(file, row.row, row.reason, row.allowed, as_record(row.text))
+            untaken = self._untaken(file, names) if file.kind.each and file.rows else 0
+            counts.append(FileCount(file.name, file.kind.name, file.rows, len(file.unreadable), untaken, skipped))
+        return counts
+
+    def reasons(self, most: int = 20) -> tuple[Reason, ...]:
+        """Return why rows were rejected, the most frequent first."""
+        rows = self.con.execute(
+            'SELECT "table", "column", reason, count(*) FROM rejected_rows GROUP BY ALL ORDER BY 4 DESC, 1, 2, 3 LIMIT ?',
+            [most],
+        ).fetchall()
+        return tuple(Reason(*row) for row in rows)
+
+    def _run(self, name: str, sql: str) -> None:
+        """Run SQL that the source brought; whatever it raises is the source's to mend."""
+        try:
+            self.con.execute(sql)
+        except Exception as error:
+            raise BadInputError(
+                f"{name}.sql of the source {self.source.name} cannot run",
+                got=" ".join(str(error).split())[:600],
+                allowed="DuckDB SQL over the names of its files: " + ", ".join(kind.name for kind in self.source.files),
+                do=f"mend {self.source.folder / (name + '.sql')}; values are text, so read numbers with TRY_CAST",
+            ) from error
+
+    def _fits(self, table: Table, raw: Mapping[str, str]) -> None:
+        names = [column.name for column in table.columns]
+        path = f"{table.name}.sql of the source {self.source.name}"
+        if missing := {"_file", "_row"} - set(raw):
+            raise BadInputError(
+                f"{path} does not say where its rows come from",
+                got=", ".join(sorted(missing)) + " missing",
+                do="select _file and _row; where rows are combined, any_value(_file) and min(_row)",
+            )
+        given = [name for name in raw if name not in ("_file", "_row")]
+        if unknown := [name for name in given if name not in names]:
+            raise BadInputError(f"{path} gives columns that are not declared", got=", ".join(unknown), allowed=names)
+        needed = [column.name for column in table.columns if not column.null and column.default is None]
+        if lacking := [name for name in needed if name not in given]:
+            raise BadInputError(f"{path} lacks columns", got=", ".join(given), allowed=needed, do="add " + ", ".join(lacking))
+
+    def _columns(self, name: str) -> dict[str, str]:
+        return {row[0]: row[1] for row in self.con.execute(f"DESCRIBE {name}").fetchall()}
+
+    def _count(self, name: str) -> int:
+        return int(self.con.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0])
+
+    def _sound(self, name: str) -> str:
+        """SQL for the typed rows without fault so far."""
+        if not self._count(f"bad.{name}"):
+            return f"typed.{name}"
+        return f"(SELECT * FROM typed.{name} ANTI JOIN bad.{name} USING (_id))"
+
+    def _reject(self, landed: Landed, fault: Fault, ids: str) -> None:
+        name = landed.table.name
+        landed.faults.append(fault)
+        self.con.execute(
+            f"INSERT INTO bad.{name} SELECT _id, {len(landed.faults) - 1}, 0 FROM ({ids}) ANTI JOIN bad.{name} USING (_id)"
+        )
+
+    def _raw(self, landed: Landed, column: str) -> str:
+        return f"CAST(l.{quoted(column)} AS VARCHAR)" if column in landed.raw else "NULL"
+
+    def _skipped(self, file: Staged) -> dict[str, int]:
+        if not self.source.skipped:
+            return {}
+        rows = self.con.execute(
+            f"SELECT reason, count(*) FROM landed.{SKIPPED} WHERE _file = ? GROUP BY 1 ORDER BY 2 DESC, 1", [file.name]
+        ).fetchall()
+        return {str(reason): int(count) for reason, count in rows}
+
+    def _untaken(self, file: Staged, names: Sequence[str]) -> int:
+        """Reject the rows of a file that no table, no rejection and no skip names; return how many they are."""
+        named = np.zeros(file.rows, dtype=bool)
+        for row in file.unreadable:
+            named[row.row - file.first] = True
+        speaking = [f"landed.{name}" for name in names] + ([f"landed.{SKIPPED}"] if self.source.skipped else [])
+        for name in speaking:
+            for rows in self._row_numbers(f"SELECT _row FROM {name} WHERE _file = {literal(file.name)}"):
+                named[rows - file.first] = True
+        if file.empty:
+            # Empty rows were never staged: what is neither named nor staged is one of them.
+            staged = np.zeros(file.rows, dtype=bool)
+            for rows in self._row_numbers(f"SELECT _row FROM ({file.select()})"):
+                staged[rows - file.first] = True
+            named |= ~staged
+        left = np.flatnonzero(~named) + file.first
+        if len(left):
+            self.con.register("untaken_rows", pa.table({"_row": left}))
+            columns = ", ".join(quoted(column) for column in (*file.kind.columns, *file.kind.optional))
+            self.con.execute(f"""
+                INSERT INTO rejected_rows
+                SELECT NULL, NULL, NULL, {literal(contract.UNTAKEN)}, NULL, 0, f._file, f._row,
+                    to_json((SELECT x FROM (SELECT {columns}) AS x)), TIMESTAMP {literal(self.imported_at)}
+                FROM ({file.select()}) AS f JOIN untaken_rows USING (_row)
+            """)
+            self.con.unregister("untaken_rows")
+        return len(left)
+
+    def _row_numbers(self, sql: str) -> Iterator[np.ndarray]:
+        reader = self.con.execute(sql).to_arrow_reader(1_000_000)
+        for batch in reader:
+            yield batch.column(0).drop_null().to_numpy()
+
+    def _reject_row(self, file: Staged, row: int, reason: str, allowed: str, record: str) -> None:
+        self.con.execute(
+            f"INSERT INTO rejected_rows VALUES (NULL, NULL, NULL, ?, ?, 0, ?, ?, ?, TIMESTAMP {literal(self.imported_at)})",
+            [reason, allowed, file.name, row, record],
+        )
+
+
+def _macros(source: Source) -> list[str]:
+    """Return the macros that a source's SQL may use; each passes on what it cannot read, so that it is rejected by name."""
+    zone = literal(source.timezone)
+    parsed = ", ".join(f"try_strptime(trim(CAST(x AS VARCHAR)), {literal(form)})" for form in source.moments)
+    tries = f"list_distinct([{parsed}])" if source.moments else "CAST([] AS TIMESTAMP[])"
+    iso = r"regexp_matches(CAST(x AS VARCHAR), '^\s*\d{4}-\d') AND TRY_CAST(x AS TIMESTAMP) IS NOT NULL"
+    with_offset = r"regexp_matches(CAST(x AS VARCHAR), '\d:\d\d.*([zZ]|[+-]\d\d(:?\d\d)?)\s*$')"
+    unread = "TRY_CAST(x AS TIMESTAMP) IS NULL OR NOT isfinite(TRY_CAST(x AS TIMESTAMP))"
+    return [
+        f"CREATE MACRO moment(x) AS CASE WHEN {iso} THEN CAST(x AS VARCHAR)"
+        f" WHEN len({tries}) = 1 THEN CAST({tries}[1] AS VARCHAR) ELSE CAST(x AS VARCHAR) END",
+        f"CREATE MACRO utc(x) AS CASE WHEN {unread} OR {with_offset} THEN CAST(x AS VARCHAR)"
+        f" ELSE CAST(timezone('UTC', timezone({zone}, TRY_CAST(x AS TIMESTAMP))) AS VARCHAR) END",
+        f"CREATE MACRO local_time(x) AS CASE WHEN {unread} THEN CAST(x AS VARCHAR)"
+        f" ELSE CAST(timezone({zone}, TRY_CAST(x AS TIMESTAMPTZ)) AS VARCHAR) END",
+    ]
+
+
