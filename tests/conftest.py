@@ -95,3 +95,9 @@ def store(opened: Callable[[Path], Store], market_folder: Path) -> Store:
 def bare_store(opened: Callable[[Path], Store], bare_folder: Path) -> Store:
     """The barest source on each engine."""
     return opened(bare_folder)
+
+
+@pytest.fixture(scope="session")
+def market_store(market_folder: Path) -> Store:
+    """The market on the embedded engine, for what does not depend on the engine."""
+    return open_store(str(market_folder))

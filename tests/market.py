@@ -281,7 +281,7 @@ def _attention(market: Rows, draw: random.Random) -> None:
         market["ads"].append(
             {"ad_id": f"ad{n % 9}-{n}", "hour": hour, "payer": draw.choice(("merchant", "platform", "creator", None)),
              "shop_id": draw.choice((*_sellers(product), None)), "product_id": f"p{product:02d}",
-             "content_id": "v3", "spend": money(0, 12, draw),
+             "content_id": "v3", "live_id": f"live-{n % 5 + 1}" if n % 3 else None, "spend": money(0, 12, draw),
              "attributed_orders": n % 4, "attributed_gmv": money(0, 80, draw) if credited else None}
         )  # fmt: skip
     for n in range(20):

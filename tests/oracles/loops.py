@@ -36,7 +36,7 @@ LISTING = {
 DEMAND = {"surface", "form", "relation", "creator_id", "creator", "live_id", "content_id"}
 BUYER = {"customer_id", "customer_region"}
 DIMENSIONS = {
-    "sales": CALENDAR | LISTING | DEMAND | BUYER | {"customer_type"},
+    "sales": CALENDAR | LISTING | DEMAND | BUYER | {"customer_type", "cohort"},
     "refunds": CALENDAR | LISTING | DEMAND | BUYER,
     "refunds_by_order": CALENDAR | LISTING | DEMAND | BUYER,
     "traffic": CALENDAR | LISTING | DEMAND,
@@ -259,7 +259,8 @@ def _value(name: str, rows: Mapping[str, list[Row]], usable: set[str]) -> Any:
 
 def _sales(market: Rows, margin: str | None) -> list[Row]:
     paid = {(step["order_id"], step["line"]) for step in market["order_status"] if step["status"] == "paid"}
-    sold = [line for line in market["order_lines"] if (line["order_id"], line["line"]) in paid]
+    told = bool(market["order_status"])  # a source that tells no payments has only paid orders
+    sold = [line for line in market["order_lines"] if not told or (line["order_id"], line["line"]) in paid]
     first: dict[str, date] = {}
     for line in sold:
         if (buyer := line["customer_id"]) is not None:
@@ -297,6 +298,7 @@ def _sale(
         "kept_cost": None if cost is None else cost * kept,
         "platform_commission": _part(line["commission"], line["commission_platform_share"]),
         "customer_type": kind,
+        "cohort": None if kind == "unknown" else first[line["customer_id"]].replace(day=1),
     }
 
 
