@@ -197,7 +197,8 @@ def trend(
         if e is not None
     ]  # fmt: skip
     seen = [r["value"] for r in actual if r["value"] is not None] + [e for r in hoped for e in (r["low"], r["high"])]
-    y = alt.Y("value:Q").title(None).axis(_axis(unit, currency, across=True)).scale(domain=_from_zero(seen), nice=True)
+    y = alt.Y("value:Q").title(None).axis(_axis(unit, currency, across=True))
+    y = y.scale(domain=_from_zero(seen, headroom=0.2 if 0 < len(marks) <= _MOST_MARKS else 0.0), nice=True)
     x = _days("day")
     names = {"Actual": "up", **({told: "expected"} if hoped else {})}
     colour = _colours("series", names, legend=bool(hoped))
@@ -456,12 +457,13 @@ def _room(low: float, high: float, *, left: bool) -> alt.Scale:
     return alt.Scale(domainMin=begin, domainMax=alt.ExprRef(f"{high!r} + {step}"), zero=False, nice=False)
 
 
-def _from_zero(values: Sequence[float]) -> list[float] | alt.UndefinedType:
-    """Begin at zero unless all that moves would be squeezed into the upper tenth."""
+def _from_zero(values: Sequence[float], headroom: float = 0.0) -> list[float] | alt.UndefinedType:
+    """Begin at zero unless all that moves would be squeezed into the upper tenth; leave headroom for words."""
     if not values:
         return alt.Undefined
     low, high = min(values), max(values)
-    return [min(0.0, low), max(0.0, high)] if high - low > 0.1 * max(abs(low), abs(high)) else alt.Undefined
+    begin = min(0.0, low) if high - low > 0.1 * max(abs(low), abs(high)) else low
+    return [begin, max(high + headroom * (high - begin), begin + 1e-9)]
 
 
 def _axis(unit: str, currency: str, *, across: bool = False) -> alt.Axis:

@@ -181,7 +181,7 @@ def _quiet_days(store: Store) -> tuple[date, ...]:
 
 
 def _imported(remembered: Mapping[str, Any]) -> LastImport | None:
-    if not remembered:
+    if not {"at", "tables", "files", "reasons"} <= set(remembered):
         return None
     return LastImport(
         remembered["at"],

@@ -21,7 +21,7 @@ from tradewind.study import Estimate, Evidence, Finding, Grid, Study
 
 WIDE, NARROW = 800, 330
 HEADLINES = 6
-ROWS = 15
+ROWS = 10
 
 GRADES: dict[Evidence, str] = {
     Evidence.MEASURED: "Simply counted: a total, without an interval.",

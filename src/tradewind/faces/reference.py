@@ -1,0 +1,109 @@
+"""The reference pages, written from the declarations: `python -m tradewind.faces.reference docs/`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tradewind.measures.metric import Metric, Ratio, Total, leaves
+from tradewind.measures.metrics import METRICS
+from tradewind.measures.query import DIMENSIONS
+from tradewind.tables import TABLES, Table
+
+_MADE = "<!-- Written by `python -m tradewind.faces.reference docs/` from the declarations; change those instead. -->"
+_BETTER = {1: "more", -1: "less", 0: "depends"}
+
+
+def pages() -> dict[str, str]:
+    """Return the text of each reference page by its file name."""
+    return {"metrics.md": metrics_page(), "tables.md": tables_page()}
+
+
+def metrics_page() -> str:
+    """Return the page of metrics and dimensions."""
+    rows = [
+        (f"`{m.name}`", m.title, m.unit, _BETTER[m.better], m.doc, _made_of(m))
+        for m in METRICS.values()
+    ]  # fmt: skip
+    dimensions = [(f"`{name}`", title) for name, title in DIMENSIONS.items()]
+    return "\n".join(
+        (
+            "# Metrics",
+            "",
+            _MADE,
+            "",
+            "Each metric is declared once, in `tradewind.measures.metrics`, and counted by one expression on any",
+            "engine. Ratios are sums over sums. A metric whose columns the source does not fill is unknown, never",
+            "zero; `tradewind check` says which, and why.",
+            "",
+            *_table(("Name", "Title", "Unit", "Better", "What is counted", "Made of"), rows),
+            "",
+            "## Dimensions",
+            "",
+            "What a metric can be split by (`--by`) and limited to (`--where`).",
+            "",
+            *_table(("Name", "Title"), dimensions),
+            "",
+        )
+    )
+
+
+def tables_page() -> str:
+    """Return the page of canonical tables."""
+    lines = [
+        "# Tables",
+        "",
+        _MADE,
+        "",
+        "What a marketplace's data is. Every table but `order_lines` is optional: a source fills what it has. Times",
+        "are UTC; `day` and `hour` are in the store's timezone. Money is exact, in the store's one currency.",
+    ]
+    for table in TABLES.values():
+        lines += ["", f"## {table.name}", "", table.doc, "", *_facts(table), ""]
+        lines += _table(
+            ("Column", "Type", "Unit", "May be empty", "Meaning"),
+            (
+                (f"`{c.name}`", c.kind, c.unit, "yes" if c.null else "no", _meaning(c.doc, c.allowed))
+                for c in table.stored
+            ),
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main(folder: Path) -> None:
+    """Write the reference pages into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in pages().items():
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _made_of(metric: Metric) -> str:
+    if isinstance(metric, Ratio):
+        times = f" × {metric.times:,}" if metric.times != 1 else ""
+        return f"`{metric.over.name}` ÷ `{metric.under.name}`{times}"
+    if isinstance(metric, Total):
+        return " ".join(f"{'+' if part.sign > 0 else '−'} `{part.metric.name}`" for part in metric.parts)
+    return ", ".join(f"`{leaf.fact.table}`" for leaf in leaves(metric))
+
+
+def _facts(table: Table) -> list[str]:
+    facts = [f"Key: {', '.join(f'`{name}`' for name in table.key)}."]
+    facts += [f"Points to `{to.table}` by {', '.join(f'`{name}`' for name in to.columns)}." for to in table.references]
+    if not table.shop:
+        facts.append("For operators only.")
+    return [" ".join(facts)]
+
+
+def _meaning(doc: str, allowed: Sequence[str]) -> str:
+    values = f"One of {', '.join(f'`{value}`' for value in allowed)}." if allowed else ""
+    return " ".join(part for part in (doc, values) if part)
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(titles)} |", f"|{'|'.join(' --- ' for _ in titles)}|"]
+    return lines + [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "docs"))
