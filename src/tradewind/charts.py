@@ -382,7 +382,7 @@ def svg(spec: Mapping[str, Any], width: int = 720, colours: str = "light") -> st
     """
     drawn: str = vlc.vegalite_to_svg(_sized(themed(spec), width))
     titled = re.sub(r'(<path aria-label="([^"]*)"[^>]*?)/>', r"\1><title>\2</title></path>", drawn)
-    return _recoloured(titled, colours)
+    return _recoloured(_renumbered(titled), colours)
 
 
 def png(spec: Mapping[str, Any], width: int = 720, colours: str = "light", scale: float = 2.0) -> bytes:
@@ -545,7 +545,7 @@ def _finished(chart: alt.Chart | alt.LayerChart | alt.FacetChart, said: str, hei
         spec: Spec = chart.properties(width="container", height=height, description=said).to_dict()
     spec["config"] = _config()
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
-    spec["background"] = None
+    spec["background"] = "transparent"
     return spec
 
 
@@ -570,6 +570,12 @@ def _sized(spec: Spec, width: int) -> Spec:
         return {**spec, "width": width}
     axis = {**spec["config"]["axis"], "labelLimit": round(width * 0.32), "tickCount": 4}
     return {**spec, "width": width, "config": {**spec["config"], "axis": axis}}
+
+
+def _renumbered(drawn: str) -> str:
+    """Count ids from 0: the renderer counts on from picture to picture, and the same chart should be the same text."""
+    names = {name: f"clip{n}" for n, name in enumerate(dict.fromkeys(re.findall(r'id="(clip\d+)"', drawn)))}
+    return re.sub(r"clip\d+(?=[\")])", lambda found: names[found[0]], drawn)
 
 
 def _recoloured(text: str, colours: str) -> str:

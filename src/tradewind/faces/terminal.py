@@ -227,8 +227,9 @@ def _left_out(files: Iterable[FileCount], reasons: Iterable[Reason]) -> list[Ren
     """Say which rows of the files are not in the store, and why: rejected, unreadable, or left out on purpose."""
     lines = []
     for found in reasons:
-        place = ".".join(part for part in (found.table, found.column) if part)
-        lines.append(_bullet(Text(f"{found.rows:,} rows of {place or 'the files'}: {found.reason}", style="yellow")))
+        place = found.table or "In the files"
+        why = f"{found.column or 'the row'} {found.reason}"
+        lines.append(_bullet(Text(f"{place}: {found.rows:,} rows rejected: {why}", style="yellow")))
     for file in files:
         for why, rows in file.skipped.items():
             lines.append(_bullet(Text(f"{file.name}: {why}" + (f" ({rows:,} rows)" if rows else ""))))

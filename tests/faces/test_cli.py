@@ -1,0 +1,217 @@
+"""Every command answers people and programs, and every error says what to do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sea import HOSTILE
+from typer.testing import CliRunner, Result
+
+from tradewind.engines.snapshot import Draft
+from tradewind.faces.cli import app
+from tradewind.measures.metrics import METRICS
+from tradewind.tables import TABLES
+
+pytestmark = pytest.mark.usefixtures("tides")
+RUN = CliRunner()
+
+
+def run(*arguments: str) -> Result:
+    return RUN.invoke(app, list(arguments), catch_exceptions=False)
+
+
+def answer(*arguments: str, code: int = 0) -> Any:
+    result = run(*arguments, "--json")
+    assert result.exit_code == code, result.output
+    return json.loads(result.stdout)
+
+
+def test_check_says_what_is_there_and_what_lights_up(home: Path) -> None:
+    facts = answer("check")
+    assert {table["name"] for table in facts["tables"]} == set(TABLES)
+    assert facts["absent"] == []
+    assert facts["period"] == {"first": "2023-11-20", "last": "2024-02-17"}
+    assert [study["ready"] for study in facts["studies"]] == [True]
+    assert len(facts["metrics"]) == len(METRICS)
+    assert facts["provenance"]["simulated"] is True
+    for table in facts["tables"]:
+        assert all(0 < share < 1 for share in table["nulls"].values())
+
+
+def test_check_says_why_a_metric_is_unknown_and_what_would_help(home: Path, bare_folder: Path) -> None:
+    facts = answer("check", "--store", str(bare_folder))
+    unknown = {metric["name"]: metric["why"] for metric in facts["metrics"] if not metric["known"]}
+    assert unknown["cost"] == "The source lacks order_lines.unit_cost."
+    assert "gmv" not in unknown
+    assert facts["studies"][0]["would_add"] == {"creators": "who sells", "live_sessions": "what happens live"}
+    shown = run("check", "--store", str(bare_folder)).output
+    assert "creators would add who sells" in shown
+    assert "Simulated" in shown
+
+
+def test_metrics_without_a_name_lists_them_all(home: Path) -> None:
+    listed = answer("metrics")
+    assert [metric["name"] for metric in listed["metrics"]] == list(METRICS)
+    shown = run("metrics").output
+    assert all(name in shown for name in METRICS)
+
+
+def test_metrics_are_counted_sorted_and_limited(home: Path) -> None:
+    counted = answer("metrics", "gmv", "orders", "--by", "shop_id", "--period", "2024-01", "--top", "3")
+    values = [float(row["gmv"]) for row in counted["rows"]]
+    assert values == sorted(values, reverse=True)
+    assert len(values) == 3 < counted["rows_total"]
+    assert counted["metrics"][0]["title"] == "GMV"
+    assert isinstance(counted["rows"][0]["gmv"], str), "money is text, so that no cent is lost"
+    shown = run("metrics", "gmv", "--by", "shop_id", "--period", "2024-01", "--top", "3").output
+    assert f"{counted['rows_total'] - 3} more rows" in shown
+    assert "Source: market" in shown
+
+
+def test_metrics_by_time_keep_the_order_of_time(home: Path) -> None:
+    days = [row["week"] for row in answer("metrics", "gmv", "--every", "week", "--period", "all")["rows"]]
+    assert days == sorted(days)
+    assert "Jan 2024" in run("metrics", "gmv", "--every", "month", "--period", "all").output
+
+
+def test_filters_leave_only_what_they_name(home: Path) -> None:
+    whole = answer("metrics", "items", "--by", "form", "--period", "all")["rows"]
+    some = answer("metrics", "items", "--by", "form", "--where", "form=live", "--where", "form=", "--period", "all")[
+        "rows"
+    ]
+    assert {row["form"] for row in some} == {"live", None}
+    assert [row for row in whole if row["form"] in ("live", None)] == some
+
+
+def test_a_shop_sees_only_its_own(home: Path) -> None:
+    own = answer("metrics", "gmv", "--by", "shop_id", "--shop", "shop-02,shop-05", "--period", "all")["rows"]
+    assert {row["shop_id"] for row in own} == {"shop-02", "shop-05"}
+
+
+def test_what_is_assumed_is_said(home: Path, bare_folder: Path) -> None:
+    arguments = (
+        "metrics",
+        "merchant_profit",
+        "--assume",
+        "margin=0.3",
+        "--store",
+        str(bare_folder),
+        "--period",
+        "2024-01",
+    )
+    counted = answer(*arguments)
+    assert counted["metrics"][0]["assumed"] is True
+    assert "Refunds" in counted["metrics"][0]["without"]
+    shown = run(*arguments).output
+    assert "(assumed)" in shown
+    assert "gross margin of 30%" in shown
+    assert "leaves out what the source lacks: Refunds" in shown
+
+
+def test_a_study_takes_its_own_settings_as_options(home: Path) -> None:
+    found = answer("study", "tides", "--metric", "aov", "--by", "shop,brand", "--depth", "5", "--period", "2024-01")
+    assert found["settings"] == {"metric": "aov", "by": ["shop", "brand"], "depth": 5, "strict": False}
+    assert found["period"] == {"first": "2024-01-01", "last": "2024-01-31"}
+    help_ = run("study", "tides", "--help").output
+    assert "The metric that rises and falls." in help_
+    assert "--strict" in help_
+
+
+def test_a_study_is_shown_headline_first_with_its_evidence_and_origin(home: Path) -> None:
+    shown = run("study", "tides", "--period", "2024-01", "--top", "2").output
+    assert shown.index(HOSTILE[:8]) < shown.index("Low tide")
+    for words in (
+        "measured",
+        "observational",
+        "The moon is not recorded.",
+        "Source: market",
+        "Simulated",
+        "18 more rows",
+    ):
+        assert words in shown
+
+
+def test_the_default_period_is_the_last_complete_month(home: Path) -> None:
+    assert answer("study", "tides")["period"] == {"first": "2024-01-01", "last": "2024-01-31"}
+
+
+def test_a_period_that_reaches_beyond_the_data_says_so(home: Path) -> None:
+    assert "17 of the 29 days of February 2024" in run("study", "tides", "--period", "2024-02").output
+    error = answer("study", "tides", "--period", "2030", code=1)["error"]
+    assert error["code"] == "missing_data"
+    assert error["allowed"] == "days from 2023-11-20 to 2024-02-17"
+
+
+def test_the_report_is_written_with_its_pictures(home: Path) -> None:
+    written = answer("report", "--period", "2024-01", "--out", "pages/january.html", "--png", "pages")
+    assert (home / written["page"]).read_text().startswith("<!DOCTYPE html>")
+    assert len(written["charts"]) == 2
+    assert written["studies"][0]["wing"] == "tides"
+    assert "pages/january.html" in run("report", "--period", "2024-01", "--out", "pages/january.html").output
+
+
+def test_the_default_store_is_said_aloud(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRADEWIND_STORE")
+    result = run("check")
+    assert result.exit_code == 2
+    assert "./tradewind-store" in result.stderr
+    assert "tradewind import" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "kind", "words"),
+    [
+        (("metrics", "gvm"), 2, "not_found", "gmv"),
+        (("metrics", "gmv", "--by", "colour"), 2, "bad_input", "category"),
+        (("metrics", "gmv", "--where", "brand"), 2, "bad_input", "DIMENSION=VALUE"),
+        (("metrics", "gmv", "--every", "decade"), 2, "bad_input", "week"),
+        (("metrics", "gmv", "--period", "soon"), 2, "bad_input", "last-month"),
+        (("metrics", "gmv", "--assume", "luck=1"), 2, "bad_input", "margin=0.3"),
+        (("metrics", "gmv", "--shop", "shop-99"), 2, "not_found", "shop-99"),
+        (("metrics", "gmv", "--store", "nowhere"), 2, "not_found", "tradewind import"),
+        (("metrics", "gmv", "--colour"), 2, "bad_input", "--colour"),
+        (("study", "weather"), 2, "bad_input", "weather"),
+        (("study", "tides", "--strict"), 1, "missing_data", "import it"),
+        (("report", "--metric", "gmv", "--store", "nowhere"), 2, "not_found", "nowhere"),
+        (("import", "no_such_source"), 2, "not_found", "no_such_source"),
+    ],
+)
+def test_errors_have_one_shape_and_an_exit_code(
+    home: Path, arguments: tuple[str, ...], code: int, kind: str, words: str
+) -> None:
+    error = answer(*arguments, code=code)["error"]
+    assert set(error) == {"code", "what", "got", "allowed", "do"}
+    assert error["code"] == kind
+    assert words in json.dumps(error)
+    shown = run(*arguments)
+    assert shown.exit_code == code
+    assert shown.stdout == ""
+    assert words in " ".join(shown.stderr.split())
+
+
+def test_a_bug_says_that_it_is_one(home: Path) -> None:
+    error = answer("study", "tides", "--depth", "-1", code=1)["error"]
+    assert error["code"] == "bug"
+    assert error["what"] == "This is a bug in Tradewind: ZeroDivisionError: the sea is dry"
+    assert "--debug" in error["do"]
+    with pytest.raises(ZeroDivisionError):
+        run("--debug", "study", "tides", "--depth", "-1")
+
+
+def test_a_store_that_is_being_written_to_is_busy(home: Path, market_copy: Path) -> None:
+    with Draft(market_copy):
+        error = answer("import", "complete_journey", "--store", str(market_copy), code=1)["error"]
+    assert error["code"] == "busy"
+
+
+def test_sources_are_listed_and_begun(home: Path) -> None:
+    assert "complete_journey" in answer("source", "list")["sources"]
+    made = answer("source", "new", "my_market")
+    assert Path(made["folder"]).is_dir()
+
+
+def test_the_version_is_said(home: Path) -> None:
+    assert run("--version").output.strip().count(".") >= 1

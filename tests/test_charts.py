@@ -1,0 +1,141 @@
+"""Every chart is valid, says its numbers in words, and renders in both themes without a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from datetime import date, timedelta
+from decimal import Decimal
+
+import altair as alt
+import pytest
+
+from tradewind import charts
+from tradewind.errors import BadInputError
+from tradewind.period import Period
+from tradewind.study import Estimate
+
+DAYS = [date(2017, 6, 1) + timedelta(days=n) for n in range(30)]
+VALUES = [Decimal(100 + n % 7) for n in range(30)]
+SPECS = {
+    "waterfall": charts.waterfall(
+        ("May", Decimal("402000")),
+        [("Buyers", Decimal("12000")), ("Price", -4000.5)],
+        ("June", 409999.5),
+        currency="USD",
+    ),
+    "waterfall from zero": charts.waterfall(("Before", 10), [("New", -4), ("Old", 9)], ("After", 15), unit="count"),
+    "waterfall to nothing": charts.waterfall(("Before", 0), [], ("After", 0)),
+    "ranked bars": charts.ranked_bars([("A", Estimate(-5, -8, -1)), ("B", 3), ("B", Decimal("2.5"))], currency="BRL"),
+    "no bars": charts.ranked_bars([]),
+    "trend": charts.trend(
+        DAYS,
+        [*VALUES[:-1], None],
+        expected=[None] * 20 + [Estimate(103, 95, 111)] * 10,
+        period=Period(DAYS[20], DAYS[-1]),
+        marks=[(DAYS[3], "A campaign starts"), (DAYS[25], "It ends")],
+    ),
+    "lines": charts.lines(DAYS, {"Feed": VALUES, "Search": VALUES[::-1]}, unit="count"),
+    "heatmap": charts.heatmap(["Jan", "Feb"], ["+0", "+1"], [[1, 0.25], [1, None]]),
+    "funnel": charts.funnel([("Impressions", 1000), ("Clicks", 30), ("Carts", None), ("Orders", 3)]),
+    "concentration": charts.concentration([(0.0, 0.0), (0.2, 0.6), (1.0, 1.0)]),
+}
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_a_chart_is_valid_vega_lite_and_json(spec: charts.Spec) -> None:
+    alt.Chart.from_dict(spec, validate=True)
+    assert spec == json.loads(json.dumps(spec, allow_nan=False))
+    assert spec["width"] == "container"
+
+
+@pytest.mark.parametrize("width", [800, 330])
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_a_chart_renders_as_svg_of_the_width_asked_for(spec: charts.Spec, width: int) -> None:
+    root = ET.fromstring(charts.svg(spec, width))
+    assert float(root.attrib["width"]) == pytest.approx(width, abs=12)
+
+
+@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+def test_a_chart_fits_into_its_frame(spec: charts.Spec) -> None:
+    assert "NaN" not in charts.svg(spec)
+    assert "undefined" not in charts.svg(spec)
+
+
+def test_every_colour_of_a_picture_is_of_the_house() -> None:
+    for name, spec in SPECS.items():
+        drawn = charts.svg(spec, colours="css")
+        assert not re.search(r"#[0-9a-f]{3,8}\b", drawn.replace("&#", "")), name
+
+
+def test_themes_swap_every_colour() -> None:
+    spec = SPECS["waterfall"]
+    assert charts.themed(spec) == spec
+    dark = json.dumps(charts.themed(spec, "dark"))
+    assert charts.PALETTE["up"][1] in dark
+    assert charts.PALETTE["up"][0] not in dark
+    with pytest.raises(BadInputError):
+        charts.themed(spec, "sepia")
+
+
+def test_words_and_lines_contrast_with_the_surface() -> None:
+    for theme in (0, 1):
+        surface = charts.PALETTE["surface"][theme]
+        for name in ("ink", "muted", "up", "down", "second", "third", "fourth", "fifth"):
+            assert _contrast(charts.PALETTE[name][theme], surface) >= 4.5, (name, theme)
+
+
+def test_a_chart_says_its_numbers_in_words() -> None:
+    assert SPECS["waterfall"]["description"] == "From May, $402k, to June, $410k. Buyers +$12.0k; Price −$4,000"
+    assert SPECS["heatmap"]["description"] == "Jan: 100%, 25.0%; Feb: 100%, empty"
+    assert SPECS["funnel"]["description"].endswith("Orders: 3 · 10.0% of the stage before")
+    assert "60.0%" in SPECS["concentration"]["description"]
+
+
+def test_marks_carry_titles_to_point_at() -> None:
+    assert "<title>Buyers: +$12.0k</title>" in charts.svg(SPECS["waterfall"])
+    assert "<title>Thu 1 Jun 2017, Actual: 100.00</title>" in charts.svg(SPECS["trend"])
+
+
+def test_the_same_chart_is_the_same_text() -> None:
+    assert charts.svg(SPECS["ranked bars"]) == charts.svg(SPECS["ranked bars"])
+
+
+def test_words_from_outside_are_escaped() -> None:
+    drawn = charts.svg(charts.ranked_bars([("<b>Salt & 'Pepper'</b>", 1)]))
+    assert "<b>" not in drawn
+    ET.fromstring(drawn)
+
+
+def test_a_waterfall_begins_at_zero_or_says_that_it_does_not() -> None:
+    assert "The axis does not begin at zero" in json.dumps(SPECS["waterfall"])
+    assert "The axis does not begin at zero" not in json.dumps(SPECS["waterfall from zero"])
+
+
+def test_days_are_not_moved_by_the_clock_of_the_reader() -> None:
+    assert "utcyearmonthdate" in json.dumps(SPECS["trend"])
+
+
+def test_more_lines_than_colours_are_refused() -> None:
+    with pytest.raises(BadInputError, match="at most 6"):
+        charts.lines(DAYS, {str(n): VALUES for n in range(7)})
+
+
+def test_a_chart_renders_as_png() -> None:
+    assert charts.png(SPECS["lines"], 300, "dark", scale=1).startswith(b"\x89PNG")
+
+
+def test_the_bundle_draws_without_a_network() -> None:
+    assert "vegaEmbed" in charts.bundle()
+
+
+def _contrast(a: str, b: str) -> float:
+    high, low = sorted((_luminance(a), _luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
