@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 from collections.abc import Mapping
@@ -201,6 +202,9 @@ class Localise:
         rows = {"actual": actual, "expected": expected, "weight": weight, "weight_expected": weight_expected}
         cube, quiet = _read(attributes, rows | {"history": history, "history_weight": history_weight})
         picks, shift = self._search(cube)
+        if picks and cube.weight is None and quiet is None:  # what the slices did was taken for noise: look again
+            cube = _in_units(cube, None, picks)
+            picks, shift = self._search(cube)
         return self._report(cube, quiet, picks, shift)
 
     def _search(self, cube: _Cube) -> tuple[list[_Pick], float]:
@@ -364,14 +368,14 @@ def _candidates(cube: _Cube, max_depth: int, min_share: float) -> _Candidates:
             cost = math.log(math.comb(len(axes), depth)) + sum(math.log(len(cube.values[a])) for a in members)
             kinds.append((members, group, sums, cost))
     floor *= min_share
-    blocks = []
+    blocks = [csr_array((len(change), 0))]
     for _, group, sums, _ in kinds:
         large = (sums >= floor) & (sums > 0)
         rows = np.flatnonzero(large[group])
         places = (np.cumsum(large) - 1)[group[rows]]
         blocks.append(csr_array((np.ones(len(rows)), (rows, places)), shape=(len(change), int(large.sum()))))
-    kind = np.repeat(np.arange(len(kinds)), [block.shape[1] for block in blocks])
-    costs = np.array([k[3] for k in kinds])[kind]
+    kind = np.repeat(np.arange(len(kinds)), [block.shape[1] for block in blocks[1:]])
+    costs = np.array([k[3] for k in kinds], dtype=np.float64)[kind]
     members = hstack(blocks, format="csr")
     return _Candidates(tuple(k[0] for k in kinds), kind, costs, members, floor)
 
@@ -437,22 +441,24 @@ def _fit_noise(rows: _Quiet) -> tuple[float, float]:
     return float(fit[0]), float(fit[1] / trials.max())
 
 
-def _unit(actual: Floats, expected: Floats) -> float:
-    """Return the amount that counts as one trial: the variance per amount of leaves at rest, from their median."""
-    size = actual + expected
-    kept = size > 0
-    size, gap = size[kept], (actual - expected)[kept]
-    if not len(size):
-        return 1.0
-    order = np.argsort(gap / size, kind="stable")
-    middle = order[np.searchsorted(np.cumsum(size[order]), size.sum() / 2)]
-    squares = (gap - size * (gap[middle] / size[middle])) ** 2 / size
-    low, high = 0.0, float(squares.max() / MEDIAN_CHI2)
-    for _ in range(40):  # bisection: the scaled squares' median falls as the unit grows
-        unit = (low + high) / 2
-        above = np.median(squares / np.maximum(unit + size / (AT_REST + 1), 1e-300)) > MEDIAN_CHI2
+def _in_units(cube: _Cube, quiet: _Quiet | None, picks: list[_Pick]) -> _Cube:
+    """Return the cube with amounts as trials: one trial is the variance per amount of the leaves at rest."""
+    hits, misses = np.maximum(cube.actual, 0), np.maximum(cube.expected, 0)  # refunds beyond sales leave no hits
+    size = hits + misses
+    if quiet is None:  # at rest are the leaves outside the slices, less what their middle one did
+        rows = np.flatnonzero((size > 0) & ~_union(picks, len(size)))
+        gap, base = (hits - misses)[rows], size[rows]
+        order = np.argsort(_ratio(gap, base), kind="stable")
+        middle = order[np.searchsorted(np.cumsum(base[order]), base.sum() / 2)] if len(rows) else rows
+        squares = (gap - base * (gap[middle] / base[middle])) ** 2
+    else:
+        squares, base = quiet.squares, quiet.size
+    low, high = float(max(size.max() / MOST_TRIALS, 1e-99)), float(max(size.max(), np.max(squares / base, initial=1e-99)))
+    for _ in range(30):  # bisection of logs: the scaled squares' median falls as the unit grows
+        unit = math.sqrt(low * high)
+        above = len(base) and np.median(squares / (base * (unit + base / (AT_REST + 1)))) > MEDIAN_CHI2
         low, high = (unit, high) if above else (low, unit)
-    return max((low + high) / 2, float(size.max()) / MOST_TRIALS)
+    return dataclasses.replace(cube, hits=hits / high, trials=size / high)
 
 
 def _read(attributes: Mapping[str, ArrayLike], rows: Mapping[str, ArrayLike | None]) -> tuple[_Cube, _Quiet | None]:
@@ -492,12 +498,10 @@ def _read(attributes: Mapping[str, ArrayLike], rows: Mapping[str, ArrayLike | No
         if proportion:
             cube = _Cube(names, values, tuple(c[first] for c in codes), actual, expected, actual, weight, rate, weight)
             return cube, _quiet(past, past_weight, "expected" in sums, True)
-    hits, misses = np.maximum(actual, 0), np.maximum(expected, 0)  # refunds beyond sales leave no hits
-    unit = _unit(hits, misses)
+    quiet = _quiet(past, past_weight, "expected" in sums, False)
     half = np.full(len(first), 0.5)
-    trials = (hits + misses) / unit
-    cube = _Cube(names, values, tuple(c[first] for c in codes), actual, expected, hits / unit, trials, half, None)
-    return cube, _quiet(past, past_weight, "expected" in sums, False)
+    cube = _Cube(names, values, tuple(c[first] for c in codes), actual, expected, actual, actual, half, None)
+    return _in_units(cube, quiet, []), quiet
 
 
 def _rate(top: Floats, bottom: Floats, prior: float) -> Floats:
@@ -534,7 +538,7 @@ def _summed(name: str, values: ArrayLike, n: int, leaf: Ints) -> Floats:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise BadInputError(f"`{name}` is not numbers", allowed="an array of numbers") from error
-    if array.ndim != (2 if name.startswith("history") else 1) or len(array) != n or not n:
+    if array.ndim != (2 if name.startswith("history") else 1) or len(array) != n or not array.size:
         allowed = (
             f"{'two dimensions' if name.startswith('history') else 'one dimension'}, with the {n} rows of `actual`"
         )
