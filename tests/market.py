@@ -316,7 +316,7 @@ def _marketing(market: Rows, draw: random.Random) -> None:
             {"contact_id": f"msg{n}", "customer_id": f"c{n + 1:02d}", "shop_id": shop, "sent_at": moment(draw)}
         )
         market["commissions"].append(
-            {"contract_id": f"deal{n}", "shop_id": shop, "product_id": f"p{n + 1:02d}", "creator_id": f"k{n % 6 + 1}",
+            {"contract_id": f"deal{n}", "shop_id": shop, "product_id": f"p{n + 1:02d}", "creator_id": f"k{n % 5 + 1}",
              "rate": 0.2, "platform_share": 0.25}
         )  # fmt: skip
         market["assignments"].append(
@@ -342,7 +342,7 @@ def _live(market: Rows, draw: random.Random) -> None:
                     {**live, "minute": minute, "product_id": product, "shop_id": shop or owner, "pinned": minute == 1}
                 )
         market["live_drops"].append({**live, "at": started, "coupon_id": f"coupon-{n - 1}", "shop_id": shop})
-    for n in range(1, 9):
+    for n in range(1, 11):  # the last two sell nothing
         market["contents"].append({"content_id": f"v{n}", "creator_id": f"k{n % 6 + 1}", "form": "video"})
         market["content_products"].append({"content_id": f"v{n}", "product_id": f"p{n:02d}"})
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Protocol
 
 import ibis
-import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -221,30 +220,30 @@ class Store:
 
     def _visible(self, rows: ibis.Table, hops: Sequence[Hop], shops: list[str]) -> ibis.Table:
         columns = rows.columns
-        conditions = []
-        for n, hop in enumerate(hops):
-            rows, condition = self._led(rows, hop, shops, str(n))
-            conditions.append(condition)
-        return rows.filter(ibis.or_(*conditions)).select(*columns)
+        led = []
+        for hop in hops:
+            rows, name = self._led(rows, hop, shops)
+            led.append(name)
+        return rows.filter(ibis.or_(*(rows[name] for name in led))).select(*columns)
 
-    def _led(self, rows: ibis.Table, hop: Hop, shops: list[str], n: str) -> tuple[ibis.Table, ir.BooleanValue]:
-        """Return the rows, joined with what a hop leads through, and whether it leads to one of the shops."""
+    def _led(self, rows: ibis.Table, hop: Hop, shops: list[str]) -> tuple[ibis.Table, str]:
+        """Return the rows with a further column that says whether a hop leads to one of the shops, and its name."""
+        name = f"__led{len(rows.columns)}"
         if hop.table is None:
-            own = rows.shop_id.isin(shops)
-            condition = own | rows.shop_id.isnull() if hop.or_null else own.fill_null(False)
+            own = rows.shop_id.isin(shops).fill_null(False)
+            rows = rows.mutate(**{name: own | rows.shop_id.isnull() if hop.or_null else own})
         elif self.has(hop.table):
             seen = self.table(hop.table)
             seen = (seen.filter(seen.shop_id.isin(shops)) if hop.own else seen).select(*hop.on).distinct()
-            seen = seen.rename({f"__on{n}_{column}": column for column in hop.on}).mutate(**{f"__seen{n}": True})
-            rows = rows.left_join(seen, [rows[column] == seen[f"__on{n}_{column}"] for column in hop.on])
-            condition = rows[f"__seen{n}"].fill_null(False)
+            seen = seen.rename({f"{name}_{column}": column for column in hop.on}).mutate(**{f"{name}_seen": True})
+            rows = rows.left_join(seen, [rows[column] == seen[f"{name}_{column}"] for column in hop.on])
+            rows = rows.mutate(**{name: rows[f"{name}_seen"].fill_null(False)})
         else:
-            return rows, ibis.literal(False)
+            rows = rows.mutate(**{name: ibis.literal(False)})
         if hop.also is None:
-            return rows, condition
-        rows = rows.mutate(**{f"__led{n}": condition})
-        rows, too = self._led(rows, hop.also, shops, f"{n}_also")
-        return rows, rows[f"__led{n}"] & too
+            return rows, name
+        rows, also = self._led(rows, hop.also, shops)
+        return rows.mutate(**{name: rows[name] & rows[also]}), name
 
 
 def open_store(address: str | None = None, scope: Scope = OPERATOR) -> Store:

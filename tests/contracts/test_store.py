@@ -1,0 +1,200 @@
+"""What a store shows and keeps, on both engines: scope, batches, snapshots."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ibis
+import pyarrow as pa
+import pytest
+
+import market
+from tradewind.engines.store import Store
+from tradewind.errors import BadInputError, ForbiddenError, MissingDataError, NotFoundError
+from tradewind.scope import Scope
+from tradewind.tables import TABLES
+
+MINE = frozenset(market.SCOPE)
+Rule = Callable[[dict[str, Any]], bool]
+
+
+def visible(rows: market.Rows) -> dict[str, Rule]:
+    """Return for each table, said by hand, which rows a merchant with the shops of `MINE` may see."""
+    lines = [line for line in rows["order_lines"] if line["shop_id"] in MINE]
+    sold = {(line["order_id"], line["line"]) for line in lines}
+    buyers = {line["customer_id"] for line in lines} - {None}
+    listed = {row["product_id"] for row in rows["product_history"] if row["shop_id"] in MINE}
+    products = listed | {line["product_id"] for line in lines}
+    products |= {row["product_id"] for row in rows["products"] if row["shop_id"] in MINE}
+    partners = {line["creator_id"] for line in lines}
+    partners |= {row["creator_id"] for row in rows["commissions"] if row["shop_id"] in MINE}
+    shown = {line["content_id"] for line in lines}
+    shown |= {row["content_id"] for row in rows["traffic"] if row["shop_id"] in MINE}
+    lives = {row["live_id"] for row in rows["live_sessions"] if row["shop_id"] in MINE}
+    owners = {kind: {row[f"{kind}_id"]: row["shop_id"] for row in rows[f"{kind}s"]} for kind in ("coupon", "campaign")}
+
+    def of_my_shop(row: dict[str, Any]) -> bool:
+        return row["shop_id"] in MINE
+
+    def mine_or_everybodys(row: dict[str, Any]) -> bool:
+        return row["shop_id"] in MINE or row["shop_id"] is None
+
+    def part(kind: str, key: str, mine: set[Any]) -> Rule:
+        def rule(row: dict[str, Any]) -> bool:
+            owner = owners[kind][row[f"{kind}_id"]]
+            return owner in MINE or (owner is None and row[key] in mine)
+
+        return rule
+
+    return dict.fromkeys(TABLES, of_my_shop) | {
+        "products": lambda row: row["product_id"] in products,
+        "customers": lambda row: row["customer_id"] in buyers,
+        "order_discounts": lambda row: (row["order_id"], row["line"]) in sold,
+        "order_status": lambda row: (row["order_id"], row["line"]) in sold,
+        "creators": lambda row: row["creator_id"] in partners,
+        "creator_history": lambda row: row["creator_id"] in partners,
+        "contents": lambda row: row["content_id"] in shown,
+        "content_products": lambda row: row["content_id"] in shown,
+        "coupons": mine_or_everybodys,
+        "campaigns": mine_or_everybodys,
+        "coupon_grants": part("coupon", "customer_id", buyers),
+        "campaign_customers": part("campaign", "customer_id", buyers),
+        "campaign_products": part("campaign", "product_id", products),
+        "live_minutes": lambda row: row["live_id"] in lives,
+    }
+
+
+def labels(store: Store) -> dict[str, Counter[str]]:
+    """Return how often each row, named by its key without its moments, stands in each table that a store shows."""
+    parts = []
+    for name, table in TABLES.items():
+        rows = store.table(name)
+        pieces = [rows[key].cast("string").fill_null("∅") for key in table.key if key in keys_of(name)]
+        parts.append(rows.select(table=ibis.literal(name), label=ibis.literal("|").join(pieces)))
+    together = ibis.union(*parts)
+    counted = store.run(together.group_by("table", "label").aggregate(n=together.count()))
+    found: dict[str, Counter[str]] = {name: Counter() for name in TABLES}
+    for name, label, n in market.plain(counted):
+        found[name][label] = n
+    return found
+
+
+def keys_of(name: str) -> list[str]:
+    table = TABLES[name]
+    return [key for key in table.key if table.column(key).kind not in {"moment", "day"}]
+
+
+def wanted_labels(rows: market.Rows, rules: Mapping[str, Rule]) -> dict[str, Counter[str]]:
+    return {
+        name: Counter(
+            "|".join("∅" if row[key] is None else str(row[key]) for key in keys_of(name))
+            for row in found
+            if rules[name](row)
+        )
+        for name, found in rows.items()
+    }
+
+
+def test_an_operator_sees_every_row(store: Store, market_rows: market.Rows) -> None:
+    assert labels(store) == wanted_labels(market_rows, dict.fromkeys(TABLES, lambda row: True))
+
+
+def test_a_merchant_sees_only_rows_that_are_theirs(store: Store, market_rows: market.Rows) -> None:
+    wanted = wanted_labels(market_rows, visible(market_rows))
+    assert all(wanted.values()), "a table in which a merchant sees nothing proves nothing"
+    assert all(len(wanted[name]) < len(market_rows[name]) for name in TABLES)
+    assert labels(store.scoped(Scope.of(market.SCOPE))) == wanted
+
+
+def test_a_merchant_without_shops_sees_nobodys_rows(market_store: Store) -> None:
+    nobody = labels(market_store.scoped(Scope.of(())))
+    assert {name for name, found in nobody.items() if found} == {"coupons", "campaigns"}
+
+
+def test_a_scope_narrows_and_never_widens(market_store: Store) -> None:
+    merchant = market_store.scoped(Scope.of(market.SCOPE))
+    assert merchant.scoped(Scope.of(market.SCOPE[:1])).scope.shops == {market.SCOPE[0]}
+    for wider in (Scope(), Scope.of(("shop-09",)), Scope.of((*market.SCOPE, "shop-09"))):
+        with pytest.raises(ForbiddenError):
+            merchant.scoped(wider)
+
+
+def test_a_table_for_operators_is_closed_to_merchants(market_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(TABLES, "inventory", replace(TABLES["inventory"], shop=()))
+    fresh = market_store.scoped(Scope())
+    assert fresh.run(fresh.table("inventory").count()).as_py() > 0
+    with pytest.raises(ForbiddenError, match="inventory"):
+        market_store.scoped(Scope.of(market.SCOPE)).table("inventory")
+
+
+def test_a_table_that_is_not_filled_or_not_known(bare_store: Store) -> None:
+    with pytest.raises(MissingDataError, match="no live sessions"):
+        bare_store.table("live_sessions")
+    with pytest.raises(NotFoundError):
+        bare_store.table("parcels")
+    assert bare_store.has("order_lines", "unit_price")
+    assert not bare_store.has("order_lines", "unit_cost")
+    assert not bare_store.has("refunds")
+
+
+def test_rows_come_back_as_they_were_written(store: Store, market_rows: market.Rows) -> None:
+    """Text, money, moments and nulls survive the way through an engine."""
+    written = market.arrow("order_lines", market_rows["order_lines"])
+    read = store.run(store.table("order_lines").order_by("order_id", "line"))
+    assert read.column_names == written.column_names
+    for name in written.column_names:
+        assert read[name].to_pylist() == written[name].to_pylist(), name
+
+
+def test_batches_give_the_rows_of_a_run(store: Store) -> None:
+    lines = store.table("order_lines")
+    expression = lines.select("order_id", "line", "unit_price", "day").order_by("order_id", "line")
+    batches = list(store.batches(expression, rows=100))
+    assert max(len(batch) for batch in batches) <= 100
+    assert pa.Table.from_batches(batches).to_pylist() == store.run(expression).to_pylist()
+
+
+def test_writing_makes_a_snapshot_and_leaves_readers_alone(
+    opened: Callable[[Path], Store], market_copy: Path, market_rows: market.Rows
+) -> None:
+    reader = opened(market_copy)
+    lines = reader.table("order_lines")
+    stock = market.arrow("inventory", [{**row, "on_hand": 7} for row in market_rows["inventory"]])
+    dear = lines.filter(lines.unit_price > 60)
+    writer = reader.write({"order_lines": dear, "inventory": stock})
+    wanted = sum(line["unit_price"] > 60 for line in market_rows["order_lines"])
+    later = opened(market_copy)
+    assert (reader.manifest.name, writer.manifest.name, later.manifest.name) == ("000001", "000002", "000002")
+    for store, rows, pieces in (
+        (reader, len(market_rows["order_lines"]), sum(row["on_hand"] for row in market_rows["inventory"])),
+        (writer, wanted, 7 * len(market_rows["inventory"])),
+        (later, wanted, 7 * len(market_rows["inventory"])),
+    ):
+        assert store.run(store.table("order_lines").count()).as_py() == rows == store.manifest.rows("order_lines")
+        assert store.run(store.table("inventory").on_hand.sum()).as_py() == pieces
+    kept = [line for line in market_rows["order_lines"] if line["unit_price"] > 60]
+    read = later.run(later.table("order_lines").order_by("order_id", "line"))
+    assert read.to_pylist() == market.arrow("order_lines", kept).to_pylist()
+
+
+def test_columns_that_are_left_out_become_unknown(opened: Callable[[Path], Store], market_copy: Path) -> None:
+    store = opened(market_copy)
+    written = store.write({"order_lines": store.table("order_lines").select(*market.BARE)})
+    assert written.has("order_lines", "unit_price")
+    assert not written.has("order_lines", "unit_cost")
+    assert written.span == store.span
+
+
+def test_what_cannot_be_written(market_copy: Path, market_store: Store) -> None:
+    store = Store(market_copy, market_store.engine, market_store.manifest)
+    lines = store.table("order_lines")
+    for wrong in (lines.mutate(colour=ibis.literal("blue")), lines.drop("shop_id"), lines.drop("day")):
+        with pytest.raises(BadInputError, match="order_lines"):
+            store.write({"order_lines": wrong})
+    with pytest.raises(ForbiddenError):
+        store.scoped(Scope.of(market.SCOPE)).write({"order_lines": lines})
+    assert (market_copy / "CURRENT").read_text() == "000001\n"

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradewind.money import cents, human
+from tradewind.study import Estimate
+
+
+@pytest.mark.parametrize(
+    ("amount", "rounded"),
+    [
+        ("0.005", "0.00"),
+        ("0.015", "0.02"),
+        ("-0.005", "0.00"),
+        ("2.675", "2.68"),
+        ("1.0049", "1.00"),
+        ("-1.015", "-1.02"),
+    ],
+)
+def test_cents_round_half_to_even(amount: str, rounded: str) -> None:
+    assert cents(Decimal(amount)) == Decimal(rounded)
+    assert cents(float(amount)) == Decimal(rounded), "a float is read as it is written, not as it is stored"
+
+
+@given(st.decimals(-(10**12), 10**12, places=4))
+def test_cents_are_the_nearest(amount: Decimal) -> None:
+    assert abs(cents(amount) - amount) <= Decimal("0.005")
+    assert cents(cents(amount)) == cents(amount)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (None, "money", "unknown"),
+        (float("nan"), "share", "unknown"),
+        (Decimal("12.5"), "money", "R$12.50"),
+        (Decimal("-12.5"), "money", "−R$12.50"),
+        (0, "money", "R$0.00"),
+        (999.4, "money", "R$999.40"),
+        (1234, "money", "R$1,234"),
+        (9999, "money", "R$9,999"),
+        (10_000, "money", "R$10.0k"),
+        (123_456, "money", "R$123k"),
+        (999_600, "money", "R$1.00M"),
+        (Decimal("1240000.1234"), "money", "R$1.24M"),
+        (2.5e9, "money", "R$2.50B"),
+        (3e12, "money", "R$3.00T"),
+        (0.032, "share", "3.20%"),
+        (1.5, "share", "150%"),
+        (-0.0512, "points", "−5.12 pp"),
+        (3, "days", "3.00 days"),
+        (1234, "count", "1,234"),
+        (18_400, "count", "18.4k"),
+        (2.345, "ratio", "2.35"),
+        (123.45, "ratio", "123.5"),
+        (date(2017, 6, 1), "day", "2017-06-01"),
+        ("Crème", "text", "Crème"),
+    ],
+)
+def test_numbers_as_a_person_reads_them(value: Any, unit: str, text: str) -> None:
+    assert human(value, unit, "BRL") == text
+
+
+def test_a_gain_carries_its_sign_where_asked() -> None:
+    assert human(18_400, "money", "USD", signed=True) == "+$18.4k"
+    assert human(-18_400, "money", "USD", signed=True) == "−$18.4k"
+    assert human(0, "money", "USD", signed=True) == "$0.00"
+
+
+def test_an_estimate_carries_its_interval() -> None:
+    assert human(Estimate(10, -2, 22), "money", "EUR") == "€10.00 (−€2.00 to €22.00)"
+
+
+def test_a_currency_without_a_symbol_is_named() -> None:
+    assert human(5, "money", "SEK") == "SEK 5.00"
+    assert human(5, "money") == "5.00"
+
+
+@given(st.floats(0, 1e15), st.floats(0, 1e15), st.sampled_from(["money", "count", "share", "ratio"]))
+def test_more_never_reads_as_less(one: float, other: float, unit: str) -> None:
+    less, more = sorted((one, other))
+    assert size(human(less, unit)) <= size(human(more, unit))
+
+
+@given(st.floats(0.01, 1e14))
+def test_what_is_read_is_near_the_number(number: float) -> None:
+    assert size(human(number, "money")) == pytest.approx(number, rel=0.0051, abs=0.0051)
+
+
+def size(text: str) -> float:
+    """Return the number that a reader takes from the text."""
+    steps = {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
+    text = text.replace(",", "").rstrip("%")
+    return float(text.rstrip("kMBT")) * steps.get(text[-1], 1)
