@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from tradewind.errors import BadInputError
@@ -18,6 +19,7 @@ from tradewind.study import Estimate
 Array = NDArray[np.float64]
 
 AIMS = ("mean", "median", "relative")
+PRIOR = 8  # past origins that the model's own word on its intervals counts for
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Expect:
         aim: `mean` makes `mid` the expected value, whose sum is the expected sum; `median` the value exceeded half of
             the time; `relative` makes squared relative errors least, for values above zero.
         origins: Most past origins at which the intervals of a series are checked; 0 takes the model's own word. A panel
-            is always checked at two.
+            is always checked, at two to five.
         draws: Paths drawn for the intervals of a series.
         seed: Seed of draws and trees: the same seed gives the same answer.
 
@@ -158,7 +160,7 @@ class Expect:
             outlooks = [self._outlook(part, part.ahead, rng, self.draws) for part in parts]
             pairs = zip(parts, outlooks, strict=True)
             scores = [score for part, out in pairs for score in self._past_misses(part, out, rng)]
-        stretch = (_stretch([s for s, _ in scores], 8), _stretch([s for _, s in scores], 8))
+        stretch = (_stretch([s for s, _ in scores], self.level), _stretch([s for _, s in scores], self.level))
         ends = [self._ends(part, out, stretch) for part, out in zip(parts, outlooks, strict=True)]
         mid, low, high = (np.array([end[i] for end in ends]) for i in range(3))
         one = np.ndim(values) == 1
@@ -311,13 +313,12 @@ class _Part:
         return replace(self, values=np.where(np.arange(len(self.values)) <= cut, self.values, np.nan))
 
 
-def _stretch(scores: list[Array], prior: float) -> float:
+def _stretch(scores: list[Array], level: float) -> float:
     """Return how much wider the intervals should be, from misses at past origins; few of them move it little."""
-    if not scores:
-        return 1.0
-    # Squares of misses say more than a quantile of a few; 0.37 is their mean where a normal law is right at 90 %.
-    squares = np.array([float(np.mean(np.minimum(s, 3.0) ** 2)) for s in scores]) / 0.37
-    return float(np.clip(np.sqrt((prior + squares.sum()) / (prior + len(squares))), 0.8, 3.0))
+    # Squares of misses say more than a quantile of a few: of a normal law that is right, their mean is this.
+    right = float(norm.ppf((1 + level) / 2)) ** -2
+    squares = np.array([float(np.mean(np.minimum(s, 3.0) ** 2)) for s in scores]) / right
+    return float(np.clip(np.sqrt((PRIOR + squares.sum()) / (PRIOR + len(squares))), 0.8, 3.0))
 
 
 def _history(values: Any, horizon: int, days: Any) -> tuple[Array, Array, Array]:

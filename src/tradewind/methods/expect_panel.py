@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import norm
+from scipy.stats import t as student
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -22,6 +24,7 @@ WINDOWS = (1, 2, 4, 8, 13, 26)  # seasons over which the recent level is read
 FIRST = 22  # seasons of history before the first origin that teaches
 MOST_ROWS = 300_000  # cases that teach; more are sampled down
 CLIP = 0.6  # a miss beyond this is an accident, not a lesson
+CHECKS = 5  # past horizons that the intervals come from
 ROUNDS = 200
 ENSEMBLE = 1
 TREES = {
@@ -310,12 +313,14 @@ class Misses:
 
     Args:
         error: [n] truth less answer.
+        marks: [n] which past horizon each is of.
         slope: Coefficients of the log size of a miss on a series' own unrest and the distance ahead.
         ends: Quantiles of error over size, lower and upper.
         total_ends: The same of the sum's error.
     """
 
     error: Array
+    marks: NDArray[np.int64]
     slope: Array
     ends: tuple[float, float]
     total_ends: tuple[float, float]
@@ -358,8 +363,8 @@ def find_misses(panel: Panel, trees: list[lgb.Booster], origins: list[int], leve
         Lei, G'Sell, Rinaldo, Tibshirani and Wasserman (2018), Distribution-free predictive inference for regression,
         section 5.2 (locally weighted conformal intervals).
     """
-    errors, sizes, sums = [], [], []
-    for origin in origins:
+    errors, sizes, sums, marks, sum_marks = [], [], [], [], []
+    for mark, origin in enumerate(origins):
         part = rows(panel, origin)
         truth = panel.points[part.series, part.step]
         seen = np.isfinite(truth)
@@ -372,23 +377,46 @@ def find_misses(panel: Panel, trees: list[lgb.Booster], origins: list[int], leve
         was = np.bincount(part.series[seen], np.exp(truth[seen]), minlength=len(panel.points))
         there = was > 0
         sums.append(np.column_stack([np.log(was[there] / told[there]), unrest[there]]))
+        marks.append(np.full(int(seen.sum()), mark))
+        sum_marks.append(np.full(int(there.sum()), mark))
     error, matrix, total = np.concatenate(errors), np.concatenate(sizes), np.concatenate(sums)
+    mark_of = np.concatenate(marks)
     slope = np.linalg.lstsq(matrix, np.log(np.abs(error) + 0.01), rcond=None)[0]
     # The sum's misses follow a series' unrest as the steps' do; its distance is that of the whole horizon.
     total_size = np.exp(slope[1] * total[:, 1])
     return Misses(
         error,
+        mark_of,
         slope,
-        _conformal(error / np.exp(matrix @ slope), level),
-        _conformal(total[:, 0] / total_size, level),
+        _conformal(error / np.exp(matrix @ slope), mark_of, level),
+        _conformal(total[:, 0] / total_size, np.concatenate(sum_marks), level),
     )
 
 
-def _conformal(scores: Array, level: float) -> tuple[float, float]:
-    """Return the ends that hold `level` of future scores, each tail corrected for the number of scores."""
-    count = len(scores)
-    tail = max((1 - level) / 2 - 1 / (count + 1), 0.0)
-    return float(np.quantile(scores, tail)), float(np.quantile(scores, 1 - tail))
+def _conformal(scores: Array, marks: NDArray[np.int64], level: float) -> tuple[float, float]:
+    """Return the ends that hold `level` of future scores; `marks` tell which past horizon each score is of.
+
+    Series miss together: a warm month lifts all of them. Scores of one horizon are one draw of what they share, and few
+    draws of it must count for more: what a horizon shares is stretched as Student's interval of one more draw.
+    """
+    number = int(marks.max()) + 1
+    shared = np.bincount(marks, scores) / np.bincount(marks)
+    stretch = float(student.ppf((1 + level) / 2, number - 1) / norm.ppf((1 + level) / 2) * np.sqrt(1 + 1 / number))
+    centre = float(shared.mean())
+    spread = scores + ((stretch - 1) * (shared - centre))[marks]
+    tail = max((1 - level) / 2 - 1 / (len(scores) + 1), 0.0)
+    return float(np.quantile(spread, tail)), float(np.quantile(spread, 1 - tail))
+
+
+def _factor(error: Array, aim: str) -> float:
+    """Return what the answer is to be multiplied by, for what it aims at, from errors of the log scale."""
+    ratio = np.exp(np.clip(-error, -1.0, 1.0))
+    if aim == "mean":
+        return float(np.mean(1 / ratio))
+    if aim == "median":
+        return float(np.exp(np.median(error)))
+    # Least squared relative errors lie below the median: an overshoot costs more than its mirror.
+    return float(ratio.sum() / (ratio**2).sum())
 
 
 def panel_outlook(panel: Panel, level: float, aim: str, seed: int) -> PanelOutlook:
@@ -403,20 +431,16 @@ def panel_outlook(panel: Panel, level: float, aim: str, seed: int) -> PanelOutlo
     horizon, last = panel.horizon, panel.last
     step = panel.season * max(1, round(horizon / 3 / panel.season))
     origins = list(range(last - horizon, FIRST * panel.season, -step))
-    # Intervals come from two horizons that a first set of trees has not seen; then all origins teach the second set.
-    early = [origin for origin in origins if origin <= last - 3 * horizon]
-    checks = [last - 2 * horizon, last - horizon]
+    # Intervals come from horizons that a first set of trees has not seen; then all origins teach the second set.
+    number = min(CHECKS, max(2, (last - FIRST * panel.season) // horizon // 3))
+    early = [origin for origin in origins if origin <= last - (number + 1) * horizon]
+    checks = [last - (i + 1) * horizon for i in range(number)]
     misses = find_misses(panel, fit_trees(panel, early, seed), checks, level)
     part = rows(panel, last)
     answer = _answer(fit_trees(panel, origins, seed), part)
     count = len(panel.points)
-    ratio = np.exp(np.clip(-misses.error, -1.0, 1.0))
-    factor = {
-        "mean": float(np.mean(1 / ratio)),
-        "median": float(np.exp(np.median(misses.error))),
-        # Least squared relative errors lie below the median: an overshoot costs more than its mirror.
-        "relative": float(ratio.sum() / (ratio**2).sum()),
-    }[aim]
+    # The middle of the past horizons: one month in which many series went wrong must not bend the answer.
+    factor = float(np.median([_factor(misses.error[misses.marks == mark], aim) for mark in range(len(checks))]))
     unrest = np.log(_unrest(panel, last))
     size = np.exp(misses.slope[0] + misses.slope[1] * unrest[part.series] + misses.slope[2] * np.log(part.step - last))
     shape = (count, horizon)
