@@ -186,15 +186,21 @@ class Draft:
             raise BusyError(
                 "Somebody else is writing to this store", got=self.folder, do="wait until the other import has ended"
             ) from error
-        self.base = current(self.folder)
-        self._sweep()
-        self.scratch.mkdir()
+        try:
+            self.base = current(self.folder)
+            self._sweep()
+            self.scratch.mkdir()
+        except BaseException:
+            os.close(self._lock)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._sweep()
-        if self._lock is not None:
-            os.close(self._lock)
+        try:
+            self._sweep()
+        finally:
+            if self._lock is not None:
+                os.close(self._lock)
 
     def new_file(self, table: str) -> Path:
         """Return a path for a new data file of `table`."""
