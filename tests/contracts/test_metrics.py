@@ -26,18 +26,15 @@ TOLERANCE = 1e-9
 
 SPLITS: dict[str, tuple[tuple[str, ...], str | None, dict[str, tuple[Any, ...]]]] = {
     "department": (("department",), None, {}),
-    "cohort and customer_type": (("cohort", "customer_type"), None, {}),
     "surface and form": (("surface", "form"), None, {}),
-    "day": ((), "day", {}),
-    "week by shop": (("shop_id",), "week", {}),
-    "month and relation": (("relation",), "month", {}),
     "weekday and hour": (("weekday", "hour_of_day"), None, {}),
-    "names": (("shop", "creator", "customer_region"), None, {}),
-    "one shop": ((), None, {"shop_id": (market.SCOPE[0],)}),
-    "a category or none": (("brand",), None, {"category": ("Home", None)}),
-    "no surface": ((), "month", {"surface": (None,)}),
-    "returning": ((), None, {"customer_type": ("returning", "unknown")}),
+    "day, of one shop": ((), "day", {"shop_id": (market.SCOPE[0],)}),
+    "week and shop": (("shop_id",), "week", {}),
+    "month and relation, of no surface": (("relation",), "month", {"surface": (None,)}),
+    "names, of a category or none": (("shop", "creator", "customer_region"), None, {"category": ("Home", None)}),
+    "cohort, of those not new": (("cohort", "customer_type"), None, {"customer_type": ("returning", "unknown")}),
 }
+"""Dimensions, step and filter: each dimension that is computed, looked up or null is in one of them."""
 
 
 def asked(store: Store, names: Iterable[str], **words: Any) -> loops.Answer:
