@@ -99,6 +99,19 @@ def test_finds_planted_slices_of_a_proportion(wheres):
     assert not result.external
 
 
+def test_an_earlier_incident_is_not_what_is_expected():
+    rng = np.random.default_rng(12)
+    attributes, viewers = make_cube(rng, total=100_000.0)
+    viewers, where = viewers.astype(int) + 1, {"shop": "shop5"}
+    rate, bad = np.full(len(viewers), 0.03), np.where(inside(attributes, where), 0.4, 0.03)
+    past = np.stack([rng.binomial(viewers, bad if t > 5 else rate) for t in range(10)], axis=1)
+    weights = np.tile(viewers[:, None], 10)
+    now = rng.binomial(viewers, bad)
+    result = Localise()(attributes, now, weight=viewers, history=past, history_weight=weights)
+    assert found(result) == named(where)
+    assert result.slices[0].ratio > 5  # against the plain mean of these minutes it would be 2.2
+
+
 def test_finds_a_ratio_that_is_no_proportion():
     rng = np.random.default_rng(3)
     attributes, orders = make_cube(rng, total=20_000.0)
@@ -284,6 +297,7 @@ def test_nothing_changed():
     result = Localise()(attributes, now, now)
     assert (result.slices, result.external, result.total_change, result.explained) == ((), False, 0, 0)
     assert not Localise()(attributes, 0 * now, 0 * now).slices
+    assert not Localise()(attributes, 0 * now, history=np.zeros((len(now), 3))).slices
 
 
 # Bad input

@@ -113,6 +113,16 @@ class _Candidates:
 
 
 @dataclass(frozen=True)
+class _Quiet:
+    """Changes in which nothing happened but noise: squared change, size, trials and leaf of each."""
+
+    squares: Floats
+    size: Floats
+    trials: Floats
+    leaf: Ints
+
+
+@dataclass(frozen=True)
 class _Pick:
     """A slice as found: its attributes, and the mask of the leaves it explains."""
 
@@ -190,7 +200,7 @@ class Localise:
             expected: The same in the comparison period, scaled to be comparable, [n]; by default the history's mean.
             weight: A ratio's denominators now, [n], not negative.
             weight_expected: A ratio's denominators in the comparison period, [n], not negative.
-            history: Earlier comparable periods, [n, t], which tell how noisy each leaf is; 0 where a leaf was absent.
+            history: Earlier comparable periods, oldest first, [n, t], to tell how noisy a leaf is; 0 where absent.
             history_weight: A ratio's denominators in these periods, [n, t], not negative.
 
         Returns:
@@ -292,16 +302,6 @@ class Localise:
         return Localisation(tuple(slices), shift != 0, total, external, external + float(parts.sum()))
 
 
-@dataclass(frozen=True)
-class _Quiet:
-    """Changes in which nothing happened but noise: squared change, size, trials and leaf of each."""
-
-    squares: Floats
-    size: Floats
-    trials: Floats
-    leaf: Ints
-
-
 def _fit(cube: _Cube, share: Floats, concentration: float) -> Floats:
     """Return the beta-binomial log-likelihood of each leaf's hits, up to the terms of `_level`."""
     a = share * concentration
@@ -344,10 +344,6 @@ def _union(picks: list[_Pick], n: int) -> Bools:
     for pick in picks:
         mask |= pick.mask
     return mask
-
-
-def _sums(group: Ints, values: Floats, count: int) -> Floats:
-    return np.bincount(group, values, count).astype(np.float64, copy=False)
 
 
 def _ratio(top: Floats, bottom: Floats) -> Floats:
@@ -453,7 +449,8 @@ def _in_units(cube: _Cube, quiet: _Quiet | None, picks: list[_Pick]) -> _Cube:
         squares = (gap - base * (gap[middle] / base[middle])) ** 2
     else:
         squares, base = quiet.squares, quiet.size
-    low, high = float(max(size.max() / MOST_TRIALS, 1e-99)), float(max(size.max(), np.max(squares / base, initial=1e-99)))
+    low = float(max(size.max() / MOST_TRIALS, 1e-99))
+    high = float(max(size.max(), low, np.max(squares / base, initial=0)))
     for _ in range(30):  # bisection of logs: the scaled squares' median falls as the unit grows
         unit = math.sqrt(low * high)
         above = len(base) and np.median(squares / (base * (unit + base / (AT_REST + 1)))) > MEDIAN_CHI2
@@ -493,6 +490,8 @@ def _read(attributes: Mapping[str, ArrayLike], rows: Mapping[str, ArrayLike | No
             raise BadInputError("The comparison period has no denominators", do="compare with a period that has some")
         pairs = [(actual, weight), (then, then_weight)]
         proportion = all(bool(((top >= 0) & (top <= bottom)).all()) for top, bottom in pairs)
+        if proportion and "expected" not in sums and past is not None and past_weight is not None:
+            then = _usual(past, past_weight).sum(axis=1)
         rate = _rate(then, then_weight, AT_REST if proportion else 1.0)
         expected = weight * rate
         if proportion:
@@ -511,6 +510,14 @@ def _rate(top: Floats, bottom: Floats, prior: float) -> Floats:
     return rate
 
 
+def _usual(past: Floats, weights: Floats) -> Floats:
+    """Return earlier hits, drawn to within three deviations of the leaf's median: past incidents are not expected."""
+    middle = np.median(_rate(past, weights, AT_REST), axis=1, keepdims=True) * weights
+    spread = np.sqrt(middle * (1 - _ratio(middle, weights)) * (1 + np.maximum(weights - 1, 0) / (AT_REST + 1)))
+    out: Floats = np.clip(past, middle - 3 * spread, middle + 3 * spread)
+    return out
+
+
 def _quiet(past: Floats | None, weights: Floats | None, one_period: bool, proportion: bool) -> _Quiet | None:
     """Return how each leaf changed in earlier periods, compared as now is, without what the whole cube did."""
     if past is None or past.shape[1] < 2:
@@ -525,7 +532,8 @@ def _quiet(past: Floats | None, weights: Floats | None, one_period: bool, propor
     else:
         pairs = zip(then(past).T, then(weights).T, strict=True)
         before = now_weights * np.stack([_rate(*pair, AT_REST if proportion else 1.0) for pair in pairs], axis=1)
-    before = before * _ratio(now.sum(axis=0), before.sum(axis=0))
+    totals = before.sum(axis=0)
+    before = before * np.where(totals > 0, _ratio(now.sum(axis=0), totals), 1.0)
     size, trials = _scale(now, before, now_weights if proportion else None)
     kept = size.ravel() > 0
     leaf = np.repeat(np.arange(len(past)), now.shape[1])[kept]
@@ -538,22 +546,16 @@ def _summed(name: str, values: ArrayLike, n: int, leaf: Ints) -> Floats:
         array = np.asarray(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise BadInputError(f"`{name}` is not numbers", allowed="an array of numbers") from error
-    if array.ndim != (2 if name.startswith("history") else 1) or len(array) != n or not array.size:
-        allowed = (
-            f"{'two dimensions' if name.startswith('history') else 'one dimension'}, with the {n} rows of `actual`"
-        )
-        raise BadInputError(
-            f"`{name}` has the wrong shape", got=array.shape, allowed=allowed if n else "at least one row"
-        )
+    ndim = 2 if name.startswith("history") else 1
+    if array.ndim != ndim or len(array) != n or not array.size:
+        allowed = f"{ndim} dimension(s), with the {n} rows of `actual`" if n else "at least one row"
+        raise BadInputError(f"`{name}` has the wrong shape", got=array.shape, allowed=allowed)
     if not np.isfinite(array).all():
-        raise BadInputError(
-            f"`{name}` has missing or infinite values", allowed="finite numbers", do="drop or fill them"
-        )
+        raise BadInputError(f"`{name}` has missing or infinite values", allowed="finite numbers")
     if "weight" in name and (array < 0).any():
         raise BadInputError(f"`{name}` has negative denominators", got=float(array.min()), allowed="0 or more")
-    count = int(leaf.max()) + 1
-    columns = np.stack([_sums(leaf, column, count) for column in array.reshape(n, -1).T], axis=1)
-    return columns[:, 0] if array.ndim == 1 else columns
+    columns = np.stack([np.bincount(leaf, column) for column in array.reshape(n, -1).T], axis=1).astype(np.float64)
+    return columns[:, 0] if ndim == 1 else columns
 
 
 def _codes(name: str, values: ArrayLike, n: int) -> tuple[NDArray[Any], Ints]:
