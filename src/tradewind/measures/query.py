@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import ibis
 import ibis.expr.types as ir
@@ -54,9 +55,11 @@ class Query:
         by: Dimensions that split the answer, from `DIMENSIONS`.
         every: `day`, `week` or `month` for a row each, in the column of that name.
         where: Only rows whose dimension has one of these values; None among them stands for a missing value.
+        slots: Periods to answer side by side in one pass, instead of `period`: the column `slot` tells which. They
+            must not overlap.
 
     Raises:
-        BadInputError: If a dimension or a step is not known, or no metric is asked for.
+        BadInputError: If a dimension or a step is not known, slots overlap, or no metric is asked for.
     """
 
     metrics: tuple[Metric, ...]
@@ -64,6 +67,7 @@ class Query:
     by: tuple[str, ...] = ()
     every: str | None = None
     where: Mapping[str, tuple[str | None, ...]] = field(default_factory=dict)
+    slots: tuple[Period, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.metrics:
@@ -73,10 +77,17 @@ class Query:
                 raise BadInputError("There is no such dimension", got=name, allowed=DIMENSIONS)
         if self.every is not None and self.every not in EVERY:
             raise BadInputError("There is no such step", got=self.every, allowed=EVERY)
+        if any(later.first <= earlier.last for earlier, later in pairwise(sorted(self.slots))):
+            raise BadInputError("Periods side by side must not overlap", got=", ".join(map(str, self.slots)))
 
     @property
     def groups(self) -> tuple[str, ...]:
         """The columns that tell the answer's rows apart."""
+        return (*self._splits, "slot") if self.slots else self._splits
+
+    @property
+    def _splits(self) -> tuple[str, ...]:
+        """The dimensions among the groups."""
         return tuple(dict.fromkeys((*self.by, *((self.every,) if self.every else ()))))
 
     def expression(self, tables: Tables) -> ibis.Table:
@@ -88,7 +99,7 @@ class Query:
         Raises:
             MissingDataError: If the source lacks what a metric or a dimension needs.
         """
-        splits = (*self.groups, *self.where)
+        splits = (*self._splits, *self.where)
         terms = {metric.name: present(metric, tables, splits) for metric in self.metrics}
         wanted = tuple(dict.fromkeys(leaf for found in terms.values() for leaf in found))
         facts: dict[str, Fact] = {leaf.fact.name: leaf.fact for leaf in wanted}
@@ -104,11 +115,13 @@ class Query:
 
     def _sums(self, fact: Fact, wanted: tuple[Leaf, ...], tables: Tables) -> ibis.Table:
         own = [leaf for leaf in wanted if leaf.fact is fact]
-        splits = [_column(name) for name in (*self.groups, *self.where, "day")]
+        splits = [_column(name) for name in (*self._splits, *self.where, "day")]
         relation, row = fact.rows(tables, *(leaf.value for leaf in own), *splits)
-        first, last = ibis.literal(self.period.first), ibis.literal(self.period.last)
-        kept = [row.day.between(first, last), *(_among(getattr(row, n), v) for n, v in self.where.items())]
-        columns = {name: getattr(row, name) for name in self.groups}
+        inside = [_inside(row.day, period) for period in self.slots or (self.period,)]
+        kept = [ibis.or_(*inside), *(_among(getattr(row, n), v) for n, v in self.where.items())]
+        columns = {name: getattr(row, name) for name in self._splits}
+        if self.slots:
+            columns["slot"] = ibis.cases(*((when, ibis.literal(n, "int64")) for n, when in enumerate(inside)))
         values = {leaf.name: leaf.value(row) for leaf in own}
         rows = relation.filter(*kept).select(**columns, **values)
         sums = {leaf.name: _aggregate(leaf, rows[leaf.name]) for leaf in own}
@@ -177,6 +190,10 @@ def _required(metric: Metric) -> tuple[Leaf, ...]:
     if isinstance(metric, Ratio):
         return (*_required(metric.over), *_required(metric.under))
     return leaves(metric)
+
+
+def _inside(day: ir.Value, period: Period) -> ir.BooleanValue:
+    return day.between(ibis.literal(period.first), ibis.literal(period.last))
 
 
 def _column(name: str) -> Callable[[Row], ir.Value]:

@@ -1,0 +1,412 @@
+"""The fluctuation study: from the change to its factors, its slices and its dated causes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from tradewind import charts
+from tradewind.decisions.fluctuation.causes import Cause, causes
+from tradewind.decisions.fluctuation.comparison import BEFORE, Comparison, compare
+from tradewind.engines.store import Store
+from tradewind.errors import BadInputError
+from tradewind.measures.metric import Distinct, Metric, Ratio, leaves
+from tradewind.measures.metrics import metric as named
+from tradewind.measures.query import DIMENSIONS, Query, lights_up
+from tradewind.measures.tree import Edge, edges
+from tradewind.methods.contribution import Node, to_cents, tree, volume_mix_rate
+from tradewind.methods.localise import Localisation, Localise, Slice
+from tradewind.money import human
+from tradewind.period import Period
+from tradewind.study import Column, Estimate, Evidence, Finding, Grid, Study
+
+NEEDS = ("order_lines",)
+IMPROVED_BY = {
+    "products": "slices by category and brand",
+    "shops": "slices by shop and region",
+    "customers": "slices by customers' region",
+    "order_discounts": "what discounts did to prices",
+    "traffic": "impressions, CTR and CVR as factors",
+    "promotions": "what promotions that began or ended did",
+    "campaigns": "what campaigns that began or ended did",
+    "inventory": "what stock-outs cost",
+}
+SLICED_BY = ("department", "shop_id", "customer_type", "surface", "form", "relation", "customer_region", "brand")
+MOST_DIMENSIONS = 5
+MOST_SHOWN = 8
+
+
+@dataclass(frozen=True)
+class FluctuationSettings:
+    """What to explain.
+
+    Args:
+        metric: Name of the metric.
+        against: `previous` period, `last-year`, or what was `expected`.
+        by: Dimensions to search for slices; chosen from what the source has if empty.
+        seed: Seed of intervals.
+    """
+
+    metric: str = "gmv"
+    against: str = "previous"
+    by: tuple[str, ...] = ()
+    seed: int = 0
+
+
+def study(store: Store, period: Period, settings: FluctuationSettings | None = None) -> Study:
+    """Explain why a metric moved in a period.
+
+    Args:
+        store: The store, as the caller may see it.
+        period: The days in question.
+        settings: What to explain.
+
+    Returns:
+        Findings: the verdict (moved, or within the normal range), the factors of the metric tree, the slices that
+        explain the change, for a ratio its mix and rate, and the dated changes near the break.
+
+    Raises:
+        NotFoundError: If the metric is not known.
+        MissingDataError: If the source lacks what the metric needs, or the periods lie outside the data.
+    """
+    settings = settings or FluctuationSettings()
+    metric = named(settings.metric)
+    comparison = compare(store, metric, period, settings.against, settings.seed)
+    dimensions = _dimensions(store, comparison, settings.by)
+    teller = _Teller(store, comparison)
+    findings = [teller.verdict(), *teller.factors()]
+    if dimensions:
+        findings.append(teller.slices(dimensions, settings.seed))
+    if dimensions and isinstance(metric, Ratio):
+        findings.append(teller.mix(dimensions[0]))
+    findings += teller.dated(settings.seed)
+    question = f"Why did {metric.title} move in {period.title}?"
+    ordered = tuple(sorted(findings, key=lambda finding: -finding.weight))
+    return Study("fluctuation", question, period, ordered, store.provenance, asdict(settings), teller.caveats)
+
+
+def _dimensions(store: Store, comparison: Comparison, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Return the dimensions to slice by: the wanted ones, or those of the house that split the metric into parts."""
+    for name in wanted:
+        if name not in DIMENSIONS:
+            raise BadInputError("There is no such dimension", got=name, allowed=DIMENSIONS)
+    metric = comparison.metric
+    offered = wanted or [name for name in SLICED_BY if lights_up(metric, store, (name,))]
+    counted = [leaf for leaf in leaves(metric) if isinstance(leaf, Distinct)]
+    found = [name for name in offered if all(_splits(store, leaf, comparison.period, name) for leaf in counted)]
+    if wanted and len(found) < len(wanted):
+        raise BadInputError(
+            f"{metric.title} does not split into parts by this, since what it counts lies in several of them",
+            got=", ".join(name for name in wanted if name not in found),
+            do="choose another dimension, or a metric that adds up, such as gmv",
+        )
+    return tuple(found[:MOST_DIMENSIONS])
+
+
+def _splits(store: Store, metric: Metric, period: Period, dimension: str) -> bool:
+    """Whether what a metric counts lies in one slice each, so that the slices' counts add up to the whole."""
+    parts = store.metrics(Query((metric,), period, (dimension,))).to_pydict()[metric.name]
+    whole = store.metrics(Query((metric,), period)).to_pydict()[metric.name][0]
+    return sum(value or 0 for value in parts) == (whole or 0)
+
+
+class _Teller:
+    """Turns one comparison into findings, and collects what the data could not answer."""
+
+    def __init__(self, store: Store, comparison: Comparison):
+        self.store = store
+        self.comparison = comparison
+        self.metric = comparison.metric
+        self.currency = store.provenance.currency
+        self.caveats: tuple[str, ...] = ()
+        edge = (edges(self.metric, store) or (None,))[0]
+        self.edge: Edge | None = edge
+        wanted = tuple(dict.fromkeys((self.metric, *(self._atoms(edge) if edge else ()))))
+        slots = (comparison.period, *comparison.bases)
+        table = store.metrics(Query(wanted, comparison.period, slots=slots)).to_pylist()
+        rows = {row["slot"]: row for row in table}
+        nothing = {metric.name: None for metric in wanted}
+        self.after: dict[str, Any] = rows.get(0, nothing)
+        self.tables: list[dict[str, Any]] = [rows.get(n, nothing) for n in range(1, len(slots))]
+        self.actual = float(self.after[self.metric.name] or 0)
+        self.base = self._before(self.metric)
+
+    def _atoms(self, edge: Edge) -> tuple[Metric, ...]:
+        return tuple(dict.fromkeys(edge.children))
+
+    def _before(self, metric: Metric) -> float:
+        """Level of a metric in the periods compared with; ratios are sums over sums, so they are not averaged."""
+        if len(self.tables) == 1:
+            value = self.tables[0][metric.name]
+            return float("nan") if value is None else float(value)
+        found = [float(table[metric.name]) for table in self.tables if table[metric.name] is not None]
+        return float(np.mean(found)) * (1.0 if isinstance(metric, Ratio) else self.comparison.scale)
+
+    def _said(self, value: Any, *, signed: bool = False, metric: Metric | None = None) -> str:
+        unit = (metric or self.metric).unit
+        return human(value, "points" if unit == "share" and signed else unit, self.currency, signed=signed)
+
+    @property
+    def change(self) -> float:
+        """The metric now less what it is compared with."""
+        return self.actual - self.base
+
+    @property
+    def change_is_plain(self) -> bool:
+        """Whether the change is large enough, beside what is normal, for shares of it to mean anything."""
+        band = self.comparison.band
+        return bool(self.change) and (band is None or abs(self.change) > (band.high - band.low) / 20)
+
+    def verdict(self) -> Finding:
+        """Say whether it moved, by how much, and whether that is within the normal range."""
+        metric, comparison, band = self.metric, self.comparison, self.comparison.band
+        relative = self.change / abs(self.base) if self.base else None
+        moved = "up" if self.change > 0 else "down" if self.change < 0 else "unchanged"
+        percent = f" ({human(relative, 'share', signed=True)})" if relative is not None else ""
+        head = (
+            f"{metric.title} was {self._said(self.actual)} in {comparison.period.title}, {moved} "
+            f"{self._said(self.change, signed=True)}{percent} on {self._said(self.base)} {comparison.said}"
+        )
+        numbers: dict[str, Any] = {
+            "actual": self.after[self.metric.name],
+            "compared_with": self.base,
+            "change": self.change,
+        }
+        weight = 100.0
+        if band is None:
+            tail = "; there is too little history to say what was normal"
+            self.caveats += ("A normal range needs at least 28 days of history before the period.",)
+        else:
+            numbers["expected"] = band
+            ends = f"{self._said(band.low)} to {self._said(band.high)}"
+            inside = band.low <= self.actual <= band.high
+            place = "within" if inside else "above" if self.actual > band.high else "below"
+            tail = f"; that is {place} the normal range of {ends}"
+        expectation = comparison.expectation
+        shown = max(0, len(comparison.days) - max(91, 3 * comparison.period.days))
+        expected: list[Estimate | None] | None = None
+        if expectation is not None:
+            ends_of = zip(expectation.mid, expectation.low, expectation.high, strict=True)
+            future = [Estimate(float(m), float(lo), float(hi), expectation.level) for m, lo, hi in ends_of]
+            expected = [None] * (len(comparison.days) - len(future) - shown) + list(future)
+        values = [None if np.isnan(value) else value for value in comparison.values[shown:]]
+        chart = charts.trend(
+            comparison.days[shown:], values, expected=expected, period=comparison.period, unit=metric.unit,
+            currency=self.currency,
+        )  # fmt: skip
+        note = (
+            "The normal range is what season, trend and the noise of the past would give in nine of ten cases, learnt "
+            "from the days before the period only."
+        )
+        return Finding("verdict", head + tail + ".", Evidence.MEASURED, numbers, None, chart, note, weight)
+
+    def factors(self) -> list[Finding]:
+        """Take the change apart over the metric tree; the parts sum to it to the cent."""
+        edge = self.edge
+        if edge is None or not np.isfinite(self.base):
+            return []
+        before = {child.name: self._before(child) for child in edge.children}
+        after = {c.name: float("nan") if (v := self.after[c.name]) is None else float(v) for c in edge.children}
+        if len(self.tables) > 1 and edge.kind == "product":
+            # the mean of products is not the product of means: what is left over goes with the first, the volume
+            others = np.prod([before[child.name] for child in edge.children[1:]])
+            before[edge.children[0].name] = self.base / float(others) if others else 0.0
+        kind: Any = edge.kind
+        node = Node(self.metric.name, kind, tuple(Node(child.name) for child in edge.children), edge.signs)
+        found = tree(node, before, after)
+        names = [child.name for child in edge.children]
+        parts = [float(found.parts[name]) * edge.scale for name in names]
+        exact: list[Any] = list(parts)
+        if self.metric.unit == "money":
+            total = Decimal(str(round(self.change, 2)))
+            exact = list(to_cents(parts, total))
+        order = sorted(range(len(names)), key=lambda i: -abs(parts[i]))
+        top = [i for i in order if parts[i]][:2]
+        said = [
+            f"{edge.children[i].title} ({self._said(before[names[i]], metric=edge.children[i])} to "
+            f"{self._said(after[names[i]], metric=edge.children[i])}) brought {self._said(parts[i], signed=True)}"
+            for i in top
+        ]
+        rows = tuple(
+            {
+                "factor": edge.children[i].title,
+                "before": self._said(before[names[i]], metric=edge.children[i]),
+                "after": self._said(after[names[i]], metric=edge.children[i]),
+                "contribution": exact[i], "share": parts[i] / self.change if self.change_is_plain else None,
+            }
+            for i in order
+        )  # fmt: skip
+        unit = "points" if self.metric.unit == "share" else self.metric.unit
+        columns = (
+            Column("factor", "Factor"), Column("before", comparison_title(self.comparison), "text"),
+            Column("after", "Now", "text"), Column("contribution", "Contribution", unit),
+            Column("share", "Share of the change", "share"),
+        )  # fmt: skip
+        chart = charts.waterfall(
+            (comparison_title(self.comparison), self.base), [(edge.children[i].title, parts[i]) for i in order],
+            ("Now", self.actual), unit=self.metric.unit, currency=self.currency,
+        )  # fmt: skip
+        note = (
+            f"{self.metric.title} taken apart into {edge.title}. Each factor gets its Shapley value: the mean of what "
+            "its move brings over every order in which the factors could have moved, so the parts sum to the change "
+            "exactly and no order is favoured. It is accounting, not cause."
+        )
+        sentence = " and ".join(said) + "." if said else "No factor moved."
+        return [Finding("factors", sentence[0].upper() + sentence[1:], Evidence.MEASURED,
+                        {names[i]: exact[i] for i in order}, Grid(columns, rows), chart, note, 90.0)]  # fmt: skip
+
+    def slices(self, dimensions: tuple[str, ...], seed: int) -> Finding:
+        """Find the smallest set of slices that explains the change."""
+        metric = self.metric
+        over: tuple[Metric, ...] = (metric.over, metric.under) if isinstance(metric, Ratio) else (metric,)
+        cube = self.comparison.leaves(self.store, over, dimensions, self._earlier())
+        now, was = cube.now(over[0].name), cube.before(over[0].name)
+        if isinstance(metric, Ratio):
+            weight, weight_expected = cube.now(over[1].name), cube.before(over[1].name)
+            found = Localise(seed=seed)(cube.attributes, now, was, weight=weight, weight_expected=weight_expected)
+        else:
+            found = Localise(seed=seed)(cube.attributes, now, was, history=cube.earlier(metric.name))
+        return self._told(found, dimensions)
+
+    def _earlier(self) -> tuple[Period, ...]:
+        """Periods before those compared with, which tell how noisy each slice is."""
+        if isinstance(self.metric, Ratio):
+            return ()
+        found: list[Period] = []
+        period, span = self.comparison.bases[-1], self.store.span
+        while len(found) < BEFORE - 1 and (period := period.previous).clipped(span) == period:
+            found.append(period)
+        return tuple(found)
+
+    def _told(self, found: Localisation, dimensions: tuple[str, ...]) -> Finding:
+        title = {name: DIMENSIONS[name] for name in dimensions}
+        rows, bars = [], []
+        for piece in found.slices[:MOST_SHOWN]:
+            name = ", ".join(f"{title[k]} {self._name(k, v)}" for k, v in piece.where.items())
+            rows.append({"slice": name, "before": piece.expected, "now": piece.actual, "change": piece.change,
+                         "share": piece.share})  # fmt: skip
+            bars.append((name, _spread(piece, found)))
+        if found.external and not rows:
+            sentence = f"Every slice moved alike by {', '.join(title.values()).lower()}: look outside for the cause."
+        elif not rows:
+            sentence = f"No slice by {', '.join(title.values()).lower()} stands out from the noise of the others."
+        else:
+            first = found.slices[0]
+            verb = "moved most" if len(rows) > 1 else "explains it"
+            sentence = (
+                f"{rows[0]['slice']} {verb}: {self._signed(first.change)}, "
+                f"{human(first.share, 'share')} of the change"
+                + (f"; {len(rows)} slices stand out." if len(rows) > 1 else ".")
+                + (" The rest moved alike." if found.external else "")
+            )
+        unit = "count" if isinstance(self.metric, Ratio) else self.metric.unit
+        if isinstance(self.metric, Ratio):
+            unit = self.metric.over.unit
+        columns = (
+            Column("slice", "Slice"), Column("before", comparison_title(self.comparison), unit),
+            Column("now", "Now", unit), Column("change", "Change", unit),
+            Column("share", "Share of the change", "share"),
+        )  # fmt: skip
+        chart = charts.ranked_bars(bars, unit=unit, currency=self.currency) if bars else None
+        note = (
+            f"Searched all combinations of up to three of {', '.join(title.values()).lower()} for the fewest slices "
+            "that explain the change beyond the noise; intervals resample the noise of each slice, and share out the "
+            "change, not its causes."
+        )
+        grid = Grid(columns, tuple(rows)) if rows else None
+        return Finding(
+            "slices", sentence, Evidence.OBSERVATIONAL, {"explained": found.explained}, grid, chart, note, 80.0
+        )
+
+    def _signed(self, value: float) -> str:
+        unit = self.metric.over.unit if isinstance(self.metric, Ratio) else self.metric.unit
+        return human(value, unit, self.currency, signed=True)
+
+    def _name(self, dimension: str, value: Any) -> str:
+        return str(value).title() if dimension == "department" else str(value)
+
+    def mix(self, dimension: str) -> Finding:
+        """Say how much of a ratio's change is mix between slices, and how much is their own rates."""
+        metric = self.metric
+        if not isinstance(metric, Ratio):
+            raise TypeError("only a ratio has mix and rate")
+        cube = self.comparison.leaves(self.store, (metric.over, metric.under), (dimension,))
+        over, under = metric.over.name, metric.under.name
+        found = volume_mix_rate(cube.before(over), cube.before(under), cube.now(over), cube.now(under))
+        mix, rate = (float(part.sum()) * metric.times for part in (found.ratio_mix, found.ratio_rate))
+        names = [str(value) for value in cube.attributes[dimension]]
+        order = np.argsort(-np.abs(found.ratio_mix + found.ratio_rate))[:MOST_SHOWN]
+        rows = tuple(
+            {"slice": names[i], "mix": float(found.ratio_mix[i]) * metric.times,
+             "rate": float(found.ratio_rate[i]) * metric.times}
+            for i in order
+        )  # fmt: skip
+        unit = "points" if metric.unit == "share" else metric.unit
+        columns = (
+            Column("slice", DIMENSIONS[dimension]),
+            Column("mix", "From mix", unit),
+            Column("rate", "From rate", unit),
+        )
+        sentence = (
+            f"By {DIMENSIONS[dimension].lower()}, {self._said(rate, signed=True)} comes from the slices' own "
+            f"{metric.title} and {self._said(mix, signed=True)} from the mix between them."
+        )
+        note = "Exact: mix and rate sum to the change of the ratio; each is a mean over both orders."
+        chart = charts.ranked_bars(
+            [(row["slice"], row["mix"] + row["rate"]) for row in rows], unit=metric.unit, currency=self.currency
+        )
+        return Finding(
+            "mix", sentence, Evidence.MEASURED, {"mix": mix, "rate": rate}, Grid(columns, rows), chart, note, 70.0
+        )
+
+    def dated(self, seed: int) -> list[Finding]:
+        """List the dated changes near the break."""
+        found = causes(self.store, self.comparison, seed)
+        if not found:
+            if isinstance(self.metric, Ratio):
+                self.caveats += ("Dated causes are weighed for totals; ask for the numerator to see them.",)
+            return []
+        weighed = [cause for cause in found if cause.amount is not None]
+        rows = tuple(self._row(cause) for cause in found[: MOST_SHOWN + 4])
+        columns = (
+            Column("cause", "What changed"),
+            Column("when", "When"),
+            Column("amount", "Part of the change", self.metric.unit),
+            Column("share", "Share of the change", "share"),
+            Column("evidence", "Evidence"),
+            Column("how", "How"),
+        )
+        bars = [(cause.name, cause.amount) for cause in weighed[:MOST_SHOWN] if cause.amount is not None]
+        chart = charts.ranked_bars(bars, unit=self.metric.unit, currency=self.currency) if bars else None
+        first = found[0]
+        sentence = f"{first.name} ({first.when}) go with {self._said(first.amount, signed=True)} of the change."
+        if len(found) > 1 and found[1].amount is not None:
+            sentence += f" {found[1].name} go with {self._said(found[1].amount, signed=True)}."
+        note = (
+            "Found in the tables near the break. Amounts may overlap (a new product may be promoted too), so they need "
+            "not add up. Counted amounts are accounting; the others compare those reached with those not reached."
+        )
+        grade = Evidence.weakest([cause.evidence for cause in weighed or found])
+        return [Finding("causes", sentence, grade, {}, Grid(columns, rows), chart, note, 75.0)]
+
+    def _row(self, cause: Cause) -> dict[str, Any]:
+        share: Any = None
+        if self.change_is_plain and cause.amount is not None:
+            amount = cause.amount
+            share = amount.scaled(1 / self.change) if isinstance(amount, Estimate) else amount / self.change
+        return {"cause": cause.name, "when": cause.when, "amount": cause.amount, "share": share,
+                "evidence": cause.evidence.value, "how": cause.how}  # fmt: skip
+
+
+def comparison_title(comparison: Comparison) -> str:
+    """Return the heading of what a period is compared with."""
+    return "Expected" if comparison.against == "expected" else comparison.base.title
+
+
+def _spread(piece: Slice, found: Localisation) -> float | Estimate:
+    """A slice's change, with the interval of its share."""
+    return piece.share.scaled(found.total_change) if found.total_change else piece.change

@@ -1,0 +1,275 @@
+"""Dated changes in the tables near the break, each with its share of the change and what that share rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ibis
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind.decisions.fluctuation.comparison import Comparison
+from tradewind.engines.store import Store
+from tradewind.measures.metric import Additive, Distinct, Metric
+from tradewind.measures.metrics import GMV, GROSS_SALES, ITEMS
+from tradewind.measures.query import Query, lights_up
+from tradewind.methods.difference import FEWEST_GROUPS, Difference
+from tradewind.period import Period
+from tradewind.study import Estimate, Evidence
+
+GROUPS = 256  # random groups of customers or products whose sums cross the engine's boundary
+SHIFT = 0.2  # a campaign counts as a change where its share of the days differs by at least this
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """A dated change, and how much of the metric's change goes with it.
+
+    Args:
+        name: What happened, in the user's words.
+        when: Since when, or in which days.
+        amount: Its part of the change, in the metric's unit; None where the data cannot tell it apart.
+        evidence: How the amount was earned.
+        how: How it was computed, in a sentence.
+    """
+
+    name: str
+    when: str
+    amount: float | Estimate | None
+    evidence: Evidence
+    how: str
+
+    @property
+    def size(self) -> float:
+        """The amount without its interval; 0 where it is not known."""
+        return self.amount.mid if isinstance(self.amount, Estimate) else self.amount or 0.0
+
+
+def causes(store: Store, comparison: Comparison, seed: int) -> list[Cause]:
+    """Return the dated changes between the periods, the largest amount first.
+
+    Prices and what appeared or vanished are accounting: their amounts are counted. Campaigns and promotions are judged
+    by those that they did not reach, so they are observational. Amounts overlap, since a product that appeared may be
+    promoted as well; they need not add up to the change.
+    """
+    metric = comparison.metric
+    if not isinstance(metric, Additive | Distinct):
+        return []
+    found = [*_products(store, comparison), *_shops(store, comparison)]
+    found += _promotions(store, comparison, seed) if store.has("promotions") else []
+    found += _campaigns(store, comparison, seed) if store.has("campaigns") else []
+    found += _stock_outs(store, comparison) if store.has("inventory") else []
+    return sorted(found, key=lambda cause: -abs(cause.size))
+
+
+def _products(store: Store, comparison: Comparison) -> list[Cause]:
+    """What appeared, what vanished, and what changed its price."""
+    metric = comparison.metric
+    if not _adds_up(store, metric, ("product_id",)):
+        return []
+    priced = metric in (GMV, GROSS_SALES)
+    wanted = (metric, ITEMS) if priced else (metric,)
+    leaves = comparison.leaves(store, wanted, ("product_id",))
+    old, new = leaves.before(metric.name), leaves.now(metric.name)
+    once, since = (old == 0) | (new == 0), f"since {comparison.period.first}"
+    days = store.table("order_lines")
+    sold = store.run(days.group_by("product_id").aggregate(first=days.day.min(), last=days.day.max())).to_pydict()
+    life = {p: (a, b) for p, a, b in zip(sold["product_id"], sold["first"], sold["last"], strict=True)}
+    lives = [life.get(product) for product in leaves.attributes["product_id"]]
+    start, end = comparison.base.last, comparison.period.first
+    fresh = once & np.array([bool(span and span[0] > start) for span in lives], dtype=bool)
+    gone = once & np.array([bool(span and span[1] < end) for span in lives], dtype=bool)
+    some = once & ~fresh & ~gone
+    found = [
+        Cause(f"{fresh.sum():,} products sold for the first time", since, float((new - old)[fresh].sum()),
+              Evidence.MEASURED, "Counted: products whose first order in the data lies after the days compared with."),
+        Cause(f"{gone.sum():,} products with no order since", since, float((new - old)[gone].sum()),
+              Evidence.MEASURED, "Counted: products whose last order in the data lies before the period."),
+        Cause(f"{some.sum():,} products that sell now and then", since, float((new - old)[some].sum()),
+              Evidence.MEASURED, "Counted: products with orders in only one of the two periods, and others before or "
+              "after; mostly the chance of rare sales."),
+    ]  # fmt: skip
+    if priced:
+        pieces_old, pieces_new = leaves.before("items"), leaves.now("items")
+        kept = (pieces_old > 0) & (pieces_new > 0)
+        was, now = old[kept] / pieces_old[kept], new[kept] / pieces_new[kept]
+        pieces = (pieces_old[kept] + pieces_new[kept]) / 2
+        moved = np.abs(now / np.where(was > 0, was, np.nan) - 1) > 0.01
+        found.append(
+            Cause(
+                f"Prices of {moved.sum():,} products that sold in both periods", since,
+                float(((now - was) * pieces).sum()), Evidence.MEASURED,
+                "Counted: change in price times mean pieces, over products that sold in both periods (Bennet's "
+                "indicator). It says what the price change was worth at the pieces sold, not how demand answered.",
+            )
+        )  # fmt: skip
+    return [cause for cause in found if cause.size]
+
+
+def _shops(store: Store, comparison: Comparison) -> list[Cause]:
+    metric = comparison.metric
+    if not _adds_up(store, metric, ("shop_id",)):
+        return []
+    leaves = comparison.leaves(store, (metric,), ("shop_id",))
+    old, new = leaves.before(metric.name), leaves.now(metric.name)
+    since = f"since {comparison.period.first}"
+    how = f"Counted: the metric of shops with sales in one of the two periods only, {comparison.said} and now."
+    came, went = (old == 0) & (new != 0), (new == 0) & (old != 0)
+    found = []
+    if came.any():
+        found.append(Cause(f"{came.sum():,} shops that had not sold before", since, float(new[came].sum()),
+                           Evidence.MEASURED, how))  # fmt: skip
+    if went.any():
+        found.append(Cause(f"{went.sum():,} shops that no longer sold", since, -float(old[went].sum()),
+                           Evidence.MEASURED, how))  # fmt: skip
+    return found
+
+
+def _promotions(store: Store, comparison: Comparison, seed: int) -> list[Cause]:
+    """Products put on promotion in a shop, or taken off, against those whose promotion did not change."""
+    metric = comparison.metric
+    if not _adds_up(store, metric, ("product_id", "shop_id")):
+        return []
+    keys = ["product_id", "shop_id"]
+    cells = _cells(store, comparison, keys)
+    rows = store.table("promotions")
+    for name, periods in (("was", comparison.bases), ("now", (comparison.period,))):
+        on = ibis.or_(*(_overlaps(rows.starts_on, rows.ends_on, period) for period in periods))
+        flags = rows.filter(on).select(*keys).distinct().mutate(**{name: True})
+        cells = cells.left_join(flags, keys).drop(*(f"{key}_right" for key in keys))
+    was, now = cells.was.fill_null(False), cells.now.fill_null(False)
+    cells = cells.mutate(status=ibis.cases((now & ~was, "started"), (was & ~now, "ended"), else_="same"))
+    sums = _grouped(store, cells, "product_id")
+    return [
+        cause
+        for status, title in (("started", "Promotions that started"), ("ended", "Promotions that ended"))
+        if (cause := _judged(sums, status, title, str(comparison.period), "products in shops", seed))
+    ]
+
+
+def _campaigns(store: Store, comparison: Comparison, seed: int) -> list[Cause]:
+    """Campaigns that began or ended between the periods, by the customers or products that they addressed."""
+    found = []
+    table = store.run(
+        store.table("campaigns").select("campaign_id", "name", "kind", "starts_at", "ends_at")
+    ).to_pylist()
+    for campaign in sorted(table, key=lambda row: str(row["campaign_id"])):
+        first, last = campaign["starts_at"].date(), (campaign["ends_at"] or campaign["starts_at"]).date()
+        days = Period(first, max(first, last))
+        now = _share(days, comparison.period)
+        was = float(np.mean([_share(days, base) for base in comparison.bases]))
+        if abs(now - was) < SHIFT:
+            continue
+        verb = "ran" if now > was else "had ended"
+        title = f"Campaign {campaign['name'] or campaign['campaign_id']} {verb}"
+        cause = _campaign(store, comparison, campaign["campaign_id"], title, str(days), seed)
+        found.append(cause or Cause(title, str(days), None, Evidence.OBSERVATIONAL,
+                                    "The data cannot tell those that it reached from the rest; hold some customers "
+                                    "out of the next one to learn what it is worth."))  # fmt: skip
+    return found
+
+
+def _campaign(store: Store, comparison: Comparison, campaign: str, title: str, when: str, seed: int) -> Cause | None:
+    for table, unit in (("campaign_customers", "customer_id"), ("campaign_products", "product_id")):
+        if not store.has(table) or not _adds_up(store, comparison.metric, (unit,)):
+            continue
+        rows = store.table(table)
+        reached = rows.filter(rows.campaign_id == campaign).select(unit).distinct().mutate(reached=True)
+        cells = _cells(store, comparison, [unit]).left_join(reached, [unit]).drop(f"{unit}_right")
+        status = cells.reached.fill_null(False).ifelse("started", "same")
+        sums = _grouped(store, cells.mutate(status=status), unit)
+        if cause := _judged(sums, "started", title, when, f"{unit[:-3]}s", seed):
+            return cause
+    return None
+
+
+def _cells(store: Store, comparison: Comparison, keys: list[str]) -> ibis.Table:
+    """Return the metric by cell, `before` and `after`, as one expression."""
+    slots = (comparison.period, *comparison.bases)
+    cells = Query((comparison.metric,), comparison.period, tuple(keys), slots=slots).expression(store)
+    value, zero = cells[comparison.metric.name].cast("float64"), ibis.literal(0.0)
+    sides = cells.mutate(
+        before=(cells.slot > 0).ifelse(value * (comparison.scale / len(comparison.bases)), zero),
+        after=(cells.slot == 0).ifelse(value, zero),
+    )
+    return sides.group_by(keys).aggregate(before=sides.before.sum(), after=sides.after.sum())
+
+
+def _grouped(store: Store, cells: ibis.Table, unit: str) -> Mapping[str, tuple[Floats, Floats]]:
+    """Return before and after by status, summed over random groups of units: [groups] each."""
+    known = cells.filter(cells[unit].notnull())
+    digest = known[unit].cast("string").hexdigest("md5").substr(0, 2)
+    sums = known.mutate(bucket=digest).group_by("status", "bucket")
+    table = store.run(sums.aggregate(before=known.before.sum(), after=known.after.sum())).to_pydict()
+    found: dict[str, tuple[Floats, Floats]] = {}
+    for n, status in enumerate(table["status"]):
+        before, after = found.setdefault(status, (np.zeros(GROUPS), np.zeros(GROUPS)))
+        at = int(table["bucket"][n], 16)
+        before[at], after[at] = table["before"][n], table["after"][n]
+    return found
+
+
+def _judged(
+    sums: Mapping[str, tuple[Floats, Floats]], status: str, title: str, when: str, of: str, seed: int
+) -> Cause | None:
+    if status not in sums or "same" not in sums or sums["same"][0].sum() <= 0:
+        return None
+    reached, rest = sums[status], sums["same"]
+    if (reached[0] + reached[1] > 0).sum() < FEWEST_GROUPS:
+        return None
+    effect = Difference(seed=seed)(*reached, *rest)
+    how = (
+        f"Difference in differences: the {of} reached against those not reached. Who is reached was chosen, not drawn, "
+        "so other differences between them may hide in it; a holdout would prove it."
+    )
+    return Cause(title, when, effect, Evidence.OBSERVATIONAL, how)
+
+
+def _stock_outs(store: Store, comparison: Comparison) -> list[Cause]:
+    """Sales that product-days without stock would have brought at the product's own usual pace."""
+    metric = comparison.metric
+    if not _adds_up(store, metric, ("product_id", "shop_id")):
+        return []
+    keys = ["product_id", "shop_id"]
+    rows = store.table("inventory")
+    lost = []
+    for periods in (comparison.bases, (comparison.period,)):
+        inside = ibis.or_(*(rows.day.between(period.first, period.last) for period in periods))
+        out = rows.filter(inside & (rows.on_hand == 0)).group_by(keys).aggregate(out=rows.count())
+        lost.append((out, sum(period.days for period in periods)))
+    cells = _cells(store, comparison, keys)
+    joined = cells.join(lost[1][0], keys)
+    days = lost[1][1]
+    pace = joined.before / comparison.period.days
+    sold = joined.filter(joined.before > 0)
+    missed = store.run(
+        sold.aggregate(missed=(pace * joined.out).sum(), products=sold.count(), days=joined.out.sum())
+    ).to_pylist()[0]
+    if not missed["products"]:
+        return []
+    return [
+        Cause(
+            f"{missed['products']:,} products out of stock on {missed['days']:,} product-days", f"within {days} days",
+            -float(missed["missed"]), Evidence.OBSERVATIONAL,
+            "Days without stock at the product's pace in the days compared with; buyers who took another product "
+            "instead are not counted back, so it is an upper bound.",
+        )
+    ]  # fmt: skip
+
+
+def _adds_up(store: Store, metric: Metric, by: tuple[str, ...]) -> bool:
+    """Whether parts by these dimensions sum to the whole; different orders and buyers do so by customer only."""
+    return (isinstance(metric, Additive) or by == ("customer_id",)) and lights_up(metric, store, by)
+
+
+def _overlaps(starts: Any, ends: Any, period: Period) -> Any:
+    return (starts <= ibis.literal(period.last)) & (ends.isnull() | (ends >= ibis.literal(period.first)))
+
+
+def _share(days: Period, period: Period) -> float:
+    inside = days.clipped(period)
+    return inside.days / period.days if inside else 0.0

@@ -1,0 +1,180 @@
+"""What a period is compared with: another period, or what was expected of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import numpy as np
+
+from tradewind.engines.store import Store
+from tradewind.errors import BadInputError, MissingDataError
+from tradewind.measures.metric import Metric
+from tradewind.measures.query import Query
+from tradewind.methods.expect import Expect, Expectation
+from tradewind.period import Period
+from tradewind.study import Estimate
+
+AGAINST = ("previous", "last-year", "expected")
+BEFORE = 4  # comparable periods that make up the usual level and tell how noisy each slice is
+NONE = "(none)"
+LONGEST = 3 * 364  # days of history that expectations are learnt from
+
+
+@dataclass(frozen=True)
+class Leaves:
+    """Metrics by every combination of dimensions, in several periods.
+
+    Args:
+        attributes: [leaves] value of each dimension; `NONE` where a row has none.
+        values: [leaves, periods] of each metric: now, then the days compared with, then earlier ones.
+        bases: Number of periods compared with.
+        scale: Factor on their mean.
+    """
+
+    attributes: dict[str, np.ndarray[Any, Any]]
+    values: dict[str, np.ndarray[Any, Any]]
+    bases: int
+    scale: float
+
+    def now(self, name: str) -> np.ndarray[Any, Any]:
+        """A metric in the period in question, [leaves]."""
+        now: np.ndarray[Any, Any] = self.values[name][:, 0]
+        return now
+
+    def before(self, name: str) -> np.ndarray[Any, Any]:
+        """The level that an additive metric is compared with, [leaves]."""
+        level: np.ndarray[Any, Any] = self.values[name][:, 1 : 1 + self.bases].mean(axis=1) * self.scale
+        return level
+
+    def earlier(self, name: str) -> np.ndarray[Any, Any] | None:
+        """A metric in the earlier periods, [leaves, periods]; None where there are none."""
+        past = self.values[name][:, 1 + self.bases :]
+        return past if past.shape[1] else None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A metric in a period, what it is compared with, and what was expected of it.
+
+    Args:
+        metric: The metric.
+        period: The days in question.
+        actual: The metric over the period.
+        against: `previous`, `last-year` or `expected`.
+        bases: Periods whose mean is the level compared with: one, or for `expected` up to four before the period.
+        scale: Factor on that mean: 1, or for `expected` what season and trend alone would do to it.
+        days: The days of the history and the period.
+        values: The metric on each of them.
+        expectation: What was expected of each day of the period, or None where history is too short.
+        band: The interval of the whole period, in the metric's unit, or None.
+    """
+
+    metric: Metric
+    period: Period
+    actual: float
+    against: str
+    bases: tuple[Period, ...]
+    scale: float
+    days: list[date]
+    values: list[float]
+    expectation: Expectation | None
+    band: Estimate | None
+
+    @property
+    def base(self) -> Period:
+        """The nearest period compared with."""
+        return self.bases[0]
+
+    @property
+    def said(self) -> str:
+        """The comparison in words."""
+        return "expected" if self.against == "expected" else f"in {self.base.title}"
+
+    def leaves(
+        self, store: Store, metrics: tuple[Metric, ...], by: tuple[str, ...], earlier: tuple[Period, ...] = ()
+    ) -> Leaves:
+        """Return metrics by every combination of dimensions: now, in the days compared with, and earlier still."""
+        slots = (self.period, *self.bases, *earlier)
+        table = store.metrics(Query(metrics, self.period, by, slots=slots)).to_pydict()
+        cells: dict[tuple[str, ...], np.ndarray[Any, Any]] = {}
+        for row, key in enumerate(zip(*(table[name] for name in by), strict=True)):
+            name = tuple(NONE if value is None else str(value) for value in key)
+            cell = cells.setdefault(name, np.zeros((len(metrics), len(slots))))
+            cell[:, table["slot"][row]] += [float(table[metric.name][row] or 0) for metric in metrics]
+        ordered = sorted(cells)
+        stacked = np.stack([cells[key] for key in ordered]) if ordered else np.zeros((0, len(metrics), len(slots)))
+        attributes = {name: np.array([key[i] for key in ordered]) for i, name in enumerate(by)}
+        values = {metric.name: stacked[:, i, :] for i, metric in enumerate(metrics)}
+        return Leaves(attributes, values, len(self.bases), self.scale)
+
+
+def compare(store: Store, metric: Metric, period: Period, against: str, seed: int) -> Comparison:
+    """Return what a metric in a period is to be compared with.
+
+    Raises:
+        BadInputError: If the comparison is not known.
+        MissingDataError: If the store does not reach back far enough, or forward to the period.
+    """
+    if against not in AGAINST:
+        raise BadInputError("There is no such comparison", got=against, allowed=AGAINST)
+    span = store.span
+    if period.clipped(span) != period:
+        raise MissingDataError(
+            "The period reaches beyond the data", got=period, allowed=f"days from {span.first} to {span.last}",
+            do="choose a period inside",
+        )  # fmt: skip
+    history = Period(max(span.first, period.first - timedelta(days=LONGEST)), period.last)
+    days, columns = store.series((metric,), history)
+    values = columns[metric.name]
+    actual = _level(store, metric, (period,))
+    expectation, band = _expected(actual, days, values, period, seed)
+    if against == "expected":
+        bases = _usual(period, span)
+        if expectation is None or band is None or not bases:
+            raise MissingDataError(
+                "There is too little history to expect anything",
+                got=f"{(period.first - span.first).days} days before the period", allowed="at least 28 days",
+                do="compare with --against previous, or import earlier days",
+            )  # fmt: skip
+        usual = _level(store, metric, bases)
+        scale = band.mid / usual if usual else 1.0
+        return Comparison(metric, period, actual, against, bases, scale, days, values, expectation, band)
+    base = period.previous if against == "previous" else period.last_year
+    if base.clipped(span) != base:
+        raise MissingDataError(
+            "The data does not reach back to the period compared with", got=base,
+            allowed=f"days from {span.first} to {span.last}", do="choose a later period, or another --against",
+        )  # fmt: skip
+    return Comparison(metric, period, actual, against, (base,), 1.0, days, values, expectation, band)
+
+
+def _usual(period: Period, span: Period) -> tuple[Period, ...]:
+    """The comparable periods before: as many days, whole weeks back, so that weekdays align."""
+    back = timedelta(days=7 * -(-period.days // 7))
+    earlier = [Period(period.first - n * back, period.last - n * back) for n in range(1, BEFORE + 1)]
+    return tuple(other for other in earlier if other.clipped(span) == other)
+
+
+def _level(store: Store, metric: Metric, bases: tuple[Period, ...]) -> float:
+    found = [store.metrics(Query((metric,), base)).to_pydict()[metric.name][0] for base in bases]
+    return float(np.mean([float(value or 0) for value in found]))
+
+
+def _expected(
+    actual: float, days: list[date], values: list[float], period: Period, seed: int
+) -> tuple[Expectation | None, Estimate | None]:
+    """Return what was expected of each day, and of the whole period in the metric's own unit.
+
+    Days are expected one by one and summed. Where a period's value is not the sum of its days (different buyers, a
+    ratio), the sum is brought to the period's unit by what the actual days say of their relation.
+    """
+    cut = (period.first - days[0]).days
+    past = np.array(values[:cut])
+    if cut < 28 or np.isfinite(past).sum() < 28:
+        return None, None
+    ordinals = np.array([day.toordinal() for day in days[:cut]])
+    found = Expect(seed=seed)(past, period.days, days=ordinals)
+    together = float(np.nansum(values[cut:]))
+    return found, found.total.scaled(actual / together if together > 0 and actual > 0 else 1.0)
