@@ -1,0 +1,59 @@
+# The two commands to start with: `make demo` and `make test`. Both set up everything they need in .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := demo
+PERIOD := 2017-11
+
+.PHONY: demo test lint docs bench clean
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --upgrade pip
+
+.venv/.demo: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[demo]'
+	@touch $@
+
+.venv/.dev: pyproject.toml constraints.txt | .venv/bin/python
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@ .venv/.demo
+
+.venv/.docs: .venv/.dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+.venv/.bench: .venv/.dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	@touch $@
+
+demo: export TRADEWIND_STORE = $(DEMO)/complete_journey
+demo: .venv/.demo
+	@mkdir -p $(DEMO)
+	$(BIN)/tradewind import complete_journey
+	$(BIN)/tradewind check
+	$(BIN)/tradewind study fluctuation --metric gmv --period $(PERIOD) --against previous
+	$(BIN)/tradewind report --period $(PERIOD) --assume margin=0.3 --out $(DEMO)/report.html
+	@echo
+	@echo "Done. Look at $(DEMO)/report.html in a browser. Ask further, for example:"
+	@echo "  export TRADEWIND_STORE=$(DEMO)/complete_journey"
+	@echo "  $(BIN)/tradewind metrics gmv aov buyers --by department --period $(PERIOD)"
+	@echo "  $(BIN)/tradewind study performance --period $(PERIOD)"
+
+lint: .venv/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/pytest
+
+docs: .venv/.docs
+	$(BIN)/python -m tradewind.faces.reference docs
+	$(BIN)/mkdocs build --strict
+
+bench: .venv/.bench
+	$(BIN)/python benchmarks/metrics.py
+
+clean:
+	rm -rf .venv $(DEMO) site
