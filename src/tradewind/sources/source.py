@@ -246,7 +246,17 @@ class _Reader:
                 )
         if not tables:
             raise BadInputError(f"{self.folder} has no SQL", do="add order_lines.sql")
-        return tables, steps, skipped
+        return tables, self._in_order(steps), skipped
+
+    def _in_order(self, steps: dict[str, str]) -> dict[str, str]:
+        """Return the steps with those that are selected from before those that select from them."""
+        ordered: dict[str, str] = {}
+        while left := [name for name in steps if name not in ordered]:
+            ready = [a for a in left if not any(b != a and re.search(rf"\b{b}\b", steps[a]) for b in left)]
+            if not ready:
+                raise BadInputError(f"Steps of {self.folder} select from each other in a circle", got=", ".join(left))
+            ordered |= {name: steps[name] for name in ready}
+        return ordered
 
     def _replace(self, body: dict[str, Any]) -> dict[str, Replace]:
         ways: dict[str, Replace] = {}

@@ -1,0 +1,22 @@
+-- The line that a refund belongs to: the last one before it of the same customer and product with as many pieces, as long
+-- as the refunds of that line do not exceed its pieces. The files do not name it, so the others stay without an order.
+WITH candidates AS (
+    SELECT
+        r._row AS refund_row,
+        -r.pieces AS back,
+        s.invoice,
+        s.line,
+        s.pieces,
+        row_number() OVER (PARTITION BY r._row ORDER BY s.at DESC, s._row DESC) AS rank
+    FROM _classed AS r
+    JOIN _sales AS s
+        ON s.customer_id = r.customer_id AND s.code = r.code AND s.at <= r.at AND s.pieces >= -r.pieces
+    WHERE r.class = 'refund'
+)
+SELECT
+    refund_row,
+    invoice,
+    line,
+    sum(back) OVER (PARTITION BY invoice, line ORDER BY refund_row ROWS UNBOUNDED PRECEDING) <= pieces AS fits
+FROM candidates
+WHERE rank = 1
