@@ -99,8 +99,8 @@ def wanted_labels(rows: market.Rows, rules: Mapping[str, Rule]) -> dict[str, Cou
     }
 
 
-def test_an_operator_sees_every_row(store: Store, market_rows: market.Rows) -> None:
-    assert labels(store) == wanted_labels(market_rows, dict.fromkeys(TABLES, lambda row: True))
+def test_an_operator_sees_every_row(market_store: Store, market_rows: market.Rows) -> None:
+    assert labels(market_store) == wanted_labels(market_rows, dict.fromkeys(TABLES, lambda row: True))
 
 
 def test_a_merchant_sees_only_rows_that_are_theirs(store: Store, market_rows: market.Rows) -> None:

@@ -110,6 +110,14 @@ def test_what_a_total_does_without_is_named(tmp_path: Path, market_rows: market.
     assert row["merchant_profit"] == row["gmv"] + row["shipping_paid"] - less
 
 
+def test_what_a_total_does_without_in_a_split_is_named(market_store: Store) -> None:
+    """Advertisements have no surface: profit by surface leaves them out, and must not hide it."""
+    profit = METRICS["merchant_profit"]
+    assert left_out(profit, market_store) == ()
+    assert [left.name for left in left_out(profit, market_store, ("surface",))] == ["merchant_ad_spend"]
+    assert {left.name for left in left_out(profit, market_store, ("customer_type",))} >= {"refunds", "commission_back"}
+
+
 def test_a_total_is_unknown_without_what_it_rests_on(tmp_path: Path, market_rows: market.Rows) -> None:
     store = kept(tmp_path, market_rows, order_lines=("unit_cost",), refunds=())
     with pytest.raises(MissingDataError, match=r"unit_cost.*margin=0\.3"):

@@ -178,9 +178,9 @@ def missing(leaf: Leaf, tables: Tables, splits: tuple[str, ...] = ()) -> tuple[s
     return unknown or leaf.fact.missing(tables, leaf.value, *(_column(name) for name in splits))
 
 
-def left_out(metric: Metric, tables: Tables) -> tuple[Metric, ...]:
-    """Return the parts of totals that a metric does without, since the source lacks them."""
-    there = set(present(metric, tables))
+def left_out(metric: Metric, tables: Tables, splits: tuple[str, ...] = ()) -> tuple[Metric, ...]:
+    """Return the parts of totals that a metric does without: the source lacks them, or they know no such dimension."""
+    there = set(present(metric, tables, splits))
     return tuple(leaf for leaf in leaves(metric) if leaf not in there)
 
 
