@@ -171,6 +171,15 @@ def test_a_slice_that_ends_and_one_that_begins():
     assert sum(s.share.mid for s in result.slices) == pytest.approx((result.explained) / result.total_change)
 
 
+def test_a_market_that_begins_or_ends():
+    attributes, now, _ = example()
+    begun, ended = Localise()(attributes, now, 0 * now), Localise()(attributes, 0 * now, now)
+    assert (begun.external, begun.external_change) == (False, 0)  # told slice by slice: nothing was there to move
+    assert begun.explained == pytest.approx(now.sum())
+    assert (ended.slices, ended.external) == ((), True)
+    assert ended.explained == pytest.approx(-now.sum(), rel=0.01)
+
+
 # Second implementation
 
 

@@ -235,6 +235,8 @@ class Localise:
             before, effect = effect, _pooled(cube, cube.base, outside)
             if abs(effect - before) < 1e-3:
                 break
+        if effect > 0.99:
+            return picks, 0.0  # what was not there before did not move
         gain = (_fit(cube, _moved(cube.base, effect), AT_REST) - _fit(cube, cube.base, AT_REST)).sum()
         gain += sum(pick.evidence for pick in others) - math.log(len(EFFECTS))
         if gain > max(self.min_evidence, sum(pick.evidence for pick in picks)):
