@@ -54,6 +54,19 @@ _ROW = 30
 _WORDS = 70
 _MOST_POINTS = 200
 _MOST_MARKS = 6
+# Names beside bars: on two lines, centred, where they are long for the width at hand.
+_LINE = "(width < 400 ? 16 : 34)"
+_NAMES = alt.Axis(
+    ticks=False,
+    domain=False,
+    labelPadding=10,
+    labelLineHeight=13,
+    labelOffset={"condition": {"test": f"length(datum.label) > {_LINE}", "value": -6}, "value": 0},
+    labelExpr=(
+        f"slice(split(trim(replace(datum.label, regexp('(.{{1,' + {_LINE} + '}})(\\\\s+|$)', 'g'), '$1\\n')), "
+        "'\\n'), 0, 2)"
+    ),
+)
 _SAID: dict[str, Any] = {"tooltip": "said:N", "description": "said:N"}
 
 
@@ -97,7 +110,7 @@ def waterfall(
             rows.append(_step(label, kind, (levels[n - 1], levels[n]), say(change, signed=True), n))
     sides = [min(base, *levels), max(base, *levels)]
     data = _data(rows)
-    y = alt.Y("label:N").sort(None).title(None).axis(ticks=False, domain=False, labelPadding=10)
+    y = alt.Y("label:N").sort(None).title(None).axis(_NAMES)
     note = "The axis does not begin at zero" if zoomed else None
     x = alt.X("from:Q").title(note).axis(_axis(unit, currency)).scale(_room(sides[0], sides[1], left=False))
     colour = _colours("kind", {"Total": "total", "Adds": "up", "Takes away": "down"}, legend=False)
@@ -146,7 +159,7 @@ def ranked_bars(
     lowest, highest = min((r["low"] for r in rows), default=0.0), max((r["high"] for r in rows), default=0.0)
     room = _room(min(lowest, 0.0), max(highest, 0.0), left=any(r["value"] < 0 for r in rows))
     data = _data(rows)
-    y = alt.Y("label:N").sort(None).title(None).axis(ticks=False, domain=False, labelPadding=10)
+    y = alt.Y("label:N").sort(None).title(None).axis(_NAMES)
     x = alt.X("value:Q").title(None).axis(_axis(unit, currency)).scale(room)
     colour = _colours("kind", {"Adds": "up", "Takes away": "down"}, legend=False)
     drawn = alt.Chart(data).mark_bar(height=16, cornerRadius=2).encode(y=y, x=x, color=colour, **_SAID)
@@ -311,7 +324,7 @@ def funnel(
         rows.append({"label": name, "value": here or 0.0, "text": text, "said": f"{name}: {text}"})
         before = here if here is not None else before
     data = _data(rows)
-    y = alt.Y("label:N").sort(None).title(None).axis(ticks=False, domain=False, labelPadding=10)
+    y = alt.Y("label:N").sort(None).title(None).axis(_NAMES)
     x = alt.X("value:Q").title(None).axis(None)
     bars = alt.Chart(data).mark_bar(height=14, cornerRadius=2, yOffset=9, color=LIGHT["up"])
     text = alt.Chart(data).mark_text(align="left", dx=1, dy=-9, color=LIGHT["ink"], aria=False)
@@ -568,7 +581,7 @@ def _config() -> dict[str, Any]:
 def _sized(spec: Spec, width: int) -> Spec:
     if width >= _NARROW:
         return {**spec, "width": width}
-    axis = {**spec["config"]["axis"], "labelLimit": round(width * 0.32), "tickCount": 4}
+    axis = {**spec["config"]["axis"], "labelLimit": round(width * 0.35), "tickCount": 4}
     return {**spec, "width": width, "config": {**spec["config"], "axis": axis}}
 
 

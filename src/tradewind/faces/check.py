@@ -202,6 +202,13 @@ def _metric(store: Store, metric: Metric) -> MetricCheck:
     try:
         present(metric, store)
     except MissingDataError as error:
-        why = error.what.rpartition(": ")[2]
-        return MetricCheck(metric.name, metric.title, metric.unit, metric.doc, False, why[:1].upper() + why[1:] + ".")
+        return MetricCheck(metric.name, metric.title, metric.unit, metric.doc, False, _why(error))
     return MetricCheck(metric.name, metric.title, metric.unit, metric.doc, True, "")
+
+
+def _why(error: MissingDataError) -> str:
+    """Name what is missing: a table that is not there at all stands for its columns."""
+    head, lacks, names = error.what.rpartition(" lacks ")
+    lacking = names.split(", ")
+    kept = [name for name in lacking if name.partition(".")[0] not in lacking or "." not in name]
+    return f"The source lacks {', '.join(kept)}." if head and lacks else error.what + "."

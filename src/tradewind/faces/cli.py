@@ -13,7 +13,6 @@ from tradewind.engines.store import split_address
 from tradewind.errors import MissingDataError
 from tradewind.faces import check as checks
 from tradewind.faces import counting, options, studies, terminal
-from tradewind.faces import report as reports
 from tradewind.faces.study_commands import StudyCommands
 from tradewind.faces.voice import Commands, Voice
 
@@ -146,6 +145,8 @@ def report(  # noqa: PLR0913, PLR0917 - one parameter an option
     as_json: options.JsonOption = False,
 ) -> None:
     """Answer every question that the store can, in one page that needs no network."""
+    from tradewind.faces import report as reports  # noqa: PLC0415 - slow to load, and no other command draws
+
     voice = Voice(as_json)
     opened = options.opened(store, voice, options.listed(shop), assume)
     days = options.days(period, opened, voice)

@@ -9,6 +9,7 @@ from typing import Any
 from tradewind.study import Column, Finding, Grid
 
 _SIZES = ("money", "count", "share", "points", "ratio", "estimate")
+_LONG = 60
 
 
 def ranked(findings: Sequence[Finding]) -> list[Finding]:
@@ -29,6 +30,21 @@ def ranked_column(answer: Grid) -> Column | None:
             if sizes[0] > 0 and all(a >= b for a, b in itertools.pairwise(sizes)):
                 return column
     return None
+
+
+def long_columns(answer: Grid) -> list[Column]:
+    """Return the columns, but for the first, whose words are too long to stand in a table."""
+    words = [column for column in answer.columns[1:] if column.unit == "text"]
+    return [column for column in words if any(len(str(row.get(column.name) or "")) > _LONG for row in answer.rows)]
+
+
+def told_apart(answer: Grid, column: Column) -> dict[str, list[str]]:
+    """Return the words of a column, each once, with the names of the rows that they speak of."""
+    told: dict[str, list[str]] = {}
+    for row in answer.rows:
+        if words := row.get(column.name):
+            told.setdefault(str(words), []).append(str(row.get(answer.columns[0].name)))
+    return told
 
 
 def number(value: Any) -> float:

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tradewind import charts
-from tradewind.faces.order import number, ranked, ranked_column
+from tradewind.faces.order import long_columns, number, ranked, ranked_column, told_apart
 from tradewind.measures.metrics import METRICS
 from tradewind.money import human
 from tradewind.study import Estimate, Evidence, Finding, Grid, Study
@@ -111,13 +111,18 @@ def definitions(studies: Sequence[Study]) -> list[tuple[str, str]]:
 
 
 def rows(grid: Grid, currency: str) -> list[list[Cell]]:
-    """Return a table's cells as a person reads them, with bars in the column that it is ranked by."""
-    ranking = ranked_column(grid)
+    """Return a table's cells as a person reads them, with bars in the column that it is ranked by.
+
+    Columns of long words are left out; they stand below the table.
+    """
+    ranking, left_out = ranked_column(grid), long_columns(grid)
     top = max((abs(number(row.get(ranking.name))) for row in grid.rows), default=0.0) if ranking else 0.0
     result = []
     for row in grid.rows:
         cells = []
         for column in grid.columns:
+            if column in left_out:
+                continue
             value = row.get(column.name)
             numeric = column.unit not in ("text", "day")
             size = number(value) if column is ranking else 0.0
@@ -178,9 +183,11 @@ def _environment() -> Environment:
         "anchor": anchor,
         "chart": chart,
         "limit": ROWS,
+        "long_columns": long_columns,
         "meaning": GRADES,
-        "rows": rows,
         "ranked": ranked,
+        "rows": rows,
+        "told_apart": told_apart,
     }
     environment.filters |= {"exact": exact}
     return environment

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
@@ -15,10 +16,10 @@ from rich.text import Text
 from tradewind.errors import TradewindError
 from tradewind.faces.check import Check, MetricCheck
 from tradewind.faces.counting import Counted
-from tradewind.faces.order import number, ranked, ranked_column
+from tradewind.faces.order import long_columns, number, ranked, ranked_column, told_apart
 from tradewind.money import human
 from tradewind.sources import FileCount, ImportReport, Reason, TableCount
-from tradewind.study import Evidence, Finding, Grid, Provenance, Study
+from tradewind.study import Column, Evidence, Finding, Grid, Provenance, Study
 
 GRADES = {
     Evidence.MEASURED: "green",
@@ -30,6 +31,7 @@ GRADES = {
 }
 ROWS = 12
 _BAR = 10
+_ROOMY = 96
 
 
 def failure(error: TradewindError) -> Panel:
@@ -60,27 +62,50 @@ def provenance(origin: Provenance) -> RenderableType:
     return Padding(lines, (1, 0, 0, 0))
 
 
-def grid(answer: Grid, currency: str, limit: int | None = ROWS) -> RenderableType:
-    """Return a table with numbers as a person reads them, and bars beside the column that it is ranked by."""
-    table = _table()
-    ranked = ranked_column(answer)
-    for column in answer.columns:
-        numeric = column.unit not in ("text", "day")
-        table.add_column(column.title, justify="right" if numeric else "left", min_width=_longest(column.title))
-        if column is ranked:
-            table.add_column("", no_wrap=True, width=_BAR)
-    top = max((abs(number(row.get(ranked.name))) for row in answer.rows), default=0.0) if ranked else 0.0
-    shown = answer.rows if limit is None else answer.rows[:limit]
-    for row in shown:
-        cells: list[RenderableType] = []
-        for column in answer.columns:
-            cells.append(Text(human(row.get(column.name), column.unit, currency)))
+@dataclass(frozen=True)
+class GridView:
+    """A table with numbers as a person reads them: bars where there is room, long words below instead of in a column.
+
+    Args:
+        answer: The table.
+        currency: ISO 4217 code, for money.
+        limit: Most rows to show; None for all.
+    """
+
+    answer: Grid
+    currency: str
+    limit: int | None = ROWS
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay the table out for the width at hand."""
+        long = long_columns(self.answer)
+        columns = [column for column in self.answer.columns if column not in long]
+        ranked = ranked_column(self.answer) if options.max_width >= _ROOMY else None
+        table = _table()
+        for column in columns:
+            numeric = column.unit not in ("text", "day")
+            least = max(_longest(column.title), 10 if column.unit == "day" else 0)
+            table.add_column(column.title, justify="right" if numeric else "left", min_width=least, overflow="fold")
             if column is ranked:
-                cells.append(_bar(number(row.get(column.name)), top))
-        table.add_row(*cells)
-    if len(shown) == len(answer.rows):
-        return table
-    return Group(table, Text(f"… and {len(answer.rows) - len(shown):,} more rows", style="dim"))
+                table.add_column("", no_wrap=True, width=_BAR)
+        rows = self.answer.rows if self.limit is None else self.answer.rows[: self.limit]
+        top = max((abs(number(row.get(ranked.name))) for row in self.answer.rows), default=0.0) if ranked else 0.0
+        for row in rows:
+            cells: list[RenderableType] = []
+            for column in columns:
+                cells.append(Text(self._said(row, column)))
+                if column is ranked:
+                    cells.append(_bar(number(row.get(column.name)), top))
+            table.add_row(*cells)
+        yield table
+        if len(rows) < len(self.answer.rows):
+            yield Text(f"… and {len(self.answer.rows) - len(rows):,} more rows", style="dim")
+        for column in long:
+            for words, names in told_apart(replace(self.answer, rows=tuple(rows)), column).items():
+                yield _bullet(Text.assemble((f"{', '.join(names)}. ", "dim italic"), (words, "dim")))
+
+    def _said(self, row: Mapping[str, Any], column: Column) -> str:
+        return human(row.get(column.name), column.unit, self.currency)
 
 
 def study(answer: Study, limit: int = ROWS) -> RenderableType:
@@ -90,7 +115,7 @@ def study(answer: Study, limit: int = ROWS) -> RenderableType:
     for finding in ranked(answer.findings):
         parts.append(Padding(_headline(finding), (1, 0, 0, 0)))
         if finding.grid is not None and finding.grid.rows:
-            parts.append(Padding(grid(finding.grid, currency, limit or None), (0, 0, 0, 2)))
+            parts.append(Padding(GridView(finding.grid, currency, limit or None), (0, 0, 0, 2)))
         if finding.note:
             parts.append(Padding(Text(finding.note, style="dim"), (0, 0, 0, 2)))
     if answer.caveats:
@@ -125,6 +150,7 @@ def check(facts: Check) -> RenderableType:
     parts: list[RenderableType] = [
         Text.assemble(("What is here", "bold"), (f"  {facts.store}, {facts.period.title}", "dim")),
         held,
+        *_empty(facts),
         Text(_quiet(facts)),
         Text(
             f"Not in this source: {', '.join(facts.absent)}." if facts.absent else "Every table is filled.", style="dim"
@@ -142,10 +168,9 @@ def check(facts: Check) -> RenderableType:
         parts += [_bullet(Text(f"{name} would add {gain}", style="dim")) for name, gain in wing.would_add.items()]
     known = [metric.name for metric in facts.metrics if metric.known]
     parts += [_title(f"Metrics: {len(known)} of {len(facts.metrics)} known"), Text(", ".join(known))]
-    unknown = _table("Unknown", "Why")
-    for metric in facts.metrics:
-        if not metric.known:
-            unknown.add_row(metric.name, metric.why)
+    unknown = _table("Why unknown", "Metrics")
+    for why, names in _reasons(facts.metrics).items():
+        unknown.add_row(why, ", ".join(names))
     return Group(*parts, *([unknown] if unknown.row_count else []), provenance(facts.provenance))
 
 
@@ -153,7 +178,7 @@ def counted(answer: Counted, top: int | None = None) -> RenderableType:
     """Return counted metrics: the rows, what was left out of a metric, and where the numbers come from."""
     limit = 40 if top is None else top
     parts: list[RenderableType] = [Text(answer.period.title, style="bold")]
-    parts.append(grid(answer.grid, answer.provenance.currency, limit or None))
+    parts.append(GridView(answer.grid, answer.provenance.currency, limit or None))
     for metric in answer.metrics:
         if metric.without:
             parts.append(
@@ -203,6 +228,25 @@ def reported(page: Path, drawn: Sequence[Path], unanswered: Mapping[str, str]) -
 def _headline(finding: Finding) -> Text:
     badge = (f" {finding.evidence.value} ", f"{GRADES[finding.evidence]} reverse")
     return Text.assemble(badge, " ", (finding.sentence, "bold"))
+
+
+def _empty(facts: Check) -> list[RenderableType]:
+    """Name the columns that no row fills, so that nobody looks for them in vain."""
+    rows = [(table.name, ", ".join(table.empty)) for table in facts.tables if table.empty]
+    if not rows:
+        return []
+    listed = _table("Table", "Columns that the source never fills")
+    for row in rows:
+        listed.add_row(*row, style="dim")
+    return [listed]
+
+
+def _reasons(metrics: Sequence[MetricCheck]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for metric in metrics:
+        if not metric.known:
+            reasons.setdefault(metric.why, []).append(metric.name)
+    return reasons
 
 
 def _quiet(facts: Check) -> str:
