@@ -123,6 +123,21 @@ def test_a_writer_that_died_after_its_manifest_changed_nothing(tmp_path: Path, m
     assert {str(path.relative_to(tmp_path)) for path in (tmp_path / "data").glob("*/*")} == named
 
 
+def test_the_pointer_is_swapped_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader finds the old name or the new one, never a half: the pointer is renamed into place, after its sync."""
+    first = made(tmp_path, "2024-01-02")
+    rename, seen = Path.replace, []
+
+    def watched(path: Path, target: Path) -> Path:
+        seen.append((target.name, existing(tmp_path).name, path.read_text()))
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    made(tmp_path, "2024-01-03")
+    assert [(name, before) for name, before, _ in seen] == [("000002.json", first.name), ("CURRENT", first.name)]
+    assert seen[1][2] == "000002\n"
+
+
 def test_what_a_killed_writer_left_is_swept_by_the_next(tmp_path: Path) -> None:
     made(tmp_path, "2024-01-02")
     script = (
