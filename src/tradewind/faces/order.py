@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from tradewind.study import Column, Finding, Grid
 
 _SIZES = ("money", "count", "share", "points", "ratio", "estimate")
 _LONG = 60
+_NUMBER = re.compile(r"[−+-]?\D{0,3}\d[\d.,]*[kMBT%]?( pp| days)?")
 
 
 def ranked(findings: Sequence[Finding]) -> list[Finding]:
@@ -45,6 +47,16 @@ def told_apart(answer: Grid, column: Column) -> dict[str, list[str]]:
         if words := row.get(column.name):
             told.setdefault(str(words), []).append(str(row.get(answer.columns[0].name)))
     return told
+
+
+def is_numeric(answer: Grid, column: Column) -> bool:
+    """Return whether a column is set to the right: numbers, or words that are all numbers with their unit."""
+    if column.unit != "text" or not answer.rows:
+        return column.unit not in ("text", "day")
+    words = [str(row.get(column.name) or "unknown") for row in answer.rows]
+    return any(_NUMBER.fullmatch(each) for each in words) and all(
+        each == "unknown" or _NUMBER.fullmatch(each) for each in words
+    )
 
 
 def number(value: Any) -> float:

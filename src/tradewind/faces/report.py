@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tradewind import charts
-from tradewind.faces.order import long_columns, number, ranked, ranked_column, told_apart
+from tradewind.faces.order import is_numeric, long_columns, number, ranked, ranked_column, told_apart
 from tradewind.measures.metrics import METRICS
 from tradewind.money import human
 from tradewind.study import Estimate, Evidence, Finding, Grid, Study
@@ -124,7 +124,7 @@ def rows(grid: Grid, currency: str) -> list[list[Cell]]:
             if column in left_out:
                 continue
             value = row.get(column.name)
-            numeric = column.unit not in ("text", "day")
+            numeric = is_numeric(grid, column)
             size = number(value) if column is ranking else 0.0
             bar = 100 * abs(size) / top if column is ranking and top else None
             cells.append(Cell(human(value, column.unit, currency), numeric, bar, size < 0))
@@ -145,6 +145,11 @@ def exact(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}".replace("-", "−")
     return f"{value:,.6g}".replace("-", "−")
+
+
+def whole(words: str) -> Markup:
+    """Escape words and keep each minus sign on the line of its number."""
+    return Markup(re.sub(r"(−[^\s<]+)", r'<span class="brief">\1</span>', str(escape(words))))
 
 
 def chart(spec: Mapping[str, Any], name: str) -> Markup:
@@ -182,6 +187,7 @@ def _environment() -> Environment:
     environment.globals |= {
         "anchor": anchor,
         "chart": chart,
+        "is_numeric": is_numeric,
         "limit": ROWS,
         "long_columns": long_columns,
         "meaning": GRADES,
@@ -189,5 +195,5 @@ def _environment() -> Environment:
         "rows": rows,
         "told_apart": told_apart,
     }
-    environment.filters |= {"exact": exact}
+    environment.filters |= {"exact": exact, "whole": whole}
     return environment

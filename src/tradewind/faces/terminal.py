@@ -16,7 +16,7 @@ from rich.text import Text
 from tradewind.errors import TradewindError
 from tradewind.faces.check import Check, MetricCheck
 from tradewind.faces.counting import Counted
-from tradewind.faces.order import long_columns, number, ranked, ranked_column, told_apart
+from tradewind.faces.order import is_numeric, long_columns, number, ranked, ranked_column, told_apart
 from tradewind.money import human
 from tradewind.sources import FileCount, ImportReport, Reason, TableCount
 from tradewind.study import Column, Evidence, Finding, Grid, Provenance, Study
@@ -83,7 +83,7 @@ class GridView:
         ranked = ranked_column(self.answer) if options.max_width >= _ROOMY else None
         table = _table()
         for column in columns:
-            numeric = column.unit not in ("text", "day")
+            numeric = is_numeric(self.answer, column)
             least = max(_longest(column.title), 10 if column.unit == "day" else 0)
             table.add_column(column.title, justify="right" if numeric else "left", min_width=least, overflow="fold")
             if column is ranked:
