@@ -1,6 +1,6 @@
 """Expect daily sales of 1,115 stores over their last six weeks, beside mlforecast's conformal intervals.
 
-usage: python benchmarks/forecast.py DATA_DIR --predictions OUT.csv [--no-peer]
+usage: python benchmarks/forecast.py DATA_DIR --predictions OUT.csv [--no-peer] [--simulated CASES]
 
 DATA_DIR holds rossmann.parquet. The last 42 days are the test: their sales are compared only after both have answered.
 Settings were chosen on earlier blocks of 42 days; results/forecast.md tells what was tried.
@@ -104,7 +104,7 @@ def mlforecast(data: Data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     for name, values in grids.items():
         frame[name] = values.ravel()
     for name, values in data.traits.items():
-        frame[name] = np.repeat(values, length)
+        frame[name] = np.repeat(np.nan_to_num(values, nan=-1.0), length)
     frame["y"] = np.nan_to_num(data.sales).ravel()
     late = frame["ds"] > data.dates[-1] - pd.Timedelta(days=HORIZON)
     model = lgb.LGBMRegressor(n_estimators=400, num_leaves=63, learning_rate=0.05, subsample=0.7, subsample_freq=1,
@@ -138,12 +138,58 @@ def measure(run, data: Data) -> tuple[tuple[np.ndarray, ...], float, float]:
     return out, time.perf_counter() - wall, cpu() - used
 
 
+def simulated(cases: int) -> None:
+    """Print how often intervals hold simulated single series, and their width over that of one who knows the law."""
+    week = np.array([0.9, 0.95, 1.0, 1.05, 1.2, 1.4, 0.7])
+
+    def draw(kind: str, rng: np.random.Generator, size: int) -> np.ndarray:
+        fresh = rng.standard_normal(size)
+        if kind == "heavy":
+            return 0.06 * rng.standard_t(3, size)
+        if kind == "walk":
+            return np.cumsum(0.02 * rng.standard_normal(size)) + 0.1 * fresh
+        rho = {"iid": 0.0, "ar1": 0.6}[kind]
+        out = 0.1 * fresh
+        for i in range(1, size):
+            out[i] = rho * out[i - 1] + 0.1 * np.sqrt(1 - rho**2) * fresh[i]
+        return out
+
+    print("noise   history  ahead  day held  day width  sum held  sum width  s/series")
+    for count, horizon in ((28, 7), (70, 14), (365, 28)):
+        t = np.arange(count + horizon)
+        base = 100 * week[t % 7]
+        for kind in ("iid", "ar1", "heavy", "walk"):
+            held, wide, held_sum, wide_sum, start = [], [], [], [], time.process_time()
+            for seed in range(cases):
+                y = base * np.exp(draw(kind, np.random.default_rng(seed), len(t)))
+                found = Expect(level=LEVEL, seed=seed)(y[:count], horizon)
+                truth = y[count:]
+                held.append(np.mean((truth >= found.low) & (truth <= found.high)))
+                wide.append(np.mean((found.high - found.low) / base[count:]))
+                held_sum.append(found.total.low <= truth.sum() <= found.total.high)
+                wide_sum.append((found.total.high - found.total.low) / base[count:].sum())
+            used = (time.process_time() - start) / cases
+            rng = np.random.default_rng(10**6)
+            paths = base[count:] * np.exp(np.array([draw(kind, rng, horizon) for _ in range(2000)]))
+            ends = np.quantile(paths, [0.05, 0.95], axis=0)
+            best = np.mean((ends[1] - ends[0]) / base[count:])
+            best_sum = np.ptp(np.quantile(paths.sum(axis=1), [0.05, 0.95])) / base[count:].sum()
+            print(
+                f"{kind:<7} {count:>7}  {horizon:>5}  {np.mean(held):8.3f}  {np.mean(wide) / best:9.2f}  "
+                f"{np.mean(held_sum):8.3f}  {np.mean(wide_sum) / best_sum:9.2f}  {used:8.2f}"
+            )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--predictions", type=Path, required=True)
     parser.add_argument("--no-peer", action="store_true", help="leave mlforecast out")
+    parser.add_argument("--simulated", type=int, metavar="CASES", help="only print coverage on simulated single series")
     args = parser.parse_args()
+    if args.simulated:
+        simulated(args.simulated)
+        return
     data = read(args.data)
     truth = data.sales[:, -HORIZON:]
     scored = data.open_[:, -HORIZON:] & np.isfinite(truth)

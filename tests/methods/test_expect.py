@@ -153,7 +153,7 @@ def walk(rng: np.random.Generator, size: int) -> Array:
 class TestCoverage:
     @pytest.mark.parametrize(
         ("noise", "widest"),
-        [(ar1(0.0, 0.1), (1.25, 2.2)), (ar1(0.6, 0.1), (1.4, 1.7)), (heavy, (1.5, 2.2)), (walk, (1.5, 2.0))],
+        [(ar1(0.0, 0.1), (1.25, 2.2)), (ar1(0.6, 0.1), (1.4, 2.0)), (heavy, (1.5, 2.2)), (walk, (1.5, 2.0))],
         ids=["iid", "ar1", "heavy", "walk"],
     )
     def test_days_and_sums_are_held_as_often_as_said(

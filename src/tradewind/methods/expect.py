@@ -160,7 +160,8 @@ class Expect:
             outlooks = [self._outlook(part, part.ahead, rng, self.draws) for part in parts]
             pairs = zip(parts, outlooks, strict=True)
             scores = [score for part, out in pairs for score in self._past_misses(part, out, rng)]
-        stretch = (_stretch([s for s, _ in scores], self.level), _stretch([s for _, s in scores], self.level))
+        # A handful of past sums cannot show that the model's word on the sum is too careful, only that it is too bold.
+        stretch = (_stretch([s for s, _ in scores], self.level, 0.8), _stretch([s for _, s in scores], self.level, 1.0))
         ends = [self._ends(part, out, stretch) for part, out in zip(parts, outlooks, strict=True)]
         mid, low, high = (np.array([end[i] for end in ends]) for i in range(3))
         one = np.ndim(values) == 1
@@ -313,12 +314,12 @@ class _Part:
         return replace(self, values=np.where(np.arange(len(self.values)) <= cut, self.values, np.nan))
 
 
-def _stretch(scores: list[Array], level: float) -> float:
+def _stretch(scores: list[Array], level: float, least: float) -> float:
     """Return how much wider the intervals should be, from misses at past origins; few of them move it little."""
     # Squares of misses say more than a quantile of a few: of a normal law that is right, their mean is this.
     right = float(norm.ppf((1 + level) / 2)) ** -2
     squares = np.array([float(np.mean(np.minimum(s, 3.0) ** 2)) for s in scores]) / right
-    return float(np.clip(np.sqrt((PRIOR + squares.sum()) / (PRIOR + len(squares))), 0.8, 3.0))
+    return float(np.clip(np.sqrt((PRIOR + squares.sum()) / (PRIOR + len(squares))), least, 3.0))
 
 
 def _history(values: Any, horizon: int, days: Any) -> tuple[Array, Array, Array]:
