@@ -83,7 +83,17 @@ def typed(column: Column, raw: str | None) -> str:
             return f"(TRY_CAST({name} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
         if raw == "TIMESTAMP WITH TIME ZONE":
             return f"({name} AT TIME ZONE 'UTC')"
+    if column.kind == "money" and raw == "VARCHAR":
+        return amount(name)
     return f"TRY_CAST({name} AS {kind})"
+
+
+def amount(text: str) -> str:
+    """Return SQL that reads text as money, null where it is none."""
+    # DuckDB reads 8.8e-16 as 0.0001 when it casts straight to a decimal.
+    money = SQL_TYPES["money"]
+    small = f"TRY_CAST(TRY_CAST({text} AS DOUBLE) AS {money})"
+    return f"CASE WHEN contains(lower({text}), 'e') THEN {small} ELSE TRY_CAST({text} AS {money}) END"
 
 
 def given(column: Column, raw: str) -> str:

@@ -297,6 +297,7 @@ def _macros(source: Source) -> list[str]:
     with_offset = r"regexp_matches(CAST(x AS VARCHAR), '\d:\d\d.*([zZ]|[+-]\d\d(:?\d\d)?)\s*$')"
     unread = "TRY_CAST(x AS TIMESTAMP) IS NULL OR NOT isfinite(TRY_CAST(x AS TIMESTAMP))"
     return [
+        f"CREATE MACRO money(x) AS {contract.amount('x')}",
         f"CREATE MACRO moment(x) AS CASE WHEN {iso} THEN CAST(x AS VARCHAR)"
         f" WHEN len({tries}) = 1 THEN CAST({tries}[1] AS VARCHAR) ELSE CAST(x AS VARCHAR) END",
         f"CREATE MACRO utc(x) AS CASE WHEN {unread} OR {with_offset} THEN CAST(x AS VARCHAR)"

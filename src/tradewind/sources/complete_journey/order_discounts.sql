@@ -5,9 +5,7 @@ WITH parts AS (
     UNION ALL
     SELECT *, 3, 'merchant', 'coupon_match', coupon_match FROM _lines WHERE coupon_match <> 0
     UNION ALL
-    SELECT *, 4, 'merchant', 'rounding', CAST(unit_price * TRY_CAST(quantity AS DECIMAL(18, 0)) - gross AS DECIMAL(18, 4))
-    FROM _lines
-    WHERE unit_price * TRY_CAST(quantity AS DECIMAL(18, 0)) <> gross
+    SELECT *, 4, 'merchant', 'rounding', rounding FROM _lines WHERE rounding <> 0
 )
 SELECT
     p.basket_id AS order_id,

@@ -6,7 +6,7 @@ SELECT
     store_id AS shop_id,
     product_id,
     quantity,
-    CAST(unit_price AS DECIMAL(18, 4)) AS unit_price,
+    unit_price,
     _file,
     _row
 FROM _lines

@@ -4,7 +4,7 @@ SELECT
     upper(trim(StockCode)) AS code,
     nullif(trim(Description), '') AS description,
     TRY_CAST(Quantity AS BIGINT) AS pieces,
-    InvoiceDate AS at,
+    InvoiceDate AS sold_at,
     Price AS price,
     CAST(TRY_CAST("Customer ID" AS DOUBLE) AS BIGINT)::VARCHAR AS customer_id,
     nullif(trim(Country), '') AS country,

@@ -7,10 +7,10 @@ WITH candidates AS (
         s.invoice,
         s.line,
         s.pieces,
-        row_number() OVER (PARTITION BY r._row ORDER BY s.at DESC, s._row DESC) AS rank
+        row_number() OVER (PARTITION BY r._row ORDER BY s.sold_at DESC, s._row DESC) AS rank
     FROM _classed AS r
     JOIN _sales AS s
-        ON s.customer_id = r.customer_id AND s.code = r.code AND s.at <= r.at AND s.pieces >= -r.pieces
+        ON s.customer_id = r.customer_id AND s.code = r.code AND s.sold_at <= r.sold_at AND s.pieces >= -r.pieces
     WHERE r.class = 'refund'
 )
 SELECT

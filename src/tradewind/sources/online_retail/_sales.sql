@@ -1,6 +1,6 @@
 SELECT
     *,
     row_number() OVER (PARTITION BY invoice ORDER BY _row) AS line,
-    utc(at) AS moment_utc
+    utc(sold_at) AS moment_utc
 FROM _classed
 WHERE class = 'sale'
