@@ -20,6 +20,7 @@ from tradewind.measures.assume import Assumptions
 from tradewind.measures.metric import Ratio
 from tradewind.measures.metrics import METRICS
 from tradewind.measures.query import DIMENSIONS, Query, present
+from tradewind.period import parse_period
 from tradewind.scope import Scope
 
 TOLERANCE = 1e-9
@@ -122,6 +123,19 @@ def test_splits(store: Store, facts: Mapping[str, list[loops.Row]], split: str) 
     got = asked(store, names, by=by, every=every, where=where)
     assert_equal(got, loops.measure(facts, names, market.PERIOD, groups, where))
     assert len(got) > 1 or not groups
+
+
+def test_periods_side_by_side(store: Store, facts: Mapping[str, list[loops.Row]]) -> None:
+    """Each slot answers as its period alone would, whatever their order and the days between."""
+    later, earlier = parse_period("2024-01-08..2024-01-20", market.SPAN), parse_period("2023-12", market.SPAN)
+    names = [name for name in METRICS if loops.splittable(name, ("relation",))]
+    got = asked(store, names, by=("relation",), slots=(later, earlier))
+    wanted = {
+        (*key, slot): values
+        for slot, period in enumerate((later, earlier))
+        for key, values in loops.measure(facts, names, period, ("relation",)).items()
+    }
+    assert_equal(got, wanted)
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS)

@@ -68,7 +68,14 @@ def test_leaves_come_once_and_in_order() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [{"by": ("colour",)}, {"where": {"colour": ("red",)}}, {"every": "year"}, {"metrics": ()}]
+    "words",
+    [
+        {"by": ("colour",)},
+        {"where": {"colour": ("red",)}},
+        {"every": "year"},
+        {"metrics": ()},
+        {"slots": (market.SPAN, market.PERIOD)},
+    ],
 )
 def test_queries_that_are_refused(words: dict[str, Any]) -> None:
     with pytest.raises(BadInputError):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import ibis
 import pytest
 
+import market
 from tradewind.errors import NotFoundError
 from tradewind.tables import TABLES, table
 from tradewind.tables.schema import IBIS_TYPES, Column, Hop, Table
@@ -158,6 +159,10 @@ def test_money_shares_and_counts_are_typed_as_such(declared: Table) -> None:
         if column.default:
             assert column.default in names(declared)
         assert bool(column.allowed) <= (column.kind == "text")
+
+
+def test_what_no_order_line_is_without() -> None:
+    assert tuple(column.name for column in TABLES["order_lines"].stored if not column.null) == market.BARE
 
 
 def test_values_are_spelled_out_for_who_must_mend_them() -> None:
