@@ -70,7 +70,7 @@ class Panel:
     @property
     def last(self) -> int:
         """Index of the last step of history."""
-        return self.points.shape[1] - 1
+        return int(self.points.shape[1]) - 1
 
 
 @dataclass(frozen=True)
@@ -243,9 +243,9 @@ def rows(panel: Panel, origin: int) -> Rows:  # noqa: PLR0915
             then -= level_then[:, None]
             wide.append(then)
             if reach != 3:
-                lonely = np.isfinite(then).any(axis=0)
+                some = np.isfinite(then).any(axis=0)
                 shared = np.full(horizon, np.nan, np.float32)
-                shared[lonely] = np.nanmedian(then[:, lonely], axis=0)
+                shared[some] = np.nanmedian(then[:, some], axis=0)
                 wide.append(np.broadcast_to(shared, then.shape))
 
     first = max(0, origin - MEMORY)
@@ -342,7 +342,7 @@ def fit_trees(panel: Panel, origins: list[int], seed: int) -> list[lgb.Booster]:
 
 
 def _answer(trees: list[lgb.Booster], part: Rows) -> Array:
-    return part.base + np.mean([np.asarray(tree.predict(part.columns)) for tree in trees], axis=0)
+    return np.asarray(part.base + np.mean([np.asarray(tree.predict(part.columns)) for tree in trees], axis=0))
 
 
 def _unrest(panel: Panel, origin: int) -> Array:
