@@ -1,24 +1,21 @@
-"""Charts: every picture of the house as a Vega-Lite specification in one theme, and its rendering without a browser.
+"""Charts drawn with Altair, each from plain numbers, labels and days.
 
 Every chart takes `unit` and `currency` as `money.human` does, and `alt_text`: what it says, for a reader who does not
-see it, written from the numbers where empty. A specification names the colours of the light theme; `themed` swaps them
-for the dark ones or for CSS variables, so that one picture serves a light page, a dark page and a printed one.
+see it, written from the numbers where empty.
 """
 
 from __future__ import annotations
 
 import functools
-import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
 import altair as alt
-import vl_convert as vlc
 
+from tradewind.charts.theme import LIGHT, SERIES, Spec, config
 from tradewind.errors import BadInputError
 from tradewind.money import SYMBOLS, human
 from tradewind.period import Period
@@ -26,30 +23,7 @@ from tradewind.study import Estimate
 
 Number = Decimal | float | int
 Value = Number | Estimate
-Spec = dict[str, Any]
 
-# Blue against orange stays apart for every common kind of colour blindness; each reads on its surface at 4.5 : 1.
-PALETTE: dict[str, tuple[str, str]] = {
-    "ink": ("#1b2733", "#e8eef4"),
-    "muted": ("#566472", "#a3b1bf"),
-    "line": ("#dbe1e7", "#323d48"),
-    "surface": ("#fefefe", "#171f27"),
-    "wash": ("#eef2f6", "#242f3a"),
-    "up": ("#1768a6", "#62b1ee"),
-    "down": ("#bf4f0a", "#f49a4a"),
-    "total": ("#5a6979", "#8f9eae"),
-    "expected": ("#75818e", "#97a4b1"),
-    "second": ("#7a4fa3", "#bd97e3"),
-    "third": ("#0d7a6b", "#4fc4b2"),
-    "fourth": ("#a8326e", "#ee86b7"),
-    "fifth": ("#7d6608", "#d8bd4a"),
-}
-LIGHT = {name: colours[0] for name, colours in PALETTE.items()}
-SERIES = ("up", "down", "second", "third", "fourth", "fifth")
-# Fonts of one width on every system: words are measured when the picture is made, and set where it is read.
-FONT = "'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
-
-_NARROW = 480
 _ROW = 30
 _WORDS = 70
 _MOST_POINTS = 200
@@ -366,65 +340,6 @@ def concentration(
     return _finished(layers, said, height=260)
 
 
-def themed(spec: Mapping[str, Any], colours: str = "light") -> Spec:
-    """Return the specification in the colours of a theme.
-
-    Args:
-        spec: A specification of this module.
-        colours: `light`, `dark`, or `css` for variables such as `var(--tw-up)`, which only inline SVG understands.
-
-    Raises:
-        BadInputError: If there is no such theme.
-    """
-    if colours not in ("light", "dark", "css"):
-        raise BadInputError("There is no such theme", got=colours, allowed=("light", "dark", "css"))
-    recoloured: Spec = json.loads(_recoloured(json.dumps(spec), colours))
-    return recoloured
-
-
-def svg(spec: Mapping[str, Any], width: int = 720, colours: str = "light") -> str:
-    """Render a specification as SVG.
-
-    Args:
-        spec: A specification of this module.
-        width: Width in pixels; narrow ones get shorter labels.
-        colours: `light`, `dark`, or `css` for variables that the page defines (`css_colours`).
-
-    Returns:
-        The SVG element, with a title on every mark that has a tooltip.
-    """
-    drawn: str = vlc.vegalite_to_svg(_sized(themed(spec), width))
-    titled = re.sub(r'(<path aria-label="([^"]*)"[^>]*?)/>', r"\1><title>\2</title></path>", drawn)
-    return _recoloured(_renumbered(titled), colours)
-
-
-def png(spec: Mapping[str, Any], width: int = 720, colours: str = "light", scale: float = 2.0) -> bytes:
-    """Render a specification as PNG.
-
-    Args:
-        spec: A specification of this module.
-        width: Width in pixels before scaling.
-        colours: `light` or `dark`.
-        scale: Pixels of the picture for each pixel of the chart.
-    """
-    sized = _sized(themed(spec, colours), width)
-    sized["background"] = PALETTE["surface"][colours == "dark"]
-    drawn: bytes = vlc.vegalite_to_png(sized, scale=scale)
-    return drawn
-
-
-@functools.cache
-def bundle() -> str:
-    """Return the JavaScript that draws specifications in a page without any connection."""
-    script: str = vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    return script
-
-
-def css_colours(theme: str = "light") -> str:
-    """Return the CSS declarations of the colours of a theme: `--tw-ink: #1b2733;` and so on."""
-    return " ".join(f"--tw-{name}: {colours[theme == 'dark']};" for name, colours in PALETTE.items())
-
-
 def _plain(value: Value) -> float:
     return float(value.mid if isinstance(value, Estimate) else value)
 
@@ -556,43 +471,7 @@ def _finished(chart: alt.Chart | alt.LayerChart | alt.FacetChart, said: str, hei
     """Validate the chart and put the house theme on it."""
     with alt.data_transformers.enable(consolidate_datasets=False):
         spec: Spec = chart.properties(width="container", height=height, description=said).to_dict()
-    spec["config"] = _config()
+    spec["config"] = config()
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     spec["background"] = "transparent"
     return spec
-
-
-def _config() -> dict[str, Any]:
-    words = {"labelFont": FONT, "titleFont": FONT, "labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": 500}
-    words |= {"labelColor": LIGHT["ink"], "titleColor": LIGHT["muted"]}
-    quiet = {"gridColor": LIGHT["line"], "domainColor": LIGHT["line"], "tickColor": LIGHT["line"]}
-    return {
-        "font": FONT,
-        "view": {"stroke": None},
-        "padding": 4,
-        "axis": {**words, **quiet, "labelLimit": 240, "tickCount": 6, "aria": False},
-        "axisX": {"labelColor": LIGHT["muted"], "labelOverlap": True},
-        "axisY": {"tickCount": 5},
-        "legend": {**words, "symbolSize": 160, "aria": False},
-        "text": {"font": FONT, "fontSize": 12},
-    }
-
-
-def _sized(spec: Spec, width: int) -> Spec:
-    if width >= _NARROW:
-        return {**spec, "width": width}
-    axis = {**spec["config"]["axis"], "labelLimit": round(width * 0.35), "tickCount": 4}
-    return {**spec, "width": width, "config": {**spec["config"], "axis": axis}}
-
-
-def _renumbered(drawn: str) -> str:
-    """Count ids from 0: the renderer counts on from picture to picture, and the same chart should be the same text."""
-    names = {name: f"clip{n}" for n, name in enumerate(dict.fromkeys(re.findall(r'id="(clip\d+)"', drawn)))}
-    return re.sub(r"clip\d+(?=[\")])", lambda found: names[found[0]], drawn)
-
-
-def _recoloured(text: str, colours: str) -> str:
-    if colours == "light":
-        return text
-    swaps = {light: f"var(--tw-{name})" if colours == "css" else dark for name, (light, dark) in PALETTE.items()}
-    return re.sub("|".join(swaps), lambda found: swaps[found[0]], text)
