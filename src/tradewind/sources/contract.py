@@ -195,5 +195,3 @@ def stored_rows(table: Table, rows: str, timezone: str) -> str:
         else:
             parts.append(f"date_trunc('hour', {local}) AS hour")
     return f"SELECT {', '.join(parts)} FROM {rows}"
-
-

@@ -41,14 +41,15 @@ def run_import(
         What the import did.
 
     Raises:
-        BadInputError: If the files or the source cannot be used, or the store holds another source, currency or timezone.
+        BadInputError: If the files or the source cannot be used, or the store holds another source, currency or
+            timezone.
         BusyError: If somebody else is writing to the store.
     """
-    return _Import(source, data, store, progress or (lambda step, done, total: None)).run(force)
+    return _Import(source, data, store, progress).run(force)
 
 
 class _Import:
-    def __init__(self, source: Source, data: Path | None, store: Path, progress: Progress):
+    def __init__(self, source: Source, data: Path | None, store: Path, progress: Progress | None):
         self.source = source
         self.data = source.data_folder(data)
         self.store = store
@@ -80,7 +81,7 @@ class _Import:
             counts: dict[str, TableCount] = {}
             days = (0, 0)
             for table in ordered(sorted({*self.source.tables, *based})):
-                landed = self._land(landing, merging, table.name, set(files)) if table.name in self.source.tables else None
+                landed = self._land(landing, table.name, set(files)) if table.name in self.source.tables else None
                 fresh = bool(landed and landed.staged)
                 replaced, dropped = merging.replace(table, fresh)
                 self._step(f"writing {table.name}", landed is not None)
@@ -116,7 +117,7 @@ class _Import:
                 staged.append(stage(kind, path, name, scratch / f"{len(staged)}.parquet"))
         return staged
 
-    def _land(self, landing: Landing, merging: Merging, name: str, filled: set[str]) -> Landed:
+    def _land(self, landing: Landing, name: str, filled: set[str]) -> Landed:
         self._step(f"checking {name}")
         landed = landing.land(name)
         for reference in landed.table.references:
@@ -211,9 +212,13 @@ class _Import:
             rows = sum(part.rows if isinstance(part, DataFile) else pq.read_metadata(part).num_rows for part in parts)
             if rows < count.kept:
                 raise CorruptStoreError(
-                    f"The table {name} lost rows while it was written", got=rows, allowed=str(count.kept), do="import again"
+                    f"The table {name} lost rows while it was written",
+                    got=rows,
+                    allowed=str(count.kept),
+                    do="import again",
                 )
 
     def _step(self, step: str, counted: bool = True) -> None:
-        self.progress(step, self.done, self.total)
+        if self.progress:
+            self.progress(step, self.done, self.total)
         self.done += counted

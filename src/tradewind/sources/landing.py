@@ -82,7 +82,9 @@ class Landing:
         if self.source.skipped:
             self._run(SKIPPED, f"CREATE TABLE landed.{SKIPPED} AS {self.source.skipped}")
             if missing := {"_file", "_row", "reason"} - set(self._columns(f"landed.{SKIPPED}")):
-                raise BadInputError(f"{SKIPPED}.sql of {self.source.name} lacks columns", got=", ".join(sorted(missing)))
+                raise BadInputError(
+                    f"{SKIPPED}.sql of {self.source.name} lacks columns", got=", ".join(sorted(missing))
+                )
 
     def land(self, name: str) -> Landed:
         """Run the SQL of one table and find the rows whose own values break the contract.
@@ -118,7 +120,8 @@ class Landing:
         self._reject(
             landed,
             Fault(", ".join(columns), contract.ORPHAN, f"a row of {reference.table}", ""),
-            f"SELECT _id FROM typed.{name} AS rows ANTI JOIN final.{reference.table} AS parents ON {found} WHERE {named}",
+            f"SELECT _id FROM typed.{name} AS rows"
+            f" ANTI JOIN final.{reference.table} AS parents ON {found} WHERE {named}",
         )
 
     def reject_duplicates(self, landed: Landed) -> None:
@@ -153,7 +156,7 @@ class Landing:
         )
         self.con.register("faults_of_table", faults)
         values = " ".join(
-            f"WHEN {literal(column)} THEN concat_ws(', ', {', '.join(self._raw(landed, c) for c in column.split(', '))})"
+            f"WHEN {literal(column)} THEN concat_ws(', ', {self._raw(landed, column.split(', '))})"
             for column in dict.fromkeys(fault.column for fault in landed.faults)
         )
         record = f"to_json((SELECT x FROM (SELECT {', '.join(f'l.{quoted(c)}' for c in landed.raw)}) AS x))"
@@ -185,7 +188,8 @@ class Landing:
     def reasons(self, most: int = 20) -> tuple[Reason, ...]:
         """Return why rows were rejected, the most frequent first."""
         rows = self.con.execute(
-            'SELECT "table", "column", reason, count(*) FROM rejected_rows GROUP BY ALL ORDER BY 4 DESC, 1, 2, 3 LIMIT ?',
+            'SELECT "table", "column", reason, count(*) FROM rejected_rows GROUP BY ALL'
+            " ORDER BY 4 DESC, 1, 2, 3 LIMIT ?",
             [most],
         ).fetchall()
         return tuple(Reason(*row) for row in rows)
@@ -216,7 +220,9 @@ class Landing:
             raise BadInputError(f"{path} gives columns that are not declared", got=", ".join(unknown), allowed=names)
         needed = [column.name for column in table.columns if not column.null and column.default is None]
         if lacking := [name for name in needed if name not in given]:
-            raise BadInputError(f"{path} lacks columns", got=", ".join(given), allowed=needed, do="add " + ", ".join(lacking))
+            raise BadInputError(
+                f"{path} lacks columns", got=", ".join(given), allowed=needed, do="add " + ", ".join(lacking)
+            )
 
     def _columns(self, name: str) -> dict[str, str]:
         return {row[0]: row[1] for row in self.con.execute(f"DESCRIBE {name}").fetchall()}
@@ -234,11 +240,13 @@ class Landing:
         name = landed.table.name
         landed.faults.append(fault)
         self.con.execute(
-            f"INSERT INTO bad.{name} SELECT _id, {len(landed.faults) - 1}, 0 FROM ({ids}) ANTI JOIN bad.{name} USING (_id)"
+            f"INSERT INTO bad.{name} SELECT _id, {len(landed.faults) - 1}, 0"
+            f" FROM ({ids}) ANTI JOIN bad.{name} USING (_id)"
         )
 
-    def _raw(self, landed: Landed, column: str) -> str:
-        return f"CAST(l.{quoted(column)} AS VARCHAR)" if column in landed.raw else "NULL"
+    def _raw(self, landed: Landed, columns: Sequence[str]) -> str:
+        given = [column for column in columns if column in landed.raw]
+        return ", ".join(f"CAST(l.{quoted(column)} AS VARCHAR)" for column in given) or "NULL"
 
     def _skipped(self, file: Staged) -> dict[str, int]:
         if not self.source.skipped:
@@ -283,19 +291,20 @@ class Landing:
 
     def _reject_row(self, file: Staged, row: int, reason: str, allowed: str, record: str) -> None:
         self.con.execute(
-            f"INSERT INTO rejected_rows VALUES (NULL, NULL, NULL, ?, ?, 0, ?, ?, ?, TIMESTAMP {literal(self.imported_at)})",
-            [reason, allowed, file.name, row, record],
+            "INSERT INTO rejected_rows VALUES (NULL, NULL, NULL, ?, ?, 0, ?, ?, ?, CAST(? AS TIMESTAMP))",
+            [reason, allowed, file.name, row, record, self.imported_at],
         )
 
 
 def _macros(source: Source) -> list[str]:
-    """Return the macros that a source's SQL may use; each passes on what it cannot read, so that it is rejected by name."""
+    """Return the macros of a source's SQL; each passes on what it cannot read, so that it is rejected by name."""
     zone = literal(source.timezone)
     parsed = ", ".join(f"try_strptime(trim(CAST(x AS VARCHAR)), {literal(form)})" for form in source.moments)
     tries = f"list_distinct([{parsed}])" if source.moments else "CAST([] AS TIMESTAMP[])"
     iso = r"regexp_matches(CAST(x AS VARCHAR), '^\s*\d{4}-\d') AND TRY_CAST(x AS TIMESTAMP) IS NOT NULL"
     with_offset = r"regexp_matches(CAST(x AS VARCHAR), '\d:\d\d.*([zZ]|[+-]\d\d(:?\d\d)?)\s*$')"
-    unread = "TRY_CAST(x AS TIMESTAMP) IS NULL OR NOT isfinite(TRY_CAST(x AS TIMESTAMP))"
+    # 1/2/24 casts to a moment in the year 1: what lies that far back was not written as ISO 8601.
+    unread = f"NOT coalesce(TRY_CAST(x AS TIMESTAMP) BETWEEN '{contract.EARLIEST}' AND '9999-12-31', false)"
     return [
         f"CREATE MACRO money(x) AS {contract.amount('x')}",
         f"CREATE MACRO moment(x) AS CASE WHEN {iso} THEN CAST(x AS VARCHAR)"
@@ -305,5 +314,3 @@ def _macros(source: Source) -> list[str]:
         f"CREATE MACRO local_time(x) AS CASE WHEN {unread} THEN CAST(x AS VARCHAR)"
         f" ELSE CAST(timezone({zone}, TRY_CAST(x AS TIMESTAMPTZ)) AS VARCHAR) END",
     ]
-
-

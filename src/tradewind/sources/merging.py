@@ -91,7 +91,9 @@ class Merging:
         changed = {row[0] for row in self._all(f"SELECT DISTINCT file FROM gone.{name}")} if files else set()
         months: set[date] = set()
         if fresh and table.replaced_by_day:
-            months = {row[0] for row in self._all(f"SELECT DISTINCT date_trunc('month', day) FROM fresh.{name}")}
+            months = {
+                row[0] for row in self._all(f"SELECT DISTINCT CAST(date_trunc('month', day) AS DATE) FROM fresh.{name}")
+            }
         touched = [file for file in files if self._path(file) in changed or _meets(file, months)]
         if fresh and not table.replaced_by_day:
             touched += [file for file in files if file.rows < SMALL and file not in touched]
@@ -106,7 +108,9 @@ class Merging:
         if not table.replaced_by_day:
             return (*untouched, self._copy(name, union))
         order = ", ".join(dict.fromkeys(["day", *(quoted(column) for column in table.key)]))
-        months |= {row[0] for row in self._all(f"SELECT DISTINCT date_trunc('month', day) FROM ({union})")}
+        months |= {
+            row[0] for row in self._all(f"SELECT DISTINCT CAST(date_trunc('month', day) AS DATE) FROM ({union})")
+        }
         written = [
             self._copy(
                 name,
@@ -163,9 +167,9 @@ class Merging:
         value = f"concat_ws(', ', {', '.join(f'CAST(b.{quoted(c)} AS VARCHAR)' for c in reference.columns)})"
         self.con.execute(f"""
             INSERT INTO rejected_rows
-            SELECT {literal(name)}, {literal(', '.join(reference.columns))}, {value}, {literal(contract.GONE)},
-                {literal('a row of ' + reference.table)}, 0, NULL, NULL,
-                to_json((SELECT x FROM (SELECT {_columns(table, 'b')}) AS x)), TIMESTAMP {literal(self.imported_at)}
+            SELECT {literal(name)}, {literal(", ".join(reference.columns))}, {value}, {literal(contract.GONE)},
+                {literal("a row of " + reference.table)}, 0, NULL, NULL,
+                to_json((SELECT x FROM (SELECT {_columns(table, "b")}) AS x)), TIMESTAMP {literal(self.imported_at)}
             FROM ({self._gone(name)}) AS b
             ANTI JOIN gone_before AS g ON g.file = b.filename AND g.place = b.file_row_number
         """)

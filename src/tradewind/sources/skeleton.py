@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tradewind.errors import BadInputError
 
-TOML = '''\
+TOML = """\
 # What this source is. Every number computed from it is shown with its licence and notice.
 name = "{name}"
 licence = "our own data"
@@ -29,16 +29,17 @@ optional = ["customer_id", "shop_id"]
 # delimiter = ";"             # told from the header where it is not given
 # skip = "why"                # these files are known and left unread
 
-# How a later import replaces rows: "days" (tables with days), "parents" (parts of another table), "keys" (the others).
+# How a later import replaces rows: by "days" (tables with days), with their "parents" (parts of another table), or by
+# "keys" (the others).
 # [tables.order_status]
 # replace = "parents"
-'''
+"""
 
-SQL = '''\
+SQL = """\
 -- One row for each row of the canonical table order_lines, with the columns that this source has.
 -- _file and _row say where a row comes from; where rows are combined, take any_value(_file) and min(_row).
 -- Values stay text: a value that cannot be read is rejected by name, and nothing else is lost.
--- moment(x) reads the formats of source.toml; utc(x) turns local time into UTC; local_time(x) turns UTC into local time.
+-- moment(x) reads the formats of source.toml, money(x) amounts; utc(x) turns local time into UTC, local_time(x) back.
 SELECT
     order_id,
     line,
@@ -51,9 +52,9 @@ SELECT
     _file,
     _row
 FROM orders
-'''
+"""
 
-README = '''\
+README = """\
 # {name}
 
 A source of one's own: `source.toml` says which files there are, one `.sql` file for each canonical table says how to
@@ -63,7 +64,7 @@ out on purpose (`_file`, `_row`, `reason`).
     tradewind import {folder} --data FOLDER_OF_FILES
 
 Rows that break a table's contract are in the table `rejected`, with file, row, value and what was allowed.
-'''
+"""
 
 
 def new_source(name: str, folder: Path) -> Path:

@@ -277,7 +277,9 @@ class _Reader:
     def _only(self, body: dict[str, Any], known: set[str], where: str) -> None:
         if unknown := set(body) - known:
             raise BadInputError(
-                f"{self.path} has settings that {where} does not know", got=", ".join(sorted(unknown)), allowed=sorted(known)
+                f"{self.path} has settings that {where} does not know",
+                got=", ".join(sorted(unknown)),
+                allowed=sorted(known),
             )
 
     def _text(self, body: dict[str, Any], key: str) -> str:
@@ -302,14 +304,18 @@ class _Reader:
         name = self._text(body, "name")
         if not _IDENTIFIER.fullmatch(name):
             raise BadInputError(
-                f"The name of {self.path} is not a name", got=name, allowed="small letters, digits and _, such as my_shop"
+                f"The name of {self.path} is not a name",
+                got=name,
+                allowed="small letters, digits and _, such as my_shop",
             )
         return name
 
     def _currency(self, body: dict[str, Any]) -> str:
         currency = self._text(body, "currency")
         if not _CURRENCY.fullmatch(currency):
-            raise BadInputError(f"The currency of {self.path} is not a code", got=currency, allowed="ISO 4217, such as EUR")
+            raise BadInputError(
+                f"The currency of {self.path} is not a code", got=currency, allowed="ISO 4217, such as EUR"
+            )
         return currency
 
     def _zone(self, body: dict[str, Any]) -> str:

@@ -67,7 +67,11 @@ class Staged:
         """Return SQL for its rows as text columns with `_file` and `_row`."""
         parts = []
         for column in (*self.kind.columns, *self.kind.optional):
-            value = f"CAST({quoted(self.columns[column])} AS VARCHAR)" if column in self.columns else "CAST(NULL AS VARCHAR)"
+            value = (
+                f"CAST({quoted(self.columns[column])} AS VARCHAR)"
+                if column in self.columns
+                else "CAST(NULL AS VARCHAR)"
+            )
             parts.append(f"{value} AS {quoted(column)}")
         row = "_row" if self.converted else "file_row_number + 1"
         rows = f"read_parquet({literal(self.path)}, file_row_number = true)"
@@ -221,7 +225,9 @@ def _rows(staged: Staged, text: Path, delimiter: str, header: list[str]) -> Iter
         staged.rows = number - 1 + len(odd) - seen - 1
     except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
         raise BadInputError(
-            "The file cannot be read as a table", got=f"{staged.name}: {error}", do="look for a quote that is never closed"
+            "The file cannot be read as a table",
+            got=f"{staged.name}: {error}",
+            do="look for a quote that is never closed",
         ) from error
     for row in odd:
         staged.unreadable.append(
@@ -243,7 +249,7 @@ def _body(batch: pa.RecordBatch, numbers: pa.Array) -> tuple[pa.RecordBatch, pa.
 
 def _numbered(rows: int, number: int, odd: list[Any], seen: int) -> tuple[pa.Array, int, int]:
     """Number `rows` readable rows from `number` on, stepping over the unreadable ones between them."""
-    numbers = []
+    numbers: list[int] = []
     while len(numbers) < rows:
         stop = odd[seen].number if seen < len(odd) else None
         run = rows - len(numbers) if stop is None else min(rows - len(numbers), stop - number)
@@ -264,7 +270,9 @@ def _fit(kind: Files, have: list[str], name: str) -> dict[str, str]:
     """Return the declared columns that a file has, each with its name there."""
     double = sorted({column for column in have if have.count(column) > 1} & {*kind.columns, *kind.optional})
     if double:
-        raise BadInputError(f"A column stands twice in {name}", got=", ".join(double), do="rename or remove one of them")
+        raise BadInputError(
+            f"A column stands twice in {name}", got=", ".join(double), do="rename or remove one of them"
+        )
     missing = [column for column in kind.columns if column not in have]
     if missing:
         raise BadInputError(
@@ -309,7 +317,7 @@ def _transcode(path: Path, text: Path, name: str) -> None:
                 out.write(decoder.decode(b"", final=True).encode("utf-8"))
                 return
             while block := handle.read(BLOCK):
-                block = rest + block  # noqa: PLW2901  what is left of the last line belongs to this block
+                block = rest + block
                 cut = block.rfind(b"\n") + 1
                 out.write(_as_utf8(_without_nul(block[:cut], name)))
                 rest = block[cut:]

@@ -1,4 +1,4 @@
-"""A tiny marketplace written as somebody's own source: CSV files, source.toml and SQL; the same seed writes the same files."""
+"""A tiny marketplace written as somebody's own source: CSV files, source.toml and SQL, the same for the same seed."""
 
 from __future__ import annotations
 
@@ -9,12 +9,31 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
+from tradewind.engines.snapshot import existing
 from tradewind.tables import TABLES
 
 FIRST = date(2024, 3, 1)
 SHOPS, PRODUCTS, CUSTOMERS, CREATORS = 12, 36, 80, 5
 TIMEZONE = "Europe/Berlin"
-NAMES = ("Café Zoë", "茶屋", "Smørrebrød", "Łódź Mode", "Ñandú", "Ωmega", "Brot & Butter", 'Müller "Eck"', "Kiosk, Nord")
+NAMES = (
+    "Café Zoë",
+    "茶屋",
+    "Smørrebrød",
+    "Łódź Mode",
+    "Ñandú",
+    "Ωmega",
+    "Brot, Butter",
+    'Müller "Eck"',
+    "Kiosk, Nord",
+)
+FILLED = (
+    *("shops", "products", "product_history", "customers", "creators", "creator_history", "commissions"),
+    *("order_lines", "order_discounts", "order_status", "refunds", "traffic", "ads", "coupons", "coupon_grants"),
+    *("campaigns", "campaign_products", "promotions", "inventory", "live_sessions", "contents", "reviews"),
+)
+ORDER_COLUMNS = ("order_id", "line", "ordered_at", "customer_id", "shop_id", "product_id", "quantity", "unit_price")
 CATEGORIES = ("home/kitchen/tea", "home/kitchen/pans", "fashion/shoes", "fashion/hats", "beauty/care")
 
 Row = dict[str, Any]
@@ -73,7 +92,7 @@ def _write_source(folder: Path) -> None:
         'moments = ["%d.%m.%Y %H:%M"]',
         'tables.order_status.replace = "parents"',
     ]
-    for name in _Trade.FILLED:
+    for name in FILLED:
         table = TABLES[name]
         columns = ", ".join(f'"{column.name}"' for column in table.columns)
         lines += [f"[files.{name}]", f'pattern = "{name}.csv"', f"columns = [{columns}]", "required = false"]
@@ -88,16 +107,10 @@ def _write_source(folder: Path) -> None:
 class _Trade:
     """What happened on the market, as rows whose moments are local; `_day` counts the days of dated rows."""
 
-    FILLED = (
-        "shops products product_history customers creators creator_history commissions order_lines order_discounts "
-        "order_status refunds traffic ads coupons coupon_grants campaigns campaign_products promotions inventory "
-        "live_sessions contents reviews"
-    ).split()
-
     def __init__(self, rng: random.Random, days: int, orders: int):
         self.rng = rng
         self.days = days
-        self.rows: dict[str, list[Row]] = {name: [] for name in self.FILLED}
+        self.rows: dict[str, list[Row]] = {name: [] for name in FILLED}
         self.prices = {n: rng.randint(300, 9000) for n in range(PRODUCTS)}
         self._catalogue()
         self._people()
@@ -122,7 +135,9 @@ class _Trade:
 
     def _catalogue(self) -> None:
         for n in range(SHOPS):
-            self._add("shops", shop_id=f"s{n + 1}", name=f"{NAMES[n % len(NAMES)]} {n + 1}", region=("north", "south")[n % 2])
+            self._add(
+                "shops", shop_id=f"s{n + 1}", name=f"{NAMES[n % len(NAMES)]} {n + 1}", region=("north", "south")[n % 2]
+            )
         for n in range(PRODUCTS):
             product, shop, price = f"p{n + 1}", self._shop(n), self.prices[n]
             title = f"{NAMES[n % len(NAMES)]} no. {n + 1}"
@@ -156,7 +171,9 @@ class _Trade:
             self._add("customers", customer_id=f"c{n + 1}", region=("Köln", "Gdańsk", "Oslo")[n % 3], consent=consent)
         for n in range(CREATORS):
             creator = f"k{n + 1}"
-            self._add("creators", creator_id=creator, name=f"Zoë {n + 1} ★", kind=("host", "video")[n % 2], region="north")
+            self._add(
+                "creators", creator_id=creator, name=f"Zoë {n + 1} ★", kind=("host", "video")[n % 2], region="north"
+            )
             for day in (-30, 30):
                 self._add(
                     "creator_history",
@@ -190,11 +207,18 @@ class _Trade:
             campaign = {"campaign_id": f"m{n + 1}", "name": f"Spring {n + 1}", "kind": "sale"}
             shop = "" if n == 0 else f"s{n + 1}"
             self._add("campaigns", **campaign, shop_id=shop, starts_at=f"{start} 00:00:00", ends_at=f"{start} 23:59:59")
-            self._add("coupons", coupon_id=f"q{n + 1}", shop_id=shop, face_value="5.00", threshold="30", platform_share="0.5")
+            self._add(
+                "coupons", coupon_id=f"q{n + 1}", shop_id=shop, face_value="5.00", threshold="30", platform_share="0.5"
+            )
             for product in range(n, n + 4):
                 self._add("campaign_products", campaign_id=f"m{n + 1}", product_id=f"p{product + 1}", price="9.99")
             for customer in self.rng.sample(range(CUSTOMERS), 15):
-                self._add("coupon_grants", coupon_id=f"q{n + 1}", customer_id=f"c{customer + 1}", granted_at=f"{start} 08:00:00")
+                self._add(
+                    "coupon_grants",
+                    coupon_id=f"q{n + 1}",
+                    customer_id=f"c{customer + 1}",
+                    granted_at=f"{start} 08:00:00",
+                )
         for n in range(0, PRODUCTS, 3):
             start = FIRST + timedelta(days=n)
             self._add(
@@ -241,9 +265,19 @@ class _Trade:
             if way != "own":
                 creator = f"k{rng.randint(1, CREATORS)}"
                 rate = f"{price * quantity / 1000:.4f}"
-                extra = {"surface": "feed", "form": way, "relation": "affiliate", "creator_id": creator, "commission": rate}
+                extra = {
+                    "surface": "feed",
+                    "form": way,
+                    "relation": "affiliate",
+                    "creator_id": creator,
+                    "commission": rate,
+                }
                 extra["commission_platform_share"] = "0.25"
-                extra |= {"live_id": f"l{rng.randint(1, 8)}"} if way == "live" else {"content_id": f"v{rng.randint(1, CREATORS)}"}
+                extra |= (
+                    {"live_id": f"l{rng.randint(1, 8)}"}
+                    if way == "live"
+                    else {"content_id": f"v{rng.randint(1, CREATORS)}"}
+                )
             self._add(
                 "order_lines",
                 order_id=order,
@@ -280,7 +314,9 @@ class _Trade:
                 )
 
     def _discounts(self, order: str, line: int, gross: int, day: int) -> None:
-        for n, (payer, chance, part) in enumerate((("merchant", 0.3, 0.1), ("platform", 0.15, 0.05), ("brand", 0.05, 0.05)), 1):
+        for n, (payer, chance, part) in enumerate(
+            (("merchant", 0.3, 0.1), ("platform", 0.15, 0.05), ("brand", 0.05, 0.05)), 1
+        ):
             if self.rng.random() < chance:
                 self._add(
                     "order_discounts",
@@ -297,9 +333,13 @@ class _Trade:
     def _steps(self, order: str, line: int, at: datetime, fate: str, day: int) -> None:
         steps = {"placed": ["placed"], "cancelled": ["placed", "cancelled"], "paid": ["placed", "paid"]}
         for n, status in enumerate(steps.get(fate, ["placed", "paid", "shipped", "delivered"])):
-            self._add("order_status", order_id=order, line=line, at=at + timedelta(hours=20 * n), status=status, _day=day)
+            self._add(
+                "order_status", order_id=order, line=line, at=at + timedelta(hours=20 * n), status=status, _day=day
+            )
 
-    def _refund(self, order: str, line: int, at: datetime, shop: str, product: int, quantity: int, customer: str) -> None:
+    def _refund(
+        self, order: str, line: int, at: datetime, shop: str, product: int, quantity: int, customer: str
+    ) -> None:
         back = at + timedelta(days=self.rng.randint(3, 9))
         day = (back.date() - FIRST).days
         if day >= self.days:
@@ -369,3 +409,10 @@ class _Trade:
                     on_hand=self.rng.randint(0, 60),
                     _day=day,
                 )
+
+
+def contents(store: Path, table: str) -> list[Row]:
+    """Return all rows of a table of the current snapshot, in an order of their own."""
+    files = existing(store).tables.get(table, ())
+    rows = [row for file in files for row in pq.read_table(store / file.path).to_pylist()]
+    return sorted(rows, key=repr)

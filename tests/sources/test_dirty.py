@@ -1,0 +1,218 @@
+"""Dirty files: each row is kept or rejected with its reason, or the whole file is refused with a clear error."""
+
+import csv
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from own_market import ORDER_COLUMNS, contents
+
+from tradewind.errors import BadInputError, TradewindError
+from tradewind.sources import load, run_import
+
+GOOD = ["o1", "1", "2024-06-01 10:00", "c", "s", "p1", "1", "5.00"]
+DIRT = [
+    "",
+    " ",
+    "x",
+    "-1",
+    "0",
+    "1.5",
+    "NaN",
+    "inf",
+    "-inf",
+    "1e3",
+    "9" * 30,
+    "é",
+    "ß\n2",
+    'a "quote"',
+    "2024-13-45",
+    "null",
+]
+MOMENTS = [
+    "2024-06-01 10:00",
+    "2024-06-01T10:00:00+02:00",
+    "01.06.2024 10:00",
+    "13/06/2024",
+    "06/13/2024",
+    "06/07/2024",
+    "31.02.2024 10:00",
+    "0001-01-01",
+    "infinity",
+    "1/2/24",
+    "soon",
+]
+
+cells = st.one_of(
+    st.sampled_from(DIRT), st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
+)
+orders = st.tuples(
+    st.sampled_from(["o1", "o2", "o3", "ö4"]) | cells,
+    st.sampled_from(["1", "2"]) | cells,
+    st.sampled_from(MOMENTS) | cells,
+    st.sampled_from(["c", ""]) | cells,
+    st.just("s") | cells,
+    st.sampled_from(["p1", "p2", "orphan"]) | cells,
+    st.sampled_from(["1", "2"]) | cells,
+    st.sampled_from(["5", "-5", "0.001", "1,50"]) | cells,
+).map(list)
+ragged = st.lists(cells, max_size=12)
+encodings = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "cp1252", "latin-1", "mixed"])
+
+
+def _text(rows: list[list[str]], delimiter: str) -> str:
+    out = io.StringIO()
+    csv.writer(out, delimiter=delimiter).writerows(rows)
+    return out.getvalue()
+
+
+def _bytes(text: str, encoding: str) -> bytes:
+    if encoding == "mixed":
+        lines = text.splitlines(keepends=True)
+        return b"".join(x.encode(("utf-8", "cp1252")[n % 2], errors="replace") for n, x in enumerate(lines))
+    return text.encode(encoding, errors="replace")
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    rows=st.lists(st.one_of(orders, orders, ragged), max_size=12),
+    delimiter=st.sampled_from([",", ";", "\t", "|"]),
+    encoding=encodings,
+    goods=st.lists(st.sampled_from(["p1", "p1", "p2", "", "ü"]), max_size=4),
+    end=st.sampled_from(["", "\n", ",,,\n", '"', "o9,1"]),
+)
+def test_no_row_is_lost(own_source, tmp_path, rows, delimiter, encoding, goods, end):
+    data, store = tmp_path / "data", tmp_path / "store"
+    for folder in (data, store):
+        shutil.rmtree(folder, ignore_errors=True)
+    data.mkdir()
+    (data / "orders.csv").write_bytes(_bytes(_text([list(ORDER_COLUMNS), GOOD, *rows], delimiter) + end, encoding))
+    (data / "goods.csv").write_text(_text([["product_id", "title"], *([p, "t"] for p in ["p1", *goods])], ","), "utf-8")
+    try:
+        report = run_import(load(own_source()), data, store)
+    except TradewindError:
+        assert not (store / "CURRENT").exists()
+        return
+    for name, count in report.tables.items():
+        assert count.staged == count.kept + count.rejected, name
+        assert len(contents(store, name)) == count.kept
+    rejected = contents(store, "rejected")
+    assert len(rejected) == report.rejected
+    assert all(row["reason"] and row["file"] and row["row"] >= 2 for row in rejected)
+    for file, table in zip(report.files, ("order_lines", "products"), strict=True):
+        staged = report.tables[table].staged
+        assert file.rows == staged + file.unreadable + file.skipped.get("an empty row", 0)
+    for row in contents(store, "order_lines"):
+        assert row["quantity"] >= 1
+        assert row["unit_price"] >= 0
+        assert row["product_id"] in {product["product_id"] for product in contents(store, "products")}
+        assert 1900 <= row["ordered_at"].year < 10_000
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        ("2024-06-01 10:00", "2024-06-01 08:00:00"),
+        ("2024-06-01T10:00:00Z", "2024-06-01 10:00:00"),
+        ("2024-06-01T10:00:00-05:00", "2024-06-01 15:00:00"),
+        ("01.06.2024 10:00", "2024-06-01 08:00:00"),
+        ("13/06/2024", "2024-06-12 22:00:00"),
+        ("06/13/2024", "2024-06-12 22:00:00"),
+        ("06/06/2024", "2024-06-05 22:00:00"),
+        ("06/07/2024", None),
+        ("31.02.2024 10:00", None),
+        ("1/2/24", None),
+    ],
+)
+def test_dates_of_several_formats(own_source, tmp_path, moment, expected):
+    store = tmp_path / "store"
+    bad = GOOD.copy()
+    bad[0], bad[2] = "o2", moment
+    run_import(load(own_source()), _orders(tmp_path, _text([list(ORDER_COLUMNS), GOOD, bad], ",").encode()), store)
+    found = [str(row["ordered_at"]) for row in contents(store, "order_lines") if row["order_id"] == "o2"]
+    assert found == ([expected] if expected else [])
+    if expected is None:
+        (row,) = contents(store, "rejected")
+        assert row["value"] == moment
+        assert "%d/%m/%Y" in row["allowed"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "file is empty"),
+        (b"\n\n", "no header"),
+        (b"order_id,line\n1,2\n", "lacks columns"),
+        ((",".join(ORDER_COLUMNS) + "\n").encode(), "No order line"),
+        ((",".join(ORDER_COLUMNS) + "\no1\0,1\n").encode(), "NUL"),
+        ((",".join(ORDER_COLUMNS) + "\n").encode("utf-16-le"), "NUL"),
+        ((",".join((*ORDER_COLUMNS, "line")) + "\n").encode(), "stands twice"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_refused(own_source, tmp_path, content, message):
+    with pytest.raises(BadInputError, match=message) as caught:
+        run_import(load(own_source()), _orders(tmp_path, content), tmp_path / "store")
+    assert caught.value.do
+
+
+def test_a_missing_file_is_named(own_source, tmp_path):
+    (tmp_path / "data").mkdir()
+    with pytest.raises(BadInputError, match="missing") as caught:
+        run_import(load(own_source()), tmp_path / "data", tmp_path / "store")
+    assert caught.value.allowed == "orders*"
+
+
+def test_a_parquet_file_that_is_none_is_refused(own_source, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "orders.parquet").write_bytes(b"no parquet")
+    with pytest.raises(BadInputError, match="not a Parquet file"):
+        run_import(load(own_source()), data, tmp_path / "store")
+
+
+def test_encodings_and_marks_are_read(own_source, tmp_path):
+    for n, encoding in enumerate(("utf-8", "utf-8-sig", "utf-16", "cp1252")):
+        store = tmp_path / str(n)
+        row = [*GOOD]
+        row[3] = "Zoë"
+        run_import(
+            load(own_source()), _orders(tmp_path, _text([list(ORDER_COLUMNS), row], ";").encode(encoding)), store
+        )
+        assert contents(store, "order_lines")[0]["customer_id"] == "Zoë"
+
+
+def test_duplicates_keep_the_first_row_and_orphans_are_rejected(own_source, tmp_path):
+    again, orphan = GOOD.copy(), GOOD.copy()
+    again[6] = "7"
+    orphan[0], orphan[5] = "o2", "p9"
+    data = _orders(tmp_path, _text([list(ORDER_COLUMNS), GOOD, again, orphan], ",").encode())
+    (data / "goods.csv").write_text("product_id,title\np1,tea\n")
+    run_import(load(own_source()), data, tmp_path / "store")
+    (kept,) = contents(tmp_path / "store", "order_lines")
+    assert kept["quantity"] == 1
+    reasons = {
+        (row["row"], row["column"], row["value"], row["reason"]) for row in contents(tmp_path / "store", "rejected")
+    }
+    assert reasons == {
+        (3, "order_id, line", "o1, 1", "is a second row of the same key"),
+        (4, "product_id", "p9", "names a row that is not there"),
+    }
+
+
+def test_a_quote_that_is_never_closed_is_named(own_source, tmp_path):
+    text = _text([list(ORDER_COLUMNS), GOOD], ",") + 'o2,1,2024-06-01,c,s,p,1,"5\no3,1,2024-06-01,c,s,p,1,5\n'
+    report = run_import(load(own_source()), _orders(tmp_path, text.encode()), tmp_path / "store")
+    assert report.files[0].unreadable == 1
+    (row,) = contents(tmp_path / "store", "rejected")
+    assert row["reason"] == "a quote is never closed"
+    assert "o3,1" in row["record"]
+
+
+def _orders(folder: Path, content: bytes) -> Path:
+    data = folder / "data"
+    data.mkdir(exist_ok=True)
+    (data / "orders.csv").write_bytes(content)
+    return data

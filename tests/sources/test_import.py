@@ -1,0 +1,269 @@
+import shutil
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from own_market import FIRST, contents, write_market
+
+from tradewind.engines.snapshot import Draft, existing
+from tradewind.errors import BadInputError, BusyError
+from tradewind.sources import load, run_import
+from tradewind.tables import TABLES
+from tradewind.tables.schema import IBIS_TYPES
+
+HEADER = "order_id,line,ordered_at,customer_id,shop_id,product_id,quantity,unit_price\n"
+
+
+@pytest.fixture(scope="module")
+def market(tmp_path_factory):
+    return write_market(tmp_path_factory.mktemp("market"))
+
+
+@pytest.fixture(scope="module")
+def imported(market, tmp_path_factory):
+    store = tmp_path_factory.mktemp("imported") / "store"
+    return store, run_import(load(market.source), market.data, store)
+
+
+def test_every_row_is_kept(market, imported):
+    store, report = imported
+    for name, rows in market.rows.items():
+        assert report.tables[name].staged == len(rows) == report.tables[name].kept == existing(store).rows(name), name
+    assert report.rejected == 0
+    assert report.days_added == len({row["day"] for row in contents(store, "order_lines")})
+
+
+def test_money_and_moments_are_exact(market, imported):
+    store, _ = imported
+    kept = {(row["order_id"], row["line"]): row for row in contents(store, "order_lines")}
+    for row in market.rows["order_lines"]:
+        stored = kept[row["order_id"], row["line"]]
+        assert stored["unit_price"] == Decimal(row["unit_price"])
+        local = row["ordered_at"]
+        local = local if isinstance(local, datetime) else datetime.strptime(local, "%d.%m.%Y %H:%M")
+        summer = local >= datetime(2024, 3, 31, 3)
+        assert stored["ordered_at"] == local - timedelta(hours=2 if summer else 1)
+        assert stored["known_at"] == stored["ordered_at"]
+        assert stored["day"] == local.date()
+        assert stored["hour"] == local.replace(minute=0)
+        assert stored["customer_id"] == (row["customer_id"] or None)
+
+
+def test_files_are_typed_sorted_and_monthly(imported):
+    store, _ = imported
+    import ibis  # noqa: PLC0415
+
+    for name, files in existing(store).tables.items():
+        if name not in TABLES:
+            continue
+        schema = ibis.schema({c.name: IBIS_TYPES[c.kind] for c in TABLES[name].stored}).to_pyarrow()
+        for file in files:
+            part = pq.read_table(store / file.path)
+            assert part.schema.remove_metadata().equals(schema), name
+            if TABLES[name].replaced_by_day:
+                days = part["day"].to_pylist()
+                assert days == sorted(days)
+                assert {day.replace(day=1) for day in days} == {date.fromisoformat(file.first_day).replace(day=1)}
+
+
+def test_the_same_files_again_change_nothing(market, imported):
+    store, first = imported
+    again = run_import(load(market.source), market.data, store)
+    assert again.unchanged
+    assert again.snapshot == first.snapshot
+    assert again.tables == first.tables
+    assert again.files == first.files
+
+
+def test_a_forced_import_of_the_same_files_gives_the_same_rows(market, imported, tmp_path):
+    store = tmp_path / "store"
+    shutil.copytree(imported[0], store)
+    report = run_import(load(market.source), market.data, store, force=True)
+    assert not report.unchanged
+    assert report.days_added == 0
+    for name in market.rows:
+        assert contents(store, name) == contents(imported[0], name), name
+
+
+def test_later_days_are_added_and_untouched_months_reused(market, imported, tmp_path):
+    store = tmp_path / "store"
+    early = write_market(tmp_path / "early", until=70)
+    late = write_market(tmp_path / "late", since=70)
+    first = run_import(load(early.source), early.data, store)
+    march = {f.path for f in existing(store).tables["order_lines"] if f.first_day < "2024-04-01"}
+    second = run_import(load(late.source), late.data, store)
+    assert second.snapshot > first.snapshot
+    assert second.days_replaced == 0
+    assert march <= {f.path for f in existing(store).tables["order_lines"]}
+    for name in (
+        "order_lines",
+        "order_discounts",
+        "order_status",
+        "traffic",
+        "ads",
+        "inventory",
+        "live_sessions",
+        "products",
+    ):
+        assert contents(store, name) == contents(imported[0], name), name
+
+
+def test_replaced_days_replace_lines_with_their_parts(market, imported, tmp_path):
+    store = tmp_path / "store"
+    shutil.copytree(imported[0], store)
+    day = write_market(tmp_path / "day", since=40, until=42)
+    gone = {row["order_id"] for row in day.rows["order_lines"]}
+    last = day.rows["order_lines"][-1]["order_id"]
+    for name in ("order_lines", "order_discounts", "order_status"):  # one order of these days was cancelled altogether
+        path = day.data / f"{name}.csv"
+        path.write_text("".join(x for x in path.open(encoding="utf-8") if not x.startswith(last)), encoding="utf-8")
+    report = run_import(load(day.source), day.data, store)
+    assert report.days_replaced == 2
+    assert report.tables["order_lines"].replaced == len(day.rows["order_lines"])
+    for name in ("order_lines", "order_discounts", "order_status"):
+        before = [row for row in contents(imported[0], name) if row["order_id"] != last]
+        assert contents(store, name) == before, name
+    assert last in gone
+
+
+def test_base_rows_that_lose_their_parent_are_dropped_and_written_down(market, imported, tmp_path):
+    store = tmp_path / "store"
+    shutil.copytree(imported[0], store)
+    day = write_market(tmp_path / "day", since=40, until=42)
+    last = day.rows["order_lines"][-1]["order_id"]
+    for path in day.data.glob("*.csv"):
+        if path.stem != "order_lines":
+            path.unlink()
+    path = day.data / "order_lines.csv"
+    path.write_text("".join(x for x in path.open(encoding="utf-8") if not x.startswith(last)), encoding="utf-8")
+    report = run_import(load(day.source), day.data, store)
+    steps = [row for row in contents(imported[0], "order_status") if row["order_id"] == last]
+    assert report.tables["order_status"].dropped == len(steps) > 0
+    dropped = [row for row in contents(store, "rejected") if row["table"] == "order_status"]
+    assert len(dropped) == len(steps)
+    assert {row["reason"] for row in dropped} == {"named a row that a later import took away"}
+    assert not [row for row in contents(store, "order_status") if row["order_id"] == last]
+
+
+def test_another_source_currency_or_timezone_needs_another_folder(own_source, tmp_path):
+    data = _orders(tmp_path, "1,1,2024-06-01 10:00,c,s,p,1,5\n")
+    run_import(load(own_source()), data, tmp_path / "store")
+    with pytest.raises(BadInputError, match="another currency"):
+        run_import(load(own_source(currency="USD")), data, tmp_path / "store")
+    with pytest.raises(BadInputError, match="another source"):
+        run_import(load(own_source(name="other")), data, tmp_path / "store")
+    folder = own_source()
+    path = folder / "source.toml"
+    path.write_text(path.read_text().replace("Europe/Berlin", "UTC"))
+    with pytest.raises(BadInputError, match="another timezone"):
+        run_import(load(folder), data, tmp_path / "store")
+
+
+def test_a_busy_store_says_so(own_source, tmp_path):
+    data = _orders(tmp_path, "1,1,2024-06-01 10:00,c,s,p,1,5\n")
+    with Draft(tmp_path / "store"), pytest.raises(BusyError):
+        run_import(load(own_source()), data, tmp_path / "store")
+
+
+def test_nothing_is_changed_where_no_order_line_can_be_kept(own_source, tmp_path):
+    store = tmp_path / "store"
+    run_import(load(own_source()), _orders(tmp_path, "1,1,2024-06-01 10:00,c,s,p,1,5\n"), store)
+    before = existing(store)
+    other = tmp_path / "other"
+    with pytest.raises(BadInputError, match="quantity is too low"):
+        run_import(load(own_source()), _orders(tmp_path, "1,1,2024-06-01 10:00,c,s,p,0,5\n"), other)
+    assert existing(store) == before
+    assert not list((other / "data").glob("*/*"))
+
+
+def test_progress_is_told(own_source, tmp_path):
+    steps: list[tuple[str, int, int]] = []
+    data = _orders(tmp_path, "1,1,2024-06-01 10:00,c,s,p,1,5\n")
+    run_import(load(own_source()), data, tmp_path / "store", lambda *step: steps.append(step))
+    assert [done for _, done, _ in steps] == list(range(len(steps)))
+    assert {total for _, _, total in steps} == {len(steps)}
+    assert steps[0][0] == "reading orders.csv"
+
+
+def test_sql_of_a_source_that_cannot_run_is_named(own_source, tmp_path):
+    folder = own_source()
+    data = _orders(tmp_path, "1,1,2024-06-01 10:00,c,s,p,x,5\n")
+    for sql, message in (
+        ("SELECT nonsense FROM orders", "cannot run"),
+        ("SELECT * REPLACE (CAST(quantity AS INTEGER) AS quantity) FROM orders", "TRY_CAST"),
+        ("SELECT * EXCLUDE (_file) FROM orders", "where its rows come from"),
+        ("SELECT *, 1 AS colour FROM orders", "not declared"),
+        ("SELECT * EXCLUDE (quantity) FROM orders", "lacks columns"),
+    ):
+        (folder / "order_lines.sql").write_text(sql)
+        with pytest.raises(BadInputError, match=message):
+            run_import(load(folder), data, tmp_path / "store")
+
+
+def test_rows_that_no_table_takes_are_rejected_and_skipped_ones_are_counted(own_source, tmp_path):
+    folder = own_source()
+    sql = folder / "order_lines.sql"
+    sql.write_text(sql.read_text() + " WHERE order_id NOT IN ('2', '3')")
+    (folder / "skipped.sql").write_text("SELECT _file, _row, 'a test order' AS reason FROM orders WHERE order_id = '3'")
+    rows = "".join(f"{n},1,2024-06-01 10:00,c,s,p,1,5\n" for n in (1, 2, 3))
+    report = run_import(load(folder), _orders(tmp_path, rows), tmp_path / "store")
+    assert report.files[0].untaken == 1
+    assert report.files[0].skipped == {"a test order": 1}
+    (row,) = contents(tmp_path / "store", "rejected")
+    assert (row["file"], row["row"], row["reason"]) == ("orders.csv", 3, "no table of this source takes this row")
+    assert '"order_id":"2"' in row["record"]
+
+
+def test_a_rejected_row_names_file_row_value_and_what_is_allowed(own_source, tmp_path):
+    rows = "1,1,2024-06-01 10:00,c,s,p,1,5\n2,1,2024-06-01 10:00,c,s,p,many,-3\n"
+    run_import(load(own_source()), _orders(tmp_path, rows), tmp_path / "store")
+    (row,) = contents(tmp_path / "store", "rejected")
+    assert (row["table"], row["column"], row["value"]) == ("order_lines", "quantity", "many")
+    assert (row["file"], row["row"], row["further"]) == ("orders.csv", 3, 2)
+    assert row["reason"] == "cannot be read"
+    assert row["allowed"] == "a whole number such as 3, at least 1; never empty"
+
+
+def test_a_mended_file_clears_its_rejected_rows(own_source, tmp_path):
+    store = tmp_path / "store"
+    good = "1,1,2024-06-01 10:00,c,s,p,1,5\n"
+    run_import(load(own_source()), _orders(tmp_path, good + "2,1,2024-06-01 10:00,c,s,p,x,5\n"), store)
+    assert len(contents(store, "rejected")) == 1
+    run_import(load(own_source()), _orders(tmp_path, good + "2,1,2024-06-01 10:00,c,s,p,1,5\n"), store)
+    assert contents(store, "rejected") == []
+    assert len(contents(store, "order_lines")) == 2
+
+
+def test_parquet_values_that_are_not_castable_are_rejected(own_source, tmp_path):
+    import pyarrow as pa  # noqa: PLC0415
+
+    rows = {
+        "order_id": [1, 2, 3],
+        "line": [1, 1, 1],
+        "ordered_at": [datetime(2024, 6, 1, 10)] * 3,
+        "customer_id": ["a"] * 3,
+        "shop_id": ["s"] * 3,
+        "product_id": ["p"] * 3,
+        "quantity": [1.0, 1.5, float("nan")],
+        "unit_price": [2.5] * 3,
+    }
+    data = tmp_path / "data"
+    data.mkdir()
+    pq.write_table(pa.table(rows), data / "orders.parquet")
+    report = run_import(load(own_source()), data, tmp_path / "store")
+    assert (report.tables["order_lines"].kept, report.tables["order_lines"].rejected) == (1, 2)
+    assert [row["row"] for row in contents(tmp_path / "store", "rejected")] == [2, 3]
+
+
+def test_first_day_is_a_day_of_the_market(market):
+    assert date(2024, 3, 1) == FIRST
+    assert len(market.rows["shops"]) == 12
+
+
+def _orders(folder: Path, rows: str) -> Path:
+    data = folder / "data"
+    data.mkdir(exist_ok=True)
+    (data / "orders.csv").write_text(HEADER + rows, encoding="utf-8")
+    return data
