@@ -8,7 +8,8 @@ WITH sent AS (
     WHERE d.campaign_type <> 'Type A'
 ),
 -- The basket of a redemption: one of that household on that local day, first with the coupon's product and a coupon
--- discount on it, else with any coupon discount, else the first of the day.
+-- discount on it, else with any coupon discount, else the first of the day. A few hold nothing but coupons and so are no
+-- orders.
 baskets AS (
     SELECT
         r.household_id,
@@ -19,13 +20,17 @@ baskets AS (
         arg_min(
             l.basket_id,
             (
-                CASE WHEN l.coupon > 0 AND c.product_id IS NOT NULL THEN 0 WHEN l.coupon > 0 THEN 1 ELSE 2 END,
+                CASE
+                    WHEN money(l.coupon_disc) > 0 AND c.product_id IS NOT NULL THEN 0
+                    WHEN money(l.coupon_disc) > 0 THEN 1
+                    ELSE 2
+                END,
                 l.transaction_timestamp,
                 l.basket_id
             )
         ) AS basket_id
     FROM redemptions AS r
-    LEFT JOIN _lines AS l
+    LEFT JOIN transactions AS l
         ON l.household_id = r.household_id
         AND CAST(TRY_CAST(local_time(l.transaction_timestamp) AS TIMESTAMP) AS DATE) = TRY_CAST(r.redemption_date AS DATE)
     LEFT JOIN coupon_products AS c
