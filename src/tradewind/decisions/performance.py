@@ -1,4 +1,4 @@
-"""How is the business doing? The metrics beside earlier periods, trend, funnel, movers, concentration, cohorts, outlook."""
+"""How is the business doing? Metrics beside earlier periods, trend, movers, funnel, cohorts and outlook."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
 from tradewind.measures.metric import Metric, Total
-from tradewind.measures.query import DIMENSIONS, Query, left_out, lights_up
+from tradewind.measures.query import DIMENSIONS, Query, left_out, lights_up, partly_known
 from tradewind.methods.expect import Expect, Expectation
 from tradewind.money import human
 from tradewind.period import Period
@@ -138,6 +138,10 @@ class _Teller:
             if isinstance(metric, Total) and (absent := left_out(metric, self.store)):
                 names = ", ".join(leaf.title.lower() for leaf in absent)
                 self.caveats.append(f"{metric.title} is computed without {names}: the source has none.")
+        for column, share in sorted({k: v for x in shown for k, v in partly_known(x, self.store).items()}.items()):
+            self.caveats.append(
+                f"{column} is known for {human(share, 'share')} of its rows only; sums over it are of what is known."
+            )
         for metric in (m.MERCHANT_PROFIT, m.IMPRESSIONS, m.REFUND_AMOUNT):
             if not lights_up(metric, self.store):
                 lacking = ", ".join(self._lacking(metric))
@@ -145,9 +149,11 @@ class _Teller:
         gmv = now.get("gmv")
         known = [(rows[0]["before_change"], self.before.title), (rows[0]["year_change"], "the year before")]
         moves = [f"{change} on {other}" for change, other in known if change]
+        buyers = f" by {self._said(now['buyers'], m.BUYERS)} buyers" if now.get("buyers") else ""
         sentence = (
-            f"GMV was {self._said(gmv, m.GMV)} from {self._said(now.get('orders'), m.ORDERS)} orders by "
-            f"{self._said(now.get('buyers'), m.BUYERS)} buyers" + "".join(f", {move}" for move in moves) + "."
+            f"GMV was {self._said(gmv, m.GMV)} from {self._said(now.get('orders'), m.ORDERS)} orders{buyers}"
+            + "".join(f", {move}" for move in moves)
+            + "."
         )
         columns: tuple[Column, ...] = (
             Column("metric", "Metric"), Column("now", self.seen.title), Column("before", self.before.title),

@@ -96,6 +96,11 @@ class Store:
         declared(table)
         return bool(self.manifest.filled(table, column) if column else self.manifest.rows(table))
 
+    def coverage(self, table: str, column: str) -> float:
+        """Share of the rows of a table whose column holds a value; 0 where the table is empty."""
+        rows = self.manifest.rows(declared(table).name)
+        return self.manifest.filled(table, column) / rows if rows else 0.0
+
     def table(self, name: str) -> ibis.Table:
         """Return a canonical table, limited to the caller's scope.
 

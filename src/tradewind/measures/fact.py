@@ -33,6 +33,10 @@ class Tables(Protocol):
         """Whether a table, or a column of it, holds anything at all."""
         ...
 
+    def coverage(self, table: str, column: str) -> float:
+        """Share of the rows of a table whose column holds a value."""
+        ...
+
     def table(self, name: str) -> ibis.Table:
         """Return a canonical table as the caller may see it."""
         ...
@@ -94,6 +98,13 @@ class Fact:
         needs = {self.table} | {f"{self.table}.{name}" for name in row.touched}
         needs |= row.needs
         return tuple(sorted(need for need in needs if not tables.has(*need.split(".", 1))))
+
+    def summed(self, tables: Tables, value: Callable[[Row], object]) -> tuple[str, ...]:
+        """Return the amounts and counts of the fact's own table that a value touches, as `table.column`."""
+        row = self._probe(tables)
+        value(row)
+        kinds = {column.name: column.kind for column in declared(self.table).stored}
+        return tuple(sorted(f"{self.table}.{n}" for n in row.touched if kinds[n] in ("money", "integer", "real")))
 
     def rows(self, tables: Tables, *values: Callable[[Row], object]) -> tuple[ibis.Table, Row]:
         """Return the fact's relation with what these values touch joined on, and the row to evaluate them over.

@@ -178,6 +178,22 @@ def missing(leaf: Leaf, tables: Tables, splits: tuple[str, ...] = ()) -> tuple[s
     return unknown or leaf.fact.missing(tables, leaf.value, *(_column(name) for name in splits))
 
 
+def partly_known(metric: Metric, tables: Tables) -> dict[str, float]:
+    """Return the columns that a metric sums though some rows lack them, with the share of rows that have them.
+
+    A sum over what is known is less than the truth; whoever shows it says so.
+    """
+    found: dict[str, float] = {}
+    for leaf in present(metric, tables):
+        if isinstance(leaf, Additive):
+            for column in leaf.fact.summed(tables, leaf.value):
+                share = tables.coverage(*column.split(".", 1))
+                assumed = column == "order_lines.unit_cost" and tables.assumptions.margin is not None
+                if share < 1 and not assumed:
+                    found[column] = share
+    return found
+
+
 def left_out(metric: Metric, tables: Tables, splits: tuple[str, ...] = ()) -> tuple[Metric, ...]:
     """Return the parts of totals that a metric does without: the source lacks them, or they know no such dimension."""
     there = set(present(metric, tables, splits))

@@ -161,15 +161,19 @@ class _Teller:
         band = self.comparison.band
         return bool(self.change) and (band is None or abs(self.change) > (band.high - band.low) / 20)
 
+    def _shares(self) -> tuple[Column, ...]:
+        return (Column("share", "Share of the change", "share"),) if self.change_is_plain else ()
+
     def verdict(self) -> Finding:
         """Say whether it moved, by how much, and whether that is within the normal range."""
         metric, comparison, band = self.metric, self.comparison, self.comparison.band
         relative = self.change / abs(self.base) if self.base else None
-        moved = "up" if self.change > 0 else "down" if self.change < 0 else "unchanged"
-        percent = f" ({human(relative, 'share', signed=True)})" if relative is not None else ""
+        size = f"{self._said(abs(self.change))}" if metric.unit != "share" else human(abs(self.change), "points")
+        percent = f" ({human(abs(relative), 'share')})" if relative is not None else ""
+        moved = f"{'up' if self.change > 0 else 'down'} {size}{percent} on" if self.change else "the same as the"
         head = (
             f"{metric.title} was {self._said(self.actual)} in {comparison.period.title}, {moved} "
-            f"{self._said(self.change, signed=True)}{percent} on {self._said(self.base)} {comparison.said}"
+            f"{self._said(self.base)} {comparison.said}"
         )
         numbers: dict[str, Any] = {
             "actual": self.after[self.metric.name],
@@ -228,7 +232,8 @@ class _Teller:
         top = [i for i in order if parts[i]][:2]
         said = [
             f"{edge.children[i].title} ({self._said(before[names[i]], metric=edge.children[i])} to "
-            f"{self._said(after[names[i]], metric=edge.children[i])}) brought {self._said(parts[i], signed=True)}"
+            f"{self._said(after[names[i]], metric=edge.children[i])}) {'brought' if parts[i] > 0 else 'cost'} "
+            f"{human(abs(parts[i]), 'points') if self.metric.unit == 'share' else self._said(abs(parts[i]))}"
             for i in top
         ]
         rows = tuple(
@@ -243,8 +248,7 @@ class _Teller:
         unit = "points" if self.metric.unit == "share" else self.metric.unit
         columns = (
             Column("factor", "Factor"), Column("before", comparison_title(self.comparison), "text"),
-            Column("after", "Now", "text"), Column("contribution", "Contribution", unit),
-            Column("share", "Share of the change", "share"),
+            Column("after", "Now", "text"), Column("contribution", "Contribution", unit), *self._shares(),
         )  # fmt: skip
         chart = charts.waterfall(
             (comparison_title(self.comparison), self.base), [(edge.children[i].title, parts[i]) for i in order],
@@ -287,8 +291,11 @@ class _Teller:
         rows, bars = [], []
         for piece in found.slices[:MOST_SHOWN]:
             name = ", ".join(f"{title[k]} {self._name(k, v)}" for k, v in piece.where.items())
-            rows.append({"slice": name, "before": piece.expected, "now": piece.actual, "change": piece.change,
-                         "share": piece.share})  # fmt: skip
+            share = piece.share if self.change_is_plain else None
+            change = _spread(piece, found)
+            rows.append(
+                {"slice": name, "before": piece.expected, "now": piece.actual, "change": change, "share": share}
+            )
             bars.append((name, _spread(piece, found)))
         if found.external and not rows:
             sentence = f"Every slice moved alike by {', '.join(title.values()).lower()}: look outside for the cause."
@@ -297,19 +304,16 @@ class _Teller:
         else:
             first = found.slices[0]
             verb = "moved most" if len(rows) > 1 else "explains it"
+            part = f", {human(first.share, 'share')} of the change" if self.change_is_plain else ""
             sentence = (
-                f"{rows[0]['slice']} {verb}: {self._signed(first.change)}, "
-                f"{human(first.share, 'share')} of the change"
+                f"{rows[0]['slice']} {verb}: {self._signed(first.change)}{part}"
                 + (f"; {len(rows)} slices stand out." if len(rows) > 1 else ".")
                 + (" The rest moved alike." if found.external else "")
             )
-        unit = "count" if isinstance(self.metric, Ratio) else self.metric.unit
-        if isinstance(self.metric, Ratio):
-            unit = self.metric.over.unit
+        unit = self.metric.over.unit if isinstance(self.metric, Ratio) else self.metric.unit
         columns = (
             Column("slice", "Slice"), Column("before", comparison_title(self.comparison), unit),
-            Column("now", "Now", unit), Column("change", "Change", unit),
-            Column("share", "Share of the change", "share"),
+            Column("now", "Now", unit), Column("change", "Change", unit), *self._shares(),
         )  # fmt: skip
         chart = charts.ranked_bars(bars, unit=unit, currency=self.currency) if bars else None
         note = (
@@ -376,7 +380,7 @@ class _Teller:
             Column("cause", "What changed"),
             Column("when", "When"),
             Column("amount", "Part of the change", self.metric.unit),
-            Column("share", "Share of the change", "share"),
+            *self._shares(),
             Column("evidence", "Evidence"),
             Column("how", "How"),
         )

@@ -165,7 +165,8 @@ def _campaigns(store: Store, comparison: Comparison, seed: int) -> list[Cause]:
         if abs(now - was) < SHIFT:
             continue
         verb = "ran" if now > was else "had ended"
-        title = f"Campaign {campaign['name'] or campaign['campaign_id']} {verb}"
+        name = campaign["name"] or f"Campaign {campaign['campaign_id']}"
+        title = f"{name} {verb}"
         cause = _campaign(store, comparison, campaign["campaign_id"], title, str(days), seed)
         found.append(cause or Cause(title, str(days), None, Evidence.OBSERVATIONAL,
                                     "The data cannot tell those that it reached from the rest; hold some customers "
@@ -239,7 +240,7 @@ def _stock_outs(store: Store, comparison: Comparison) -> list[Cause]:
     lost = []
     for periods in (comparison.bases, (comparison.period,)):
         inside = ibis.or_(*(rows.day.between(period.first, period.last) for period in periods))
-        out = rows.filter(inside & (rows.on_hand == 0)).group_by(keys).aggregate(out=rows.count())
+        out = rows.filter(inside & (rows.on_hand == 0)).group_by(keys).aggregate(out=ibis._.count())
         lost.append((out, sum(period.days for period in periods)))
     cells = _cells(store, comparison, keys)
     joined = cells.join(lost[1][0], keys)
