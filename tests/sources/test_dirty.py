@@ -216,3 +216,25 @@ def _orders(folder: Path, content: bytes) -> Path:
     data.mkdir(exist_ok=True)
     (data / "orders.csv").write_bytes(content)
     return data
+
+
+def test_row_numbers_are_exact_across_blocks(own_source, tmp_path, monkeypatch):
+    monkeypatch.setattr("tradewind.sources.staging.BLOCK", 200)
+    rows: list[list[str]] = [list(ORDER_COLUMNS)]
+    odd, bad = [], []
+    for n in range(2, 200):
+        row = [f"o{n}", *GOOD[1:]]
+        if n % 7 == 0:
+            odd.append(n)
+            row = row[:3]
+        elif n % 11 == 0:
+            bad.append(n)
+            row[6] = "many"
+        elif n % 13 == 0:
+            row[3] = "two\nlines"
+        rows.append(row)
+    store = tmp_path / "store"
+    report = run_import(load(own_source()), _orders(tmp_path, _text(rows, ",").encode()), store)
+    rejected = {(row["row"], row["column"]) for row in contents(store, "rejected")}
+    assert rejected == {(n, None) for n in odd} | {(n, "quantity") for n in bad}
+    assert report.files[0].rows == 198
