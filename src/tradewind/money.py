@@ -33,7 +33,7 @@ def human(value: Any, unit: str, currency: str = "", *, signed: bool = False) ->
     Returns:
         The text; at most four significant digits, since the exact number stands in the table.
     """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "unknown"
     if isinstance(value, Estimate):
         ends = (human(end, unit, currency, signed=signed) for end in (value.low, value.high))
@@ -65,6 +65,6 @@ def _shortened(size: float, unit: str) -> str:
 
 
 def _digits(size: float) -> str:
-    if size >= 100:
+    if size >= 99.95:
         return f"{size:,.0f}"
-    return f"{size:.1f}" if size >= 10 else f"{size:.2f}"
+    return f"{size:.1f}" if size >= 9.995 else f"{size:.2f}"

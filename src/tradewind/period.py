@@ -5,7 +5,7 @@ from __future__ import annotations
 import calendar
 import re
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 
 from tradewind.errors import BadInputError
 
@@ -39,7 +39,7 @@ class Period:
         return f"{self.first}..{self.last}"
 
     def __contains__(self, day: object) -> bool:
-        return isinstance(day, date) and self.first <= day <= self.last
+        return isinstance(day, date) and not isinstance(day, datetime) and self.first <= day <= self.last
 
     @property
     def days(self) -> int:

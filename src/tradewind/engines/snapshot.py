@@ -33,6 +33,7 @@ from tradewind.study import Provenance
 
 FORMAT = 1
 REJECTED = "rejected"
+_MEND = "write the name of an earlier manifest in `snapshots` into the file CURRENT, or import into a new folder"
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ class Manifest:
             tables = {name: tuple(DataFile(**file) for file in files) for name, files in body["tables"].items()}
             return cls(body["name"], Provenance(**provenance), tables, body["imported"], body["created_at"])
         except (ValueError, KeyError, TypeError) as error:
-            raise CorruptStoreError("The snapshot's manifest cannot be read", got=error, do="import again") from error
+            raise CorruptStoreError("The snapshot's manifest cannot be read", got=error, do=_MEND) from error
 
 
 def current(folder: Path) -> Manifest | None:
@@ -140,7 +141,7 @@ def current(folder: Path) -> Manifest | None:
         return None
     path = folder / "snapshots" / f"{pointer.read_text().strip()}.json"
     if not path.exists():
-        raise CorruptStoreError("The store's current snapshot is missing", got=path.name, do="import again")
+        raise CorruptStoreError("The store's current snapshot is missing", got=path.name, do=_MEND)
     return Manifest.from_json(path.read_text())
 
 

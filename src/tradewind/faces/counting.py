@@ -101,11 +101,11 @@ def counted(
     if not any(name in TIMES for name in query.groups):
         first = metrics[0].name
         rows.sort(key=lambda row: (row[first] is None, -(row[first] or 0)))
-    described = tuple(_described(store, each) for each in metrics)
+    described = tuple(_described(store, each, (*query.groups, *query.where)) for each in metrics)
     return Counted(period, query.groups, described, tuple(rows), len(rows), store.provenance)
 
 
-def _described(store: Store, each: Metric) -> CountedMetric:
+def _described(store: Store, each: Metric, splits: tuple[str, ...]) -> CountedMetric:
     assumed = bool(store.provenance.assumptions) and COST in leaves(each)
-    without = tuple(part.title for part in left_out(each, store))
+    without = tuple(part.title for part in left_out(each, store, splits))
     return CountedMetric(each.name, each.title, each.unit, each.doc, assumed, without)
