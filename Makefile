@@ -46,7 +46,7 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 docs: .venv/.docs
 	$(BIN)/python -m tradewind.faces.reference docs

@@ -108,7 +108,7 @@ def test_what_is_assumed_is_said(home: Path, bare_folder: Path) -> None:
     shown = run(*arguments).output
     assert "(assumed)" in shown
     assert "gross margin of 30%" in shown
-    assert "leaves out what the source lacks: Refunds" in shown
+    assert "is without Refunds" in shown
 
 
 def test_a_study_takes_its_own_settings_as_options(home: Path) -> None:

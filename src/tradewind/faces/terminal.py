@@ -182,7 +182,10 @@ def counted(answer: Counted, top: int | None = None) -> RenderableType:
     for metric in answer.metrics:
         if metric.without:
             parts.append(
-                Text(f"{metric.title} leaves out what the source lacks: {', '.join(metric.without)}.", "yellow")
+                Text(
+                    f"{metric.title} is without {', '.join(metric.without)}: not in this source, or not by this split.",
+                    "yellow",
+                )
             )
     return Group(*parts, provenance(answer.provenance))
 
