@@ -115,9 +115,11 @@ def sql(folder: Path, question: dict[str, Any]) -> list[tuple[Any, ...]]:
     named = {"month": "date_trunc('month', l.day)::DATE AS month", "week": "date_trunc('week', l.day)::DATE AS week",
              "shop_id": "l.shop_id", "category": "p.category"}  # fmt: skip
     sums = {
-        "gmv": "sum(l.unit_price * l.quantity) - coalesce(sum(d.amount), 0) AS gmv", "items": "sum(l.quantity)::BIGINT AS items",
-        "orders": "count(DISTINCT l.order_id) AS orders", "buyers": "count(DISTINCT l.customer_id) AS buyers",
-    }  # fmt: skip
+        "gmv": "sum(l.unit_price * l.quantity) - coalesce(sum(d.amount), 0) AS gmv",
+        "items": "sum(l.quantity)::BIGINT AS items",
+        "orders": "count(DISTINCT l.order_id) AS orders",
+        "buyers": "count(DISTINCT l.customer_id) AS buyers",
+    }
     join = f"JOIN read_parquet({_files(folder, 'products')}) p USING (product_id)" if "category" in groups else ""
     where = "WHERE l.day BETWEEN DATE '2025-06-01' AND DATE '2025-06-30'" if "period" in question else ""
     text = f"""
