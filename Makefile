@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := demo
-PERIOD := 2017-11
+PERIOD := 2017-12
 
 .PHONY: demo test lint docs bench clean
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from itertools import combinations, product
-from math import comb, log
+from math import comb, exp, log
 from pathlib import Path
 
 import numpy as np
@@ -187,6 +187,10 @@ def brute_force(attributes, hits, trials, past_hits, past_trials):
     """Return the slice with the most evidence, written plainly: every slice, SciPy's beta-binomial, one loop each."""
     overall = (past_hits.sum() + 0.5) / (past_trials.sum() + 1)
     base = (past_hits + module.AT_REST * overall) / (past_trials + module.AT_REST)
+
+    def likelihood(i, share, concentration):
+        return exp(betabinom.logpmf(hits[i], trials[i], share * concentration, (1 - share) * concentration))
+
     best = (-np.inf, {})
     for depth in (1, 2, 3):
         for names in combinations(sorted(attributes), depth):
@@ -200,9 +204,10 @@ def brute_force(attributes, hits, trials, past_hits, past_trials):
                     ratio = 0.0
                     for i in leaves:
                         share = base[i] + effect * (1 - base[i]) if effect > 0 else base[i] * (1 + effect)
-                        moved, rest = module.MOVED, module.AT_REST
-                        ratio += betabinom.logpmf(hits[i], trials[i], share * moved, (1 - share) * moved)
-                        ratio -= betabinom.logpmf(hits[i], trials[i], base[i] * rest, (1 - base[i]) * rest)
+                        moved = likelihood(i, share, module.MOVED)
+                        rest = (1 - module.STRAYS) * likelihood(i, base[i], module.AT_REST)
+                        rest += module.STRAYS * likelihood(i, base[i], module.STRAYED)
+                        ratio += log((1 - module.STAYS) * moved + module.STAYS * rest) - log(rest)
                     ratios.append(ratio)
                 cost = log(comb(len(attributes), depth)) + sum(log(len(set(attributes[name]))) for name in names)
                 evidence = np.logaddexp.reduce(ratios) - log(len(ratios)) - cost

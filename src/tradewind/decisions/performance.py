@@ -223,7 +223,7 @@ class _Teller:
             total = expected.total
             place = "within" if total.low <= actual <= total.high else "above" if actual > total.high else "below"
             sentence = (
-                f"That is {place} what season and trend gave reason to expect ({self._said(total.low, m.GMV)} to "
+                f"GMV lay {place} what season and trend gave reason to expect ({self._said(total.low, m.GMV)} to "
                 f"{self._said(total.high, m.GMV)}); {outside} of {self.seen.days} days lay outside their own range."
             )
             numbers |= {"expected": total, "days_outside": outside}
@@ -231,7 +231,7 @@ class _Teller:
             self.days[first:], self.gmv[first:], expected=band, period=self.seen, unit="money", currency=self.currency
         )
         note = "Expected from the days before the period only; one day in ten lies outside its range by chance."
-        return Finding("trend", sentence, Evidence.MEASURED, numbers, None, chart, note, 95.0)
+        return Finding("trend", sentence, Evidence.MEASURED, numbers, None, chart, note, 74.0)
 
     def outlook(self) -> Finding | None:
         """Forecast to the end of a running period, or of the next one."""
@@ -365,8 +365,9 @@ class _Teller:
         count = f"{len(values):,} products sold"
         sentence = f"The best tenth of {count} brings {human(tenth, 'share')} of GMV; {half:,} bring half."
         chart = charts.concentration([(0.0, 0.0), *((float(part[i]), float(brought[i])) for i in shown)])
+        note = "Counted over products with GMV above zero. The dashed line is what equal sales of all would give."
         numbers = {"top_tenth_share": tenth, "products_for_half": half, "products": len(values)}
-        return Finding("concentration", sentence, Evidence.MEASURED, numbers, None, chart, "Counted.", 40.0)
+        return Finding("concentration", sentence, Evidence.MEASURED, numbers, None, chart, note, 40.0)
 
     def cohorts(self) -> Finding | None:
         """How many customers of each month come back in the months after."""

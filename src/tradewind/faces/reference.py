@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import tradewind
+from tradewind.measures.feature import FEATURES
 from tradewind.measures.metric import Metric, Ratio, Total, leaves
 from tradewind.measures.metrics import METRICS
 from tradewind.measures.query import DIMENSIONS
 from tradewind.tables import TABLES, Table
 
 _MADE = "<!-- Written by `python -m tradewind.faces.reference docs/` from the declarations; change those instead. -->"
+_FLOORS = (
+    ("faces", "What people see: they parse, call and render."),
+    ("decisions", "One wing per business question; no wing knows another."),
+    ("sources", "Outside data in: a folder of SQL per source."),
+    ("engines", "Where tables live and expressions run."),
+    ("measures", "Every metric and feature, declared once, as an expression over the tables."),
+    ("methods", "Mathematics: arrays in, frozen results with intervals out."),
+    ("tables", "What a marketplace's data is, each table declared once."),
+    ("ground", "The words that every floor speaks."),
+)
 _BETTER = {1: "more", -1: "less", 0: "depends"}
 
 
 def pages() -> dict[str, str]:
     """Return the text of each reference page by its file name."""
-    return {"metrics.md": metrics_page(), "tables.md": tables_page()}
+    return {
+        "metrics.md": metrics_page(),
+        "features.md": features_page(),
+        "tables.md": tables_page(),
+        "architecture.md": architecture_page(),
+    }
 
 
 def metrics_page() -> str:
@@ -69,6 +87,69 @@ def tables_page() -> str:
             ),
         )
     return "\n".join(lines) + "\n"
+
+
+def features_page() -> str:
+    """Return the page of features, and how to ask for them."""
+    lines = [
+        "# Features",
+        "",
+        _MADE,
+        "",
+        "A feature is a number about one entity over a window, **as known at a moment**. A row counts at a moment",
+        "if it happened in the window and was visible by then: `known_at` of the order and of its payment for",
+        "sales, `known_at` of the refund for refunds. A row that arrives late changes no feature of the past; a",
+        "test holds that on both engines. Many moments are answered in one pass.",
+        "",
+        "```python",
+        "from datetime import datetime",
+        "from tradewind.engines.store import open_store",
+        "from tradewind.measures.feature import feature_table",
+        "",
+        'store = open_store("demo/complete_journey")',
+        "moments = [datetime(2017, month, 1) for month in range(4, 13)]",
+        'table = store.run(feature_table("customer", store, moments))  # one row a moment and customer',
+        "```",
+        "",
+        "Features whose tables the source lacks are left out, or named in the error where they were asked for.",
+    ]
+    for entity in dict.fromkeys(feature.entity for feature in FEATURES):
+        own = [f for f in FEATURES if f.entity == entity]
+        lines += ["", f"## Of a {entity}", ""]
+        lines += _table(("Name", "Unit", "What is counted"), ((f"`{f.name}`", f.unit, f.doc) for f in own))
+    return "\n".join(lines) + "\n"
+
+
+def architecture_page() -> str:
+    """Return the map of the code: the floors, and one line for each file."""
+    root = Path(tradewind.__file__).parent
+    lines = [
+        "# Architecture",
+        "",
+        _MADE,
+        "",
+        "Imports run downward only, checked by import-linter: `faces` > `decisions` > `sources` > `engines` >",
+        "`measures` | `methods` > `tables` > ground. Sources fill tables; measures declare expressions; a store runs",
+        "them on an engine; a wing passes the answers to methods and returns a study; faces show it.",
+    ]
+    files = sorted(root.rglob("*.py"), key=lambda file: (_floor(root, file), file))
+    for floor in dict.fromkeys(_floor(root, file) for file in files):
+        title, doc = _FLOORS[floor]
+        own = [(file, _first_line(file)) for file in files if _floor(root, file) == floor]
+        lines += ["", f"## {title}", "", doc, ""]
+        lines += _table(("File", "What it is"), ((f"`{f.relative_to(root)}`", said) for f, said in own if said))
+    return "\n".join(lines) + "\n"
+
+
+def _floor(root: Path, file: Path) -> int:
+    place = file.relative_to(root).parts[0]
+    order = ("faces", "decisions", "sources", "engines", "measures", "methods", "tables")
+    return order.index(place) if place in order else len(order)
+
+
+def _first_line(file: Path) -> str:
+    doc = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return doc.split("\n", 1)[0]
 
 
 def main(folder: Path) -> None:

@@ -30,9 +30,14 @@ from tradewind.methods.localise_cube import (
 from tradewind.study import Estimate
 
 # How alike leaves of one slice are, as the concentration of a beta distribution: they move by the same effect give or
-# take a tenth. It also bounds what a single leaf can say, however large it is. Results change little between half and
-# twice of it.
-MOVED = 15.0
+# take a tenth. Results change little between two thirds and twice of it.
+MOVED = 18.0
+
+# No leaf is trusted entirely: one in fifty of those at rest moves for reasons of its own (and is then only loosely where
+# it was expected), one in twenty of those in a slice stays. Both bound what a single leaf can say, however large it is.
+STRAYS = 0.02
+STRAYED = 20.0
+STAYS = 0.05
 
 # Effects that a slice may have: the part of the way from the expected share of hits to none (−1) or to all (1).
 EFFECTS = np.concatenate([-np.linspace(0.03, 0.98, 16)[::-1], np.linspace(0.03, 0.98, 16)])
@@ -114,7 +119,7 @@ class Localise:
     """Find the fewest slices of a cube that explain a change of an additive or ratio metric.
 
     Each slice is a hypothesis: its leaves moved by one common effect, all others stayed. Leaves are beta-binomial (hits
-    out of trials), which weighs a leaf by its size but lets none decide alone; a slice's evidence is its Bayes factor
+    out of trials) but for a few that do as they please, which weighs a leaf by its size but lets none decide alone; a slice's evidence is its Bayes factor
     over all effects, less what it costs to name it (log of the number of slices as deep). Slices are taken greedily;
     the whole cube is one of the hypotheses, and when it wins the cause is external.
 
@@ -124,6 +129,7 @@ class Localise:
         max_slices: Most slices to return, at least 1.
         min_share: Least part of the change, in [0, 1], that a slice must account for.
         min_evidence: Least evidence (natural log) for a slice to be told; the default is odds of ten to one.
+        certain: Whether something surely happened, as after an alarm: the best slice is then told whatever its evidence.
         seed: Seed of the bootstrap.
 
     Raises:
@@ -143,6 +149,7 @@ class Localise:
         max_slices: int = 5,
         min_share: float = 0.1,
         min_evidence: float = math.log(10),
+        certain: bool = False,
         seed: int = 0,
     ):
         if not 0 < level < 1:
@@ -157,6 +164,7 @@ class Localise:
         self.max_slices = max_slices
         self.min_share = min_share
         self.min_evidence = min_evidence
+        self.certain = certain
         self.seed = seed
 
     def __call__(
@@ -215,7 +223,7 @@ class Localise:
                 break
         if effect > 0.99:
             return picks, 0.0  # what was not there before did not move
-        gain = (_fit(cube, _moved(cube.base, effect), AT_REST) - _fit(cube, cube.base, AT_REST)).sum()
+        gain = (_rest(cube, _moved(cube.base, effect)) - _rest(cube, cube.base)).sum()
         gain += sum(pick.evidence for pick in others) - math.log(len(EFFECTS))
         if gain > max(self.min_evidence, sum(pick.evidence for pick in picks)):
             return others, effect
@@ -225,8 +233,9 @@ class Localise:
         """Return the slices by falling evidence, each from the leaves that those before it left."""
         base = _moved(cube.base, shift)
         change = cube.actual - _expected(cube, shift)
-        rest = _fit(cube, base, AT_REST) + _level(cube, AT_REST) - _level(cube, MOVED)
-        gains = [_fit(cube, _moved(base, effect), MOVED) - rest for effect in EFFECTS]
+        rest = _rest(cube, base) - _level(cube, MOVED) - math.log(1 - STAYS)
+        stays = math.log(STAYS)
+        gains = [np.logaddexp(_fit(cube, _moved(base, effect), MOVED) - rest, stays) for effect in EFFECTS]
         table = np.stack([*gains, change], axis=1)  # [leaves, effects and change]
         sums = named.members.T @ table
         free = np.ones(len(change), dtype=bool)
@@ -237,7 +246,7 @@ class Localise:
             evidence = top + np.log(np.exp(scores - top[:, None]).mean(axis=1)) - named.cost
             evidence[np.abs(sums[:, -1]) < named.floor] = -np.inf
             best = int(np.argmax(evidence))
-            if evidence[best] <= self.min_evidence:
+            if evidence[best] <= (-math.inf if self.certain and not picks else self.min_evidence):
                 break
             mask = free & (named.members[:, [best]].toarray()[:, 0] > 0)
             effect = _pooled(cube, base, mask)
@@ -298,6 +307,14 @@ def _fit(cube: Cube, share: Floats, concentration: float) -> Floats:
 def _level(cube: Cube, concentration: float) -> Floats:
     """Return the terms of the log-likelihood that no share changes, up to what hits and trials alone give."""
     out: Floats = gammaln(concentration) - gammaln(cube.trials + concentration)
+    return out
+
+
+def _rest(cube: Cube, share: Floats) -> Floats:
+    """Return the log-likelihood of each leaf's hits if it is at rest at this share, or one of the few that stray."""
+    stays = _fit(cube, share, AT_REST) + _level(cube, AT_REST)
+    strays = _fit(cube, share, STRAYED) + _level(cube, STRAYED)
+    out: Floats = np.logaddexp(stays + math.log(1 - STRAYS), strays + math.log(STRAYS))
     return out
 
 

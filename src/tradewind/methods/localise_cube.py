@@ -19,8 +19,8 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 # How alike leaves are that nothing happened to, as the concentration of a beta distribution: they stay within a few
-# percent of what was expected. Results change little between half and twice of it.
-AT_REST = 100.0
+# percent of what was expected. Results change little between half and four times of it.
+AT_REST = 300.0
 
 MOST_TRIALS = 1e6  # per leaf: more say no more, and would cost digits
 MEDIAN_CHI2 = 0.4549364  # median of a squared standard normal
@@ -85,7 +85,7 @@ def read_cube(attributes: Mapping[str, ArrayLike], rows: Mapping[str, ArrayLike 
         pairs = [(actual, weight), (then, then_weight)]
         proportion = all(bool(((top >= 0) & (top <= bottom)).all()) for top, bottom in pairs)
         if proportion and "expected" not in sums and past is not None and past_weight is not None:
-            then = _usual(past, past_weight).sum(axis=1)
+            then, then_weight = _usual(past, past_weight)
         rate = _rate(then, then_weight, AT_REST if proportion else 1.0)
         expected = weight * rate
         if proportion:
@@ -155,12 +155,17 @@ def _rate(top: Floats, bottom: Floats, prior: float) -> Floats:
     return rate
 
 
-def _usual(past: Floats, weights: Floats) -> Floats:
-    """Return earlier hits, drawn to within three deviations of the leaf's median: past incidents are not expected."""
+def _usual(past: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Return earlier hits and trials without past incidents, which are not expected again.
+
+    They are sums over the half of the periods that lie nearest to each leaf's median; there too, hits count to within
+    three deviations of it only.
+    """
     middle = np.median(_rate(past, weights, AT_REST), axis=1, keepdims=True) * weights
     spread = np.sqrt(middle * (1 - quotient(middle, weights)) * (1 + np.maximum(weights - 1, 0) / (AT_REST + 1)))
-    out: Floats = np.clip(past, middle - 3 * spread, middle + 3 * spread)
-    return out
+    away = np.clip(quotient(past - middle, spread), -3, 3)
+    near = np.argsort((away**2).sum(axis=0), kind="stable")[: past.shape[1] // 2 + 1]
+    return (middle + away * spread)[:, near].sum(axis=1), weights[:, near].sum(axis=1)
 
 
 def _quiet(past: Floats | None, weights: Floats | None, one_period: bool, proportion: bool) -> Quiet | None:

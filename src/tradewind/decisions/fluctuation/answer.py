@@ -38,6 +38,7 @@ IMPROVED_BY = {
 SLICED_BY = ("department", "shop_id", "customer_type", "surface", "form", "relation", "customer_region", "brand")
 MOST_DIMENSIONS = 5
 MOST_SHOWN = 8
+EVERYTHING = 0.9  # a slice that holds more of the metric than this is the whole, not a part
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,7 @@ class _Teller:
             found = Localise(seed=seed)(cube.attributes, now, was, weight=weight, weight_expected=weight_expected)
         else:
             found = Localise(seed=seed)(cube.attributes, now, was, history=cube.earlier(metric.name))
-        return self._told(found, dimensions)
+        return self._told(found, dimensions, float(was.sum()))
 
     def _earlier(self) -> tuple[Period, ...]:
         """Periods before those compared with, which tell how noisy each slice is."""
@@ -286,29 +287,31 @@ class _Teller:
             found.append(period)
         return tuple(found)
 
-    def _told(self, found: Localisation, dimensions: tuple[str, ...]) -> Finding:
+    def _told(self, found: Localisation, dimensions: tuple[str, ...], base: float) -> Finding:
         title = {name: DIMENSIONS[name] for name in dimensions}
         rows, bars = [], []
-        for piece in found.slices[:MOST_SHOWN]:
-            name = ", ".join(f"{title[k]} {self._name(k, v)}" for k, v in piece.where.items())
+        told = [piece for piece in found.slices if piece.expected <= EVERYTHING * base][:MOST_SHOWN]
+        alike = found.external or len(told) < len(found.slices[:MOST_SHOWN])
+        for piece in told:
+            name = ", ".join(_named(k, v) for k, v in piece.where.items())
             share = piece.share if self.change_is_plain else None
             change = _spread(piece, found)
             rows.append(
                 {"slice": name, "before": piece.expected, "now": piece.actual, "change": change, "share": share}
             )
             bars.append((name, _spread(piece, found)))
-        if found.external and not rows:
+        if alike and not rows:
             sentence = f"Every slice moved alike by {', '.join(title.values()).lower()}: look outside for the cause."
         elif not rows:
             sentence = f"No slice by {', '.join(title.values()).lower()} stands out from the noise of the others."
         else:
-            first = found.slices[0]
+            first = told[0]
             verb = "moved most" if len(rows) > 1 else "explains it"
             part = f", {human(first.share, 'share')} of the change" if self.change_is_plain else ""
             sentence = (
                 f"{rows[0]['slice']} {verb}: {self._signed(first.change)}{part}"
                 + (f"; {len(rows)} slices stand out." if len(rows) > 1 else ".")
-                + (" The rest moved alike." if found.external else "")
+                + (" The rest moved alike." if alike else "")
             )
         unit = self.metric.over.unit if isinstance(self.metric, Ratio) else self.metric.unit
         columns = (
@@ -329,9 +332,6 @@ class _Teller:
     def _signed(self, value: float) -> str:
         unit = self.metric.over.unit if isinstance(self.metric, Ratio) else self.metric.unit
         return human(value, unit, self.currency, signed=True)
-
-    def _name(self, dimension: str, value: Any) -> str:
-        return str(value).title() if dimension == "department" else str(value)
 
     def mix(self, dimension: str) -> Finding:
         """Say how much of a ratio's change is mix between slices, and how much is their own rates."""
@@ -395,7 +395,7 @@ class _Teller:
             "not add up. Counted amounts are accounting; the others compare those reached with those not reached."
         )
         grade = Evidence.weakest([cause.evidence for cause in weighed or found])
-        return [Finding("causes", sentence, grade, {}, Grid(columns, rows), chart, note, 75.0)]
+        return [Finding("causes", sentence, grade, {}, Grid(columns, rows), chart, note, 79.0)]
 
     def _row(self, cause: Cause) -> dict[str, Any]:
         share: Any = None
@@ -404,6 +404,15 @@ class _Teller:
             share = amount.scaled(1 / self.change) if isinstance(amount, Estimate) else amount / self.change
         return {"cause": cause.name, "when": cause.when, "amount": cause.amount, "share": share,
                 "evidence": cause.evidence.value, "how": cause.how}  # fmt: skip
+
+
+def _named(dimension: str, value: Any) -> str:
+    """Return a slice as a reader would name it."""
+    if dimension == "customer_type":
+        return f"{str(value).capitalize()} customers"
+    if dimension == "department":
+        return f"Department {str(value).title()}"
+    return f"{DIMENSIONS[dimension].removesuffix(' id')} {value}"
 
 
 def comparison_title(comparison: Comparison) -> str:
