@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--predictions", type=Path, required=True, help="where to write case, prediction, seconds")
     arguments = parser.parse_args()
     labels: list[dict[str, Any]] = json.loads((arguments.data / "labels.json").read_text(encoding="utf-8"))
-    method = Localise()
+    method = Localise(certain=True)  # each case is an incident: an alarm has said so
     seconds = []
     with arguments.predictions.open("w", encoding="utf-8", newline="") as handle:
         out = csv.writer(handle)

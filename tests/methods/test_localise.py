@@ -156,6 +156,28 @@ def test_noise_alone_has_no_cause():
     assert told <= binom.ppf(0.999, 40, 0.1)
 
 
+def test_when_something_surely_happened_the_best_slice_is_told():
+    rng = np.random.default_rng(0)
+    attributes, mean = make_cube(rng, total=100_000.0)
+    now, then = money(rng, mean), money(rng, mean)
+    assert not Localise()(attributes, now, then).slices
+    told = Localise(certain=True)(attributes, now, then).slices
+    assert len(told) == 1
+    assert told[0].evidence < Localise().min_evidence
+
+
+def test_a_leaf_that_strays_alone_does_not_hide_the_slice():
+    rng = np.random.default_rng(13)
+    attributes, viewers = make_cube(rng, total=100_000.0, spread=0.2)
+    viewers, where = viewers.astype(int) + 1, {"shop": "shop5"}
+    past = np.stack([rng.binomial(viewers, 0.03) for _ in range(6)], axis=1)
+    now = rng.binomial(viewers, np.where(inside(attributes, where), 0.3, 0.03))
+    outside, within = (int(np.argmax(viewers * (inside(attributes, where) == side))) for side in (False, True))
+    now[outside], now[within] = 0.5 * viewers[outside], 0.03 * viewers[within]
+    result = Localise()(attributes, now, weight=viewers, history=past, history_weight=np.tile(viewers[:, None], 6))
+    assert result.slices[0].where == where
+
+
 def test_a_slice_that_ends_and_one_that_begins():
     rng = np.random.default_rng(8)
     attributes, mean = make_cube(rng)

@@ -31,10 +31,10 @@ from tradewind.study import Estimate
 
 # How alike leaves of one slice are, as the concentration of a beta distribution: they move by the same effect give or
 # take a tenth. Results change little between two thirds and twice of it.
-MOVED = 18.0
+MOVED = 20.0
 
-# No leaf is trusted entirely: one in fifty of those at rest moves for reasons of its own (and is then only loosely where
-# it was expected), one in twenty of those in a slice stays. Both bound what a single leaf can say, however large it is.
+# No leaf is trusted entirely: one in fifty of those at rest moves for reasons of its own (it is then only loosely where
+# it was expected), one in twenty of those in a slice stays. Both bound what a single leaf can say, however large.
 STRAYS = 0.02
 STRAYED = 20.0
 STAYS = 0.05
@@ -119,9 +119,9 @@ class Localise:
     """Find the fewest slices of a cube that explain a change of an additive or ratio metric.
 
     Each slice is a hypothesis: its leaves moved by one common effect, all others stayed. Leaves are beta-binomial (hits
-    out of trials) but for a few that do as they please, which weighs a leaf by its size but lets none decide alone; a slice's evidence is its Bayes factor
-    over all effects, less what it costs to name it (log of the number of slices as deep). Slices are taken greedily;
-    the whole cube is one of the hypotheses, and when it wins the cause is external.
+    out of trials), but for a few that do as they please, which weighs a leaf by its size but lets none decide alone; a
+    slice's evidence is its Bayes factor over all effects, less what it costs to name it (log of the number of slices as
+    deep). Slices are taken greedily; the whole cube is one of the hypotheses, and when it wins the cause is external.
 
     Args:
         level: Probability that an interval is meant to hold the truth, in (0, 1).
@@ -129,7 +129,7 @@ class Localise:
         max_slices: Most slices to return, at least 1.
         min_share: Least part of the change, in [0, 1], that a slice must account for.
         min_evidence: Least evidence (natural log) for a slice to be told; the default is odds of ten to one.
-        certain: Whether something surely happened, as after an alarm: the best slice is then told whatever its evidence.
+        certain: Whether something surely happened, as after an alarm: the best slice is told whatever its evidence.
         seed: Seed of the bootstrap.
 
     Raises:
