@@ -15,6 +15,7 @@ from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
 from tradewind.measures.metric import Metric, Total
 from tradewind.measures.query import DIMENSIONS, Query, left_out, lights_up, partly_known
+from tradewind.measures.tree import edges
 from tradewind.methods.expect import Expect, Expectation
 from tradewind.money import human
 from tradewind.period import Period
@@ -80,8 +81,8 @@ def study(store: Store, period: Period, settings: PerformanceSettings | None = N
         )  # fmt: skip
     teller = _Teller(store, period, seen, settings)
     findings = [
-        teller.headline(), teller.trend(), teller.outlook(), teller.movers(), teller.funnel(), teller.discounts(),
-        teller.concentration(), teller.cohorts(),
+        teller.headline(), teller.tree(), teller.trend(), teller.outlook(), teller.movers(), teller.funnel(),
+        teller.discounts(), teller.concentration(), teller.cohorts(),
     ]  # fmt: skip
     told = tuple(sorted((f for f in findings if f is not None), key=lambda finding: -finding.weight))
     title = f"How did the business do in {period.title}?"
@@ -168,6 +169,47 @@ class _Teller:
         if profit and self.store.assumptions.margin is not None:
             note += " Profit rests on an assumed margin." + self._break_even(now)
         return Finding("headline", sentence, evidence, numbers, Grid(columns, tuple(rows)), None, note, 100.0)
+
+    def tree(self) -> Finding | None:
+        """What GMV is made of, each way that the source can take it apart, beside the period before."""
+        ways = edges(m.GMV, self.store)
+        if not ways or self.before.clipped(self.span) != self.before:
+            return None
+        nodes = tuple(dict.fromkeys((m.GMV, *(child for way in ways for child in way.children))))
+        answer = self.store.metrics(Query(nodes, self.seen, slots=(self.seen, self.before))).to_pylist()
+        now, past = ({row["slot"]: row for row in answer}.get(slot, {}) for slot in (0, 1))
+        rows, moves = [], []
+        for way in ways:
+            joint = " × " if way.kind == "product" else " + "
+            formula = f"= {joint.join(child.title for child in way.children)}"
+            rows.append({"metric": "GMV", "made_of": formula, **self._sides(m.GMV, now, past)})
+            for child in way.children:
+                rows.append({"metric": f"· {child.title}", "made_of": child.doc, **self._sides(child, now, past)})
+        for child in ways[0].children if ways[0].kind == "product" else ():
+            old, new = past.get(child.name), now.get(child.name)
+            if old and new:
+                moves.append((abs(float(new) / float(old) - 1), child, self._said(old, child), self._said(new, child)))
+        if not moves:
+            return None
+        _, child, old, new = max(moves, key=lambda move: move[0])
+        sentence = f"Of what GMV is made of, {child.title.lower()} moved most: from {old} to {new}."
+        columns = (
+            Column("metric", "Metric"),
+            Column("now", self.seen.title),
+            Column("before", self.before.title),
+            Column("change", "Change"),
+            Column("made_of", "Made of"),
+        )
+        note = (
+            "Each way multiplies or adds up to GMV exactly. The fluctuation study says what each factor's move brought."
+        )
+        return Finding("tree", sentence, Evidence.MEASURED, {}, Grid(columns, tuple(rows)), None, note, 76.0)
+
+    def _sides(self, metric: Metric, now: dict[str, Any], past: dict[str, Any]) -> dict[str, str]:
+        new, old = now.get(metric.name), past.get(metric.name)
+        return {
+            "now": self._said(new, metric), "before": self._said(old, metric), "change": self._moved(new, old, metric)
+        }  # fmt: skip
 
     def _moved(self, now: Any, past: Any, metric: Metric) -> str:
         """Relative change in words; for shares the difference, in percentage points; empty where one is not known."""
