@@ -86,3 +86,15 @@ def test_a_period_outside_the_data_is_refused(store: Store):
 def test_movers_by_a_chosen_dimension(store: Store):
     found = study(store, WEEK, PerformanceSettings(by="surface")).finding("movers")
     assert found.grid.columns[0].title == "Surface"
+
+
+def test_refunds_are_shown_both_ways(market_store: Store, market_rows: market.Rows):
+    numbers = study(market_store, market.PERIOD).finding("refunds").numbers
+    back = [(x, x["amount"] + (x["subsidy_reversed"] or Decimal(0))) for x in market_rows["refunds"]]
+    assert numbers["booked"] == sum((amount for x, amount in back if x["day"] in market.PERIOD), Decimal(0))
+    sold = {(line["order_id"], line["line"]): line["day"] for line in market_rows["order_lines"]}
+    of_orders = sum(float(amount) for x, amount in back if sold.get((x["order_id"], x["line"])) in market.PERIOD)
+    assert numbers["of_these_orders_so_far"] == pytest.approx(of_orders)
+    expected = numbers["still_expected"]
+    assert expected.mid >= 0
+    assert expected.low <= expected.mid <= expected.high

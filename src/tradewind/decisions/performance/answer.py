@@ -1,4 +1,4 @@
-"""How is the business doing? Metrics beside earlier periods, trend, movers, funnel, cohorts and outlook."""
+"""The performance study: metrics beside earlier periods, tree, trend, movers, funnel, refunds, cohorts and outlook."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tradewind import charts
+from tradewind.decisions.performance.returns import still_to_come
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
@@ -82,7 +83,7 @@ def study(store: Store, period: Period, settings: PerformanceSettings | None = N
     teller = _Teller(store, period, seen, settings)
     findings = [
         teller.headline(), teller.tree(), teller.trend(), teller.outlook(), teller.movers(), teller.funnel(),
-        teller.discounts(), teller.concentration(), teller.cohorts(),
+        teller.discounts(), teller.refunds(), teller.concentration(), teller.cohorts(),
     ]  # fmt: skip
     told = tuple(sorted((f for f in findings if f is not None), key=lambda finding: -finding.weight))
     title = f"How did the business do in {period.title}?"
@@ -392,6 +393,36 @@ class _Teller:
         columns = (Column("payer", "Paid by"), Column("amount", "Amount", "money"), Column("share", "Share", "share"))
         numbers, note = {"discount": row["discount"]}, "Counted over paid lines of the period."
         return Finding("discounts", sentence, Evidence.MEASURED, numbers, Grid(columns, rows), None, note, 50.0)
+
+    def refunds(self) -> Finding | None:
+        """Refunds by booking day, and of the period's own orders with those still to come."""
+        if not lights_up(m.REFUND_AMOUNT, self.store):
+            return None
+        wanted = (m.GMV, m.REFUND_AMOUNT, m.REFUND_RATE)
+        booked = self.store.metrics(Query(wanted, self.seen)).to_pylist()[0]
+        sentence = (
+            f"Refunds booked were {self._said(booked['refunds'], m.REFUND_AMOUNT)}, "
+            f"{self._said(booked['refund_rate'], m.REFUND_RATE)} of GMV"
+        )
+        numbers: dict[str, Any] = {"booked": booked["refunds"]}
+        note, evidence = "Counted on the day of the refund.", Evidence.MEASURED
+        found = still_to_come(self.store, self.days, self.gmv, self.seen, self.settings.seed)
+        if found is not None:
+            done, coming = found
+            numbers |= {"of_these_orders_so_far": done, "still_expected": coming}
+            share = (done + coming.mid) / float(booked["gmv"]) if booked["gmv"] else None
+            sentence += (
+                f"; of these orders {self._said(done, m.GMV)} came back so far and {self._said(coming.mid, m.GMV)} "
+                f"more ({self._said(coming.low, m.GMV)} to {self._said(coming.high, m.GMV)}) is to be expected, "
+                f"{human(share, 'share')} in the end"
+            )
+            note = (
+                "Booked refunds are counted on the day of the refund. What is still to come is expected from how "
+                "earlier orders came back, week by week of age, over the last half year; refunds that name no order "
+                "are in the booked ones only."
+            )
+            evidence = Evidence.OBSERVATIONAL
+        return Finding("refunds", sentence + ".", evidence, numbers, None, None, note, 55.0)
 
     def concentration(self) -> Finding | None:
         """How much of GMV the best products bring."""
