@@ -52,6 +52,13 @@ class Period:
         return self == _month(self.first.year, self.first.month)
 
     @property
+    def months(self) -> int:
+        """Number of calendar months, quarters and years among them, that the period is exactly; 0 where it is none."""
+        count = (self.last.year - self.first.year) * 12 + self.last.month - self.first.month + 1
+        whole = self.first.day == 1 and (self.last + timedelta(days=1)).day == 1
+        return count if whole and count in (1, 3, 12) and (self.first.month - 1) % count == 0 else 0
+
+    @property
     def title(self) -> str:
         """The period as a reader would say it."""
         if self.days == 1:
@@ -66,21 +73,24 @@ class Period:
 
     @property
     def previous(self) -> Period:
-        """The comparable period just before: the month before a month, else as many days, whole weeks back.
+        """The comparable period just before: the month before a month (quarter, year), else as many days before.
 
         Whole weeks keep the weekdays aligned: ten days are compared with the ten days that began two weeks earlier.
         """
-        if self.is_month:
-            before = self.first - timedelta(days=1)
-            return _month(before.year, before.month)
+        if self.months:
+            end = self.first - timedelta(days=1)
+            index = end.year * 12 + end.month - self.months
+            return Period(date(index // 12, index % 12 + 1, 1), end)
         back = _WEEK * -(-self.days // 7)
         return Period(self.first - back, self.last - back)
 
     @property
     def last_year(self) -> Period:
-        """The same period a year before: the same month, else 364 days back so that the weekdays align."""
-        if self.is_month:
-            return _month(self.first.year - 1, self.first.month)
+        """The same period a year before: the same months, else 364 days back so that the weekdays align."""
+        if self.months:
+            return Period(
+                self.first.replace(year=self.first.year - 1), _month(self.last.year - 1, self.last.month).last
+            )
         return Period(self.first - 52 * _WEEK, self.last - 52 * _WEEK)
 
     def clipped(self, span: Period) -> Period | None:

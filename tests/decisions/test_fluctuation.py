@@ -9,8 +9,14 @@ from pathlib import Path
 import harbour
 import pytest
 
+import market
 from tradewind.decisions.fluctuation import FluctuationSettings, study
+from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError, NotFoundError
+from tradewind.measures.assume import Assumptions
+from tradewind.measures.metric import Ratio
+from tradewind.measures.metrics import METRICS
+from tradewind.scope import Scope
 from tradewind.study import Estimate, Evidence
 
 WEEK = harbour.LAST_WEEK
@@ -155,3 +161,46 @@ def test_bad_input_is_one_clear_error(tmp_path: Path):
         study(store, harbour.Period(WEEK.first, WEEK.last + timedelta(days=7)))
     with pytest.raises(MissingDataError, match="reach back"):
         study(store, WEEK, FluctuationSettings(against="last-year"))
+
+
+RATIOS = [name for name, each in METRICS.items() if isinstance(each, Ratio)]
+
+
+@pytest.mark.parametrize("against", ["previous", "expected"])
+@pytest.mark.parametrize("name", RATIOS)
+def test_every_ratio_that_lights_up_adds_up(name: str, against: str, market_store: Store):
+    store = market_store.assuming(Assumptions(margin=0.3))
+    period = market.Period(market.date(2024, 1, 15), market.date(2024, 2, 4))
+    told = study(store, period, FluctuationSettings(metric=name, against=against))
+    verdict = told.finding("verdict")
+    if "change" in verdict.numbers:
+        factors = [finding for finding in told.findings if finding.key == "factors"]
+        for finding in factors:
+            parts = sum(float(row["contribution"]) for row in finding.grid.rows)
+            assert parts == pytest.approx(verdict.numbers["change"], abs=0.011, rel=1e-6)
+    expected = verdict.numbers.get("expected")
+    if expected is not None and METRICS[name].unit == "share":
+        assert expected.high <= 1
+
+
+def test_days_before_a_shop_began_say_nothing_of_what_is_normal(tmp_path: Path):
+    young = harbour.LAST_WEEK.first - timedelta(days=42)
+    store = harbour.build(tmp_path, lambda line: None if line["shop_id"] == "s1" and line["day"] < young else line)
+    told = study(store.scoped(Scope.of(["s1"])), WEEK)
+    assert "within the normal range" in told.finding("verdict").sentence
+
+
+def test_a_base_with_nothing_in_it_is_said(tmp_path: Path):
+    before = harbour.Period(WEEK.first - timedelta(days=7), WEEK.first - timedelta(days=1))
+    store = harbour.build(tmp_path, lambda line: None if line["day"] in before else line)
+    assert "up $" not in study(store, WEEK).finding("verdict").sentence
+    assert study(store, WEEK).finding("verdict").numbers["compared_with"] == 0
+    ratio = study(store, WEEK, FluctuationSettings(metric="aov")).finding("verdict")
+    assert "nothing to compare" in ratio.sentence
+
+
+def test_profit_on_an_assumed_margin_is_graded_so(tmp_path: Path):
+    store = harbour.build(tmp_path).assuming(Assumptions(margin=0.3))
+    told = study(store, WEEK, FluctuationSettings(metric="merchant_profit"))
+    assert {finding.evidence for finding in told.findings} == {Evidence.ASSUMED}
+    assert "is computed without" in " ".join(told.caveats)

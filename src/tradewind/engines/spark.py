@@ -40,7 +40,8 @@ class Spark:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1" if master.startswith("local") else "")
         builder: Any = SparkSession.builder.appName("tradewind")
         builder = builder.remote(master) if master.startswith("sc://") else builder.master(master)
-        for setting, value in _SETTINGS.items():
+        settings = {**_SETTINGS, "spark.driver.memory": _half_of_memory()} if master.startswith("local") else _SETTINGS
+        for setting, value in settings.items():
             builder = builder.config(setting, value)
         self._session: Any = builder.getOrCreate()
         if not master.startswith("sc://"):
@@ -61,9 +62,15 @@ class Spark:
         yield from self._con.to_pyarrow_batches(expression, chunk_size=rows)
 
 
+def _half_of_memory() -> str:
+    """In local mode the driver does all the work; its default of 1 GiB makes it spill what the machine could hold."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return f"{max(total // 2 // 2**20, 1024)}m"
+
+
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
-    "spark.sql.shuffle.partitions": "4",
+    "spark.sql.shuffle.partitions": "16",
     "spark.sql.adaptive.enabled": "true",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",

@@ -78,11 +78,13 @@ class Part:
         metric: The term.
         sign: +1 or −1.
         required: Whether the total is unknown without it. Other parts that the source lacks are left out and named.
+        beside: The metric without which this one is left out too, since one alone would mislead.
     """
 
     metric: Metric
     sign: int
     required: bool = False
+    beside: Metric | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -269,7 +269,8 @@ MERCHANT_PROFIT = Total(
         Part(GMV, 1, required=True), Part(COST, -1, required=True), Part(REFUND_AMOUNT, -1),
         Part(COMMISSION, -1), Part(PLATFORM_COMMISSION, 1), Part(COMMISSION_BACK, 1),
         Part(PLATFORM_COMMISSION_BACK, -1), Part(PLATFORM_FEE, -1), Part(FEE_BACK, 1), Part(PAYMENT_FEE, -1),
-        Part(SHIPPING_PAID, 1), Part(SHIPPING_COST, -1), Part(RETURN_SHIPPING, -1), Part(MERCHANT_AD_SPEND, -1),
+        Part(SHIPPING_PAID, 1, beside=SHIPPING_COST), Part(SHIPPING_COST, -1), Part(RETURN_SHIPPING, -1),
+        Part(MERCHANT_AD_SPEND, -1),
     ),
     doc="GMV less refunds, cost of goods, commission, fees, net shipping and own advertising.",
 )  # fmt: skip

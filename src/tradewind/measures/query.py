@@ -160,7 +160,17 @@ def present(metric: Metric, tables: Tables, splits: tuple[str, ...] = ()) -> tup
                 do="see `tradewind check` for what each metric needs"
                 + (", or assume a margin with --assume margin=0.3" if "order_lines.unit_cost" in lacking else ""),
             )
-    return tuple(found)
+    alone = {leaf for leaf, beside in _besides(metric) if beside not in found}
+    return tuple(leaf for leaf in found if leaf not in alone)
+
+
+def _besides(metric: Metric) -> list[tuple[Leaf, Metric]]:
+    """The leaves of totals that count only beside another metric."""
+    if isinstance(metric, Ratio):
+        return [*_besides(metric.over), *_besides(metric.under)]
+    if isinstance(metric, Total):
+        return [(leaf, p.beside) for p in metric.parts if p.beside is not None for leaf in leaves(p.metric)]
+    return []
 
 
 def lights_up(metric: Metric, tables: Tables, splits: tuple[str, ...] = ()) -> bool:
@@ -243,7 +253,8 @@ def _value(metric: Metric, sums: ibis.Table, there: set[Leaf]) -> ir.Value:
     if isinstance(metric, Total):
         total: ir.Value = ibis.literal(0).cast(MONEY)
         for part in metric.parts:
-            if part.required or set(leaves(part.metric)) <= there:
+            alone = part.beside is not None and part.beside not in there
+            if part.required or (set(leaves(part.metric)) <= there and not alone):
                 term = _value(part.metric, sums, there)
                 total = total + term if part.sign > 0 else total - term
         return total.cast(MONEY)

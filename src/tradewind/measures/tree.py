@@ -21,7 +21,7 @@ class Edge:
         parent: The metric.
         kind: `product` of the children, signed `sum` of them, or `ratio` of the first to the second.
         children: What it is made of.
-        signs: +1 or −1 a child: the sign of a term.
+        signs: +1 or −1 a child: the sign of a term, or the exponent of a factor.
         title: The way in a few words.
         scale: What the children's result is multiplied by to give the parent.
     """
@@ -71,7 +71,7 @@ def edges(metric: Metric, tables: Tables) -> tuple[Edge, ...]:
     found = [e for e in EDGES if e.parent is metric and all(lights_up(child, tables) for child in e.children)]
     if isinstance(metric, Ratio):
         title = f"{metric.over.title} over {metric.under.title}"
-        found.append(Edge(metric, "ratio", (metric.over, metric.under), (1, 1), title, metric.times))
+        found.append(Edge(metric, "ratio", (metric.over, metric.under), (1, -1), title, metric.times))
     if isinstance(metric, Total):
         absent = set(left_out(metric, tables))
         parts = [part for part in metric.parts if part.metric not in absent]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,8 +15,9 @@ from tradewind.decisions.fluctuation.comparison import BEFORE, Comparison, compa
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError
 from tradewind.measures.metric import Distinct, Metric, Ratio, leaves
+from tradewind.measures.metrics import COST
 from tradewind.measures.metrics import metric as named
-from tradewind.measures.query import DIMENSIONS, Query, lights_up
+from tradewind.measures.query import DIMENSIONS, Query, left_out, lights_up
 from tradewind.measures.tree import Edge, edges
 from tradewind.methods.contribution import Node, to_cents, tree, volume_mix_rate
 from tradewind.methods.localise import Localisation, Localise, Slice
@@ -36,6 +37,7 @@ IMPROVED_BY = {
     "inventory": "what stock-outs cost",
 }
 SLICED_BY = ("department", "shop_id", "customer_type", "surface", "form", "relation", "customer_region", "brand")
+TIMES = ("day", "week", "month", "cohort")  # periods differ in their days by definition
 MOST_DIMENSIONS = 5
 MOST_SHOWN = 8
 EVERYTHING = 0.9  # a slice that holds more of the metric than this is the whole, not a part
@@ -80,11 +82,13 @@ def study(store: Store, period: Period, settings: FluctuationSettings | None = N
     dimensions = _dimensions(store, comparison, settings.by)
     teller = _Teller(store, comparison)
     findings = [teller.verdict(), *teller.factors()]
-    if dimensions:
+    comparable = np.isfinite(teller.change) and teller.after[metric.name] is not None
+    if dimensions and comparable:
         findings.append(teller.slices(dimensions, settings.seed))
-    if dimensions and isinstance(metric, Ratio):
-        findings.append(teller.mix(dimensions[0]))
+    if dimensions and comparable and isinstance(metric, Ratio):
+        findings += teller.mix(dimensions)
     findings += teller.dated(settings.seed)
+    findings = [teller.graded(finding) for finding in findings]
     question = f"Why did {metric.title} move in {period.title}?"
     ordered = tuple(sorted(findings, key=lambda finding: -finding.weight))
     return Study("fluctuation", question, period, ordered, store.provenance, asdict(settings), teller.caveats)
@@ -93,8 +97,9 @@ def study(store: Store, period: Period, settings: FluctuationSettings | None = N
 def _dimensions(store: Store, comparison: Comparison, wanted: Sequence[str]) -> tuple[str, ...]:
     """Return the dimensions to slice by: the wanted ones, or those of the house that split the metric into parts."""
     for name in wanted:
-        if name not in DIMENSIONS:
-            raise BadInputError("There is no such dimension", got=name, allowed=DIMENSIONS)
+        if name not in DIMENSIONS or name in TIMES:
+            allowed = [name for name in DIMENSIONS if name not in TIMES]
+            raise BadInputError("There is no such dimension to explain a change by", got=name, allowed=allowed)
     metric = comparison.metric
     offered = wanted or [name for name in SLICED_BY if lights_up(metric, store, (name,))]
     counted = [leaf for leaf in leaves(metric) if isinstance(leaf, Distinct)]
@@ -124,28 +129,30 @@ class _Teller:
         self.metric = comparison.metric
         self.currency = store.provenance.currency
         self.caveats: tuple[str, ...] = ()
+        self.assumed = COST in leaves(self.metric) and store.assumptions.margin is not None
+        if absent := left_out(self.metric, store):
+            names = ", ".join(part.title.lower() for part in absent)
+            self.caveats += (f"{self.metric.title} is computed without {names}: the source has none.",)
         edge = (edges(self.metric, store) or (None,))[0]
         self.edge: Edge | None = edge
-        wanted = tuple(dict.fromkeys((self.metric, *(self._atoms(edge) if edge else ()))))
+        wanted = tuple(
+            dict.fromkeys(each for m in (self.metric, *(edge.children if edge else ())) for each in _levels(m))
+        )
         slots = (comparison.period, *comparison.bases)
         table = store.metrics(Query(wanted, comparison.period, slots=slots)).to_pylist()
         rows = {row["slot"]: row for row in table}
-        nothing = {metric.name: None for metric in wanted}
+        nothing = {metric.name: None if isinstance(metric, Ratio) else 0 for metric in wanted}
         self.after: dict[str, Any] = rows.get(0, nothing)
         self.tables: list[dict[str, Any]] = [rows.get(n, nothing) for n in range(1, len(slots))]
         self.actual = float(self.after[self.metric.name] or 0)
         self.base = self._before(self.metric)
 
-    def _atoms(self, edge: Edge) -> tuple[Metric, ...]:
-        return tuple(dict.fromkeys(edge.children))
-
     def _before(self, metric: Metric) -> float:
-        """Level of a metric in the periods compared with; ratios are sums over sums, so they are not averaged."""
-        if len(self.tables) == 1:
-            value = self.tables[0][metric.name]
-            return float("nan") if value is None else float(value)
-        found = [float(table[metric.name]) for table in self.tables if table[metric.name] is not None]
-        return float(np.mean(found)) * (1.0 if isinstance(metric, Ratio) else self.comparison.scale)
+        """Level of a metric in the periods compared with; a ratio is a sum over a sum, NaN over nothing."""
+        if isinstance(metric, Ratio):
+            under = self._before(metric.under)
+            return self._before(metric.over) / under * metric.times if under else float("nan")
+        return float(np.mean([float(table[metric.name] or 0) for table in self.tables])) * self.comparison.scale
 
     def _said(self, value: Any, *, signed: bool = False, metric: Metric | None = None) -> str:
         unit = (metric or self.metric).unit
@@ -162,12 +169,24 @@ class _Teller:
         band = self.comparison.band
         return bool(self.change) and (band is None or abs(self.change) > (band.high - band.low) / 20)
 
+    def graded(self, finding: Finding) -> Finding:
+        """Return the finding no better graded than what the metric rests on."""
+        if not self.assumed:
+            return finding
+        return replace(finding, evidence=Evidence.ASSUMED)
+
     def _shares(self) -> tuple[Column, ...]:
         return (Column("share", "Share of the change", "share"),) if self.change_is_plain else ()
 
     def verdict(self) -> Finding:
         """Say whether it moved, by how much, and whether that is within the normal range."""
         metric, comparison, band = self.metric, self.comparison, self.comparison.band
+        if not np.isfinite(self.base) or self.after[metric.name] is None:
+            sentence = (
+                f"{metric.title} was {self._said(self.after[metric.name])} in {comparison.period.title} and "
+                f"{self._said(self.base)} {comparison.said}: on one side there was nothing to compare."
+            )
+            return Finding("verdict", sentence, Evidence.MEASURED, {"actual": self.after[metric.name]}, weight=100.0)
         relative = self.change / abs(self.base) if self.base else None
         size = f"{self._said(abs(self.change))}" if metric.unit != "share" else human(abs(self.change), "points")
         percent = f" ({human(abs(relative), 'share')})" if relative is not None else ""
@@ -212,14 +231,10 @@ class _Teller:
     def factors(self) -> list[Finding]:
         """Take the change apart over the metric tree; the parts sum to it to the cent."""
         edge = self.edge
-        if edge is None or not np.isfinite(self.base):
+        if edge is None or not np.isfinite(self.base) or self.after[self.metric.name] is None:
             return []
         before = {child.name: self._before(child) for child in edge.children}
         after = {c.name: float("nan") if (v := self.after[c.name]) is None else float(v) for c in edge.children}
-        if len(self.tables) > 1 and edge.kind == "product":
-            # the mean of products is not the product of means: what is left over goes with the first, the volume
-            others = np.prod([before[child.name] for child in edge.children[1:]])
-            before[edge.children[0].name] = self.base / float(others) if others else 0.0
         kind: Any = edge.kind
         node = Node(self.metric.name, kind, tuple(Node(child.name) for child in edge.children), edge.signs)
         found = tree(node, before, after)
@@ -306,7 +321,7 @@ class _Teller:
             sentence = f"No slice by {', '.join(title.values()).lower()} stands out from the noise of the others."
         else:
             first = told[0]
-            verb = "moved most" if len(rows) > 1 else "explains it"
+            verb = "moved most" if len(rows) > 1 else "explains it" if first.share.mid > 0 else "moved against it"
             part = f", {human(first.share, 'share')} of the change" if self.change_is_plain else ""
             sentence = (
                 f"{rows[0]['slice']} {verb}: {self._signed(first.change)}{part}"
@@ -333,13 +348,18 @@ class _Teller:
         unit = self.metric.over.unit if isinstance(self.metric, Ratio) else self.metric.unit
         return human(value, unit, self.currency, signed=True)
 
-    def mix(self, dimension: str) -> Finding:
+    def mix(self, dimensions: Sequence[str]) -> list[Finding]:
         """Say how much of a ratio's change is mix between slices, and how much is their own rates."""
         metric = self.metric
         if not isinstance(metric, Ratio):
             raise TypeError("only a ratio has mix and rate")
-        cube = self.comparison.leaves(self.store, (metric.over, metric.under), (dimension,))
         over, under = metric.over.name, metric.under.name
+        for dimension in dimensions:
+            cube = self.comparison.leaves(self.store, (metric.over, metric.under), (dimension,))
+            if not ((cube.values[under] == 0) & (cube.values[over] != 0)).any():
+                break
+        else:
+            return []  # in each split some slice has a numerator and nothing under it, such as orders without a buyer
         found = volume_mix_rate(cube.before(over), cube.before(under), cube.now(over), cube.now(under))
         mix, rate = (float(part.sum()) * metric.times for part in (found.ratio_mix, found.ratio_rate))
         names = [str(value) for value in cube.attributes[dimension]]
@@ -363,9 +383,8 @@ class _Teller:
         chart = charts.ranked_bars(
             [(row["slice"], row["mix"] + row["rate"]) for row in rows], unit=metric.unit, currency=self.currency
         )
-        return Finding(
-            "mix", sentence, Evidence.MEASURED, {"mix": mix, "rate": rate}, Grid(columns, rows), chart, note, 70.0
-        )
+        numbers, grid = {"mix": mix, "rate": rate}, Grid(columns, rows)
+        return [Finding("mix", sentence, Evidence.MEASURED, numbers, grid, chart, note, 70.0)]
 
     def dated(self, seed: int) -> list[Finding]:
         """List the dated changes near the break."""
@@ -404,6 +423,11 @@ class _Teller:
             share = amount.scaled(1 / self.change) if isinstance(amount, Estimate) else amount / self.change
         return {"cause": cause.name, "when": cause.when, "amount": cause.amount, "share": share,
                 "evidence": cause.evidence.value, "how": cause.how}  # fmt: skip
+
+
+def _levels(metric: Metric) -> tuple[Metric, ...]:
+    """Return a metric and, for a ratio, what its level is computed from."""
+    return (metric, *_levels(metric.over), *_levels(metric.under)) if isinstance(metric, Ratio) else (metric,)
 
 
 def _named(dimension: str, value: Any) -> str:

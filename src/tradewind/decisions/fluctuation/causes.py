@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tradewind.decisions.fluctuation.comparison import Comparison
 from tradewind.engines.store import Store
 from tradewind.measures.metric import Additive, Distinct, Metric
-from tradewind.measures.metrics import GMV, GROSS_SALES, ITEMS
+from tradewind.measures.metrics import BUYERS, GMV, GROSS_SALES, ITEMS, NEW_BUYERS, ORDERS, RETURNING_BUYERS
 from tradewind.measures.query import Query, lights_up
 from tradewind.methods.difference import FEWEST_GROUPS, Difference
 from tradewind.period import Period
@@ -22,7 +22,8 @@ from tradewind.study import Estimate, Evidence
 GROUPS = 256  # random groups of customers or products whose sums cross the engine's boundary
 SHIFT = 0.2  # a campaign counts as a change where its share of the days differs by at least this
 
-SILENCE = 3.0  # orders missing before silence means more than chance: exp(-3) is one in twenty
+FEWEST_DAYS = 3  # days with sales before there is a pace to speak of
+SILENCE = 3.0  # days of sales missing before silence means more than chance: exp(-3) is one in twenty
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -79,7 +80,7 @@ def _products(store: Store, comparison: Comparison) -> list[Cause]:
     leaves = comparison.leaves(store, wanted, ("product_id",))
     old, new = leaves.before(metric.name), leaves.now(metric.name)
     once, since = (old == 0) | (new == 0), f"since {comparison.period.first}"
-    fresh, gone = _lives(store, comparison, leaves.attributes["product_id"])
+    fresh, gone = _lives(store, comparison, "product_id", leaves.attributes["product_id"])
     fresh, gone = once & fresh, once & gone & ~fresh
     test = "where chance would leave so long a silence in fewer than one of twenty cases at the product's own pace."
     found = [
@@ -105,18 +106,18 @@ def _products(store: Store, comparison: Comparison) -> list[Cause]:
     return [cause for cause in found if cause.size]
 
 
-def _lives(store: Store, comparison: Comparison, products: Any) -> tuple[Flags, Flags]:
-    """Return which products are new since the days compared with, and which stopped before the period.
+def _lives(store: Store, comparison: Comparison, by: str, names: Any) -> tuple[Flags, Flags]:
+    """Return which products or shops are new since the days compared with, and which stopped before the period.
 
-    Silence tells something only of a product that sells often: at its pace between its first and last day, three orders
-    or more must be missing, which chance (Poisson) leaves out in fewer than one of twenty cases.
+    Silence tells something only of what sells often: at its pace between its first and last day of sales, three such
+    days or more must be missing, which chance (Poisson) leaves out in fewer than one of twenty cases.
     """
     lines = store.table("order_lines")
-    days = lines.group_by("product_id").aggregate(first=lines.day.min(), last=lines.day.max(), sold=lines.count())
-    life = {row["product_id"]: row for row in store.run(days).to_pylist()}
-    fresh, gone = np.zeros(len(products), bool), np.zeros(len(products), bool)
-    for n, row in enumerate(life.get(product) for product in products):
-        if row is None or row["sold"] < 2:
+    days = lines.group_by(by).aggregate(first=lines.day.min(), last=lines.day.max(), sold=lines.day.nunique())
+    life = {row[by]: row for row in store.run(days).to_pylist()}
+    fresh, gone = np.zeros(len(names), bool), np.zeros(len(names), bool)
+    for n, row in enumerate(life.get(name) for name in names):
+        if row is None or row["sold"] < FEWEST_DAYS:
             continue
         pace = (row["sold"] - 1) / max(1, (row["last"] - row["first"]).days)
         came, went = row["first"] > comparison.base.last, row["last"] < comparison.period.first
@@ -132,16 +133,17 @@ def _shops(store: Store, comparison: Comparison) -> list[Cause]:
     leaves = comparison.leaves(store, (metric,), ("shop_id",))
     old, new = leaves.before(metric.name), leaves.now(metric.name)
     since = f"since {comparison.period.first}"
-    how = f"Counted: the metric of shops with sales in one of the two periods only, {comparison.said} and now."
-    came, went = (old == 0) & (new != 0), (new == 0) & (old != 0)
-    found = []
-    if came.any():
-        found.append(Cause(f"{came.sum():,} shops that had not sold before", since, float(new[came].sum()),
-                           Evidence.MEASURED, how))  # fmt: skip
-    if went.any():
-        found.append(Cause(f"{went.sum():,} shops that no longer sold", since, -float(old[went].sum()),
-                           Evidence.MEASURED, how))  # fmt: skip
-    return found
+    once = (old == 0) | (new == 0)
+    fresh, gone = _lives(store, comparison, "shop_id", leaves.attributes["shop_id"])
+    fresh, gone = once & fresh, once & gone & ~fresh
+    test = "where chance would leave so long a silence in fewer than one of twenty cases at the shop's own pace."
+    found = [
+        Cause(f"{fresh.sum():,} new shops", since, float((new - old)[fresh].sum()), Evidence.MEASURED,
+              f"Counted: shops whose first order lies after the days compared with, {test}"),
+        Cause(f"{gone.sum():,} shops that stopped selling", since, float((new - old)[gone].sum()), Evidence.MEASURED,
+              f"Counted: shops whose last order lies before the period, {test}"),
+    ]  # fmt: skip
+    return [cause for cause in found if cause.size]
 
 
 def _promotions(store: Store, comparison: Comparison, seed: int) -> list[Cause]:
@@ -252,34 +254,35 @@ def _stock_outs(store: Store, comparison: Comparison) -> list[Cause]:
         return []
     keys = ["product_id", "shop_id"]
     rows = store.table("inventory")
-    lost = []
-    for periods in (comparison.bases, (comparison.period,)):
-        inside = ibis.or_(*(rows.day.between(period.first, period.last) for period in periods))
-        out = rows.filter(inside & (rows.on_hand == 0)).group_by(keys).aggregate(out=ibis._.count())
-        lost.append((out, sum(period.days for period in periods)))
     cells = _cells(store, comparison, keys)
-    joined = cells.join(lost[1][0], keys)
-    days = lost[1][1]
-    pace = joined.before / comparison.period.days
-    sold = joined.filter(joined.before > 0)
+    for name, periods in (("was", comparison.bases), ("now", (comparison.period,))):
+        inside = ibis.or_(*(rows.day.between(period.first, period.last) for period in periods))
+        out = rows.filter(inside & (rows.on_hand == 0)).group_by(keys).aggregate(**{name: ibis._.count()})
+        cells = cells.left_join(out, keys).drop(*(f"{key}_right" for key in keys))
+    was, now = cells.was.fill_null(0) / len(comparison.bases), cells.now.fill_null(0)
+    pace = cells.before / comparison.period.days
+    hit = (cells.before > 0) & (now > 0)
     missed = store.run(
-        sold.aggregate(missed=(pace * joined.out).sum(), products=sold.count(), days=joined.out.sum())
+        cells.aggregate(
+            missed=(pace * (now - was)).sum(where=cells.before > 0), products=hit.sum(), days=now.sum(where=hit)
+        )
     ).to_pylist()[0]
     if not missed["products"]:
         return []
     return [
         Cause(
-            f"{missed['products']:,} products out of stock on {missed['days']:,} product-days", f"within {days} days",
+            f"{missed['products']:,} products out of stock on {missed['days']:,} product-days", str(comparison.period),
             -float(missed["missed"]), Evidence.OBSERVATIONAL,
-            "Days without stock at the product's pace in the days compared with; buyers who took another product "
-            "instead are not counted back, so it is an upper bound.",
+            "Days without stock, less those of the days compared with, at the product's pace in these; buyers who took "
+            "another product instead are not counted back, so it is an upper bound.",
         )
     ]  # fmt: skip
 
 
 def _adds_up(store: Store, metric: Metric, by: tuple[str, ...]) -> bool:
     """Whether parts by these dimensions sum to the whole; different orders and buyers do so by customer only."""
-    return (isinstance(metric, Additive) or by == ("customer_id",)) and lights_up(metric, store, by)
+    by_customer = by == ("customer_id",) and metric in (ORDERS, BUYERS, NEW_BUYERS, RETURNING_BUYERS)
+    return (isinstance(metric, Additive) or by_customer) and lights_up(metric, store, by)
 
 
 def _overlaps(starts: Any, ends: Any, period: Period) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
-from tradewind.measures.metric import Metric
+from tradewind.measures.metric import Additive, Metric, Ratio, Total
 from tradewind.measures.query import Query
 from tradewind.methods.expect import Expect, Expectation
 from tradewind.period import Period
@@ -19,6 +19,7 @@ from tradewind.study import Estimate
 AGAINST = ("previous", "last-year", "expected")
 BEFORE = 4  # comparable periods that make up the usual level and tell how noisy each slice is
 NONE = "(none)"
+FEWEST = 28  # days of history before anything is expected
 LONGEST = 3 * 364  # days of history that expectations are learnt from
 
 
@@ -90,7 +91,9 @@ class Comparison:
     @property
     def said(self) -> str:
         """The comparison in words."""
-        return "expected" if self.against == "expected" else f"in {self.base.title}"
+        if self.against != "expected":
+            return f"in {self.base.title}"
+        return "in the comparable periods before" if isinstance(self.metric, Ratio) else "expected"
 
     def leaves(
         self, store: Store, metrics: tuple[Metric, ...], by: tuple[str, ...], earlier: tuple[Period, ...] = ()
@@ -129,7 +132,7 @@ def compare(store: Store, metric: Metric, period: Period, against: str, seed: in
     days, columns = store.series((metric,), history)
     values = columns[metric.name]
     actual = _level(store, metric, (period,))
-    expectation, band = _expected(actual, days, values, period, seed)
+    expectation, band = _expected(store, metric, days, values, period, seed)
     if against == "expected":
         bases = _usual(period, span)
         if expectation is None or band is None or not bases:
@@ -139,7 +142,8 @@ def compare(store: Store, metric: Metric, period: Period, against: str, seed: in
                 do="compare with --against previous, or import earlier days",
             )  # fmt: skip
         usual = _level(store, metric, bases)
-        scale = band.mid / usual if usual else 1.0
+        # a ratio's usual level is a sum over a sum; its parts are not scaled, so that they agree with it
+        scale = band.mid / usual if usual > 0 and not isinstance(metric, Ratio) else 1.0
         return Comparison(metric, period, actual, against, bases, scale, days, values, expectation, band)
     base = period.previous if against == "previous" else period.last_year
     if base.clipped(span) != base:
@@ -163,18 +167,40 @@ def _level(store: Store, metric: Metric, bases: tuple[Period, ...]) -> float:
 
 
 def _expected(
-    actual: float, days: list[date], values: list[float], period: Period, seed: int
+    store: Store, metric: Metric, days: list[date], values: list[float], period: Period, seed: int
 ) -> tuple[Expectation | None, Estimate | None]:
     """Return what was expected of each day, and of the whole period in the metric's own unit.
 
     Days are expected one by one and summed. Where a period's value is not the sum of its days (different buyers, a
-    ratio), the sum is brought to the period's unit by what the actual days say of their relation.
+    ratio), the sum is brought to the period's unit by how the two were related in the comparable period before.
     """
     cut = (period.first - days[0]).days
     past = np.array(values[:cut])
-    if cut < 28 or np.isfinite(past).sum() < 28:
+    begun = np.flatnonzero(np.nan_to_num(past) != 0)
+    start = int(begun[0]) if len(begun) else cut  # what had not begun yet says nothing of what is normal
+    past = past[start:]
+    if np.isfinite(past).sum() < FEWEST:
         return None, None
-    ordinals = np.array([day.toordinal() for day in days[:cut]])
+    ordinals = np.array([day.toordinal() for day in days[start:cut]])
     found = Expect(seed=seed)(past, period.days, days=ordinals)
-    together = float(np.nansum(values[cut:]))
-    return found, found.total.scaled(actual / together if together > 0 and actual > 0 else 1.0)
+    factor = 1.0 if isinstance(metric, Additive | Total) else _factor(store, metric, days, values, period)
+    if factor is None:
+        return found, None
+    band = found.total.scaled(factor)
+    least = 0.0 if np.nanmin(past) >= 0 else -np.inf
+    most = 1.0 if metric.unit == "share" else np.inf
+    mid, low, high = (min(max(end, least), most) for end in (band.mid, band.low, band.high))
+    return found, Estimate(mid, low, high, band.level)
+
+
+def _factor(store: Store, metric: Metric, days: list[date], values: list[float], period: Period) -> float | None:
+    """How a period's value was related to the sum of its days in the comparable period before; None if unknown."""
+    before = period.previous
+    if before.first < days[0]:
+        return None
+    at = (before.first - days[0]).days
+    together = float(np.nansum(values[at : at + before.days]))
+    whole = _level(store, metric, (before,))
+    if together <= 0 or whole <= 0:
+        return None
+    return whole / together * (before.days / period.days if isinstance(metric, Ratio) else 1.0)

@@ -14,7 +14,7 @@ from tradewind.decisions.performance.returns import still_to_come
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
-from tradewind.measures.metric import Metric, Total
+from tradewind.measures.metric import Metric, Ratio, Total, leaves
 from tradewind.measures.query import DIMENSIONS, Query, left_out, lights_up, partly_known
 from tradewind.measures.tree import edges
 from tradewind.methods.expect import Expect, Expectation
@@ -41,6 +41,7 @@ MOVERS = ("department", "shop", "shop_id", "surface", "creator", "customer_regio
 MOST_MOVERS = 10
 LONGEST = 3 * 364  # days of history that the outlook is learnt from
 COHORTS = 12
+FEWEST = 28  # days of history before anything is expected
 
 
 @dataclass(frozen=True)
@@ -105,11 +106,20 @@ class _Teller:
         self.days, columns = store.series((m.GMV,), self.history)
         self.gmv = columns[m.GMV.name]
         self.cut = (seen.first - self.history.first).days
-        # a running period is compared with as many days of the one before
-        self.before = Period(period.previous.first, period.previous.last if seen == period else
-                             period.previous.first + timedelta(days=seen.days - 1))  # fmt: skip
-        self.year = Period(period.last_year.first, period.last_year.last if seen == period else
-                           period.last_year.first + timedelta(days=seen.days - 1))  # fmt: skip
+        self.before = self._alike(period.previous)
+        self.year = self._alike(period.last_year)
+
+    def _alike(self, other: Period) -> Period:
+        """As many days of another period as are known of this one, so that a running period is fairly compared."""
+        if self.seen == self.period:
+            return other
+        return Period(other.first, min(other.last, other.first + timedelta(days=self.seen.days - 1)))
+
+    def _answer(self, metrics: tuple[Metric, ...], period: Period) -> dict[str, Any]:
+        """Metrics over one period; 0 where nothing happened, None for a ratio over nothing."""
+        found = self.store.metrics(Query(metrics, period)).to_pylist()
+        row: dict[str, Any] = found[0] if found else {}
+        return {m.name: row.get(m.name) if isinstance(m, Ratio) else row.get(m.name) or 0 for m in metrics}
 
     def _said(self, value: Any, metric: Metric, *, signed: bool = False) -> str:
         unit = "points" if metric.unit == "share" and signed else metric.unit
@@ -119,20 +129,17 @@ class _Teller:
         """The metrics that light up, beside the period before and the year before."""
         shown = [metric for metric in HEADLINE if lights_up(metric, self.store)]
         compared = [other for other in (self.before, self.year) if other.clipped(self.span) == other]
-        slots = tuple(dict.fromkeys((self.seen, *compared)))
-        answer = {
-            row["slot"]: row for row in self.store.metrics(Query(tuple(shown), self.seen, slots=slots)).to_pylist()
-        }
-        now = answer.get(0, {})
+        now = self._answer(tuple(shown), self.seen)
+        answers = {other: self._answer(tuple(shown), other) for other in compared}
         rows = []
         for metric in shown:
-            row: dict[str, Any] = {"metric": metric.title, "now": self._said(now.get(metric.name), metric)}
+            assumed = self.store.assumptions.margin is not None and m.COST in leaves(metric)
+            row: dict[str, Any] = {
+                "metric": f"{metric.title} (assumed)" if assumed else metric.title,
+                "now": self._said(now.get(metric.name), metric),
+            }
             for name, other in (("before", self.before), ("year", self.year)):
-                past = (
-                    answer[slots.index(other)].get(metric.name)
-                    if other in compared and slots.index(other) in answer
-                    else None
-                )
+                past = answers[other][metric.name] if other in compared else None
                 row[name] = self._said(past, metric) if other in compared else "no data"
                 row[f"{name}_change"] = self._moved(now.get(metric.name), past, metric)
             rows.append(row)
@@ -166,10 +173,9 @@ class _Teller:
         numbers = {metric.name: now.get(metric.name) for metric in shown}
         note = "Counted totals and sums over sums. Changes of shares are in percentage points."
         profit = {m.MERCHANT_PROFIT, m.PLATFORM_PROFIT, m.CREATOR_PROFIT} & set(shown)
-        evidence = Evidence.MEASURED
         if profit and self.store.assumptions.margin is not None:
             note += " Profit rests on an assumed margin." + self._break_even(now)
-        return Finding("headline", sentence, evidence, numbers, Grid(columns, tuple(rows)), None, note, 100.0)
+        return Finding("headline", sentence, Evidence.MEASURED, numbers, Grid(columns, tuple(rows)), None, note, 100.0)
 
     def tree(self) -> Finding | None:
         """What GMV is made of, each way that the source can take it apart, beside the period before."""
@@ -177,8 +183,7 @@ class _Teller:
         if not ways or self.before.clipped(self.span) != self.before:
             return None
         nodes = tuple(dict.fromkeys((m.GMV, *(child for way in ways for child in way.children))))
-        answer = self.store.metrics(Query(nodes, self.seen, slots=(self.seen, self.before))).to_pylist()
-        now, past = ({row["slot"]: row for row in answer}.get(slot, {}) for slot in (0, 1))
+        now, past = self._answer(nodes, self.seen), self._answer(nodes, self.before)
         rows, moves = [], []
         for way in ways:
             joint = " × " if way.kind == "product" else " + "
@@ -240,10 +245,12 @@ class _Teller:
         return float(table["cost"][0] or 0)
 
     def _expect(self, cut: int, horizon: int) -> Expectation | None:
-        past = np.array(self.gmv[:cut])
-        if cut < 28:
+        begun = np.flatnonzero(self.gmv[:cut])
+        start = int(begun[0]) if len(begun) else cut  # what had not begun yet says nothing of what is normal
+        past = np.array(self.gmv[start:cut])
+        if len(past) < FEWEST:
             return None
-        ordinals = np.array([day.toordinal() for day in self.days[:cut]])
+        ordinals = np.array([day.toordinal() for day in self.days[start:cut]])
         return Expect(seed=self.settings.seed)(past, horizon, days=ordinals)
 
     def trend(self) -> Finding:
@@ -311,6 +318,8 @@ class _Teller:
         if self.before.clipped(self.span) != self.before:
             return None
         offered = (self.settings.by,) if self.settings.by else MOVERS
+        if self.settings.by and not lights_up(m.GMV, self.store, offered):
+            Query((m.GMV,), self.seen, offered).expression(self.store)  # says what is lacking
         by = next((name for name in offered if lights_up(m.GMV, self.store, (name,))), None)
         if by is None:
             return None
