@@ -3,7 +3,7 @@
 usage: python benchmarks/forecast.py DATA_DIR --predictions OUT.csv [--no-peer] [--simulated CASES]
 
 DATA_DIR holds rossmann.parquet. The last 42 days are the test: their sales are compared only after both have answered.
-Settings were chosen on earlier blocks of 42 days; results/forecast.md tells what was tried.
+Settings were chosen on earlier blocks of 42 days; RESULTS.md tells what was tried.
 """
 
 from __future__ import annotations
