@@ -125,6 +125,21 @@ def test_what_a_total_does_without_in_a_split_is_named(market_store: Store) -> N
     assert {left.name for left in left_out(profit, market_store, ("customer_type",))} >= {"refunds", "commission_back"}
 
 
+@pytest.mark.parametrize(("name", "value"), [("hour_of_day", "x"), ("day", "xx"), ("weekday", "Monday")])
+def test_a_value_that_a_dimension_cannot_have_is_one_clear_error(name: str, value: str, market_store: Store) -> None:
+    with pytest.raises(BadInputError, match="cannot be limited"):
+        market_store.metrics(Query((METRICS["gmv"],), market.PERIOD, where={name: (value,)}))
+
+
+def test_days_and_numbers_are_read_as_written(market_store: Store) -> None:
+    gmv, day = METRICS["gmv"], str(market.PERIOD.first)
+    whole = market_store.metrics(Query((gmv,), market.Period(market.PERIOD.first, market.PERIOD.first)))
+    assert market_store.metrics(Query((gmv,), market.PERIOD, where={"day": (day,)})).equals(whole)
+    split = market_store.metrics(Query((gmv,), market.PERIOD, by=("hour_of_day",))).to_pylist()
+    one = market_store.metrics(Query((gmv,), market.PERIOD, where={"hour_of_day": (str(split[0]["hour_of_day"]),)}))
+    assert one.to_pylist()[0]["gmv"] == split[0]["gmv"]
+
+
 def test_a_total_is_unknown_without_what_it_rests_on(tmp_path: Path, market_rows: market.Rows) -> None:
     store = kept(tmp_path, market_rows, order_lines=("unit_cost",), refunds=())
     with pytest.raises(MissingDataError, match=r"unit_cost.*margin=0\.3"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from itertools import pairwise
 
 import ibis
@@ -118,7 +119,7 @@ class Query:
         splits = [_column(name) for name in (*self._splits, *self.where, "day")]
         relation, row = fact.rows(tables, *(leaf.value for leaf in own), *splits)
         inside = [_inside(row.day, period) for period in self.slots or (self.period,)]
-        kept = [ibis.or_(*inside), *(_among(getattr(row, n), v) for n, v in self.where.items())]
+        kept = [ibis.or_(*inside), *(_among(n, getattr(row, n), v) for n, v in self.where.items())]
         columns = {name: getattr(row, name) for name in self._splits}
         if self.slots:
             columns["slot"] = ibis.cases(*((when, ibis.literal(n, "int64")) for n, when in enumerate(inside)))
@@ -229,11 +230,26 @@ def _column(name: str) -> Callable[[Row], ir.Value]:
     return value
 
 
-def _among(column: ir.Value, values: tuple[str | None, ...]) -> ir.BooleanValue:
-    named = [value for value in values if value is not None]
+def _among(name: str, column: ir.Value, values: tuple[str | None, ...]) -> ir.BooleanValue:
+    named = [_typed(name, column, value) for value in values if value is not None]
     if len(named) == len(values):
         return column.isin(named)
     return column.isnull() | column.isin(named) if named else column.isnull()
+
+
+def _typed(name: str, column: ir.Value, value: str) -> str | int | date:
+    """Return a value as the dimension holds it."""
+    kind, form = ("a whole number", int) if column.type().is_integer() else ("a day such as 2017-06-01", _day)
+    if not (column.type().is_integer() or column.type().is_date()):
+        return value
+    try:
+        return form(value)
+    except ValueError as error:
+        raise BadInputError(f"{DIMENSIONS[name]} cannot be limited to this", got=value, allowed=kind) from error
+
+
+def _day(value: str | date) -> date:
+    return value if isinstance(value, date) else date.fromisoformat(value)
 
 
 def _aggregate(leaf: Leaf, column: ir.Column) -> ir.Scalar:
