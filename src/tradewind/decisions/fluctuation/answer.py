@@ -441,7 +441,9 @@ def _named(dimension: str, value: Any) -> str:
 
 def comparison_title(comparison: Comparison) -> str:
     """Return the heading of what a period is compared with."""
-    return "Expected" if comparison.against == "expected" else comparison.base.title
+    if comparison.against != "expected":
+        return comparison.base.title
+    return "Usual" if isinstance(comparison.metric, Ratio) else "Expected"
 
 
 def _spread(piece: Slice, found: Localisation) -> float | Estimate:
