@@ -43,6 +43,7 @@ class Data:
 
 
 def read(folder: Path) -> Data:
+    """Read the sales and split them as the scorer does."""
     frame = pd.read_parquet(folder / "rossmann.parquet")
     frame["Date"] = pd.to_datetime(frame["Date"])
     stores = np.sort(frame["Store"].unique())
@@ -87,6 +88,7 @@ def read(folder: Path) -> Data:
 
 
 def ours(data: Data) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Forecast with `Expect`."""
     past = len(data.dates) - HORIZON
     days = np.array([day.toordinal() for day in data.dates[:past]])
     expect = Expect(seasons=(7, 365.25), level=LEVEL, aim="relative")
@@ -95,6 +97,7 @@ def ours(data: Data) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
 
 
 def mlforecast(data: Data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Forecast with mlforecast and its conformal intervals."""
     count, length = data.sales.shape
     grids = {
         **{k: np.broadcast_to(v, data.sales.shape) for k, v in data.known.items()},
@@ -129,6 +132,8 @@ def mlforecast(data: Data) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def measure(run, data: Data) -> tuple[tuple[np.ndarray, ...], float, float]:
+    """Measure errors, coverage and width of a forecast."""
+
     def cpu() -> float:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return usage.ru_utime + usage.ru_stime
@@ -181,6 +186,7 @@ def simulated(cases: int) -> None:
 
 
 def main() -> None:
+    """Run the benchmark and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--predictions", type=Path, required=True)

@@ -52,6 +52,7 @@ def localise(path: Path, timestamp: float, method: Localise) -> Localisation:
 
 
 def main() -> None:
+    """Write a prediction for each incident."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder with labels.json (case, timestamp) and cases/*.csv")
     parser.add_argument("--predictions", type=Path, required=True, help="where to write case, prediction, seconds")
