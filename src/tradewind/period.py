@@ -93,6 +93,10 @@ class Period:
             )
         return Period(self.first - 52 * _WEEK, self.last - 52 * _WEEK)
 
+    def starting(self, days: int) -> Period:
+        """Return the first days of the period: so many, or all where it has no more."""
+        return Period(self.first, min(self.last, self.first + timedelta(days=days - 1)))
+
     def clipped(self, span: Period) -> Period | None:
         """Return the part of the period inside `span`, or None where they do not meet."""
         first, last = max(self.first, span.first), min(self.last, span.last)

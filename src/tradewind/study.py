@@ -125,7 +125,19 @@ class Finding:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a store's numbers come from; shown with every study, page and export."""
+    """Where a store's numbers come from; shown with every study, page and export.
+
+    Args:
+        source: Name of the source.
+        licence: Its licence.
+        notice: What its licence or nature asks to be said beside its numbers.
+        currency: ISO 4217 code of all money.
+        timezone: Timezone of the days.
+        simulated: Whether the numbers describe no real business.
+        assumptions: What the caller supposes where the source says nothing, a sentence each.
+        snapshot: The snapshot that was read.
+        shops: The shops that the numbers are limited to, as a reader would say it; empty where they are of all.
+    """
 
     source: str
     licence: str
@@ -135,6 +147,7 @@ class Provenance:
     simulated: bool = False
     assumptions: tuple[str, ...] = ()
     snapshot: str = ""
+    shops: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from oracles import loops, queries
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures.assume import Assumptions
+from tradewind.measures.fact import FEW
 from tradewind.measures.metric import Ratio
 from tradewind.measures.metrics import METRICS
 from tradewind.measures.query import DIMENSIONS, Query, present
@@ -138,6 +139,19 @@ def test_periods_side_by_side(store: Store, facts: Mapping[str, list[loops.Row]]
     assert_equal(got, wanted)
 
 
+def test_a_short_period_counts_as_within_a_long_one(store: Store, facts: Mapping[str, list[loops.Row]]) -> None:
+    """What is gathered for a few days' keys only is the same as what is gathered for all."""
+    week = parse_period("2023-12-18..2023-12-24", market.SPAN)
+    assert week.days * FEW <= market.SPAN.days
+    splits = ("customer_type", "relation")
+    for names in (
+        [n for n in METRICS if not loops.splittable(n, splits)],
+        [n for n in METRICS if loops.splittable(n, splits)],
+    ):
+        by = splits if loops.splittable(names[0], splits) else ()
+        assert_equal(asked(store, names, period=week, by=by), loops.measure(facts, names, week, by))
+
+
 @pytest.mark.parametrize("dimension", DIMENSIONS)
 def test_what_a_metric_cannot_be_split_by_is_said(market_store: Store, dimension: str) -> None:
     for name, metric in METRICS.items():
@@ -205,7 +219,8 @@ def test_a_margin_fills_only_unknown_costs(store: Store, market_rows: market.Row
 
 LACKING = {
     "order_lines.customer_id": ("buyers", "new_buyers", "returning_buyers", "repeat_rate", "gmv_new", "gmv_returning",
-                                "gmv_unknown", "orders_per_buyer", "gmv_per_buyer"),
+                                "gmv_unknown", "gmv_known", "orders_known", "orders_per_known", "orders_per_buyer",
+                                "gmv_per_buyer"),
     "order_lines.creator_id": ("creators_selling",),
     "order_discounts": ("merchant_discount", "platform_discount", "brand_discount", "creator_discount", "discount",
                         "discount_rate"),

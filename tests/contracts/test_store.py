@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,8 +14,10 @@ import pyarrow as pa
 import pytest
 
 import market
-from tradewind.engines.store import Store
+from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, ForbiddenError, MissingDataError, NotFoundError
+from tradewind.measures.assume import Assumptions
+from tradewind.period import Period
 from tradewind.scope import Scope
 from tradewind.tables import TABLES
 
@@ -108,6 +111,45 @@ def test_a_merchant_sees_only_rows_that_are_theirs(store: Store, market_rows: ma
     assert all(wanted.values()), "a table in which a merchant sees nothing proves nothing"
     assert all(len(wanted[name]) < len(market_rows[name]) for name in TABLES)
     assert labels(store.scoped(Scope.of(market.SCOPE))) == wanted
+
+
+def test_a_merchant_is_told_only_how_much_is_theirs(store: Store, market_rows: market.Rows) -> None:
+    """Rows, gaps and days are counted in the scope: a whole store's total would tell about the others."""
+    merchant = store.scoped(Scope.of(market.SCOPE))
+    rules = visible(market_rows)
+    for name in ("order_lines", "refunds", "inventory"):
+        mine = [row for row in market_rows[name] if rules[name](row)]
+        found = merchant.counts(name)
+        assert found.rows == len(mine) < store.counts(name).rows
+        for column in found.filled:
+            assert found.filled[column] == sum(row.get(column) is not None for row in mine), (name, column)
+    days = [line["day"] for line in market_rows["order_lines"] if line["shop_id"] in MINE]
+    assert merchant.span == Period(min(days), max(days))
+    assert merchant.assuming(Assumptions(margin=0.3)).span == merchant.span
+
+
+def test_what_a_merchant_has_none_of_is_missing(market_copy: Path, market_rows: market.Rows) -> None:
+    others = [row for row in market_rows["refunds"] if row["shop_id"] not in MINE]
+    store = market_store_with(market_copy, "refunds", others)
+    merchant = store.scoped(Scope.of(market.SCOPE))
+    assert store.has("refunds")
+    assert not merchant.has("refunds")
+    assert merchant.coverage("refunds", "amount") == 0
+    with pytest.raises(MissingDataError, match="no order lines"):
+        _ = store.scoped(Scope.of(("nobody",))).span
+
+
+def test_numbers_say_whose_they_are(market_store: Store, bare_store: Store) -> None:
+    assert market_store.provenance.shops == ""
+    one, many = market.SCOPE[:1], [f"shop-{n:02d}" for n in range(9)]
+    assert re.fullmatch(rf"shop .+ \({one[0]}\)", market_store.scoped(Scope.of(one)).provenance.shops)
+    assert market_store.scoped(Scope.of(many)).provenance.shops == "9 shops"
+    assert bare_store.scoped(Scope.of(one)).provenance.shops == f"shop {one[0]}"
+
+
+def market_store_with(folder: Path, table: str, rows: list[dict[str, Any]]) -> Store:
+    """Return the store in a folder with other rows in one table."""
+    return open_store(str(folder)).write({table: market.arrow(table, rows)})
 
 
 def test_a_merchant_without_shops_sees_nobodys_rows(market_store: Store) -> None:

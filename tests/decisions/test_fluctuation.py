@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -16,6 +16,8 @@ from tradewind.errors import BadInputError, MissingDataError, NotFoundError
 from tradewind.measures.assume import Assumptions
 from tradewind.measures.metric import Ratio
 from tradewind.measures.metrics import METRICS
+from tradewind.measures.query import Query
+from tradewind.period import Period
 from tradewind.scope import Scope
 from tradewind.study import Estimate, Evidence
 
@@ -149,6 +151,32 @@ def test_the_same_seed_gives_the_same_answer(tmp_path: Path):
     assert study(store, WEEK).as_dict() == study(store, WEEK).as_dict()
 
 
+def test_a_running_period_is_compared_with_as_many_days(tmp_path: Path):
+    store = harbour.build(tmp_path)
+    may = Period(date(2024, 5, 1), date(2024, 5, 31))  # the data ends on 19 May
+    found = study(store, may)
+    wanted = study(store, Period(may.first, WEEK.last))
+    gmv = {
+        part.first.month: float(store.metrics(Query((METRICS["gmv"],), part)).to_pylist()[0]["gmv"])
+        for part in (Period(may.first, WEEK.last), Period(date(2024, 4, 1), date(2024, 4, 19)))
+    }
+    assert found.findings[0].numbers["actual"] == wanted.findings[0].numbers["actual"]
+    assert found.findings[0].numbers["change"] == pytest.approx(gmv[5] - gmv[4])
+    assert "19 of the 31 days" in found.caveats[0]
+    assert "1 Apr to 19 Apr 2024" in found.findings[0].sentence
+
+
+def test_new_customers_are_no_cause_where_the_data_is_too_young_to_know(tmp_path: Path):
+    store = harbour.build(tmp_path)
+    young = Period(harbour.FIRST + timedelta(days=28), harbour.FIRST + timedelta(days=55))
+    slices = {finding.key: finding for finding in study(store, young).findings}["slices"]
+    assert "new or returning" not in slices.note.lower()
+    later = {finding.key: finding for finding in study(store, WEEK).findings}["slices"]
+    assert "new or returning" in later.note.lower()
+    told = study(store, young, FluctuationSettings(metric="repeat_rate")).caveats
+    assert any("The data begins on 2024-01-01" in caveat for caveat in told)
+
+
 def test_bad_input_is_one_clear_error(tmp_path: Path):
     store = harbour.build(tmp_path)
     with pytest.raises(NotFoundError, match="no such metric"):
@@ -157,8 +185,8 @@ def test_bad_input_is_one_clear_error(tmp_path: Path):
         study(store, WEEK, FluctuationSettings(against="tomorrow"))
     with pytest.raises(BadInputError, match="no such dimension"):
         study(store, WEEK, FluctuationSettings(by=("colour",)))
-    with pytest.raises(MissingDataError, match="beyond the data"):
-        study(store, harbour.Period(WEEK.first, WEEK.last + timedelta(days=7)))
+    with pytest.raises(MissingDataError, match="outside the data"):
+        study(store, Period(WEEK.last + timedelta(days=70), WEEK.last + timedelta(days=77)))
     with pytest.raises(MissingDataError, match="reach back"):
         study(store, WEEK, FluctuationSettings(against="last-year"))
 

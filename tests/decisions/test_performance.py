@@ -78,6 +78,20 @@ def test_a_merchant_sees_only_their_own(store: Store):
     )
 
 
+def test_changes_that_the_data_makes_are_not_shown(store: Store, market_store: Store):
+    """Near the first day of the data everybody looks new; the youngest orders have refunds still to come."""
+    early = Period(harbour.FIRST + timedelta(days=31), harbour.FIRST + timedelta(days=59))
+    for period, shown in ((early, False), (WEEK, True)):
+        found = study(store, period)
+        rows = {row["metric"]: row for row in found.findings[0].grid.rows}
+        assert bool(rows["Repeat rate"]["before_change"]) == shown
+        assert rows["GMV"]["before_change"]
+        assert any("It begins on 2024-01-01" in caveat for caveat in found.caveats) != shown
+    rows = {row["metric"]: row for row in study(market_store, market.PERIOD).findings[0].grid.rows}
+    assert rows["Refund rate of these orders"]["now"]
+    assert rows["Refund rate of these orders"]["before_change"] == ""
+
+
 def test_a_period_outside_the_data_is_refused(store: Store):
     with pytest.raises(MissingDataError, match="outside the data"):
         study(store, Period(WEEK.last + timedelta(days=30), WEEK.last + timedelta(days=40)))

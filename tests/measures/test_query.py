@@ -91,7 +91,7 @@ def test_a_step_that_is_also_a_dimension_is_one_column() -> None:
 def test_a_lookup_never_doubles_a_row(market_store: Store, market_rows: market.Rows, fact: Fact) -> None:
     """Each relation that is joined holds at most one row per key."""
     for lookup in fact.lookups:
-        found = lookup.build(market_store)
+        found = lookup.build(market_store, market_store.table(lookup.table))
         keys = market_store.run(found.select(*lookup.on)).to_pylist()
         assert len({tuple(key.values()) for key in keys}) == len(keys)
         assert set(found.columns) >= {*lookup.on, *lookup.provides}

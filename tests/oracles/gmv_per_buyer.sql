@@ -1,4 +1,4 @@
--- GMV per buyer in the period.
+-- GMV of lines that name their customer, per buyer in the period.
 with sold as (
   select
     coalesce(sum(
@@ -10,6 +10,7 @@ with sold as (
     count(distinct l.customer_id) as buyers
   from order_lines l
   where l.day between {first} and {last}
+    and l.customer_id is not null
     and exists (
       select 1 from order_status s
       where s.order_id = l.order_id and s.line = l.line and s.status = 'paid'

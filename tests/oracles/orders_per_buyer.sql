@@ -1,10 +1,11 @@
--- Orders per buyer in the period.
+-- Orders that name their customer, per buyer in the period.
 with sold as (
   select
     count(distinct l.order_id) as orders,
     count(distinct l.customer_id) as buyers
   from order_lines l
   where l.day between {first} and {last}
+    and l.customer_id is not null
     and exists (
       select 1 from order_status s
       where s.order_id = l.order_id and s.line = l.line and s.status = 'paid'

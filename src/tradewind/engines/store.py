@@ -6,9 +6,9 @@ import math
 import os
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -31,6 +31,8 @@ from tradewind.tables import table as declared
 from tradewind.tables.schema import IBIS_TYPES, Hop
 
 FOLDER = "TRADEWIND_STORE"
+NAMED = 3
+"""Most shops of a scope that are named one by one."""
 
 
 class Engine(Protocol):
@@ -50,6 +52,21 @@ class Engine(Protocol):
     def batches(self, expression: ibis.Expr, rows: int) -> Iterator[pa.RecordBatch]:
         """Run an expression and yield its rows in batches of at most `rows`."""
         ...
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How much of a table a caller may see.
+
+    Args:
+        rows: Number of rows.
+        filled: Number of values that are not null, by column.
+        span: First to last local day, or None where the table has no day.
+    """
+
+    rows: int
+    filled: Mapping[str, int]
+    span: Period | None
 
 
 class Store:
@@ -77,29 +94,42 @@ class Store:
         self.scope = scope
         self.assumptions = assumptions or Assumptions()
         self._tables: dict[str, ibis.Table] = {}
+        self._counts: dict[str, Counts] = {}
 
     @property
     def provenance(self) -> Provenance:
-        """Source, licence notice, currency and assumptions, to be shown with every number."""
-        return replace(self.manifest.provenance, assumptions=self.assumptions.sentences(), snapshot=self.manifest.name)
+        """Source, licence notice, currency, assumptions and shops, to be shown with every number."""
+        return replace(
+            self.manifest.provenance,
+            assumptions=self.assumptions.sentences(),
+            snapshot=self.manifest.name,
+            shops=self._shops_said,
+        )
 
     @property
     def span(self) -> Period:
-        """The days from the first to the last order line in the store."""
-        span = self.manifest.span()
+        """The days from the first to the last order line that the caller may see."""
+        span = self.counts("order_lines").span
         if span is None:
-            raise MissingDataError("The store holds no order lines", do="import a source that has orders")
+            whose = "The store holds" if self.scope.everything else "These shops have"
+            raise MissingDataError(f"{whose} no order lines", do="import a source that has orders")
         return span
 
+    def counts(self, table: str) -> Counts:
+        """Return how much of a table the caller may see: nothing, where only operators may see it and they are none."""
+        if table not in self._counts:
+            self._counts[table] = self._counted(table)
+        return self._counts[table]
+
     def has(self, table: str, column: str | None = None) -> bool:
-        """Whether a table, or a column of it, holds anything at all."""
-        declared(table)
-        return bool(self.manifest.filled(table, column) if column else self.manifest.rows(table))
+        """Whether a table, or a column of it, holds anything at all that the caller may see."""
+        found = self.counts(table)
+        return bool(found.filled.get(column) if column else found.rows)
 
     def coverage(self, table: str, column: str) -> float:
-        """Share of the rows of a table whose column holds a value; 0 where the table is empty."""
-        rows = self.manifest.rows(declared(table).name)
-        return self.manifest.filled(table, column) / rows if rows else 0.0
+        """Share of the rows of a table that the caller may see whose column holds a value; 0 where there are none."""
+        found = self.counts(table)
+        return found.filled.get(column, 0) / found.rows if found.rows else 0.0
 
     def table(self, name: str) -> ibis.Table:
         """Return a canonical table, limited to the caller's scope.
@@ -159,7 +189,9 @@ class Store:
 
     def assuming(self, assumptions: Assumptions) -> Store:
         """Return the same store with assumptions where the source says nothing."""
-        return Store(self.folder, self.engine, self.manifest, self.scope, assumptions)
+        other = Store(self.folder, self.engine, self.manifest, self.scope, assumptions)
+        other._tables, other._counts = self._tables, self._counts
+        return other
 
     def write(self, tables: Mapping[str, ibis.Table | pa.Table]) -> Store:
         """Replace whole tables and return the store at the new snapshot.
@@ -207,6 +239,36 @@ class Store:
                 writer.write_table(pa.table(columns, schema=schema))
         return path
 
+    def _counted(self, name: str) -> Counts:
+        table = declared(name)
+        columns = [column.name for column in table.stored]
+        rows = self.manifest.rows(name)
+        if not rows or (not self.scope.everything and not table.shop):
+            return Counts(0, {}, None)
+        if self.scope.everything:
+            return Counts(rows, {c: self.manifest.filled(name, c) for c in columns}, self.manifest.span(name))
+        seen = self.table(name)
+        asked = {f"n_{column}": seen[column].count() for column in columns}
+        days = {"first": seen.day.min(), "last": seen.day.max()} if "day" in columns else {}
+        [found] = self.run(seen.aggregate(rows=seen.count(), **asked, **days)).to_pylist()
+        span = Period(found["first"], found["last"]) if found.get("first") else None
+        return Counts(found["rows"], {column: found[f"n_{column}"] for column in columns}, span)
+
+    @cached_property
+    def _shops_said(self) -> str:
+        """The shops of the scope, by name where there are few and they have names."""
+        if self.scope.shops is None:
+            return ""
+        ids = sorted(self.scope.shops)
+        if len(ids) > NAMED:
+            return f"{len(ids)} shops"
+        names: dict[str, str | None] = {}
+        if self.has("shops", "name"):
+            shops = self.table("shops")
+            names = {row["shop_id"]: row["name"] for row in self.run(shops.select("shop_id", "name")).to_pylist()}
+        said = [f"{name} ({shop})" if (name := names.get(shop)) else shop for shop in ids]
+        return f"{'shop' if len(said) == 1 else 'shops'} {', '.join(said)}" if said else "no shop"
+
     def _scoped(self, name: str) -> ibis.Table:
         table = declared(name)
         if not self.manifest.rows(name):
@@ -237,7 +299,7 @@ class Store:
         if hop.table is None:
             own = rows.shop_id.isin(shops).fill_null(False)
             rows = rows.mutate(**{name: own | rows.shop_id.isnull() if hop.or_null else own})
-        elif self.has(hop.table):
+        elif self.manifest.rows(hop.table):
             seen = self.table(hop.table)
             seen = (seen.filter(seen.shop_id.isin(shops)) if hop.own else seen).select(*hop.on).distinct()
             seen = seen.rename({f"{name}_{column}": column for column in hop.on}).mutate(**{f"{name}_seen": True})

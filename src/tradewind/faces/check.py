@@ -112,7 +112,7 @@ class Check:
         tables: What is in each table that is filled.
         absent: Canonical tables that the source does not fill.
         days_without_sales: Days inside the period on which nothing was sold.
-        imported: What the last import took and left out; None where the store was not made by one.
+        imported: What the last import took and left out; None where the store was not made by one, or to a merchant.
         studies: Which studies light up.
         metrics: Which metrics are known.
     """
@@ -137,7 +137,7 @@ def check(store: Store, progress: Progress | None = None) -> Check:
     """
     say = progress or (lambda _: None)
     say("Counting rows and gaps")
-    filled = tuple(_table(store, name) for name in TABLES if store.manifest.rows(name))
+    filled = tuple(_table(store, name) for name in TABLES if store.has(name))
     say("Looking for days without sales")
     quiet = _quiet_days(store)
     say("Asking each study what it needs")
@@ -147,9 +147,9 @@ def check(store: Store, progress: Progress | None = None) -> Check:
         store.provenance,
         store.span,
         filled,
-        tuple(name for name in TABLES if not store.manifest.rows(name)),
+        tuple(name for name in TABLES if not store.has(name)),
         quiet,
-        _imported(store.manifest.imported),
+        _imported(store.manifest.imported) if store.scope.everything else None,
         studies,
         metrics(store),
     )
@@ -161,12 +161,12 @@ def metrics(store: Store) -> tuple[MetricCheck, ...]:
 
 
 def _table(store: Store, name: str) -> TableCheck:
-    rows = store.manifest.rows(name)
-    gaps = {c.name: 1 - store.manifest.filled(name, c.name) / rows for c in TABLES[name].stored}
-    span = store.manifest.span(name)
+    found = store.counts(name)
+    gaps = {column: 1 - filled / found.rows for column, filled in found.filled.items()}
+    span = found.span
     return TableCheck(
         name,
-        rows,
+        found.rows,
         span.first if span else None,
         span.last if span else None,
         {column: gap for column, gap in gaps.items() if 0 < gap < 1},

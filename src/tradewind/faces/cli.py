@@ -10,7 +10,7 @@ import typer
 
 from tradewind import sources
 from tradewind.engines.store import split_address
-from tradewind.errors import MissingDataError
+from tradewind.errors import ForbiddenError, MissingDataError
 from tradewind.faces import check as checks
 from tradewind.faces import counting, options, studies, terminal
 from tradewind.faces.study_commands import StudyCommands
@@ -87,10 +87,12 @@ def source_list(as_json: options.JsonOption = False) -> None:
 
 
 @app.command()
-def check(store: options.StoreOption = "", as_json: options.JsonOption = False) -> None:
+def check(
+    shop: options.ShopOption = None, store: options.StoreOption = "", as_json: options.JsonOption = False
+) -> None:
     """Say what the store holds, what is missing, and which studies and metrics it can answer."""
     voice = Voice(as_json)
-    opened = options.opened(store, voice)
+    opened = options.opened(store, voice, options.listed(shop))
     with voice.working("Looking through the store") as say:
         facts = checks.check(opened, say)
     voice.answer(facts, lambda: terminal.check(facts))
@@ -156,7 +158,7 @@ def report(  # noqa: PLR0913, PLR0917 - one parameter an option
         with voice.working(f"{wing.question} {days.title}"):
             try:
                 answers.append(studies.answer(wing.name, opened, days, settings.get(wing.name)))
-            except MissingDataError as error:
+            except (MissingDataError, ForbiddenError) as error:
                 unanswered[wing.question] = str(error)
     if not answers:
         raise MissingDataError("The store can answer none of the questions", do="see `tradewind check`")

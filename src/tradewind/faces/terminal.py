@@ -51,6 +51,8 @@ def failure(error: TradewindError) -> Panel:
 def provenance(origin: Provenance) -> RenderableType:
     """Return where the numbers come from, to stand under every answer."""
     lines = Text(style="dim")
+    if origin.shops:
+        lines.append(f"Only {origin.shops}.\n", style="bold")
     lines.append(f"Source: {origin.source}; licence: {origin.licence}; in {origin.currency}, days in {origin.timezone}")
     lines.append(f"; snapshot {origin.snapshot}." if origin.snapshot else ".")
     if origin.notice:

@@ -6,7 +6,7 @@ expression touches is joined, so a metric pays for what it uses, and what it tou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -15,10 +15,12 @@ import ibis.expr.types as ir
 
 from tradewind.errors import MissingDataError
 from tradewind.measures.assume import Assumptions
+from tradewind.period import Period
 from tradewind.tables import table as declared
 from tradewind.tables.schema import IBIS_TYPES
 
 MONEY = "decimal(38, 4)"
+FEW = 4  # a period is short if the store's span is at least this many times as long
 
 
 class Tables(Protocol):
@@ -37,6 +39,11 @@ class Tables(Protocol):
         """Share of the rows of a table whose column holds a value."""
         ...
 
+    @property
+    def span(self) -> Period:
+        """The days from the first to the last order line."""
+        ...
+
     def table(self, name: str) -> ibis.Table:
         """Return a canonical table as the caller may see it."""
         ...
@@ -44,20 +51,24 @@ class Tables(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """Columns found for each row of a fact in another relation, which holds at most one row per key.
+    """Columns found for each row of a fact in another table.
 
     Args:
-        on: Columns of the fact that make the key.
+        on: Columns of the fact and of the table that make the key.
         provides: Type of each column that it adds.
         needs: The canonical table, or `table.column`, without which a column that it adds has nothing to say.
-        build: Gives the relation: the key columns and those in `provides`.
+        table: The canonical table that they are found in.
+        build: Makes of the table's rows one row a key: the key columns and those in `provides`.
+        gathers: Whether it makes one row of many. Then a fact of few days gathers for its own keys only.
         missing: Value for rows of the fact that it does not find; null where None.
     """
 
     on: tuple[str, ...]
     provides: Mapping[str, str]
     needs: Mapping[str, str]
-    build: Callable[[Tables], ibis.Table]
+    table: str
+    build: Callable[[Tables, ibis.Table], ibis.Table]
+    gathers: bool = False
     missing: float | None = None
 
 
@@ -106,8 +117,15 @@ class Fact:
         kinds = {column.name: column.kind for column in declared(self.table).stored}
         return tuple(sorted(f"{self.table}.{n}" for n in row.touched if kinds[n] in ("money", "integer", "real")))
 
-    def rows(self, tables: Tables, *values: Callable[[Row], object]) -> tuple[ibis.Table, Row]:
+    def rows(
+        self, tables: Tables, *values: Callable[[Row], object], within: Sequence[Period] = ()
+    ) -> tuple[ibis.Table, Row]:
         """Return the fact's relation with what these values touch joined on, and the row to evaluate them over.
+
+        Args:
+            tables: Where the rows are.
+            values: Expressions over a row: what they touch is joined.
+            within: Only rows of these days, if any are given and the fact's table itself tells the day.
 
         Raises:
             MissingDataError: If the tables lack something that a value touches.
@@ -119,11 +137,18 @@ class Fact:
         row = self._probe(tables)
         for value in values:
             value(row)
-        relation = tables.table(self.table)
+        relation = own = tables.table(self.table)
+        few = False
+        if within and "day" in own.columns and "day" not in self.derived:
+            relation = own = own.filter(ibis.or_(*(during(own.day, period) for period in within)))
+            few = sum(period.days for period in within) * FEW <= tables.span.days
         if self.where is not None:
             relation = self.where(tables, relation)
         for n, lookup in enumerate(row.used):
-            relation = _joined(relation, lookup, lookup.build(tables), n)
+            rows = tables.table(lookup.table)
+            if few and lookup.gathers and set(lookup.on) <= set(own.columns):
+                rows = rows.semi_join(own, list(lookup.on))
+            relation = _joined(relation, lookup, lookup.build(tables, rows), n)
         return relation, Row(self, relation, tables)
 
     def _probe(self, tables: Tables) -> Row:
@@ -172,6 +197,11 @@ class Row:
         return self.tables.has(table, column)
 
 
+def during(day: ir.Value, period: Period) -> ir.BooleanValue:
+    """Whether a day lies in a period."""
+    return day.between(ibis.literal(period.first), ibis.literal(period.last))
+
+
 def _joined(relation: ibis.Table, lookup: Lookup, found: ibis.Table, n: int) -> ibis.Table:
     found = found.rename({f"__key{n}_{name}": name for name in lookup.on})
     joined = relation.left_join(found, [relation[name] == found[f"__key{n}_{name}"] for name in lookup.on])
@@ -196,9 +226,8 @@ def plain(table: str, key: str, **columns: str) -> Lookup:
     """
     kinds = {column.name: IBIS_TYPES[column.kind] for column in declared(table).stored}
 
-    def build(tables: Tables) -> ibis.Table:
-        rows = tables.table(table)
+    def build(_: Tables, rows: ibis.Table) -> ibis.Table:
         return rows.select(key, **{name: rows[column] for name, column in columns.items()})
 
     provides = {name: kinds[column] for name, column in columns.items()}
-    return Lookup((key,), provides, {name: f"{table}.{column}" for name, column in columns.items()}, build)
+    return Lookup((key,), provides, {name: f"{table}.{column}" for name, column in columns.items()}, table, build)

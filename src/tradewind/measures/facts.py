@@ -19,32 +19,28 @@ def _paid(tables: Tables, lines: ibis.Table) -> ibis.Table:
     return lines.semi_join(status.filter(status.status == "paid"), ["order_id", "line"])
 
 
-def _payments(tables: Tables) -> ibis.Table:
-    rows = tables.table("order_status")
+def _payments(_: Tables, rows: ibis.Table) -> ibis.Table:
     paid = rows.filter(rows.status == "paid")
     return paid.group_by("order_id", "line").aggregate(paid_known_at=paid.known_at.min())
 
 
-def _discounts(tables: Tables) -> ibis.Table:
-    rows = tables.table("order_discounts")
+def _discounts(_: Tables, rows: ibis.Table) -> ibis.Table:
     sums = {f"{payer}_discount": rows.amount.sum(where=rows.payer == payer).cast(MONEY) for payer in PAYERS}
     return rows.group_by("order_id", "line").aggregate(**sums)
 
 
-def _first_days(tables: Tables) -> ibis.Table:
-    lines = _paid(tables, tables.table("order_lines"))
+def _first_days(tables: Tables, rows: ibis.Table) -> ibis.Table:
+    lines = _paid(tables, rows)
     return lines.filter(lines.customer_id.notnull()).group_by("customer_id").aggregate(first_day=lines.day.min())
 
 
-def _returned(tables: Tables) -> ibis.Table:
+def _returned(_: Tables, rows: ibis.Table) -> ibis.Table:
     """How many pieces of an order line came back and were put on sale again, so that their cost is not lost."""
-    rows = tables.table("refunds")
     back = rows.filter(rows.restocked & rows.order_id.notnull())
     return back.group_by("order_id", "line").aggregate(restocked=back.quantity.sum())
 
 
-def _sold(tables: Tables) -> ibis.Table:
-    rows = tables.table("order_lines")
+def _sold(_: Tables, rows: ibis.Table) -> ibis.Table:
     return rows.select("order_id", "line", *_OF_THE_SALE, sold_day=rows.day, sold_hour=rows.hour)
 
 
@@ -60,15 +56,30 @@ DISCOUNTS = Lookup(
     on=("order_id", "line"),
     provides={f"{payer}_discount": MONEY for payer in PAYERS},
     needs={f"{payer}_discount": "order_discounts" for payer in PAYERS},
+    table="order_discounts",
     build=_discounts,
+    gathers=True,
     missing=0,
 )
-PAYMENTS = Lookup(("order_id", "line"), {"paid_known_at": "timestamp(6)"}, {"paid_known_at": "order_status"}, _payments)
-FIRST_DAYS = Lookup(("customer_id",), {"first_day": "date"}, {}, _first_days)
-RETURNED = Lookup(
-    ("order_id", "line"), {"restocked": "int64"}, {"restocked": "refunds.restocked"}, _returned, missing=0
+PAYMENTS = Lookup(
+    on=("order_id", "line"),
+    provides={"paid_known_at": "timestamp(6)"},
+    needs={"paid_known_at": "order_status"},
+    table="order_status",
+    build=_payments,
+    gathers=True,
 )
-SOLD = Lookup(("order_id", "line"), _SOLD_KINDS, {n: f"order_lines.{n}" for n in _OF_THE_SALE}, _sold)
+FIRST_DAYS = Lookup(("customer_id",), {"first_day": "date"}, {}, "order_lines", _first_days, gathers=True)
+RETURNED = Lookup(
+    on=("order_id", "line"),
+    provides={"restocked": "int64"},
+    needs={"restocked": "refunds.restocked"},
+    table="refunds",
+    build=_returned,
+    gathers=True,
+    missing=0,
+)
+SOLD = Lookup(("order_id", "line"), _SOLD_KINDS, {n: f"order_lines.{n}" for n in _OF_THE_SALE}, "order_lines", _sold)
 PRODUCTS = plain("products", "product_id", product="title", category="category", brand="brand")
 SHOPS = plain("shops", "shop_id", shop="name", shop_region="region", shop_category="category")
 CUSTOMERS = plain("customers", "customer_id", customer_region="region")

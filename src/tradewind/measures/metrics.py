@@ -6,7 +6,8 @@ import ibis
 
 from tradewind.errors import NotFoundError
 from tradewind.measures.facts import ADS, REFUNDS, REFUNDS_BY_ORDER, SALES, TRAFFIC
-from tradewind.measures.metric import Additive, Distinct, Metric, Part, Ratio, Total
+from tradewind.measures.metric import Additive, Distinct, Metric, Part, Ratio, Total, leaves
+from tradewind.period import Period
 
 # Sales
 GMV = Additive(
@@ -79,13 +80,27 @@ GMV_UNKNOWN = Additive(
     value=lambda row: (row.customer_type == "unknown").ifelse(row.gmv, ibis.literal(0).cast(row.gmv.type())),
     doc="GMV of lines that name no customer.",
 )  # fmt: skip
+GMV_KNOWN = Additive(
+    name="gmv_known", title="GMV with a customer", unit="money", better=1, fact=SALES,
+    value=lambda row: row.customer_id.notnull().ifelse(row.gmv, ibis.literal(0).cast(row.gmv.type())),
+    doc="GMV of lines that name their customer.",
+)  # fmt: skip
+ORDERS_KNOWN = Distinct(
+    name="orders_known", title="Orders with a customer", unit="count", better=1, fact=SALES,
+    value=lambda row: row.customer_id.notnull().ifelse(row.order_id, ibis.null("string")),
+    doc="Different orders with a paid line that names its customer.",
+)  # fmt: skip
+ORDERS_PER_KNOWN = Ratio(
+    name="orders_per_known", title="Orders per order with a customer", unit="ratio", better=0, over=ORDERS,
+    under=ORDERS_KNOWN, doc="All orders for each one that names its customer: 1 where every order does.",
+)  # fmt: skip
 ORDERS_PER_BUYER = Ratio(
-    name="orders_per_buyer", title="Orders per buyer", unit="ratio", better=1, over=ORDERS, under=BUYERS,
-    doc="Orders per buyer in the period.",
+    name="orders_per_buyer", title="Orders per buyer", unit="ratio", better=1, over=ORDERS_KNOWN, under=BUYERS,
+    doc="Orders that name their customer, per buyer in the period.",
 )  # fmt: skip
 GMV_PER_BUYER = Ratio(
-    name="gmv_per_buyer", title="GMV per buyer", unit="money", better=1, over=GMV, under=BUYERS,
-    doc="GMV per buyer in the period.",
+    name="gmv_per_buyer", title="GMV per buyer", unit="money", better=1, over=GMV_KNOWN, under=BUYERS,
+    doc="GMV of lines that name their customer, per buyer in the period.",
 )  # fmt: skip
 
 # Breadth
@@ -294,6 +309,16 @@ MERCHANT_MARGIN = Ratio(
     name="merchant_margin", title="Merchants' contribution margin", unit="share", better=1, over=MERCHANT_PROFIT,
     under=GMV, doc="Merchants' contribution profit as a share of GMV.",
 )  # fmt: skip
+
+SETTLING = 90
+"""Days from the first of the data until most customers who bought before it have been seen again."""
+_NEWCOMERS = frozenset({NEW_BUYERS, RETURNING_BUYERS, GMV_NEW, GMV_RETURNING})
+
+
+def unsettled(metric: Metric, period: Period, span: Period) -> bool:
+    """Whether a metric tells new customers from returning ones in a period too near the data's first day to know."""
+    return bool(_NEWCOMERS & set(leaves(metric))) and (period.first - span.first).days < SETTLING
+
 
 METRICS: dict[str, Metric] = {value.name: value for value in list(globals().values()) if isinstance(value, Metric)}
 

@@ -11,7 +11,7 @@ import ibis
 import ibis.expr.types as ir
 
 from tradewind.errors import BadInputError, MissingDataError
-from tradewind.measures.fact import MONEY, Fact, Row, Tables
+from tradewind.measures.fact import MONEY, Fact, Row, Tables, during
 from tradewind.measures.metric import Additive, Distinct, Leaf, Metric, Ratio, Total, leaves
 from tradewind.period import Period
 
@@ -117,8 +117,9 @@ class Query:
     def _sums(self, fact: Fact, wanted: tuple[Leaf, ...], tables: Tables) -> ibis.Table:
         own = [leaf for leaf in wanted if leaf.fact is fact]
         splits = [_column(name) for name in (*self._splits, *self.where, "day")]
-        relation, row = fact.rows(tables, *(leaf.value for leaf in own), *splits)
-        inside = [_inside(row.day, period) for period in self.slots or (self.period,)]
+        periods = self.slots or (self.period,)
+        relation, row = fact.rows(tables, *(leaf.value for leaf in own), *splits, within=periods)
+        inside = [during(row.day, period) for period in periods]
         kept = [ibis.or_(*inside), *(_among(n, getattr(row, n), v) for n, v in self.where.items())]
         columns = {name: getattr(row, name) for name in self._splits}
         if self.slots:
@@ -217,10 +218,6 @@ def _required(metric: Metric) -> tuple[Leaf, ...]:
     if isinstance(metric, Ratio):
         return (*_required(metric.over), *_required(metric.under))
     return leaves(metric)
-
-
-def _inside(day: ir.Value, period: Period) -> ir.BooleanValue:
-    return day.between(ibis.literal(period.first), ibis.literal(period.last))
 
 
 def _column(name: str) -> Callable[[Row], ir.Value]:

@@ -15,7 +15,7 @@ from tradewind.decisions.fluctuation.comparison import BEFORE, Comparison, compa
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError
 from tradewind.measures.metric import Distinct, Metric, Ratio, leaves
-from tradewind.measures.metrics import COST
+from tradewind.measures.metrics import COST, NEW_BUYERS, SETTLING, unsettled
 from tradewind.measures.metrics import metric as named
 from tradewind.measures.query import DIMENSIONS, Query, left_out, lights_up
 from tradewind.measures.tree import Edge, edges
@@ -81,6 +81,11 @@ def study(store: Store, period: Period, settings: FluctuationSettings | None = N
     comparison = compare(store, metric, period, settings.against, settings.seed)
     dimensions = _dimensions(store, comparison, settings.by)
     teller = _Teller(store, comparison)
+    if comparison.period != period:
+        teller.caveats += (
+            f"The data holds {comparison.period.days} of the {period.days} days of {period.title}; as many days are "
+            "compared.",
+        )
     findings = [teller.verdict(), *teller.factors()]
     comparable = np.isfinite(teller.change) and teller.after[metric.name] is not None
     if dimensions and comparable:
@@ -89,7 +94,7 @@ def study(store: Store, period: Period, settings: FluctuationSettings | None = N
         findings += teller.mix(dimensions)
     findings += teller.dated(settings.seed)
     findings = [teller.graded(finding) for finding in findings]
-    question = f"Why did {metric.title} move in {period.title}?"
+    question = f"Why did {metric.title} move in {comparison.period.title}?"
     ordered = tuple(sorted(findings, key=lambda finding: -finding.weight))
     return Study("fluctuation", question, period, ordered, store.provenance, asdict(settings), teller.caveats)
 
@@ -103,6 +108,8 @@ def _dimensions(store: Store, comparison: Comparison, wanted: Sequence[str]) -> 
     metric = comparison.metric
     offered = wanted or [name for name in SLICED_BY if lights_up(metric, store, (name,))]
     counted = [leaf for leaf in leaves(metric) if isinstance(leaf, Distinct)]
+    if not wanted and unsettled(NEW_BUYERS, min(comparison.bases), store.span):
+        offered = [name for name in offered if name != "customer_type"]
     found = [name for name in offered if all(_splits(store, leaf, comparison.period, name) for leaf in counted)]
     if wanted and len(found) < len(wanted):
         raise BadInputError(
@@ -133,6 +140,12 @@ class _Teller:
         if absent := left_out(self.metric, store):
             names = ", ".join(part.title.lower() for part in absent)
             self.caveats += (f"{self.metric.title} is computed without {names}: the source has none.",)
+        early = min(comparison.bases)
+        if unsettled(self.metric, early, store.span):
+            self.caveats += (
+                f"The data begins on {store.span.first}, less than {SETTLING} days before {early.title}: some who look "
+                "new there had bought before, so part of the change is of the data, not of the business.",
+            )
         edge = (edges(self.metric, store) or (None,))[0]
         self.edge: Edge | None = edge
         wanted = tuple(

@@ -61,7 +61,7 @@ class Comparison:
 
     Args:
         metric: The metric.
-        period: The days in question.
+        period: The days in question, as far as the data reaches.
         actual: The metric over the period.
         against: `previous`, `last-year` or `expected`.
         bases: Periods whose mean is the level compared with: one, or for `expected` up to four before the period.
@@ -118,16 +118,18 @@ def compare(store: Store, metric: Metric, period: Period, against: str, seed: in
 
     Raises:
         BadInputError: If the comparison is not known.
-        MissingDataError: If the store does not reach back far enough, or forward to the period.
+        MissingDataError: If the store does not reach back far enough, or holds no day of the period.
     """
     if against not in AGAINST:
         raise BadInputError("There is no such comparison", got=against, allowed=AGAINST)
     span = store.span
-    if period.clipped(span) != period:
+    asked, seen = period, period.clipped(span)
+    if seen is None:
         raise MissingDataError(
-            "The period reaches beyond the data", got=period, allowed=f"days from {span.first} to {span.last}",
+            "The period lies outside the data", got=period, allowed=f"days from {span.first} to {span.last}",
             do="choose a period inside",
         )  # fmt: skip
+    period = seen
     history = Period(max(span.first, period.first - timedelta(days=LONGEST)), period.last)
     days, columns = store.series((metric,), history)
     values = columns[metric.name]
@@ -145,7 +147,9 @@ def compare(store: Store, metric: Metric, period: Period, against: str, seed: in
         # a ratio's usual level is a sum over a sum; its parts are not scaled, so that they agree with it
         scale = band.mid / usual if usual > 0 and not isinstance(metric, Ratio) else 1.0
         return Comparison(metric, period, actual, against, bases, scale, days, values, expectation, band)
-    base = period.previous if against == "previous" else period.last_year
+    base = asked.previous if against == "previous" else asked.last_year
+    if seen != asked:
+        base = base.starting(seen.days)  # a running period is compared with as many days of the other
     if base.clipped(span) != base:
         raise MissingDataError(
             "The data does not reach back to the period compared with", got=base,

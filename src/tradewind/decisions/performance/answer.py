@@ -113,7 +113,7 @@ class _Teller:
         """As many days of another period as are known of this one, so that a running period is fairly compared."""
         if self.seen == self.period:
             return other
-        return Period(other.first, min(other.last, other.first + timedelta(days=self.seen.days - 1)))
+        return other.starting(self.seen.days)
 
     def _answer(self, metrics: tuple[Metric, ...], period: Period) -> dict[str, Any]:
         """Metrics over one period; 0 where nothing happened, None for a ratio over nothing."""
@@ -141,8 +141,13 @@ class _Teller:
             for name, other in (("before", self.before), ("year", self.year)):
                 past = answers[other][metric.name] if other in compared else None
                 row[name] = self._said(past, metric) if other in compared else "no data"
-                row[f"{name}_change"] = self._moved(now.get(metric.name), past, metric)
+                row[f"{name}_change"] = self._moved(now.get(metric.name), past, metric, other)
             rows.append(row)
+        if any(m.unsettled(metric, other, self.span) for metric in shown for other in compared):
+            self.caveats.append(
+                f"Customers are new where the data knows no earlier order. It begins on {self.span.first}: in periods "
+                f"that start within {m.SETTLING} days of it too many look new, so such changes are left out."
+            )
         for metric in shown:
             if isinstance(metric, Total) and (absent := left_out(metric, self.store)):
                 names = ", ".join(leaf.title.lower() for leaf in absent)
@@ -214,12 +219,17 @@ class _Teller:
     def _sides(self, metric: Metric, now: dict[str, Any], past: dict[str, Any]) -> dict[str, str]:
         new, old = now.get(metric.name), past.get(metric.name)
         return {
-            "now": self._said(new, metric), "before": self._said(old, metric), "change": self._moved(new, old, metric)
+            "now": self._said(new, metric), "before": self._said(old, metric),
+            "change": self._moved(new, old, metric, self.before),
         }  # fmt: skip
 
-    def _moved(self, now: Any, past: Any, metric: Metric) -> str:
-        """Relative change in words; for shares the difference, in percentage points; empty where one is not known."""
-        if now is None or past is None:
+    def _moved(self, now: Any, past: Any, metric: Metric, other: Period) -> str:
+        """Relative change on another period in words; for shares the difference, in percentage points.
+
+        Empty where one side is not known, or cannot be compared: the younger the orders, the more refunds are still to
+        come, and near the first day of the data every customer looks new.
+        """
+        if now is None or past is None or metric is m.REFUND_RATE_OF_ORDERS or m.unsettled(metric, other, self.span):
             return ""
         if metric.unit == "share":
             return human(float(now) - float(past), "points", signed=True)
@@ -468,9 +478,12 @@ class _Teller:
         for cohort in grown:
             later = [month for month in months if month > cohort]
             row = [sizes.get((cohort, month), 0) / sizes[cohort, cohort] for month in later]
-            came += [(sizes.get((cohort, later[0]), 0), sizes[cohort, cohort])] if later else []
+            if later and _months_back(later[0], -1) <= self.seen.last + timedelta(days=1):
+                came.append((sizes.get((cohort, later[0]), 0), sizes[cohort, cohort]))
             cells.append([*row, *([None] * (len(months) - 1 - len(row)))])
-        back = sum(a for a, _ in came) / max(1, sum(b for _, b in came))
+        if not came:
+            return None
+        back = sum(a for a, _ in came) / sum(b for _, b in came)
         sentence = f"Of customers who first bought in a month, {human(back, 'share')} bought again in the month after."
         chart = charts.heatmap(
             [f"{c:%b %Y} ({sizes[c, c]:,})" for c in grown], [str(n) for n in range(1, len(months))], cells,
@@ -478,11 +491,13 @@ class _Teller:
         )  # fmt: skip
         note = (
             "Counted by calendar month. Customers who first bought before the data began seem new in its first month; "
-            "the last month is complete only where the data reaches its end."
+            "the last month is complete only where the data reaches its end, and the sentence "
+            "counts complete months only."
         )
         return Finding("cohorts", sentence, Evidence.MEASURED, {"back_next_month": back}, None, chart, note, 30.0)
 
 
 def _months_back(day: date, months: int) -> date:
+    """Return the first day of the month so many months before a day's."""
     index = day.year * 12 + day.month - 1 - months
     return date(index // 12, index % 12 + 1, 1)
