@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
+import uuid
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ibis
 import pyarrow as pa
 
+from tradewind.engines.memory import SETTING, mebibytes
+from tradewind.errors import UnsupportedError
+
 if TYPE_CHECKING:
     import duckdb
 
 
 class DuckDB:
-    """Runs expressions on DuckDB, in memory bounded by `memory`.
+    """Runs expressions on DuckDB, in bounded memory; what does not fit spills to the machine's temporary folder.
 
     Args:
-        memory: DuckDB's memory limit, such as `4GB`; by default half of the machine's.
+        memory: DuckDB's memory limit, such as `4GB`; by default `TRADEWIND_MEMORY`, else half of the machine's.
     """
 
     name = "duckdb"
@@ -28,7 +33,10 @@ class DuckDB:
         self._con: Any = ibis.duckdb.connect()
         self._con.raw_sql("SET TimeZone = 'UTC'")
         self._con.raw_sql("SET preserve_insertion_order = false")
-        self._con.raw_sql(f"SET memory_limit = '{memory or _half_of_memory()}'")
+        self._memory = mebibytes(memory)
+        self._con.raw_sql(f"SET memory_limit = '{self._memory}MiB'")
+        spill = Path(tempfile.gettempdir()) / f"tradewind-{uuid.uuid4().hex}"  # made and removed by DuckDB, if needed
+        self._con.raw_sql(f"SET temp_directory = '{spill}'")
 
     def read(self, name: str, files: Sequence[Path]) -> ibis.Table:
         """Return the rows of Parquet files of one schema as a table named `name`."""
@@ -36,11 +44,26 @@ class DuckDB:
 
     def arrow(self, expression: ibis.Expr) -> pa.Table:
         """Run an expression and return all its rows."""
-        return self._con.to_pyarrow(expression)
+        with self._in_memory():
+            return self._con.to_pyarrow(expression)
 
     def batches(self, expression: ibis.Expr, rows: int) -> Iterator[pa.RecordBatch]:
         """Run an expression and yield its rows in batches of at most `rows`."""
-        yield from self._con.to_pyarrow_batches(expression, chunk_size=rows)
+        with self._in_memory():
+            yield from self._con.to_pyarrow_batches(expression, chunk_size=rows)
+
+    @contextmanager
+    def _in_memory(self) -> Iterator[None]:
+        import duckdb  # noqa: PLC0415  an engine's driver is loaded only where it is used
+
+        try:
+            yield
+        except duckdb.OutOfMemoryException as error:
+            raise UnsupportedError(
+                "The question needs more memory than DuckDB may take here",
+                got=f"{self._memory:,} MiB",
+                do=f"set {SETTING} to more, such as 8GB, ask for fewer days, or use Spark (spark+local[2]:FOLDER)",
+            ) from error
 
 
 def staging(scratch: Path) -> duckdb.DuckDBPyConnection:
@@ -51,13 +74,8 @@ def staging(scratch: Path) -> duckdb.DuckDBPyConnection:
     import duckdb  # noqa: PLC0415  an engine's driver is loaded only where it is used
 
     con = duckdb.connect(str(scratch / "staging.duckdb"))
-    con.execute(f"SET memory_limit = '{_half_of_memory()}'")
+    con.execute(f"SET memory_limit = '{mebibytes()}MiB'")
     con.execute(f"SET temp_directory = '{scratch / 'spill'}'")
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET autoinstall_known_extensions = false")
     return con
-
-
-def _half_of_memory() -> str:
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return f"{max(total // 2 // 2**20, 512)}MiB"

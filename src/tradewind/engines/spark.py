@@ -11,6 +11,7 @@ from typing import Any
 import ibis
 import pyarrow as pa
 
+from tradewind.engines.memory import mebibytes
 from tradewind.errors import UnsupportedError
 
 
@@ -40,7 +41,8 @@ class Spark:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1" if master.startswith("local") else "")
         builder: Any = SparkSession.builder.appName("tradewind")
         builder = builder.remote(master) if master.startswith("sc://") else builder.master(master)
-        settings = {**_SETTINGS, "spark.driver.memory": _half_of_memory()} if master.startswith("local") else _SETTINGS
+        # in local mode the driver does all the work; its default of 1 GiB makes it spill what the machine could hold
+        settings = {**_SETTINGS, "spark.driver.memory": f"{mebibytes()}m"} if master.startswith("local") else _SETTINGS
         for setting, value in settings.items():
             builder = builder.config(setting, value)
         self._session: Any = builder.getOrCreate()
@@ -60,12 +62,6 @@ class Spark:
     def batches(self, expression: ibis.Expr, rows: int) -> Iterator[pa.RecordBatch]:
         """Run an expression and yield its rows in batches of at most `rows`."""
         yield from self._con.to_pyarrow_batches(expression, chunk_size=rows)
-
-
-def _half_of_memory() -> str:
-    """In local mode the driver does all the work; its default of 1 GiB makes it spill what the machine could hold."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return f"{max(total // 2 // 2**20, 1024)}m"
 
 
 _SETTINGS = {
