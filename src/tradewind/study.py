@@ -136,6 +136,7 @@ class Provenance:
         simulated: Whether the numbers describe no real business.
         assumptions: What the caller supposes where the source says nothing, a sentence each.
         snapshot: The snapshot that was read.
+        country: ISO 3166-1 alpha-2 code of the country whose public holidays count; empty where none is named.
         shops: The shops that the numbers are limited to, as a reader would say it; empty where they are of all.
     """
 
@@ -147,6 +148,7 @@ class Provenance:
     simulated: bool = False
     assumptions: tuple[str, ...] = ()
     snapshot: str = ""
+    country: str = ""
     shops: str = ""
 
 

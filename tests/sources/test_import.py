@@ -128,6 +128,27 @@ def test_replaced_days_replace_lines_with_their_parts(market, imported, tmp_path
     assert last in gone
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_parts_go_with_their_line_where_the_files_say_that_there_are_none(there, market, imported, tmp_path):
+    """A file of discounts without rows says that there are none; no file of discounts says nothing."""
+    store = tmp_path / "store"
+    shutil.copytree(imported[0], store)
+    day = write_market(tmp_path / "day", since=40, until=42)
+    lines = {(row["order_id"], row["line"]) for row in day.rows["order_lines"]}
+    path = day.data / "order_discounts.csv"
+    if there:
+        path.write_text(path.read_text(encoding="utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    else:
+        path.unlink()
+    before = contents(imported[0], "order_discounts")
+    of_these = [row for row in before if (row["order_id"], row["line"]) in lines]
+    report = run_import(load(day.source), day.data, store)
+    assert of_these
+    kept = [row for row in before if row not in of_these] if there else before
+    assert contents(store, "order_discounts") == kept
+    assert report.tables["order_discounts"].replaced == (len(of_these) if there else 0)
+
+
 def test_base_rows_that_lose_their_parent_are_dropped_and_written_down(market, imported, tmp_path):
     store = tmp_path / "store"
     shutil.copytree(imported[0], store)

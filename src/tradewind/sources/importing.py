@@ -83,7 +83,8 @@ class _Import:
             for table in ordered(sorted({*self.source.tables, *based})):
                 landed = self._land(landing, table.name, set(files)) if table.name in self.source.tables else None
                 fresh = bool(landed and landed.staged)
-                replaced, dropped = merging.replace(table, fresh)
+                told = landed is not None and all(self.found[kind] for kind in self.source.reads(table.name))
+                replaced, dropped = merging.replace(table, fresh or told)
                 self._step(f"writing {table.name}", landed is not None)
                 files[table.name] = merging.write(table, fresh)
                 if landed:
@@ -164,7 +165,9 @@ class _Import:
 
     def _provenance(self) -> Provenance:
         own = self.source
-        return Provenance(own.name, own.licence, own.notice, own.currency, own.timezone, own.simulated)
+        return Provenance(
+            own.name, own.licence, own.notice, own.currency, own.timezone, own.simulated, country=own.country
+        )
 
     def _remembered(
         self,

@@ -45,7 +45,7 @@ class Merging:
 
         Args:
             table: The canonical table.
-            fresh: Whether this import brings rows of it.
+            fresh: Whether this import speaks of it, be it to say that there are no rows.
 
         Returns:
             How many rows are replaced by fresh ones, and how many are dropped since they name a row that is gone.

@@ -14,6 +14,7 @@ licence = "our own data"
 notice = "Orders of our own shop."
 currency = "EUR"              # ISO 4217; every amount is in it
 timezone = "Europe/Berlin"    # days are counted in this zone
+country = "DE"                # whose public holidays count; leave it out where there are many
 simulated = false
 
 # Moments are read as ISO 8601 (2024-06-01 14:30:00). Name other formats here, and wrap the column in moment(...).

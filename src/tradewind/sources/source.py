@@ -12,6 +12,7 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from tradewind.errors import BadInputError, NotFoundError
+from tradewind.holidays import countries
 from tradewind.tables import TABLES
 
 SHIPPED = Path(__file__).parent
@@ -75,6 +76,7 @@ class Source:
         notice: What must be shown beside every number of it.
         currency: ISO 4217 code of every amount.
         timezone: IANA name of the zone whose days the store counts in.
+        country: ISO 3166-1 alpha-2 code of the country whose public holidays count; empty where none is named.
         simulated: Whether the data were made rather than observed.
         moments: Further formats of moments, in the notation of `strptime`, that the macro `moment` tries.
         files: What it reads.
@@ -91,6 +93,7 @@ class Source:
     notice: str
     currency: str
     timezone: str
+    country: str = ""
     simulated: bool = False
     moments: tuple[str, ...] = ()
     files: tuple[Files, ...] = ()
@@ -99,6 +102,18 @@ class Source:
     skipped: str = ""
     replace: Mapping[str, Replace] = field(default_factory=dict)
     package: Package | None = None
+
+    def reads(self, table: str) -> frozenset[str]:
+        """Return the kinds of files that a table's SQL selects from, itself or through steps."""
+        kinds = {kind.name for kind in self.files}
+        found: set[str] = set()
+        waiting = [self.tables[table]]
+        steps = dict(self.steps)
+        while waiting:
+            words = set(re.findall(r"\w+", waiting.pop()))
+            found |= words & kinds
+            waiting += [steps.pop(step) for step in words & set(steps)]
+        return frozenset(found)
 
     def data_folder(self, data: Path | None) -> Path:
         """Return the folder that holds the files: the one given, else the one that the source's package carries.
@@ -186,6 +201,7 @@ class _Reader:
             notice=self._text(body, "notice"),
             currency=self._currency(body),
             timezone=self._zone(body),
+            country=self._country(body),
             simulated=self._flag(body, "simulated", False),
             moments=self._texts(body, "moments"),
             files=files,
@@ -309,6 +325,16 @@ class _Reader:
                 allowed="small letters, digits and _, such as my_shop",
             )
         return name
+
+    def _country(self, body: dict[str, Any]) -> str:
+        country = body.get("country", "")
+        if country != "" and country not in countries():
+            raise BadInputError(
+                f"The country of {self.path} is not a code whose public holidays are known",
+                got=country,
+                allowed="ISO 3166-1 alpha-2, such as DE; leave it out where the shops are in many countries",
+            )
+        return str(country)
 
     def _currency(self, body: dict[str, Any]) -> str:
         currency = self._text(body, "currency")

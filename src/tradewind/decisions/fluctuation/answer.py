@@ -236,8 +236,8 @@ class _Teller:
             currency=self.currency,
         )  # fmt: skip
         note = (
-            "The normal range is what season, trend and the noise of the past would give in nine of ten cases, learnt "
-            "from the days before the period only."
+            "The normal range is what season, trend, public holidays and the noise of the past would give in nine of "
+            "ten cases, learnt from the days before the period only."
         )
         return Finding("verdict", head + tail + ".", Evidence.MEASURED, numbers, None, chart, note, weight)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
+from tradewind.holidays import holidays_as_known
 from tradewind.measures.metric import Additive, Metric, Ratio, Total
 from tradewind.measures.query import Query
 from tradewind.methods.expect import Expect, Expectation
@@ -186,7 +187,8 @@ def _expected(
     if np.isfinite(past).sum() < FEWEST:
         return None, None
     ordinals = np.array([day.toordinal() for day in days[start:cut]])
-    found = Expect(seed=seed)(past, period.days, days=ordinals)
+    known = holidays_as_known(store.provenance.country, days[start], len(past) + period.days)
+    found = Expect(seed=seed)(past, period.days, days=ordinals, known=known)
     factor = 1.0 if isinstance(metric, Additive | Total) else _factor(store, metric, days, values, period)
     if factor is None:
         return found, None

@@ -13,6 +13,7 @@ from tradewind import charts
 from tradewind.decisions.performance.returns import still_to_come
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
+from tradewind.holidays import holidays_as_known
 from tradewind.measures import metrics as m
 from tradewind.measures.metric import Metric, Ratio, Total, leaves
 from tradewind.measures.query import DIMENSIONS, Query, left_out, lights_up, partly_known
@@ -261,7 +262,8 @@ class _Teller:
         if len(past) < FEWEST:
             return None
         ordinals = np.array([day.toordinal() for day in self.days[start:cut]])
-        return Expect(seed=self.settings.seed)(past, horizon, days=ordinals)
+        known = holidays_as_known(self.store.provenance.country, self.days[start], len(past) + horizon)
+        return Expect(seed=self.settings.seed)(past, horizon, days=ordinals, known=known)
 
     def trend(self) -> Finding:
         """GMV day by day, with what was expected of the period."""
@@ -320,7 +322,9 @@ class _Teller:
             [*self.days[first:], *ahead], [*self.gmv[first:], *([None] * horizon)],
             expected=[*([None] * (len(self.days) - first)), *ends], unit="money", currency=self.currency,
         )  # fmt: skip
-        note = "Level, trend, weekday and season of the past carried on; it knows of no campaign to come."
+        note = (
+            "Level, trend, weekday, season and public holidays of the past carried on; it knows of no campaign to come."
+        )
         return Finding("outlook", sentence, Evidence.OBSERVATIONAL, {"gmv": total}, None, chart, note, 60.0)
 
     def movers(self) -> Finding | None:
