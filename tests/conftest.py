@@ -14,7 +14,7 @@ import market
 from tradewind.engines.store import Store, open_store
 
 ENGINES = ("duckdb", "spark")
-MASTER = "local[2]"
+MASTER = os.environ.get("TRADEWIND_TEST_SPARK", "local[2]")
 # short queries on little data: a quick compiler and a small collector start Spark in half the time
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 

@@ -41,8 +41,12 @@ class Spark:
         os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1" if master.startswith("local") else "")
         builder: Any = SparkSession.builder.appName("tradewind")
         builder = builder.remote(master) if master.startswith("sc://") else builder.master(master)
-        # in local mode the driver does all the work; its default of 1 GiB makes it spill what the machine could hold
-        settings = {**_SETTINGS, "spark.driver.memory": f"{mebibytes()}m"} if master.startswith("local") else _SETTINGS
+        settings = dict(_SESSION)
+        if not master.startswith("sc://"):
+            settings |= _DRIVER
+        if master.startswith("local"):
+            # the driver does all the work; its default of 1 GiB makes it spill what the machine could hold
+            settings["spark.driver.memory"] = f"{mebibytes()}m"
         for setting, value in settings.items():
             builder = builder.config(setting, value)
         self._session: Any = builder.getOrCreate()
@@ -64,11 +68,11 @@ class Spark:
         yield from self._con.to_pyarrow_batches(expression, chunk_size=rows)
 
 
-_SETTINGS = {
+_SESSION = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.shuffle.partitions": "16",
     "spark.sql.adaptive.enabled": "true",
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
 }
+_DRIVER = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+"""What only the process that starts the driver may set; a Spark Connect server has set it already."""

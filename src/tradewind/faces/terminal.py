@@ -101,7 +101,8 @@ class GridView:
             table.add_row(*cells)
         yield table
         if len(rows) < len(self.answer.rows):
-            yield Text(f"… and {len(self.answer.rows) - len(rows):,} more rows", style="dim")
+            more = len(self.answer.rows) - len(rows)
+            yield Text(f"… and {more:,} more row{'s' if more > 1 else ''}", style="dim")
         for column in long:
             for words, names in told_apart(replace(self.answer, rows=tuple(rows)), column).items():
                 yield _bullet(Text.assemble((f"{', '.join(names)}. ", "dim italic"), (words, "dim")))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import ibis
 import numpy as np
@@ -164,7 +166,7 @@ def _promotions(store: Store, comparison: Comparison, seed: int) -> list[Cause]:
     return [
         cause
         for status, title in (("started", "Promotions that started"), ("ended", "Promotions that ended"))
-        if (cause := _judged(sums, status, title, str(comparison.period), "products in shops", seed))
+        if (cause := _judged(sums, status, title, comparison.period.title, "products in shops", seed))
     ]
 
 
@@ -175,7 +177,11 @@ def _campaigns(store: Store, comparison: Comparison, seed: int) -> list[Cause]:
         store.table("campaigns").select("campaign_id", "name", "kind", "starts_at", "ends_at")
     ).to_pylist()
     for campaign in sorted(table, key=lambda row: str(row["campaign_id"])):
-        first, last = campaign["starts_at"].date(), (campaign["ends_at"] or campaign["starts_at"]).date()
+        zone = ZoneInfo(store.provenance.timezone)
+        first, last = (
+            at.replace(tzinfo=UTC).astimezone(zone).date()
+            for at in (campaign["starts_at"], campaign["ends_at"] or campaign["starts_at"])
+        )
         days = Period(first, max(first, last))
         now = _share(days, comparison.period)
         was = float(np.mean([_share(days, base) for base in comparison.bases]))
@@ -184,8 +190,8 @@ def _campaigns(store: Store, comparison: Comparison, seed: int) -> list[Cause]:
         verb = "ran" if now > was else "had ended"
         name = campaign["name"] or f"Campaign {campaign['campaign_id']}"
         title = f"{name} {verb}"
-        cause = _campaign(store, comparison, campaign["campaign_id"], title, str(days), seed)
-        found.append(cause or Cause(title, str(days), None, Evidence.OBSERVATIONAL,
+        cause = _campaign(store, comparison, campaign["campaign_id"], title, days.title, seed)
+        found.append(cause or Cause(title, days.title, None, Evidence.OBSERVATIONAL,
                                     "The data cannot tell those that it reached from the rest; hold some customers "
                                     "out of the next one to learn what it is worth."))  # fmt: skip
     return found
@@ -271,7 +277,7 @@ def _stock_outs(store: Store, comparison: Comparison) -> list[Cause]:
         return []
     return [
         Cause(
-            f"{missed['products']:,} products out of stock on {missed['days']:,} product-days", str(comparison.period),
+            f"{missed['products']:,} products out of stock on {missed['days']:,} product-days", comparison.period.title,
             -float(missed["missed"]), Evidence.OBSERVATIONAL,
             "Days without stock, less those of the days compared with, at the product's pace in these; buyers who took "
             "another product instead are not counted back, so it is an upper bound.",

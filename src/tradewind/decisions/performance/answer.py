@@ -204,7 +204,7 @@ class _Teller:
         if not moves:
             return None
         _, child, old, new = max(moves, key=lambda move: move[0])
-        sentence = f"Of what GMV is made of, {child.title.lower()} moved most: from {old} to {new}."
+        sentence = f"Of the factors of GMV, {child.title.lower()} moved most: from {old} to {new}."
         columns = (
             Column("metric", "Metric"),
             Column("now", self.seen.title),
