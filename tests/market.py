@@ -343,7 +343,8 @@ def _live(market: Rows, draw: random.Random) -> None:
                 )
         market["live_drops"].append({**live, "at": started, "coupon_id": f"coupon-{n - 1}", "shop_id": shop})
     for n in range(1, 11):  # the last two sell nothing
-        market["contents"].append({"content_id": f"v{n}", "creator_id": f"k{n % 6 + 1}", "form": "video"})
+        market["contents"].append({"content_id": f"v{n}", "creator_id": f"k{n % 6 + 1}", "form": "video",
+                                   "shop_id": f"shop-{n % 9 + 1:02d}" if n % 2 else None})  # fmt: skip
         market["content_products"].append({"content_id": f"v{n}", "product_id": f"p{n:02d}"})
 
 

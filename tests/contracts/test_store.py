@@ -37,6 +37,7 @@ def visible(rows: market.Rows) -> dict[str, Rule]:
     partners |= {row["creator_id"] for row in rows["commissions"] if row["shop_id"] in MINE}
     shown = {line["content_id"] for line in lines}
     shown |= {row["content_id"] for row in rows["traffic"] if row["shop_id"] in MINE}
+    shown |= {row["content_id"] for row in rows["contents"] if row["shop_id"] in MINE}
     lives = {row["live_id"] for row in rows["live_sessions"] if row["shop_id"] in MINE}
     owners = {kind: {row[f"{kind}_id"]: row["shop_id"] for row in rows[f"{kind}s"]} for kind in ("coupon", "campaign")}
 
@@ -61,7 +62,7 @@ def visible(rows: market.Rows) -> dict[str, Rule]:
         "creators": lambda row: row["creator_id"] in partners,
         "creator_history": lambda row: row["creator_id"] in partners,
         "contents": lambda row: row["content_id"] in shown,
-        "content_products": lambda row: row["content_id"] in shown,
+        "content_products": lambda row: row["content_id"] in shown and row["product_id"] in products,
         "coupons": mine_or_everybodys,
         "campaigns": mine_or_everybodys,
         "coupon_grants": part("coupon", "customer_id", buyers),

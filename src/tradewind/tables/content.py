@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from tradewind.tables.sales import CREATOR, FORMS, PRODUCT
+from tradewind.tables.sales import CREATOR, FORMS, PRODUCT, SHOP
 from tradewind.tables.schema import Column, Hop, Reference, Table, count, flag, ident, key, moment, text
 
 CONTENT = Reference(("content_id",), "contents")
 THROUGH_SALES = (Hop("order_lines", ("creator_id",)), Hop("commissions", ("creator_id",)))
-THROUGH_TRAFFIC = (Hop("order_lines", ("content_id",)), Hop("traffic", ("content_id",)))
+SHOWN = (Hop(), Hop("order_lines", ("content_id",)), Hop("traffic", ("content_id",)))
+MY_PRODUCT_SHOWN = (Hop("contents", ("content_id",), also=Hop("products", ("product_id",))),)
 
 TABLES = (
     Table(
@@ -31,6 +32,7 @@ TABLES = (
         (
             key("content_id"),
             ident("creator_id"),
+            ident("shop_id"),
             text("form", allowed=FORMS),
             moment("published_at"),
             Column("duration", "real", "seconds", low=0),
@@ -40,8 +42,8 @@ TABLES = (
             count("views"),
         ),
         key=("content_id",),
-        references=(CREATOR,),
-        shop=THROUGH_TRAFFIC,
+        references=(CREATOR, SHOP),
+        shop=SHOWN,
     ),
     Table(
         "content_products",
@@ -50,6 +52,6 @@ TABLES = (
         key=("content_id", "product_id"),
         part_of=CONTENT,
         references=(CONTENT, PRODUCT),
-        shop=THROUGH_TRAFFIC,
+        shop=MY_PRODUCT_SHOWN,
     ),
 )
