@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -47,4 +47,18 @@ def build(
     customers = [{"customer_id": f"c{n}"} for n in range(400)]
     rows = {"order_lines": lines, "products": products, "shops": shops, "customers": customers, **tables}
     market.write(folder, rows)
+    return open_store(str(folder))
+
+
+def sold(folder: Path, sales: Iterable[Line], **tables: list[Line]) -> Store:
+    """Write a store of just these order lines: each names its day, and what else it has unlike all others."""
+    lines = []
+    for n, sale in enumerate(sales):
+        at = datetime.combine(sale["day"], time(12))
+        usual = {
+            "order_id": f"o{n}", "line": 0, "ordered_at": at, "known_at": at, "hour": at, "customer_id": "c",
+            "shop_id": "s", "product_id": "p", "quantity": 1, "unit_price": Decimal(100),
+        }  # fmt: skip
+        lines.append({**usual, **sale})
+    market.write(folder, {"order_lines": lines, **tables})
     return open_store(str(folder))

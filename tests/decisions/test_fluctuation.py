@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -35,6 +36,18 @@ def prices_up(line):
     return line
 
 
+def worth(lines: Iterable[dict]) -> float:
+    return float(sum(line["unit_price"] * line["quantity"] for line in lines))
+
+
+def lines_of(store: Store) -> list[dict]:
+    return store.run(store.table("order_lines")).to_pylist()
+
+
+def back(period: Period, days: int) -> Period:
+    return Period(period.first - timedelta(days=days), period.last - timedelta(days=days))
+
+
 def test_a_quiet_week_is_within_the_normal_range(tmp_path: Path):
     found = study(harbour.build(tmp_path), WEEK).finding("verdict")
     assert "within the normal range" in found.sentence
@@ -51,7 +64,8 @@ def test_factors_sum_to_the_change_to_the_cent(tmp_path: Path):
 
 @pytest.mark.parametrize("against", ["previous", "expected"])
 def test_the_planted_slice_is_found(tmp_path: Path, against: str):
-    told = study(harbour.build(tmp_path, beauty_on_feed_stops), WEEK, FluctuationSettings(against=against))
+    store = harbour.build(tmp_path, beauty_on_feed_stops)
+    told = study(store, WEEK, FluctuationSettings(against=against))
     assert "below the normal range" in told.finding("verdict").sentence
     top = told.finding("slices").grid.rows[0]
     assert "Department Beauty" in top["slice"]
@@ -59,6 +73,11 @@ def test_the_planted_slice_is_found(tmp_path: Path, against: str):
     share = top["share"]
     assert isinstance(share, Estimate)
     assert share.low < 1 < share.high
+    weeks = [back(WEEK, 7 * n) for n in ((1,) if against == "previous" else (1, 2, 3, 4))]
+    usual = [line for line in lines_of(store) if any(line["day"] in week for week in weeks)]
+    stopped = [line for line in usual if int(line["product_id"][1:]) % 3 == 0 and line["surface"] == "feed"]
+    level = told.finding("verdict").numbers["compared_with"]
+    assert (top["now"], top["before"]) == (0, pytest.approx(worth(stopped) / worth(usual) * level))
 
 
 def test_a_price_change_is_worth_what_it_was_worth(tmp_path: Path):
@@ -232,3 +251,203 @@ def test_profit_on_an_assumed_margin_is_graded_so(tmp_path: Path):
     told = study(store, WEEK, FluctuationSettings(metric="merchant_profit"))
     assert {finding.evidence for finding in told.findings} == {Evidence.ASSUMED}
     assert "is computed without" in " ".join(told.caveats)
+
+
+def days(first: int, last: int, step: int = 1) -> list[date]:
+    """Days counted from the first of the harbour, both ends included."""
+    return [harbour.FIRST + timedelta(days=n) for n in range(first, last + 1, step)]
+
+
+def gained(lines: list[dict], reached: set[str], rest: set[str], by: str) -> float:
+    """What the reached made in the last week, beyond what they would have made had they grown like the rest."""
+    cells = {
+        (name, week): worth(x for x in lines if x[by] in names and x["day"] in week)
+        for name, names in (("reached", reached), ("rest", rest))
+        for week in (WEEK, back(WEEK, 7))
+    }
+    grown = cells["rest", WEEK] / cells["rest", back(WEEK, 7)]
+    return cells["reached", WEEK] - cells["reached", back(WEEK, 7)] * grown
+
+
+def test_verdict_and_factors_by_hand(tmp_path: Path):
+    """Seven orders of one piece at $100 become seven of two at $90: $560 more, of which prices took 10 × 1.5 × 7."""
+    week = Period(days(63, 63)[0], days(69, 69)[0])
+    sales = [{"day": day} for day in days(0, 62)]
+    sales += [{"day": day, "unit_price": Decimal(90), "quantity": 2} for day in days(63, 69)]
+    told = study(harbour.sold(tmp_path, sales), week)
+    verdict, factors = told.finding("verdict"), told.finding("factors")
+    assert [verdict.numbers[name] for name in ("actual", "compared_with", "change")] == [1260, 700, 560]
+    assert "up R$560.00 (80.0%) on R$700.00" in verdict.sentence
+    first, second = factors.grid.rows[:2]
+    assert (first["factor"], first["contribution"]) == ("Items per order", Decimal("665.00"))
+    assert (second["before"], second["after"], second["contribution"]) == ("R$100.00", "R$90.00", Decimal("-105.00"))
+    assert (first["share"], second["share"]) == (pytest.approx(665 / 560), pytest.approx(-105 / 560))
+    assert "brought R$665.00 and " in factors.sentence
+    assert "cost R$105.00" in factors.sentence
+
+
+def test_what_appears_vanishes_and_costs_more_by_hand(tmp_path: Path):
+    """Counted are only those whose silence means something; the rest may come and go by chance."""
+    week = Period(days(56, 56)[0], days(62, 62)[0])
+    sold = {
+        "kept": (days(0, 104), 0), "kept too": (days(0, 104), 0), "dearer": (days(0, 104), 0),
+        "new": (days(56, 104), 50), "stopped": (days(0, 55), 80),
+        "back": (days(20, 30) + days(57, 59), 7), "rarely new": (days(58, 98, 20), 11),
+        "rarely sold": (days(11, 51, 20), 13),
+    }  # fmt: skip
+    shops = {"new": "young", "stopped": "closed"}
+    sales = [
+        {"day": day, "product_id": name, "shop_id": shops.get(name, "s"), "unit_price": Decimal(price or 100)}
+        | ({"unit_price": Decimal(110), "quantity": 2} if name == "dearer" and day >= week.first else {})
+        for name, (found, price) in sold.items()
+        for day in found
+    ]
+    told = study(harbour.sold(tmp_path, sales), week)
+    rows = told.finding("causes").grid.rows
+    change = 7 * (220 - 100) + 7 * 50 - 7 * 80 + 3 * 7 + 11 - 13
+    assert told.finding("verdict").numbers["change"] == change
+    amounts = {row["cause"]: row["amount"] for row in rows}
+    assert amounts == {
+        "1 products that stopped selling": -7 * 80, "1 shops that stopped selling": -7 * 80,
+        "1 new products": 7 * 50, "1 new shops": 7 * 50,
+        "Prices of 1 products that sold in both periods": pytest.approx((110 - 100) * (7 + 14) / 2),
+    }  # fmt: skip
+    sizes = [abs(row["amount"]) for row in rows]
+    assert sizes == sorted(sizes, reverse=True)
+    assert [row["share"] for row in rows] == pytest.approx([row["amount"] / change for row in rows])
+
+
+def test_levels_compared_with_by_hand(tmp_path: Path):
+    """Ten customers a day, from $100 each at first to $162 in the last week, and three times as much on Sundays."""
+    sales = [
+        {"day": day, "customer_id": f"c{n}", "unit_price": Decimal(100 + at // 7) * (3 if day.weekday() == 6 else 1)}
+        for at, day in enumerate(days(-300, 139))
+        for n in range(10)
+    ]
+    store = harbour.sold(tmp_path, sales)
+    orders = lines_of(store)
+
+    def told(period: Period, metric: str, against: str) -> dict:
+        return study(store, period, FluctuationSettings(metric=metric, against=against)).finding("verdict").numbers
+
+    year = [line for line in orders if line["day"] in back(WEEK, 364)]
+    assert told(WEEK, "gmv", "last-year")["compared_with"] == worth(year)
+    ten = Period(days(130, 130)[0], days(139, 139)[0])
+    usual = [line for line in orders if any(line["day"] in back(ten, 14 * n) for n in (1, 2, 3, 4))]
+    assert told(ten, "aov", "expected")["compared_with"] == pytest.approx(worth(usual) / len(usual))
+    gmv = told(ten, "gmv", "expected")
+    assert gmv["compared_with"] == pytest.approx(gmv["expected"].mid)
+    assert gmv["expected"].mid == pytest.approx(worth(line for line in orders if line["day"] in ten), rel=0.05)
+    sunday = Period(WEEK.last, WEEK.last)
+    assert told(sunday, "gmv", "previous")["expected"].mid == pytest.approx(10 * 3 * 162, rel=0.05)
+    assert told(WEEK, "buyers", "previous")["expected"].mid == pytest.approx(10, rel=0.01)
+    april = Period(date(2024, 4, 1), date(2024, 4, 30))  # after a month of another length
+    assert told(april, "items_per_order", "previous")["expected"].mid == pytest.approx(1, rel=0.01)
+
+
+def test_promotions_by_hand(tmp_path: Path):
+    """Twelve products whose promotion starts and has no end yet, twelve whose ends; the rest are as they were."""
+    before = back(WEEK, 7)
+
+    def promoted(line):
+        n = int(line["product_id"][1:])
+        return {**line, "quantity": line["quantity"] * 3} if n < 12 and line["day"] in WEEK else line
+
+    runs = {
+        range(12): (WEEK.first + timedelta(days=1), None), range(12, 24): (before.first, before.first),
+        range(24, 27): (harbour.FIRST, WEEK.last), range(27, 28): (harbour.FIRST, harbour.FIRST),
+    }  # fmt: skip
+    rows = [
+        {"product_id": f"p{n}", "shop_id": f"s{n % 4}", "starts_on": starts, "ends_on": ends}
+        for products, (starts, ends) in runs.items()
+        for n in products
+    ]
+    store = harbour.build(tmp_path, promoted, promotions=rows)
+    found = {row["cause"]: row["amount"] for row in study(store, WEEK).finding("causes").grid.rows}
+    rest = {f"p{n}" for n in range(24, 30)}
+    for title, products in (("started", range(12)), ("ended", range(12, 24))):
+        truth = gained(lines_of(store), {f"p{n}" for n in products}, rest, "product_id")
+        assert found[f"Promotions that {title}"].mid == pytest.approx(truth)
+
+
+def test_campaigns_by_hand(tmp_path: Path):
+    """One begins for some products, one has ended for some customers, one ran on and one reached nobody known."""
+    products, customers = {f"p{n}" for n in range(14)}, {f"c{n}" for n in range(150)}
+
+    def campaigned(line):
+        spring = line["product_id"] in products and line["day"] in WEEK
+        winter = line["customer_id"] in customers and line["day"] in back(WEEK, 7)
+        return {**line, "quantity": line["quantity"] * (2 if spring or winter else 1)}
+
+    runs = {
+        "Spring": (WEEK.first, WEEK.first + timedelta(days=59)), "Winter": (back(WEEK, 7).first, back(WEEK, 7).last),
+        "Always": (harbour.FIRST, WEEK.last), "Nobody's": (WEEK.first, WEEK.last),
+    }  # fmt: skip
+    store = harbour.build(
+        tmp_path, campaigned,
+        campaigns=[
+            {"campaign_id": name, "name": name, "starts_at": datetime.combine(first, time(12)),
+             "ends_at": datetime.combine(last, time(12))}
+            for name, (first, last) in runs.items()
+        ],
+        campaign_products=[{"campaign_id": "Spring", "product_id": name} for name in sorted(products)],
+        campaign_customers=[{"campaign_id": "Winter", "customer_id": name} for name in sorted(customers)],
+    )  # fmt: skip
+    causes = study(store, WEEK).finding("causes")
+    found = {row["cause"]: row["amount"] for row in causes.grid.rows if row["evidence"] == "observational"}
+    assert set(found) == {"Spring ran", "Winter had ended", "Nobody's ran"}
+    assert found["Nobody's ran"] is None
+    others, lines = {f"p{n}" for n in range(14, 30)}, lines_of(store)
+    assert found["Spring ran"].mid == pytest.approx(gained(lines, products, others, "product_id"))
+    others = {f"c{n}" for n in range(150, 400)}
+    assert found["Winter had ended"].mid == pytest.approx(gained(lines, customers, others, "customer_id"))
+    assert causes.evidence is Evidence.OBSERVATIONAL
+
+
+@pytest.mark.parametrize("against", ["previous", "expected"])
+def test_a_day_without_stock_is_worth_a_usual_day(tmp_path: Path, against: str):
+    out = [WEEK.first, WEEK.first + timedelta(days=3), WEEK.last, back(WEEK, 7).last]
+    rows = [{"product_id": "p7", "shop_id": "s3", "day": day, "on_hand": 0} for day in out]
+    store = harbour.build(tmp_path, inventory=[*rows, {**rows[0], "day": WEEK.first + timedelta(days=1), "on_hand": 1}])
+    told = study(store, WEEK, FluctuationSettings(against=against))
+    found = next(row for row in told.finding("causes").grid.rows if "out of stock on 3 product-days" in row["cause"])
+    weeks = [back(WEEK, 7 * n) for n in ((1,) if against == "previous" else (1, 2, 3, 4))]
+    lines = [line for line in lines_of(store) if any(line["day"] in week for week in weeks)]
+    pace = worth(line for line in lines if line["product_id"] == "p7") / (7 * len(weeks))
+    if against == "expected":
+        pace *= told.finding("verdict").numbers["expected"].mid / (worth(lines) / 4)
+    assert found["amount"] == pytest.approx(-pace * (3 - 1 / len(weeks)))
+
+
+def test_mix_and_rate_by_hand(tmp_path: Path, market_store: Store):
+    """Beauty goes from $10 to $12 a piece and from half of the pieces to three quarters; Home stays at $30."""
+    week = Period(days(63, 63)[0], days(69, 69)[0])
+    sales = [
+        {"day": day, "product_id": name, "quantity": 3 if name == "b" and day in week else 1, "unit_price": price}
+        for day in days(0, 69)
+        for name, price in (("b", Decimal(12 if day in week else 10)), ("h", Decimal(30)))
+    ]
+    products = [{"product_id": "b", "category": "Beauty"}, {"product_id": "h", "category": "Home"}]
+    told = study(harbour.sold(tmp_path, sales, products=products), week, FluctuationSettings(metric="price_per_item"))
+    numbers = told.finding("mix").numbers
+    assert numbers["rate"] == pytest.approx((0.5 + 0.75) / 2 * 2)
+    assert numbers["mix"] == pytest.approx(0.25 * (10 + 12) / 2 - 0.25 * 30)
+    assert any("Dated causes are weighed for totals" in caveat for caveat in told.caveats)
+    period = market.Period(market.date(2024, 1, 15), market.date(2024, 2, 4))
+    gpm = study(market_store, period, FluctuationSettings(metric="gpm", by=("department",)))  # times a thousand
+    rows, numbers = gpm.finding("mix").grid.rows, gpm.finding("mix").numbers
+    assert numbers["mix"] + numbers["rate"] == pytest.approx(gpm.finding("verdict").numbers["change"])
+    for name in ("mix", "rate"):
+        assert sum(row[name] for row in rows) == pytest.approx(numbers[name])
+
+
+def test_a_slice_that_is_nearly_everything_is_no_part(tmp_path: Path):
+    def doubled(line):
+        few = line["order_id"].endswith("5")  # a tenth of the orders, of one piece each
+        twice = line["day"] in WEEK and not few
+        more = 1 if few else line["quantity"] * (2 if twice else 1)
+        return {**line, "surface": "mall" if few else "feed", "quantity": more}
+
+    slices = study(harbour.build(tmp_path, doubled), WEEK).finding("slices")
+    assert "look outside for the cause" in slices.sentence
+    assert slices.grid is None

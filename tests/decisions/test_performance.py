@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tradewind.decisions.performance import PerformanceSettings, study
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures.assume import Assumptions
+from tradewind.money import human
 from tradewind.period import Period
 from tradewind.scope import Scope
 from tradewind.study import Estimate
@@ -28,6 +30,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def lines_of(store: Store, period: Period) -> list[dict]:
     return [line for line in store.run(store.table("order_lines")).to_pylist() if line["day"] in period]
+
+
+def worth(lines: Iterable[dict]) -> float:
+    return float(sum(line["unit_price"] * line["quantity"] for line in lines))
+
+
+def said(amount: float) -> str:
+    return human(amount, "money", "BRL")
 
 
 def test_headline_counts_what_was_sold(store: Store):
@@ -112,3 +122,142 @@ def test_refunds_are_shown_both_ways(market_store: Store, market_rows: market.Ro
     expected = numbers["still_expected"]
     assert expected.mid >= 0
     assert expected.low <= expected.mid <= expected.high
+
+
+def test_a_running_month_is_beside_as_many_days_of_the_month_before(store: Store):
+    may, april = (
+        lines_of(store, Period(date(2024, 5, 1), date(2024, 5, 19))),  # the data ends on 19 May
+        lines_of(store, Period(date(2024, 4, 1), date(2024, 4, 19))),
+    )
+    told = study(store, Period(date(2024, 5, 1), date(2024, 5, 31)))
+    row = told.finding("headline").grid.rows[0]
+    assert (row["now"], row["before"]) == (said(worth(may)), said(worth(april)))
+    assert row["before_change"] == human(worth(may) / worth(april) - 1, "share", signed=True)
+    moved = []
+    for n, name in enumerate(harbour.DEPARTMENTS):
+        now, before = (worth(x for x in side if int(x["product_id"][1:]) % 3 == n) for side in (may, april))
+        moved.append({"name": name.lower(), "before": before, "now": now, "change": now - before})
+    moved.sort(key=lambda row: -abs(row["change"]))
+    assert [row["change"] < 0 for row in moved].count(True) in (1, 2)  # up and down, so that the order tells
+    rows = told.finding("movers").grid.rows
+    assert [row["name"].lower() for row in rows] == [row["name"] for row in moved]
+    for row, truth in zip(rows, moved, strict=True):
+        assert [row[x] for x in ("before", "now", "change")] == pytest.approx(
+            [truth[x] for x in ("before", "now", "change")]
+        )
+    best = sorted((worth(x for x in may if x["product_id"] == f"p{n}") for n in range(30)), reverse=True)
+    half = next(n for n in range(1, 31) if sum(best[:n]) >= sum(best) / 2)
+    assert told.finding("concentration").numbers["products_for_half"] == half
+
+
+LAST = Period(date(2024, 5, 6), date(2024, 5, 12))
+
+
+@pytest.fixture(scope="module")
+def quay(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """An order a day for 54 weeks; in the last one two pieces each, more payers of discounts, and steps not taken."""
+    sales, discounts, status = [], [], []
+    for n, day in enumerate(LAST.last - timedelta(days=back) for back in range(54 * 7)):
+        last = day in LAST
+        price, pieces = Decimal(100 + 10 * (n % 5) + n // 7), 2 if last else 1
+        sales.append({"day": day, "unit_price": price, "quantity": pieces, "platform_fee": price * pieces / 10})
+        of = {"order_id": f"o{n}", "line": 0}
+        payers = {"platform": 9, "merchant": 4, "brand": 2} if last else {"merchant": 5, "creator": 1}
+        discounts += [
+            {**of, "n": i, "payer": payer, "kind": "coupon", "amount": Decimal(amount)}
+            for i, (payer, amount) in enumerate(payers.items())
+        ]
+        steps = ["placed", "paid", "paid", "shipped", "delivered"]  # some are paid in two parts
+        for step in steps[: (1, 3, 3, 4, 4, 4, 5)[n] if last else 5]:
+            at = datetime.combine(day, datetime.min.time()) + timedelta(hours=12 + len(status) % 5)
+            status.append({**of, "at": at, "known_at": at, "status": step})
+    return harbour.sold(
+        tmp_path_factory.mktemp("quay") / "store", sales, order_discounts=discounts, order_status=status
+    )
+
+
+def test_a_week_beside_the_week_and_the_year_before(quay: Store):
+    told = study(quay.assuming(Assumptions(margin=0.3)), LAST)
+    rows = {row["metric"]: row for row in told.finding("headline").grid.rows}
+    gross, gmv, discount = {}, {}, {}
+    for side, first in (("now", 0), ("before", 7), ("year", 364)):
+        days = [n for n in range(first, first + 7) if n]  # counted from the end; of the last day nothing is paid
+        pieces, of_seller, of_all = (2, 4, 15) if side == "now" else (1, 5, 6)
+        gross[side] = float(sum(pieces * (100 + 10 * (n % 5) + n // 7) for n in days))
+        gmv[side] = gross[side] - of_seller * len(days)
+        discount[side] = of_all * len(days) / gross[side]
+    for side in ("now", "before", "year"):
+        assert rows["GMV"][side] == said(gmv[side])
+        assert rows["Discount rate"][side] == human(discount[side], "share")
+    for side in ("before", "year"):
+        assert rows["GMV"][f"{side}_change"] == human(gmv["now"] / gmv[side] - 1, "share", signed=True)
+        points = human(discount["now"] - discount[side], "points", signed=True)
+        assert rows["Discount rate"][f"{side}_change"] == points
+
+    payers = {row["payer"]: (row["amount"], row["share"]) for row in told.finding("discounts").grid.rows}
+    assert payers == {
+        "the platform": (54, pytest.approx(9 / 15)), "sellers": (24, pytest.approx(4 / 15)),
+        "brands": (12, pytest.approx(2 / 15)),
+    }  # fmt: skip
+    steps = [(row["stage"], row["size"], row["of_before"]) for row in told.finding("funnel").grid.rows]
+    assert steps == [("Placed", 7, None), ("Paid", 6, 6 / 7), ("Shipped", 4, 4 / 6), ("Delivered", 1, 1 / 4)]
+
+    assert "items per order moved most: from 1 to 2." in told.finding("tree").sentence
+    whole = told.finding("tree").grid.rows[0]
+    assert (whole["now"], whole["before"]) == (said(gmv["now"]), said(gmv["before"]))
+
+    kept = gmv["now"] - gross["now"] / 10  # less the fees; costs would have to be as much
+    assert f"break even at a margin of {human(1 - kept / gross['now'], 'share')}" in told.finding("headline").note
+    assert "Merchants' contribution profit (assumed)" in rows
+    assert any("contribution profit is computed without" in caveat for caveat in told.caveats)
+
+
+def test_cohorts_by_hand(tmp_path: Path):
+    """Of 20 of January 5 came back, of 10 of February 4; April has only begun, so nobody of March is counted."""
+    visits = [
+        *((date(2024, 1, 10), f"j{n}") for n in range(20)), *((date(2024, 2, 10), f"j{n}") for n in range(5)),
+        *((date(2024, 2, 20), f"f{n}") for n in range(10)), *((date(2024, 3, 5), f"f{n}") for n in range(4)),
+        *((date(2024, 3, 9), f"m{n}") for n in range(12)), *((date(2024, 3, 9), f"j{n}") for n in range(9)),
+        *((date(2024, 4, 2), f"m{n}") for n in range(6)),
+    ]  # fmt: skip
+    store = harbour.sold(tmp_path, ({"day": day, "customer_id": who} for day, who in visits))
+    found = study(store, Period(date(2024, 3, 1), date(2024, 4, 2))).finding("cohorts")
+    assert found.numbers["back_next_month"] == pytest.approx((5 + 4) / (20 + 10))
+
+
+def test_refunds_still_to_come_by_hand(tmp_path: Path):
+    """A tenth of each day's sales comes back on the thirteenth day after, the last of its second week."""
+    last = date(2024, 5, 12)
+    price = {last - timedelta(days=n): Decimal(100 + 10 * (n % 5)) for n in range(70)}
+    refunds = [
+        {"refund_id": f"r{n}", "order_id": f"o{n}", "line": 0, "quantity": 1, "amount": paid / 10,
+         "refunded_at": at, "known_at": at, "day": at.date(), "hour": at}
+        for n, (day, paid) in enumerate(price.items())
+        if (at := datetime.combine(day, datetime.min.time()) + timedelta(days=13)).date() <= last
+    ]  # fmt: skip
+    sales = ({"day": day, "unit_price": paid} for day, paid in price.items())
+    store = harbour.sold(tmp_path, sales, refunds=refunds)
+    week = Period(last - timedelta(days=13), last - timedelta(days=7))
+    found = study(store, week).finding("refunds")
+    whole = float(sum(price[day] for day in price if day in week))
+    assert found.numbers["of_these_orders_so_far"] == pytest.approx(float(price[week.first]) / 10)
+    assert found.numbers["still_expected"].mid == pytest.approx((whole - float(price[week.first])) / 10)
+    assert "10.0% in the end" in found.sentence
+
+
+def test_steady_days_go_on_and_odd_days_are_counted(tmp_path: Path):
+    """$100 a day, but for two days of the last whole week."""
+    last = date(2024, 5, 12)
+    odd = {last - timedelta(days=4): Decimal(900), last - timedelta(days=2): Decimal(1)}
+    days = [last - timedelta(days=n) for n in range(90)]
+    noise = [Decimal(n * 7 % 5) for n in range(90)]
+    store = harbour.sold(
+        tmp_path / "odd",
+        ({"day": day, "unit_price": odd.get(day, 98 + more)} for day, more in zip(days, noise, strict=True)),
+    )
+    assert study(store, Period(last - timedelta(days=6), last)).finding("trend").numbers["days_outside"] == 2
+    steady = harbour.sold(tmp_path / "steady", ({"day": day} for day in days))
+    coming = study(steady, Period(last - timedelta(days=6), last)).finding("outlook").numbers["gmv"]
+    running = study(steady, Period(last - timedelta(days=3), last + timedelta(days=4))).finding("outlook")
+    assert coming.mid == pytest.approx(700, rel=0.02)
+    assert running.numbers["gmv"].mid == pytest.approx(800, rel=0.02)
