@@ -451,3 +451,25 @@ def test_a_slice_that_is_nearly_everything_is_no_part(tmp_path: Path):
     slices = study(harbour.build(tmp_path, doubled), WEEK).finding("slices")
     assert "look outside for the cause" in slices.sentence
     assert slices.grid is None
+
+
+@pytest.mark.parametrize(("starts", "told"), [(datetime(2024, 5, 6, 12), 1), (datetime(2024, 4, 1, 12), 0)])
+def test_a_campaign_without_an_end_goes_on(tmp_path: Path, starts: datetime, told: int):
+    """It is told in the week in which it begins, and in no later one."""
+    days = [date(2024, 5, 12) - timedelta(days=n) for n in range(100)]
+    store = harbour.sold(
+        tmp_path, ({"day": day} for day in days),
+        campaigns=[{"campaign_id": "k", "name": "Spring", "starts_at": starts, "ends_at": None}],
+    )  # fmt: skip
+    found = study(store, Period(date(2024, 5, 6), date(2024, 5, 12)))
+    rows = [row["cause"] for finding in found.findings if finding.key == "causes" for row in finding.grid.rows]
+    assert rows == ["Spring ran"] * told
+
+
+def test_stock_outs_are_valued_by_the_days_of_their_own_month(tmp_path: Path):
+    """100 a day, two days of March without stock: 200, though February has fewer days."""
+    days = [date(2024, 5, 12) - timedelta(days=n) for n in range(200)]
+    out = [{"product_id": "p", "shop_id": "s", "day": date(2024, 3, n), "on_hand": 0} for n in (5, 6)]
+    store = harbour.sold(tmp_path, ({"day": day} for day in days), inventory=out)
+    found = study(store, Period(date(2024, 3, 1), date(2024, 3, 31))).finding("causes")
+    assert [row["amount"] for row in found.grid.rows] == [pytest.approx(-200)]

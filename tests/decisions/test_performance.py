@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -261,3 +261,52 @@ def test_steady_days_go_on_and_odd_days_are_counted(tmp_path: Path):
     running = study(steady, Period(last - timedelta(days=3), last + timedelta(days=4))).finding("outlook")
     assert coming.mid == pytest.approx(700, rel=0.02)
     assert running.numbers["gmv"].mid == pytest.approx(800, rel=0.02)
+
+
+def _refund(n: int, day: date, amount: int) -> dict:
+    at = datetime.combine(day, time(13))
+    return {
+        "refund_id": f"r{n}", "order_id": f"o{n}", "line": 0, "quantity": 1, "amount": Decimal(amount),
+        "refunded_at": at, "known_at": at, "day": day, "hour": at,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("length", [7, 364])
+def test_refunds_booked_so_far_are_not_expected_again(tmp_path: Path, length: int):
+    """A tenth of each day's 100 comes back the same day: a tenth came back, and nothing is to come."""
+    last = date(2024, 5, 12)
+    days = [last - timedelta(days=n) for n in range(400)]
+    back = [_refund(n, day, 10) for n, day in enumerate(days)]
+    store = harbour.sold(tmp_path, ({"day": day} for day in days), refunds=back)
+    found = study(store, Period(last - timedelta(days=length - 1), last)).finding("refunds")
+    assert found.numbers["of_these_orders_so_far"] == pytest.approx(10 * length)
+    assert found.numbers["still_expected"].mid == pytest.approx(0, abs=1e-6)
+    assert "10.0% in the end" in found.sentence
+
+
+def test_only_lines_without_a_cost_rest_on_the_margin(tmp_path: Path):
+    """Three of seven lines cost 50 of 100, the others break even where they lose what the three bring."""
+    last = date(2024, 5, 12)
+    days = [last - timedelta(days=n) for n in range(100)]
+    some = [{"day": day, **({"unit_cost": Decimal(50)} if n % 2 else {})} for n, day in enumerate(days)]
+    week = Period(last - timedelta(days=6), last)
+    half = study(harbour.sold(tmp_path / "half", some).assuming(Assumptions(margin=0.3)), week).finding("headline")
+    assert half.numbers["merchant_profit"] == 4 * 30 + 3 * 50
+    assert "break even at a margin of −37.5%" in half.note  # 3 × 50 is lost on four lines of 100
+    every = [{**line, "unit_cost": Decimal(50)} for line in some]
+    known = study(harbour.sold(tmp_path / "known", every).assuming(Assumptions(margin=0.3)), week)
+    rows = [row["metric"] for row in known.finding("headline").grid.rows]
+    assert "Merchants' contribution profit" in rows
+    assert "assumed" not in known.finding("headline").note
+    assert known.provenance.assumptions == ()
+
+
+def test_a_month_without_sales_is_a_month_in_which_nobody_came_back(tmp_path: Path):
+    visits = [
+        *((date(2024, 1, 10), f"j{n}") for n in range(20)), *((date(2024, 3, 9), f"j{n}") for n in range(10)),
+        *((date(2024, 3, 9), f"m{n}") for n in range(20)), *((date(2024, 4, 9), f"m{n}") for n in range(5)),
+        (date(2024, 5, 1), "x"),
+    ]  # fmt: skip
+    store = harbour.sold(tmp_path, ({"day": day, "customer_id": customer} for day, customer in visits))
+    found = study(store, Period(date(2024, 4, 1), date(2024, 4, 30))).finding("cohorts")
+    assert found.numbers["back_next_month"] == pytest.approx((0 + 5) / (20 + 20))

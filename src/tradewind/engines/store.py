@@ -101,7 +101,7 @@ class Store:
         """Source, licence notice, currency, assumptions and shops, to be shown with every number."""
         return replace(
             self.manifest.provenance,
-            assumptions=self.assumptions.sentences(),
+            assumptions=self.assumptions.sentences() if self.coverage("order_lines", "unit_cost") < 1 else (),
             snapshot=self.manifest.name,
             shops=self._shops_said,
         )

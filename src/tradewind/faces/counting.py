@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tradewind.engines.store import Store
-from tradewind.measures.metric import Metric, leaves
-from tradewind.measures.metrics import COST, metric
+from tradewind.measures.metric import Metric
+from tradewind.measures.metrics import assumed, metric
 from tradewind.measures.query import DIMENSIONS, Query, left_out
 from tradewind.period import Period
 from tradewind.study import Column, Grid, Provenance
@@ -106,6 +106,5 @@ def counted(
 
 
 def _described(store: Store, each: Metric, splits: tuple[str, ...]) -> CountedMetric:
-    assumed = bool(store.provenance.assumptions) and COST in leaves(each)
     without = tuple(part.title for part in left_out(each, store, splits))
-    return CountedMetric(each.name, each.title, each.unit, each.doc, assumed, without)
+    return CountedMetric(each.name, each.title, each.unit, each.doc, assumed(each, store), without)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ibis
 
 from tradewind.errors import NotFoundError
+from tradewind.measures.fact import Tables
 from tradewind.measures.facts import ADS, REFUNDS, REFUNDS_BY_ORDER, SALES, TRAFFIC
 from tradewind.measures.metric import Additive, Distinct, Metric, Part, Ratio, Total, leaves
 from tradewind.period import Period
@@ -318,6 +319,12 @@ _NEWCOMERS = frozenset({NEW_BUYERS, RETURNING_BUYERS, GMV_NEW, GMV_RETURNING})
 def unsettled(metric: Metric, period: Period, span: Period) -> bool:
     """Whether a metric tells new customers from returning ones in a period too near the data's first day to know."""
     return bool(_NEWCOMERS & set(leaves(metric))) and (period.first - span.first).days < SETTLING
+
+
+def assumed(metric: Metric, tables: Tables) -> bool:
+    """Whether a metric rests on an assumed margin: it counts costs, and some lines have none of their own."""
+    supposed = tables.assumptions.margin is not None and COST in leaves(metric)
+    return supposed and tables.coverage("order_lines", "unit_cost") < 1
 
 
 METRICS: dict[str, Metric] = {value.name: value for value in list(globals().values()) if isinstance(value, Metric)}

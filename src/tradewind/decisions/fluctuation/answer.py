@@ -15,7 +15,7 @@ from tradewind.decisions.fluctuation.comparison import BEFORE, Comparison, compa
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError
 from tradewind.measures.metric import Distinct, Metric, Ratio, leaves
-from tradewind.measures.metrics import COST, NEW_BUYERS, SETTLING, unsettled
+from tradewind.measures.metrics import NEW_BUYERS, SETTLING, assumed, unsettled
 from tradewind.measures.metrics import metric as named
 from tradewind.measures.query import DIMENSIONS, Query, left_out, lights_up
 from tradewind.measures.tree import Edge, edges
@@ -136,7 +136,7 @@ class _Teller:
         self.metric = comparison.metric
         self.currency = store.provenance.currency
         self.caveats: tuple[str, ...] = ()
-        self.assumed = COST in leaves(self.metric) and store.assumptions.margin is not None
+        self.assumed = assumed(self.metric, store)
         if absent := left_out(self.metric, store):
             names = ", ".join(part.title.lower() for part in absent)
             self.caveats += (f"{self.metric.title} is computed without {names}: the source has none.",)
@@ -334,7 +334,7 @@ class _Teller:
             sentence = f"No slice by {', '.join(title.values()).lower()} stands out from the noise of the others."
         else:
             first = told[0]
-            verb = "moved most" if len(rows) > 1 else "explains it" if first.share.mid > 0 else "moved against it"
+            verb = "stands out most" if len(rows) > 1 else "explains it" if first.share.mid > 0 else "moved against it"
             part = f", {human(first.share, 'share')} of the change" if self.change_is_plain else ""
             sentence = (
                 f"{rows[0]['slice']} {verb}: {self._signed(first.change)}{part}"

@@ -182,7 +182,7 @@ def _campaigns(store: Store, comparison: Comparison, seed: int) -> list[Cause]:
             at.replace(tzinfo=UTC).astimezone(zone).date()
             for at in (campaign["starts_at"], campaign["ends_at"] or campaign["starts_at"])
         )
-        days = Period(first, max(first, last))
+        days = Period(first, max(first, last) if campaign["ends_at"] else max(first, comparison.period.last))
         now = _share(days, comparison.period)
         was = float(np.mean([_share(days, base) for base in comparison.bases]))
         if abs(now - was) < SHIFT:
@@ -265,8 +265,9 @@ def _stock_outs(store: Store, comparison: Comparison) -> list[Cause]:
         inside = ibis.or_(*(rows.day.between(period.first, period.last) for period in periods))
         out = rows.filter(inside & (rows.on_hand == 0)).group_by(keys).aggregate(**{name: ibis._.count()})
         cells = cells.left_join(out, keys).drop(*(f"{key}_right" for key in keys))
-    was, now = cells.was.fill_null(0) / len(comparison.bases), cells.now.fill_null(0)
-    pace = cells.before / comparison.period.days
+    length = comparison.period.days / comparison.base.days
+    was, now = cells.was.fill_null(0) * length / len(comparison.bases), cells.now.fill_null(0)
+    pace = cells.before / comparison.base.days
     hit = (cells.before > 0) & (now > 0)
     missed = store.run(
         cells.aggregate(

@@ -15,7 +15,8 @@ from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.holidays import holidays_as_known
 from tradewind.measures import metrics as m
-from tradewind.measures.metric import Metric, Ratio, Total, leaves
+from tradewind.measures.assume import Assumptions
+from tradewind.measures.metric import Metric, Ratio, Total
 from tradewind.measures.query import DIMENSIONS, Query, left_out, lights_up, partly_known
 from tradewind.measures.tree import edges
 from tradewind.methods.expect import Expect, Expectation
@@ -134,9 +135,8 @@ class _Teller:
         answers = {other: self._answer(tuple(shown), other) for other in compared}
         rows = []
         for metric in shown:
-            assumed = self.store.assumptions.margin is not None and m.COST in leaves(metric)
             row: dict[str, Any] = {
-                "metric": f"{metric.title} (assumed)" if assumed else metric.title,
+                "metric": f"{metric.title} (assumed)" if m.assumed(metric, self.store) else metric.title,
                 "now": self._said(now.get(metric.name), metric),
             }
             for name, other in (("before", self.before), ("year", self.year)):
@@ -178,8 +178,7 @@ class _Teller:
             columns += (Column("year", self.year.title), Column("year_change", "Change on the year"))
         numbers = {metric.name: now.get(metric.name) for metric in shown}
         note = "Counted totals and sums over sums. Changes of shares are in percentage points."
-        profit = {m.MERCHANT_PROFIT, m.PLATFORM_PROFIT, m.CREATOR_PROFIT} & set(shown)
-        if profit and self.store.assumptions.margin is not None:
+        if any(m.assumed(metric, self.store) for metric in shown):
             note += " Profit rests on an assumed margin." + self._break_even(now)
         return Finding("headline", sentence, Evidence.MEASURED, numbers, Grid(columns, tuple(rows)), None, note, 100.0)
 
@@ -245,14 +244,18 @@ class _Teller:
 
     def _break_even(self, now: dict[str, Any]) -> str:
         """The margin at which merchants' profit would be nought, all else equal."""
-        profit, cost, margin = now.get("merchant_profit"), self._cost(), self.store.assumptions.margin
-        if profit is None or not cost or margin is None:
+        profit, margin = now.get("merchant_profit"), self.store.assumptions.margin
+        if profit is None or margin is None:
             return ""
-        full = cost / (1 - margin)  # cost at no margin at all: the assumed cost is this times (1 - margin)
+        known = self.store.assuming(Assumptions())
+        supposed = self._cost(self.store) - (self._cost(known) if lights_up(m.COST, known) else 0.0)
+        if not supposed:
+            return ""
+        full = supposed / (1 - margin)  # the supposed part of the cost at no margin at all
         return f" They would break even at a margin of {human(margin - float(profit) / full, 'share')}."
 
-    def _cost(self) -> float:
-        table = self.store.metrics(Query((m.COST,), self.seen)).to_pydict()
+    def _cost(self, store: Store) -> float:
+        table = store.metrics(Query((m.COST,), self.seen)).to_pydict()
         return float(table["cost"][0] or 0)
 
     def _expect(self, cut: int, horizon: int) -> Expectation | None:
@@ -474,7 +477,7 @@ class _Teller:
             return None
         table = self.store.metrics(Query((m.BUYERS,), window, ("cohort",), every="month")).to_pylist()
         sizes = {(row["cohort"], row["month"]): row["buyers"] for row in table if row["cohort"]}
-        months = sorted({month for _, month in sizes})
+        months = [_months_back(start, -n) for n in range(COHORTS) if _months_back(start, -n) <= self.seen.last]
         grown = [c for c in sorted({c for c, _ in sizes}) if c >= start.replace(day=1) and sizes.get((c, c), 0) >= 10]
         if len(grown) < 2:
             return None

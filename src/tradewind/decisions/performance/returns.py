@@ -14,7 +14,8 @@ from tradewind.methods.ripening import Ripening
 from tradewind.period import Period
 from tradewind.study import Estimate
 
-COHORT_DAYS = 182  # days of orders whose refunds teach how later ones come back
+COHORT_DAYS = 182  # days of orders whose refunds teach how later ones come back, and days in which they do
+FEWEST = 7  # days that the oldest order must have lived before anything is expected
 
 
 def still_to_come(
@@ -34,20 +35,20 @@ def still_to_come(
     """
     if not store.has("refunds", "order_id"):
         return None
-    count = min(len(days), COHORT_DAYS)
+    count = min(len(days), max(COHORT_DAYS, period.days))
     cohorts, first, end = days[-count:], days[-count], store.span.last
     relation, row = REFUNDS_BY_ORDER.rows(store, lambda row: row.day, lambda row: row.gmv_back)
     rows = relation.select(sold=row.day, booked=relation["day"], amount=row.gmv_back)
     rows = rows.filter(rows.sold.between(ibis.literal(first), ibis.literal(period.last)))
     sums = rows.group_by("sold", "booked").aggregate(amount=rows.amount.sum())
-    amounts, done = np.zeros((count, count // 7 + 1)), 0.0
+    amounts, done = np.zeros((count, min(count, COHORT_DAYS))), 0.0
     for back in store.run(sums).to_pylist():
-        age = max(0, (back["booked"] - back["sold"]).days) // 7
+        age = max(0, (back["booked"] - back["sold"]).days)
         if age < amounts.shape[1]:
             amounts[(back["sold"] - first).days, age] += float(back["amount"])
         done += float(back["amount"]) if back["sold"] in period else 0.0
-    lived = np.minimum([((end - day).days + 1) // 7 for day in cohorts], amounts.shape[1])
-    if not lived.any():
+    lived = np.minimum([(end - day).days + 1 for day in cohorts], amounts.shape[1])
+    if lived.max() < FEWEST:
         return None
     chosen = np.array([day in period for day in cohorts])
     found = Ripening(seed=seed)(amounts, np.maximum(gmv[-count:], 0.0), lived, chosen)
