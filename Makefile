@@ -33,8 +33,11 @@ demo: .venv/.demo
 	$(BIN)/tradewind check
 	$(BIN)/tradewind study fluctuation --metric gmv --period $(PERIOD) --against previous
 	$(BIN)/tradewind report --period $(PERIOD) --assume margin=0.3 --out $(DEMO)/report.html
+	$(BIN)/tradewind import world --preset town --seed 7 --store $(DEMO)/town
+	$(BIN)/tradewind report --period last-month --store $(DEMO)/town --out $(DEMO)/town.html
 	@echo
-	@echo "Done. Look at $(DEMO)/report.html in a browser. Ask further, for example:"
+	@echo "Done. Look at $(DEMO)/report.html (real patterns) and $(DEMO)/town.html (a simulated town) in a browser."
+	@echo "Ask further, for example:"
 	@echo "  export TRADEWIND_STORE=$(DEMO)/complete_journey"
 	@echo "  $(BIN)/tradewind metrics gmv aov buyers --by department --period $(PERIOD)"
 	@echo "  $(BIN)/tradewind study performance --period $(PERIOD)"

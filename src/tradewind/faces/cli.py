@@ -56,14 +56,22 @@ def import_(
     force: Annotated[
         bool, typer.Option("--force", help="Read the files again although they have not changed.")
     ] = False,
+    preset: Annotated[
+        str,
+        typer.Option("--preset", metavar="NAME", help="Size of a simulated `world`: tiny, town, town_b or metropolis."),
+    ] = "town",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of a simulated `world`.")] = 0,
     store: options.StoreOption = "",
     as_json: options.JsonOption = False,
 ) -> None:
-    """Read a source's files into the store: a new snapshot, or the days that came with them."""
+    """Read a source's files into the store: a new snapshot, or the days that came with them; `world` simulates one."""
     voice = Voice(as_json)
     _, folder = split_address(options.address(store, voice))
     with voice.counting() as told:
-        report = sources.run_import(sources.load(source), data, folder, told, force)
+        if source == "world":
+            report = sources.fill(preset, seed, folder, told, force)
+        else:
+            report = sources.run_import(sources.load(source), data, folder, told, force)
     voice.answer(report, lambda: terminal.imported(report))
 
 

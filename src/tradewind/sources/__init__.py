@@ -4,6 +4,7 @@ from tradewind.sources.importing import run_import
 from tradewind.sources.report import FileCount, ImportReport, Reason, TableCount
 from tradewind.sources.skeleton import new_source
 from tradewind.sources.source import Files, Source, load, names
+from tradewind.sources.worlds.filling import fill
 
 __all__ = [
     "FileCount",
@@ -12,6 +13,7 @@ __all__ = [
     "Reason",
     "Source",
     "TableCount",
+    "fill",
     "load",
     "names",
     "new_source",

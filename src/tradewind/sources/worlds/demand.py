@@ -1,0 +1,307 @@
+"""Demand: who comes, what is shown to them, and what they choose.
+
+A session shows a slate of products. The customer takes the product of the greatest utility, or nothing: a multinomial
+logit with an outside option (McFadden, 1974), so that given a slate the chance of each choice has a closed form.
+Every draw belongs to its customer, day and slot; what is shown is drawn from fixed proposals that the day's state
+accepts or not (rejection sampling), so that a change to one product changes only the slots in which it was proposed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind.sources.worlds.calendar import HOUR_EDGES
+from tradewind.sources.worlds.cast import KINDS, MEDIAN_PRICE, Cast, Traits
+from tradewind.sources.worlds.preset import DEPARTMENTS, SURFACES, TASTES
+from tradewind.sources.worlds.state import HELD, State, Today
+from tradewind.sources.worlds.streams import Streams
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+FEED, SEARCH, MALL, STORE, EXTERNAL = range(len(SURFACES))
+SLOTS = 8
+TRIES = 3
+AD_TRIES = 6
+AD_SLOT = {FEED: 3, SEARCH: 0, MALL: 2}
+CARD, VIDEO = 0, 1
+VIDEOS = 0.65  # share of feed slots that hold a video
+OWN_EFFORT = 1.0  # what sellers themselves put into videos of a product, in the unit of creators' effort
+CLICK = 0.8  # slope of clicks in utility
+DOG = KINDS.index("sleeping dog")
+MEDIANS = MEDIAN_PRICE
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """Visits of one day; arrays are [n].
+
+    Args:
+        customer: Who comes.
+        visit: The customer's first, second, … visit of the day, from 0.
+        surface: Where, an index into `SURFACES`.
+        department: What they look for.
+        sort: The category that they search for; used where they search.
+        second: Second of the day.
+        traits: What they are like.
+    """
+
+    customer: Ints
+    visit: Ints
+    surface: Ints
+    department: Ints
+    sort: Ints
+    second: Ints
+    traits: Traits
+
+    def __len__(self) -> int:
+        return len(self.customer)
+
+
+@dataclass(frozen=True)
+class Slates:
+    """What each session shows; arrays are [n, SLOTS].
+
+    Args:
+        product: The product, -1 where the slot shows none.
+        video: Whether it is shown in a video.
+        contract: Number of the contract under which a creator shows it, -1 where the seller does.
+        paid: Whether the slot was bought.
+    """
+
+    product: Ints
+    video: Bools
+    contract: Ints
+    paid: Bools
+
+
+@dataclass(frozen=True)
+class Wants:
+    """What each product on a slate is worth to whom it is shown; arrays are [n, SLOTS].
+
+    Args:
+        utility: Utility of taking it; minus infinity where there is none.
+        outside: [n] utility of taking nothing.
+        coupon: Number of the coupon that would be used, -1 for none.
+    """
+
+    utility: Array
+    outside: Array
+    coupon: Ints
+
+    def chances(self) -> Array:
+        """Return the chance of each choice, [n, SLOTS]: McFadden (1974), equation 12, with the outside option."""
+        most = np.maximum(self.utility.max(axis=1), self.outside)[:, None]
+        raised = np.exp(self.utility - most)
+        return np.asarray(raised / (raised.sum(axis=1, keepdims=True) + np.exp(self.outside[:, None] - most)))
+
+
+class Demand:
+    """Turns a day into sessions, slates and choices.
+
+    Args:
+        cast: Who is there.
+        luck: What falls as it falls.
+    """
+
+    def __init__(self, cast: Cast, luck: Streams):
+        self.cast = cast
+        self.draw = luck
+        self.laws = cast.preset.laws
+
+    def sessions(self, today: Today, state: State, customers: Ints) -> Sessions:
+        """Return the visits of some customers, those who come."""
+        day, draw = today.day, self.draw
+        rate = self.cast.activity[customers] * today.visits * (self.cast.joins[customers] <= day)
+        if today.lift is not None:
+            rate = rate * np.exp(today.lift[customers])
+        chance = draw.uniform("comes", customers, day)
+        first = chance < -np.expm1(-rate)
+        second = chance < -np.expm1(-rate) - rate * np.exp(-rate)
+        who = np.concatenate([customers[first], customers[second]])
+        visit = np.repeat([0, 1], [int(first.sum()), int(second.sum())])
+        order = np.lexsort((visit, who))
+        who, visit = who[order], visit[order]
+        traits = self.cast.traits(who)
+        surface = np.argmax(traits.surfaces + self._gumbels("surface", who, day, visit, len(SURFACES)), axis=1)
+        surface = np.where((surface == STORE) & (state.last_shop[who] < 0), MALL, surface)
+        near = 1.1 * traits.taste @ self.cast.departments.T / TASTES**0.5
+        near += 0.6 * np.minimum(state.habit[who], 2.0)
+        department = np.argmax(near + self._gumbels("department", who, day, visit, len(DEPARTMENTS)), axis=1)
+        each = len(self.cast.sorts) // len(DEPARTMENTS)
+        sort = department * each + draw.below(each, "sort", who, day, visit)
+        hour = np.searchsorted(HOUR_EDGES, draw.uniform("hour", who, day, visit))
+        hour = np.mod(np.minimum(hour, 23) + traits.late, 24)
+        second_of = hour * 3600 + draw.below(3600, "second", who, day, visit)
+        return Sessions(who, visit, surface, department, sort, second_of, traits)
+
+    def _gumbels(self, stream: str, who: Ints, day: int, visit: Ints, count: int) -> Array:
+        return self.draw.gumbel(stream, who[:, None], day, visit[:, None], np.arange(count)[None, :])
+
+    def slates(self, today: Today, state: State, sessions: Sessions) -> Slates:
+        """Return what each session shows."""
+        count = len(sessions)
+        product = np.full((count, SLOTS), -1, np.int64)
+        paid = np.zeros((count, SLOTS), bool)
+        for surface in range(len(SURFACES)):
+            at = np.flatnonzero(sessions.surface == surface)
+            slots = self.laws.slots[surface]
+            if len(at):
+                product[at, :slots] = self._shown(today, state, sessions, at, surface, slots)
+                if surface in AD_SLOT:
+                    bought = self._bought(today, sessions, at, surface)
+                    slot = AD_SLOT[surface]
+                    product[at, slot] = np.where(bought >= 0, bought, product[at, slot])
+                    paid[at, slot] = bought >= 0
+        again = np.zeros_like(paid)
+        for slot in range(1, SLOTS):
+            again[:, slot] = (product[:, :slot] == product[:, slot : slot + 1]).any(axis=1)
+        product[again] = -1
+        video = self._videos(today, sessions)
+        contract = self._contracts(today, state, sessions, product, video)
+        missing = (sessions.surface == EXTERNAL)[:, None] & (contract < 0)  # outside, creators only show
+        product[missing] = -1
+        return Slates(product, video, contract, paid & (product >= 0))
+
+    def _shown(self, today: Today, state: State, sessions: Sessions, at: Ints, surface: int, slots: int) -> Ints:
+        """Propose products for each slot a few times over, and show the first that the day accepts."""
+        keys = (
+            sessions.customer[at][:, None, None], today.day, sessions.visit[at][:, None, None],
+            np.arange(slots)[None, :, None], np.arange(TRIES)[None, None, :],
+        )  # fmt: skip
+        first, second = self.draw.uniform("proposal", *keys), self.draw.uniform("alias", *keys)
+        urn, group = {
+            FEED: (self.cast.by_department, sessions.department),
+            SEARCH: (self.cast.by_sort, sessions.sort),
+            MALL: (self.cast.by_department, sessions.department),
+            STORE: (self.cast.by_shop, np.maximum(state.last_shop[sessions.customer], 0).astype(np.int64)),
+            EXTERNAL: (self.cast.by_department, sessions.department),
+        }[surface]
+        proposed = urn.draw(np.broadcast_to(group[at][:, None, None], first.shape), first, second)
+        accepted = {FEED: today.feed, MALL: today.mall, EXTERNAL: today.feed}.get(surface)
+        chance = today.there[proposed] * today.surfaces[surface]
+        if accepted is not None:
+            chance = chance * accepted[proposed]
+        if surface in (FEED, EXTERNAL):
+            chance = np.minimum(chance * (1 + today.making[proposed]), 1.0)
+        taken = (self.draw.uniform("accepted", *keys) < chance) & (proposed >= 0)
+        where = np.argmax(taken, axis=2)
+        found = np.take_along_axis(proposed, where[:, :, None], axis=2)[:, :, 0]
+        return np.where(taken.any(axis=2), found, -1)
+
+    def _bought(self, today: Today, sessions: Sessions, at: Ints, surface: int) -> Ints:
+        """The product in the advertising slot, -1 where nobody bought it."""
+        keys = (sessions.customer[at][:, None], today.day, sessions.visit[at][:, None], np.arange(AD_TRIES)[None, :])
+        urn, group = (
+            (self.cast.by_sort, sessions.sort) if surface == SEARCH else (self.cast.by_department, sessions.department)
+        )
+        first, second = self.draw.uniform("ad", *keys), self.draw.uniform("ad alias", *keys)
+        proposed = urn.draw(np.broadcast_to(group[at][:, None], first.shape), first, second)
+        chance = today.advertised[proposed] * today.there[proposed]
+        taken = (self.draw.uniform("ad accepted", *keys) < chance) & (proposed >= 0)
+        found = np.take_along_axis(proposed, np.argmax(taken, axis=1)[:, None], axis=1)[:, 0]
+        return np.where(taken.any(axis=1), found, -1)
+
+    def _videos(self, today: Today, sessions: Sessions) -> Bools:
+        keys = (sessions.customer[:, None], today.day, sessions.visit[:, None], np.arange(SLOTS)[None, :])
+        video = self.draw.uniform("video", *keys) < VIDEOS
+        return np.asarray(np.where((sessions.surface == FEED)[:, None], video, (sessions.surface == EXTERNAL)[:, None]))
+
+    def _contracts(self, today: Today, state: State, sessions: Sessions, product: Ints, video: Bools) -> Ints:
+        """Who shows each video: a creator in proportion to effort, or the seller."""
+        contract = np.full(product.shape, -1, np.int64)
+        row, slot = np.nonzero(video & (product >= 0))
+        if not len(row) or not len(today.effort):
+            return contract
+        order = np.argsort(state.contracts["product"], kind="stable")
+        owner, effort = state.contracts["product"][order], today.effort[order]
+        edges = np.concatenate([[0.0], np.cumsum(effort)])
+        wanted = product[row, slot]
+        first, last = np.searchsorted(owner, wanted), np.searchsorted(owner, wanted, side="right")
+        total = edges[last] - edges[first]
+        pick = self.draw.uniform("whose video", sessions.customer[row], today.day, sessions.visit[row], slot)
+        place = edges[first] + pick * (total + OWN_EFFORT)
+        at = np.minimum(np.searchsorted(edges, place, side="right") - 1, len(order) - 1)
+        contract[row, slot] = np.where(place < edges[last], order[at], -1)
+        return contract
+
+    def wants(self, today: Today, state: State, sessions: Sessions, slates: Slates) -> Wants:
+        """Return what each product shown is worth to whom it is shown."""
+        laws, products, traits, who = self.laws, self.cast.products, sessions.traits, sessions.customer
+        row, slot = np.nonzero(slates.product >= 0)
+        shown = slates.product[row, slot]
+        department = products.department[shown]
+        match = np.einsum("ij,ij->i", traits.taste[row], products.taste[shown]) / TASTES**0.5
+        used_to = state.reference[shown] - np.log(today.price[shown])
+        worth = products.appeal[shown] + today.course[shown] + laws.fit * match + traits.shift[row]
+        worth += laws.quality * (0.6 * state.listing[shown] + 0.4 * products.make[shown])
+        worth -= traits.price[row] * np.log(today.price[shown] / MEDIANS[department])
+        worth += np.where(used_to > 0, laws.gain, laws.loss) * used_to
+        worth += laws.habit * np.minimum(state.habit[who[row], department], 2.0)
+        worth += laws.loyalty * (state.last_shop[who[row]] == products.shop[shown])
+        worth -= laws.satiation * np.minimum(state.recent[who[row], department], 2.0)
+        worth += laws.campaign * today.campaign - today.outside[department]
+        contract = slates.contract[row, slot]
+        by = state.contracts["creator"][contract] if len(state.contracts) else np.zeros(len(contract), int)
+        worth += np.where(contract >= 0, self.cast.creators.persuasion[by], 0.0)
+        gain, coupon = self._coupons(today, state, who[row], shown, traits.lift[row], traits.kind[row])
+        utility = np.full(slates.product.shape, -np.inf)
+        utility[row, slot] = worth + gain
+        coupons = np.full(slates.product.shape, -1, np.int64)
+        coupons[row, slot] = coupon
+        return Wants(utility, np.array(laws.outside)[sessions.surface], coupons)
+
+    def _coupons(
+        self, today: Today, state: State, who: Ints, product: Ints, lift: Array, kind: Ints
+    ) -> tuple[Array, Ints]:
+        """Utility of the best coupon that each customer holds for a product, and its number, -1 for none."""
+        gain, best = np.zeros(len(who)), np.full(len(who), -1, np.int64)
+        if not len(state.coupons):
+            return gain, best
+        price, shop = today.price[product], self.cast.products.shop[product]
+        face_of = np.zeros(len(who))
+        for place in range(HELD):
+            number = state.held[who, place].astype(np.int64)
+            safe = np.maximum(number, 0)
+            coupons = state.coupons
+            fits = (number >= 0) & (state.until[who, place] >= today.day) & (coupons["starts"][safe] <= today.day)
+            fits &= (coupons["shop"][safe] < 0) | (coupons["shop"][safe] == shop)
+            fits &= price >= coupons["threshold"][safe]
+            face = np.where(fits, np.minimum(coupons["face"][safe], 0.9 * price), 0.0)
+            better = face > face_of
+            best, face_of = np.where(better, number, best), np.where(better, face, face_of)
+        depth = face_of / price
+        felt = coupon_felt(depth, self.laws.thresholds)
+        gain = np.where(best >= 0, self.laws.coupon * lift * felt - self.laws.dog * (kind == DOG) * (1 - felt), 0.0)
+        return gain, best
+
+    def choices(self, today: Today, sessions: Sessions, slates: Slates, wants: Wants) -> Ints:
+        """Return the slot that each session chooses, -1 for nothing."""
+        keys = (sessions.customer[:, None], today.day, sessions.visit[:, None])
+        luck = self.draw.gumbel("luck", *keys, slates.product + 1)
+        outside = self.draw.gumbel("luck", sessions.customer, today.day, sessions.visit, 0) + wants.outside
+        total = wants.utility + luck
+        best = np.argmax(total, axis=1)
+        return np.where(total[np.arange(len(best)), best] > outside, best, -1)
+
+    def clicks(self, today: Today, sessions: Sessions, slates: Slates, wants: Wants, chosen: Ints) -> Bools:
+        """Return which of the products shown are clicked; what is chosen always is."""
+        middle = np.array(self.laws.click)[sessions.surface][:, None]
+        keys = (sessions.customer[:, None], today.day, sessions.visit[:, None], slates.product + 1)
+        chance = 1 / (1 + np.exp(-CLICK * (wants.utility - middle)))
+        clicked = (self.draw.uniform("click", *keys) < chance) & (slates.product >= 0)
+        clicked[np.flatnonzero(chosen >= 0), chosen[chosen >= 0]] = True
+        return np.asarray(clicked)
+
+
+def coupon_felt(depth: Array, thresholds: bool) -> Array:
+    """Return how strongly a coupon of some depth is felt, from 0 to 1: concave, or with a threshold at 15 %."""
+    if thresholds:
+        return np.asarray(
+            (1 / (1 + np.exp(-(depth - 0.15) / 0.03)) - 1 / (1 + np.exp(5.0))) / (1 - 1 / (1 + np.exp(5.0)))
+        )
+    return np.asarray(4 * depth / (1 + 4 * depth))

@@ -1,0 +1,182 @@
+"""Truth: what moves are really worth in a world, by party, on what happened and in expectation.
+
+Two ways, both with the same random numbers with and without the moves:
+
+* `realised` runs the world twice and takes the difference of what happened.
+* `expected` takes each choice by its chance, in closed form, instead of as it fell: given who comes, what is shown and
+  the state of the world, the expected profit of a session is the sum over its slate of the logit's chance times the
+  profit of a line, taken over pieces, payment, refund and a further line. Averaged over several futures, which share
+  the past but no luck to come, it is the expected effect; what is left of chance in it is said as a standard error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind.errors import BadInputError
+from tradewind.sources.worlds.cast import RETURNS
+from tradewind.sources.worlds.conduct import IMPRESSION_COST
+from tradewind.sources.worlds.moves import Move
+from tradewind.sources.worlds.rooms import Rooms, Viewers
+from tradewind.sources.worlds.state import State, Today
+from tradewind.sources.worlds.trade import FREE_SHIPPING, FURTHER, MOST_PIECES, PARCEL, PARTIES, SHIPPING, Lines
+from tradewind.sources.worlds.world import Day, Shown, World
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What moves are worth.
+
+    Args:
+        parties: [parties] money that each party gains, in the order of `PARTIES`; transfers between them cancel.
+        error: [parties] standard error of each; 0 where what happened is told.
+        joint: What all gain together.
+        joint_error: Its standard error.
+    """
+
+    parties: Array
+    error: Array
+    joint: float
+    joint_error: float
+
+    def of(self, party: str) -> float:
+        """Return what one party gains."""
+        return float(self.parties[PARTIES.index(party)])
+
+
+def realised(world: World, moves: Sequence[Move], days: int) -> Effect:
+    """Return what moves were worth on what happened: the world with them, less the same world without.
+
+    Args:
+        world: The world at the moment before the moves; it stays as it is.
+        moves: The moves.
+        days: Days to run: further than the moves last, to see what they pulled forward.
+    """
+    totals = [sum((day.parties for day in world.fork().advance(days, each)), np.zeros(len(PARTIES)))
+              for each in ((), moves)]  # fmt: skip
+    gain = totals[1] - totals[0]
+    return Effect(gain, np.zeros(len(PARTIES)), float(gain.sum()), 0.0)
+
+
+def expected(world: World, moves: Sequence[Move], days: int, futures: int = 8) -> Effect:
+    """Return what moves are worth in expectation.
+
+    Args:
+        world: The world at the moment before the moves; it stays as it is.
+        moves: The moves.
+        days: Days to run.
+        futures: Futures to average over, 2 or more.
+
+    Raises:
+        BadInputError: If there are fewer than two futures.
+    """
+    if futures < 2:
+        raise BadInputError("An expectation is taken over futures", got=futures, allowed="2 or more")
+    gains = []
+    for future in range(1, futures + 1):
+        sums = []
+        for each in ((), moves):
+            other = world.fork(luck=future)
+            counted = _Expected(other)
+            other.advance(days, each, watch=counted)
+            sums.append(counted.total)
+        gains.append(sums[1] - sums[0])
+    drawn = np.array(gains)
+    error = drawn.std(axis=0, ddof=1) / futures**0.5
+    together = drawn.sum(axis=1)
+    joint_error = float(together.std(ddof=1) / futures**0.5)
+    return Effect(drawn.mean(axis=0), error, float(together.mean()), joint_error)
+
+
+class _Expected:
+    """Adds up the expected profit of each day of a run, by party."""
+
+    def __init__(self, world: World):
+        self.world = world
+        self.total = np.zeros(len(PARTIES))
+
+    def shown(self, today: Today, block: Shown) -> None:
+        """Take one block of a day's sessions."""
+        slates = block.slates
+        row, slot = np.nonzero(slates.product >= 0)
+        chance = block.wants.chances()[row, slot]
+        region = self.world.cast.region[block.sessions.customer[row]].astype(np.int64)
+        self._add(
+            today, chance * (1 - today.unpaid[region]), slates.product[row, slot], slates.contract[row, slot],
+            block.wants.coupon[row, slot],
+        )  # fmt: skip
+        spent = IMPRESSION_COST * float(slates.paid.sum())
+        self.total += np.array([-spent, spent, 0.0, 0.0])
+
+    def live(self, today: Today, rooms: Rooms, viewers: Viewers, lines: Lines) -> None:
+        """Take a day's rooms, by the chances of who watched them."""
+        del lines
+        if not len(viewers.room):
+            return
+        lineup = rooms.lineup[viewers.room]
+        row, place = np.nonzero(lineup >= 0)
+        product = lineup[row, place]
+        coupon = self.world.live.used(today, rooms, viewers.room[row], viewers.coupon[row], product)
+        contract = self.world.live.under(today, self.world.state, rooms, viewers.room[row], product)
+        region = self.world.cast.region[viewers.customer[row]].astype(np.int64)
+        self._add(today, viewers.chances[row, place] * (1 - today.unpaid[region]), product, contract, coupon)
+
+    def done(self, today: Today, state: State, day: Day) -> None:
+        """Take what a day came to: nothing of it, since it is expected already."""
+
+    def _add(self, today: Today, chance: Array, product: Ints, contract: Ints, coupon: Ints) -> None:
+        """Add the expected profit of choices: each piece count by its chance, and a further line of the same shop."""
+        laws = self.world.preset.laws
+        alone = self._line(today, product, contract, coupon)
+        further = self._further(today)
+        shop = self.world.cast.products.shop[product]
+        more = laws.addition * (further[shop] - self._own[product][:, None] * self._single[product])
+        self.total += (chance[:, None] * (alone + more)).sum(axis=0)
+
+    def _line(self, today: Today, product: Ints, contract: Ints, coupon: Ints, first: bool = True) -> Array:
+        """Expected profit of a paid line, [n, parties], over its pieces and whether it comes back."""
+        world, laws = self.world, self.world.preset.laws
+        price = today.price[product]
+        faces, products = world.state.coupons["face"], world.cast.products
+        face = faces[np.maximum(coupon, 0)] if len(faces) else np.zeros(len(product))
+        comes_back = laws.refund * RETURNS[products.department[product]] * np.exp(-0.7 * products.make[product])
+        back = np.minimum(comes_back, 0.6)
+        whole: Any = 0.0
+        for pieces in range(1, MOST_PIECES + 1):
+            share = laws.pieces ** (pieces - 1) * (1 - laws.pieces if pieces < MOST_PIECES else 1.0)
+            rates = world.state.contracts["rate"][np.maximum(contract, 0)] if len(world.state.contracts) else 0.0
+            count = np.full(len(product), pieces)
+            lines = Lines({
+                "product": product, "quantity": count, "price": price, "coupon": coupon, "contract": contract,
+                "off": np.where(coupon >= 0, np.minimum(face, 0.9 * price), 0.0).round(2),
+                "paid": np.ones(len(product), bool), "refunded": np.zeros(len(product), bool),
+                "restocked": np.zeros(len(product), bool),
+                "commission": np.where(contract >= 0, price * pieces * rates, 0.0).round(2),
+                "shipping_paid": np.where(first & (price * pieces < FREE_SHIPPING), SHIPPING, 0.0),
+                "shipping_cost": np.full(len(product), PARCEL * first + FURTHER * (pieces - first)),
+            })  # fmt: skip
+            whole = whole + share * world.trade.profit(lines, world.state, weight=back)
+        return np.asarray(whole)
+
+    def _further(self, today: Today) -> Array:
+        """Expected profit of a further line of each shop, [shops, parties], as the urn draws it."""
+        cast, state = self.world.cast, self.world.state
+        count = len(cast.products.price)
+        every, none = np.arange(count), np.full(count, -1, np.int64)
+        weight = np.exp(0.8 * cast.products.appeal)
+        whole = np.bincount(cast.products.shop, weight, self.world.preset.shops)
+        self._own = weight / whole[cast.products.shop]
+        there = (state.listed <= state.day) & (state.stock > 0)
+        self._single = self._line(today, every, none, none, first=False) * there[:, None]
+        return np.stack(
+            [np.bincount(cast.products.shop, self._own * self._single[:, n], self.world.preset.shops)
+             for n in range(len(PARTIES))], axis=1,
+        )  # fmt: skip
