@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from tradewind import sources
+from tradewind import progress, sources
 from tradewind.engines.store import split_address
 from tradewind.errors import ForbiddenError, MissingDataError
 from tradewind.faces import check as checks
@@ -163,7 +163,7 @@ def report(  # noqa: PLR0913, PLR0917 - one parameter an option
     settings = {"fluctuation": {"metric": metric, "against": against}}
     answers, unanswered = [], {}
     for wing in studies.WINGS.values():
-        with voice.working(f"{wing.question} {days.title}"):
+        with voice.counting() as told, progress.listening(told):
             try:
                 answers.append(studies.answer(wing.name, opened, days, settings.get(wing.name)))
             except (MissingDataError, ForbiddenError) as error:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from tradewind import progress
 from tradewind.faces import options, terminal
 from tradewind.faces.studies import WINGS, Answerer, Wing
 from tradewind.faces.voice import Voice
@@ -42,11 +43,11 @@ def command(wing: Wing) -> Any:
     """Return the command that answers a wing's question: its settings as options, then the shared ones."""
     answerer = wing.load()
     app = typer.Typer(add_completion=False)
-    app.command(wing.name, help=f"{wing.title}. {wing.question}")(_runner(wing, answerer))
+    app.command(wing.name, help=f"{wing.title}. {wing.question}")(_runner(answerer))
     return typer.main.get_command(app)
 
 
-def _runner(wing: Wing, answerer: Answerer) -> Callable[..., None]:
+def _runner(answerer: Answerer) -> Callable[..., None]:
     own = _settings(answerer.settings)
 
     def run(**given: Any) -> None:
@@ -54,7 +55,7 @@ def _runner(wing: Wing, answerer: Answerer) -> Callable[..., None]:
         store = options.opened(given["store"], voice, options.listed(given["shop"]), given["assume"])
         period = options.days(given["period"], store, voice)
         values = {n: options.listed(given[n]) if isinstance(given[n], list | tuple) else given[n] for n in own}
-        with voice.working(f"{wing.question} {period.title}"):
+        with voice.counting() as told, progress.listening(told):
             answer = answerer.study(store, period, answerer.settings(**values))
         limit = terminal.ROWS if given["top"] is None else given["top"]
         voice.answer(answer, lambda: terminal.study(answer, limit))

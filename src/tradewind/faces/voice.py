@@ -81,7 +81,7 @@ class Voice:
         """Show how far a longer task has come: what it yields takes the step, how many are done, and of how many."""
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, TimeElapsedColumn(), console=self.aside, transient=True) as bars:
-            task = bars.add_task("Looking for files", total=None)
+            task = bars.add_task("Beginning", total=None)
 
             def told(step: str, done: int, total: int) -> None:
                 bars.update(task, description=step.capitalize(), completed=done, total=total)

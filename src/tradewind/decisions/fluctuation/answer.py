@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tradewind import charts
+from tradewind import charts, progress
 from tradewind.decisions.fluctuation.causes import Cause, causes
 from tradewind.decisions.fluctuation.comparison import BEFORE, Comparison, compare
 from tradewind.engines.store import Store
@@ -40,6 +40,7 @@ SLICED_BY = ("department", "shop_id", "customer_type", "surface", "form", "relat
 TIMES = ("day", "week", "month", "cohort")  # periods differ in their days by definition
 MOST_DIMENSIONS = 5
 MOST_SHOWN = 8
+STEPS = 4
 EVERYTHING = 0.9  # a slice that holds more of the metric than this is the whole, not a part
 
 
@@ -78,7 +79,9 @@ def study(store: Store, period: Period, settings: FluctuationSettings | None = N
     """
     settings = settings or FluctuationSettings()
     metric = named(settings.metric)
+    progress.told("comparing with what was to be expected", 0, STEPS)
     comparison = compare(store, metric, period, settings.against, settings.seed)
+    progress.told("taking the metric apart", 1, STEPS)
     dimensions = _dimensions(store, comparison, settings.by)
     teller = _Teller(store, comparison)
     if comparison.period != period:
@@ -87,11 +90,13 @@ def study(store: Store, period: Period, settings: FluctuationSettings | None = N
             "compared.",
         )
     findings = [teller.verdict(), *teller.factors()]
+    progress.told("searching slices", 2, STEPS)
     comparable = np.isfinite(teller.change) and teller.after[metric.name] is not None
     if dimensions and comparable:
         findings.append(teller.slices(dimensions, settings.seed))
     if dimensions and comparable and isinstance(metric, Ratio):
         findings += teller.mix(dimensions)
+    progress.told("looking for dated causes", 3, STEPS)
     findings += teller.dated(settings.seed)
     findings = [teller.graded(finding) for finding in findings]
     question = f"Why did {metric.title} move in {comparison.period.title}?"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
 
 import numpy as np
 
-from tradewind import charts
+from tradewind import charts, progress
 from tradewind.decisions.performance.returns import still_to_come
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
@@ -84,10 +84,17 @@ def study(store: Store, period: Period, settings: PerformanceSettings | None = N
             do="choose a period inside",
         )  # fmt: skip
     teller = _Teller(store, period, seen, settings)
-    findings = [
-        teller.headline(), teller.tree(), teller.trend(), teller.outlook(), teller.movers(), teller.funnel(),
-        teller.discounts(), teller.refunds(), teller.concentration(), teller.cohorts(),
-    ]  # fmt: skip
+    parts: dict[str, Callable[[], Finding | None]] = {
+        "counting the headline metrics": teller.headline, "taking GMV apart": teller.tree,
+        "comparing with what was to be expected": teller.trend, "looking ahead": teller.outlook,
+        "looking for movers": teller.movers, "following the funnel": teller.funnel,
+        "counting discounts": teller.discounts, "expecting refunds": teller.refunds,
+        "ranking products": teller.concentration, "following cohorts": teller.cohorts,
+    }  # fmt: skip
+    findings = []
+    for n, (step, part) in enumerate(parts.items()):
+        progress.told(step, n, len(parts))
+        findings.append(part())
     told = tuple(sorted((f for f in findings if f is not None), key=lambda finding: -finding.weight))
     title = f"How did the business do in {period.title}?"
     return Study("performance", title, period, told, store.provenance, asdict(settings), tuple(teller.caveats))

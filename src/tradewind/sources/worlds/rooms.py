@@ -35,6 +35,7 @@ CLAIMS = 0.45
 FACES = np.array([1.0, 2.0, 3.0])
 THRESHOLD = 8.0
 DROPPED = 2  # kind of a coupon that a room drops
+CELLS = 4_000_000  # viewers times rooms that are weighed at once; bounds memory
 TAKES = 2  # times a day that a customer may come to a room
 
 
@@ -196,20 +197,18 @@ class Live:
         who, take, minute = (np.concatenate(column) for column in zip(*parts, strict=True))
         if not len(rooms) or not len(who):
             return _nobody()
-        traits = cast.traits(who)
-        on_air = (minute[:, None] >= rooms.start) & (minute[:, None] < (rooms.start + rooms.minutes))
         host = cast.creators
-        match = traits.taste @ host.audience[rooms.creator].T / TASTES**0.5
-        plain = 0.8 * match + 0.8 * host.talent[rooms.creator] + 0.3 * np.log(host.followers[rooms.creator] / 5000)
-        luck = draw.gumbel("which room", who[:, None], day, take[:, None], rooms.number[None, :])
-        total = np.where(on_air, plain + rooms.paid + luck, -np.inf)
-        room = np.argmax(total, axis=1)
-        kept = np.isfinite(total[np.arange(len(who)), room])
-        unpaid = np.argmax(np.where(on_air, plain + luck, -np.inf), axis=1)
-        by_money = (room != unpaid)[kept]
-        who, take, minute, room, match = who[kept], take[kept], minute[kept], room[kept], match[kept]
+        most = max(1, CELLS // len(rooms))
+        found = [
+            self._entered(day, rooms, who[at : at + most], take[at : at + most], minute[at : at + most])
+            for at in range(0, len(who), most)
+        ]
+        room, by_money, match = (np.concatenate(column) for column in zip(*found, strict=True))
+        kept = room >= 0
+        who, take, minute = who[kept], take[kept], minute[kept]
+        room, by_money, match = room[kept], by_money[kept], match[kept]
         joins = minute - rooms.start[room]
-        mean = 6.0 * np.exp(0.5 * host.talent[rooms.creator[room]] + 0.25 * match[np.arange(len(room)), room])
+        mean = 6.0 * np.exp(0.5 * host.talent[rooms.creator[room]] + 0.25 * match)
         stay = np.ceil(mean * draw.exponential("stay", who, day, take)).astype(np.int64)
         leaves = np.minimum(joins + np.maximum(stay, 1), rooms.minutes[room])
         traits = cast.traits(who)
@@ -225,6 +224,21 @@ class Live:
         when = joins + (draw.uniform("live when", who, day, take) * (leaves - joins)).astype(np.int64)
         when = self._while_pinned(rooms, room, joins, leaves, np.maximum(chosen, 0), when)
         return Viewers(who, take, room, joins, leaves, by_money, claimed, chosen, chances, when)
+
+    def _entered(self, day: int, rooms: Rooms, who: Ints, take: Ints, minute: Ints) -> tuple[Ints, Bools, Array]:
+        """The room that each enters, -1 for none; whether paid traffic decided it; and how well the host suits them."""
+        host, on = (
+            self.cast.creators,
+            (minute[:, None] >= rooms.start) & (minute[:, None] < rooms.start + rooms.minutes),
+        )
+        match = self.cast.traits(who).taste @ host.audience[rooms.creator].T / TASTES**0.5
+        plain = 0.8 * match + 0.8 * host.talent[rooms.creator] + 0.3 * np.log(host.followers[rooms.creator] / 5000)
+        plain += self.draw.gumbel("which room", who[:, None], day, take[:, None], rooms.number[None, :])
+        total = np.where(on, plain + rooms.paid, -np.inf)
+        room, rows = np.argmax(total, axis=1), np.arange(len(who))
+        unpaid = np.argmax(np.where(on, plain, -np.inf), axis=1)
+        there = np.isfinite(total[rows, room])
+        return np.where(there, room, -1), room != unpaid, match[rows, room]
 
     def _claims(self, day: int, rooms: Rooms, who: Ints, take: Ints, room: Ints, joins: Ints, leaves: Ints) -> Bools:
         """Who claims the coupon: of those who are there when it drops, the first to press."""
