@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 
 from tradewind import charts, progress
+from tradewind.decisions.performance.cohorts import cohorts
 from tradewind.decisions.performance.returns import still_to_come
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
@@ -42,7 +43,6 @@ PAYERS = (m.MERCHANT_DISCOUNT, m.PLATFORM_DISCOUNT, m.BRAND_DISCOUNT, m.CREATOR_
 MOVERS = ("department", "shop", "shop_id", "surface", "creator", "customer_region")
 MOST_MOVERS = 10
 LONGEST = 3 * 364  # days of history that the outlook is learnt from
-COHORTS = 12
 FEWEST = 28  # days of history before anything is expected
 
 
@@ -89,7 +89,7 @@ def study(store: Store, period: Period, settings: PerformanceSettings | None = N
         "comparing with what was to be expected": teller.trend, "looking ahead": teller.outlook,
         "looking for movers": teller.movers, "following the funnel": teller.funnel,
         "counting discounts": teller.discounts, "expecting refunds": teller.refunds,
-        "ranking products": teller.concentration, "following cohorts": teller.cohorts,
+        "ranking products": teller.concentration, "following cohorts": lambda: cohorts(store, seen),
     }  # fmt: skip
     findings = []
     for n, (step, part) in enumerate(parts.items()):
@@ -474,44 +474,3 @@ class _Teller:
         note = "Counted over products with GMV above zero. The dashed line is what equal sales of all would give."
         numbers = {"top_tenth_share": tenth, "products_for_half": half, "products": len(values)}
         return Finding("concentration", sentence, Evidence.MEASURED, numbers, None, chart, note, 40.0)
-
-    def cohorts(self) -> Finding | None:
-        """How many customers of each month come back in the months after."""
-        first = _months_back(self.seen.last, COHORTS - 1)
-        start = max(self.span.first, first)
-        window = Period(start, self.seen.last)
-        if not lights_up(m.BUYERS, self.store, ("cohort",)) or window.days < 60:
-            return None
-        table = self.store.metrics(Query((m.BUYERS,), window, ("cohort",), every="month")).to_pylist()
-        sizes = {(row["cohort"], row["month"]): row["buyers"] for row in table if row["cohort"]}
-        months = [_months_back(start, -n) for n in range(COHORTS) if _months_back(start, -n) <= self.seen.last]
-        grown = [c for c in sorted({c for c, _ in sizes}) if c >= start.replace(day=1) and sizes.get((c, c), 0) >= 10]
-        if len(grown) < 2:
-            return None
-        cells, came = [], []
-        for cohort in grown:
-            later = [month for month in months if month > cohort]
-            row = [sizes.get((cohort, month), 0) / sizes[cohort, cohort] for month in later]
-            if later and _months_back(later[0], -1) <= self.seen.last + timedelta(days=1):
-                came.append((sizes.get((cohort, later[0]), 0), sizes[cohort, cohort]))
-            cells.append([*row, *([None] * (len(months) - 1 - len(row)))])
-        if not came:
-            return None
-        back = sum(a for a, _ in came) / sum(b for _, b in came)
-        sentence = f"Of customers who first bought in a month, {human(back, 'share')} bought again in the month after."
-        chart = charts.heatmap(
-            [f"{c:%b %Y} ({sizes[c, c]:,})" for c in grown], [str(n) for n in range(1, len(months))], cells,
-            titles=("First order (customers)", "Months later"),
-        )  # fmt: skip
-        note = (
-            "Counted by calendar month. Customers who first bought before the data began seem new in its first month; "
-            "the last month is complete only where the data reaches its end, and the sentence "
-            "counts complete months only."
-        )
-        return Finding("cohorts", sentence, Evidence.MEASURED, {"back_next_month": back}, None, chart, note, 30.0)
-
-
-def _months_back(day: date, months: int) -> date:
-    """Return the first day of the month so many months before a day's."""
-    index = day.year * 12 + day.month - 1 - months
-    return date(index // 12, index % 12 + 1, 1)

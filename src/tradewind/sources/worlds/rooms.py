@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tradewind.sources.worlds.calendar import HOUR_EDGES
 from tradewind.sources.worlds.cast import MEDIAN_PRICE, Cast
-from tradewind.sources.worlds.demand import coupon_felt
+from tradewind.sources.worlds.demand import Wants, coupon_felt
 from tradewind.sources.worlds.diary import Diary
 from tradewind.sources.worlds.preset import TASTES
 from tradewind.sources.worlds.state import State, Today
@@ -214,7 +214,7 @@ class Live:
         traits = cast.traits(who)
         claimed = self._claims(day, rooms, who, take, room, joins, leaves)
         worth = self._worth(today, state, rooms, who, room, joins, leaves, claimed, traits)
-        chances = _logit(worth, np.full(len(who), OUTSIDE))
+        chances = Wants(worth, np.full(len(who), OUTSIDE), np.full(worth.shape, -1)).chances()
         lineup = rooms.lineup[room]
         luck = draw.gumbel("live luck", who[:, None], day, take[:, None], lineup + 1)
         nothing = OUTSIDE + draw.gumbel("live luck", who, day, take, 0)
@@ -335,12 +335,6 @@ class Live:
             return np.full(len(room), -1, np.int64)
         number = live[order[np.maximum(place, 0)]]
         return np.where(found & (keys[order][np.maximum(place, 0)] == wanted), number, -1)
-
-
-def _logit(utility: Array, outside: Array) -> Array:
-    most = np.maximum(utility.max(axis=1), outside)[:, None]
-    raised = np.exp(utility - most)
-    return np.asarray(raised / (raised.sum(axis=1, keepdims=True) + np.exp(outside[:, None] - most)))
 
 
 def _nobody() -> Viewers:
