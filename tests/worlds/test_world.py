@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from tradewind.errors import BadInputError, NotFoundError
-from tradewind.sources.worlds.demand import coupon_felt
+from tradewind.sources.worlds.choice import coupon_felt
 from tradewind.sources.worlds.incidents import Incident
 from tradewind.sources.worlds.moves import LEVERS, Move
 from tradewind.sources.worlds.preset import preset
+from tradewind.sources.worlds.rooms import Rooms, Viewers
 from tradewind.sources.worlds.state import NEVER
 from tradewind.sources.worlds.trade import PARTIES
 from tradewind.sources.worlds.world import Day, World
@@ -91,7 +92,7 @@ def test_no_effect_before_its_cause(lived: World) -> None:
     assert not same(plain[5:], moved[5:])
 
 
-@pytest.mark.parametrize("lever", sorted(set(LEVERS) - {"commission"}))
+@pytest.mark.parametrize("lever", sorted(set(LEVERS) - {"commission", "live pin", "live coupon", "live traffic"}))
 def test_each_lever_moves_what_it_should(lived: World, lever: str) -> None:
     """Over two weeks and many units, every lever sells more of what it is pulled on."""
     world, start = lived, 21
@@ -121,6 +122,54 @@ def test_each_lever_moves_what_it_should(lived: World, lever: str) -> None:
         return float(sum(part["quantity"][np.isin(part["product"], on)].sum() for part in lines))
 
     assert sold(moved) > sold(plain)
+
+
+@pytest.mark.parametrize("lever", ["live pin", "live coupon", "live traffic"])
+def test_each_live_lever_moves_what_it_should(lever: str) -> None:
+    """In one shop's rooms alone: minutes for which a product is pinned, coupons claimed, or viewers."""
+    world, days = World(replace(preset("tiny"), rooms=10.0), 3), 7
+    cast = world.cast
+    shop = int(np.argmax(cast.shops.weight))
+    product = int(np.flatnonzero((cast.products.shop == shop) & (world.state.listed <= 0))[0])
+    dose = {
+        "live pin": {"shop": shop, "product": product, "share": 0.9},
+        "live coupon": {"shop": shop, "face": 5.0, "claims": 500},
+        "live traffic": {"shop": shop, "budget": 150.0},
+    }[lever]
+    moves = [Move(lever, 0, days, dose)]
+
+    class Seen:
+        def __init__(self) -> None:
+            self.mine, self.others, self.pinned, self.claimed, self.spend = 0, 0, 0, 0, 0.0
+
+        def shown(self, today: object, block: object) -> None: ...
+
+        def done(self, today: object, state: object, day: object) -> None: ...
+
+        def live(self, today: object, rooms: Rooms, viewers: Viewers, lines: object) -> None:
+            mine = rooms.shop[viewers.room] == shop
+            self.mine += int(mine.sum())
+            self.others += int((~mine).sum())
+            self.claimed += int(viewers.coupon[mine].sum())
+            places = rooms.lineup[np.arange(len(rooms))[:, None], rooms.pinned]
+            self.pinned += int((places[rooms.shop == shop] == product).sum())
+            self.spend += float(rooms.spend.sum())
+
+    plain, moved = Seen(), Seen()
+    without = world.fork().advance(days, watch=plain)
+    with_move = world.fork().advance(days, moves, watch=moved)
+    assert plain.mine > 0
+    if lever == "live pin":
+        assert moved.pinned > 3 * max(plain.pinned, 10)
+    elif lever == "live coupon":
+        assert moved.claimed > 1.5 * max(plain.claimed, 10)
+    else:
+        assert moved.mine > 1.2 * plain.mine
+        assert moved.others <= plain.others, "rooms compete for the same viewers"
+        paid = moved.spend - plain.spend
+        assert paid > 0
+        spent = sum(day.spent[0] for day in with_move) - sum(day.spent[0] for day in without)
+        assert spent == pytest.approx(-paid)
 
 
 def test_a_higher_commission_draws_effort_from_other_products(lived: World) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tradewind.sources.worlds.airtime import CARTS, FORMS, RELATIONS, Airtime
 from tradewind.sources.worlds.conduct import IMPRESSION_COST
 from tradewind.sources.worlds.ids import Ids, hexed, numbered
+from tradewind.sources.worlds.moves import MESSAGE_COST
 from tradewind.sources.worlds.preset import SURFACES
 from tradewind.sources.worlds.receipts import Receipts
 from tradewind.sources.worlds.register import Register
@@ -25,7 +26,6 @@ from tradewind.sources.worlds.world import Day, Shown, World
 Ints = NDArray[np.int64]
 
 WINDOW = 7  # days for which an advertisement is credited with whatever its viewer buys of the product
-MESSAGE_COST = 0.01
 
 
 class Book:

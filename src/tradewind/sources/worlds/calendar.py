@@ -48,6 +48,17 @@ def season(day: date, peaks: Array, sizes: Array) -> Array:
     return np.asarray(sizes * np.cos(angle))
 
 
+def weekly(day: date, peaks: Array, size: float) -> Array:
+    """Return the utility that the day of the week adds in each department.
+
+    Args:
+        day: The day.
+        peaks: [departments] day of the week on which each is wanted most, from 0 to 7.
+        size: How much more than on average.
+    """
+    return np.asarray(size * np.cos(2 * np.pi * (day.weekday() - peaks) / 7))
+
+
 def trend(day: int, launched: NDArray[np.int64], peak: Array, width: Array, height: Array) -> Array:
     """Return the utility that a product's own course adds on a day: a rise to its peak, then a slower fall.
 

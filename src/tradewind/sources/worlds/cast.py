@@ -161,6 +161,7 @@ class Cast:
         peaks = self.streams.uniform("season peak", np.arange(len(DEPARTMENTS))) * 365
         sizes = preset.laws.season * (0.4 + 1.2 * self.streams.uniform("season size", np.arange(len(DEPARTMENTS))))
         self.season = (peaks, sizes)
+        self.week = 7 * self.streams.uniform("week peak", np.arange(len(DEPARTMENTS)))
 
     def traits(self, customers: Ints) -> Traits:
         """Return what some customers are like; it takes no memory for the others."""
@@ -176,7 +177,7 @@ class Cast:
         surfaces = log_share[None, :] + 0.7 * draw.normal("surface share", many, np.arange(len(SURFACES))[None, :])
         late = np.clip(np.round(1.3 * draw.normal("customer hours", customers)), -3, 3).astype(np.int64)
         price = laws.price * np.exp(0.4 * draw.normal("price sensitivity", customers) - 0.08)
-        outreach = 0.45 + 0.35 * draw.normal("outreach", customers)
+        outreach = 0.6 + 0.35 * draw.normal("outreach", customers)
         outreach = np.where(kind == KINDS.index("sleeping dog"), -0.3, outreach)
         return Traits(taste, price, kind, lift, BASE_SHIFT[kind], late, surfaces, outreach)
 

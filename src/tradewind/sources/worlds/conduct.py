@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from tradewind.sources.worlds import calendar
 from tradewind.sources.worlds.cast import Cast
 from tradewind.sources.worlds.diary import Diary
-from tradewind.sources.worlds.moves import Move, begin, grant
+from tradewind.sources.worlds.moves import MESSAGE_COST, Move, begin, grant
 from tradewind.sources.worlds.preset import DEPARTMENTS, REGIONS, SURFACES, TASTES
 from tradewind.sources.worlds.state import NEVER, State, Today
 from tradewind.sources.worlds.streams import Streams
+from tradewind.sources.worlds.trade import PARTIES
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -35,6 +36,7 @@ TRIAL_CHANCE = 0.5
 HOLDOUT = 0.10  # share of customers due a message who get none
 LAPSED = 21
 COUPON_DAYS = 10
+REMEMBERED = 14  # days for which a message is felt
 INVITED = 0.15  # log lift of the visits of a campaign's guests on its day
 PLATFORM, SELLER = 0, 1
 
@@ -83,7 +85,7 @@ class Conduct:
             self._advertise(state)
             self._coupons(state, diary)
         state.markdown = np.where(state.marked < day, 0.0, state.markdown)
-        budget = begin(moves, self.cast, state, diary)
+        budget, spent = begin(moves, self.cast, state, diary)
         campaign = calendar.is_campaign(when)
         off, guests = state.markdown, np.empty(0, np.int64)
         if campaign:
@@ -92,6 +94,7 @@ class Conduct:
         self._restock(state)
         there = (state.listed <= day) & (state.stock > 0)
         course: Array = calendar.season(when, *cast.season)[products.department]
+        course += calendar.weekly(when, cast.week, self.laws.weekly)[products.department]
         course = course + calendar.trend(day, state.listed, products.peak, products.width, products.height)
         effort = self.effort(state, price)
         contracts = state.contracts
@@ -104,12 +107,13 @@ class Conduct:
         fresh = np.where(day - state.listed < 14, 0.2, 0.0)
         feed = np.clip(0.12 + 0.8 * winner + fresh, 0.0, 1.0)
         mall = np.clip(0.05 + 0.95 * winner**2, 0.0, 1.0)
-        visits = calendar.visits(when)
+        lift, written = self._messages(state, diary, guests)
+        spent[PARTIES.index("platform")] -= MESSAGE_COST * written
         return Today(
-            day=day, visits=visits, lift=self._messages(state, diary, guests), outside=np.zeros(len(DEPARTMENTS)),
+            day=day, visits=calendar.visits(when), lift=lift, outside=np.zeros(len(DEPARTMENTS)),
             course=course, price=price, there=there, feed=feed, mall=mall, advertised=self.advertised(budget),
             making=making, effort=effort, campaign=campaign, unpaid=np.full(len(REGIONS), self.laws.unpaid),
-            surfaces=np.ones(len(SURFACES)),
+            surfaces=np.ones(len(SURFACES)), spent=spent,
         )  # fmt: skip
 
     def advertised(self, budget: Array) -> Array:
@@ -244,8 +248,12 @@ class Conduct:
             diary.assign(f"coupon-week-{week:02d}", "customer", who[trial], np.full(len(arms), -1), arms,
                          np.full(len(arms), TRIAL_CHANCE), day)  # fmt: skip
 
-    def _messages(self, state: State, diary: Diary, guests: Ints) -> Array | None:
-        """Write to customers who have not bought for a while, holding some out; campaign guests come more often too."""
+    def _messages(self, state: State, diary: Diary, guests: Ints) -> tuple[Array | None, int]:
+        """Write to customers who have not bought for a while, holding some out; campaign guests come more often too.
+
+        Returns:
+            Log lift of the visits of each customer, None where there is none, and the number of messages.
+        """
         day = state.day
         lift: Array | None = None
         away = np.flatnonzero((state.ordered >= 0) & (day - state.ordered.astype(np.int64) >= LAPSED))
@@ -259,10 +267,11 @@ class Conduct:
         state.due[due] = day  # who was held out waits as long
         state.messaged[sent] = day
         diary.write("contacts", customer=sent, day=np.full(len(sent), day))
-        recent = np.flatnonzero(day - state.messaged.astype(np.int64) <= 2)
+        recent = np.flatnonzero(day - state.messaged.astype(np.int64) < REMEMBERED)
         if len(recent) or len(guests):
             lift = np.zeros(self.cast.preset.customers)
             age = day - state.messaged[recent].astype(np.int64)
-            lift[recent] = self.cast.traits(recent).outreach * 0.6**age
+            pull = self.cast.traits(recent).outreach * self.laws.message**age
+            lift[recent] = np.clip(pull, None, 0.3) if self.laws.thresholds else pull
             lift[guests] += INVITED
-        return lift
+        return lift, len(sent)

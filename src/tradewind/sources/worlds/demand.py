@@ -1,9 +1,8 @@
 """Demand: who comes, what is shown to them, and what they choose.
 
-A session shows a slate of products. The customer takes the product of the greatest utility, or nothing: a multinomial
-logit with an outside option (McFadden, 1974), so that given a slate the chance of each choice has a closed form.
-Every draw belongs to its customer, day and slot; what is shown is drawn from fixed proposals that the day's state
-accepts or not (rejection sampling), so that a change to one product changes only the slots in which it was proposed.
+A session shows a slate of products, of which the customer takes one or nothing (`choice`). Every draw belongs to its
+customer, day and slot; what is shown is drawn from fixed proposals that the day's state accepts or not (rejection
+sampling), so that a change to one product changes only the slots in which it was proposed.
 """
 
 from __future__ import annotations
@@ -14,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.sources.worlds.calendar import HOUR_EDGES
-from tradewind.sources.worlds.cast import KINDS, MEDIAN_PRICE, Cast, Traits
+from tradewind.sources.worlds.cast import Cast, Traits
+from tradewind.sources.worlds.choice import Sight, Wants, coupon_worth, worth
 from tradewind.sources.worlds.preset import DEPARTMENTS, SURFACES, TASTES
 from tradewind.sources.worlds.state import HELD, State, Today
 from tradewind.sources.worlds.streams import Streams
@@ -32,8 +32,6 @@ CARD, VIDEO = 0, 1
 VIDEOS = 0.65  # share of feed slots that hold a video
 OWN_EFFORT = 1.0  # what sellers themselves put into videos of a product, in the unit of creators' effort
 CLICK = 0.8  # slope of clicks in utility
-DOG = KINDS.index("sleeping dog")
-MEDIANS = MEDIAN_PRICE
 
 
 @dataclass(frozen=True)
@@ -77,27 +75,6 @@ class Slates:
     video: Bools
     contract: Ints
     paid: Bools
-
-
-@dataclass(frozen=True)
-class Wants:
-    """What each product on a slate is worth to whom it is shown; arrays are [n, SLOTS].
-
-    Args:
-        utility: Utility of taking it; minus infinity where there is none.
-        outside: [n] utility of taking nothing.
-        coupon: Number of the coupon that would be used, -1 for none.
-    """
-
-    utility: Array
-    outside: Array
-    coupon: Ints
-
-    def chances(self) -> Array:
-        """Return the chance of each choice, [n, SLOTS]: McFadden (1974), equation 12, with the outside option."""
-        most = np.maximum(self.utility.max(axis=1), self.outside)[:, None]
-        raised = np.exp(self.utility - most)
-        return np.asarray(raised / (raised.sum(axis=1, keepdims=True) + np.exp(self.outside[:, None] - most)))
 
 
 class Demand:
@@ -234,23 +211,14 @@ class Demand:
         laws, products, traits, who = self.laws, self.cast.products, sessions.traits, sessions.customer
         row, slot = np.nonzero(slates.product >= 0)
         shown = slates.product[row, slot]
-        department = products.department[shown]
-        match = np.einsum("ij,ij->i", traits.taste[row], products.taste[shown]) / TASTES**0.5
-        used_to = state.reference[shown] - np.log(today.price[shown])
-        worth = products.appeal[shown] + today.course[shown] + laws.fit * match + traits.shift[row]
-        worth += laws.quality * (0.6 * state.listing[shown] + 0.4 * products.make[shown])
-        worth -= traits.price[row] * np.log(today.price[shown] / MEDIANS[department])
-        worth += np.where(used_to > 0, laws.gain, laws.loss) * used_to
-        worth += laws.habit * np.minimum(state.habit[who[row], department], 2.0)
-        worth += laws.loyalty * (state.last_shop[who[row]] == products.shop[shown])
-        worth -= laws.satiation * np.minimum(state.recent[who[row], department], 2.0)
-        worth += laws.campaign * today.campaign - today.outside[department]
+        value = worth(self.cast, today, state, Sight(traits, who, row, shown))
+        value += laws.loyalty * (state.last_shop[who[row]] == products.shop[shown])
         contract = slates.contract[row, slot]
         by = state.contracts["creator"][contract] if len(state.contracts) else np.zeros(len(contract), int)
-        worth += np.where(contract >= 0, self.cast.creators.persuasion[by], 0.0)
+        value += np.where(contract >= 0, self.cast.creators.persuasion[by], 0.0)
         gain, coupon = self._coupons(today, state, who[row], shown, traits.lift[row], traits.kind[row])
         utility = np.full(slates.product.shape, -np.inf)
-        utility[row, slot] = worth + gain
+        utility[row, slot] = value + gain
         coupons = np.full(slates.product.shape, -1, np.int64)
         coupons[row, slot] = coupon
         return Wants(utility, np.array(laws.outside)[sessions.surface], coupons)
@@ -274,9 +242,7 @@ class Demand:
             face = np.where(fits, np.minimum(coupons["face"][safe], 0.9 * price), 0.0)
             better = face > face_of
             best, face_of = np.where(better, number, best), np.where(better, face, face_of)
-        depth = face_of / price
-        felt = coupon_felt(depth, self.laws.thresholds)
-        gain = np.where(best >= 0, self.laws.coupon * lift * felt - self.laws.dog * (kind == DOG) * (1 - felt), 0.0)
+        gain = np.where(best >= 0, coupon_worth(self.laws, lift, kind, face_of / price), 0.0)
         return gain, best
 
     def choices(self, today: Today, sessions: Sessions, slates: Slates, wants: Wants) -> Ints:
@@ -296,12 +262,3 @@ class Demand:
         clicked = (self.draw.uniform("click", *keys) < chance) & (slates.product >= 0)
         clicked[np.flatnonzero(chosen >= 0), chosen[chosen >= 0]] = True
         return np.asarray(clicked)
-
-
-def coupon_felt(depth: Array, thresholds: bool) -> Array:
-    """Return how strongly a coupon of some depth is felt, from 0 to 1: concave, or with a threshold at 15 %."""
-    if thresholds:
-        return np.asarray(
-            (1 / (1 + np.exp(-(depth - 0.15) / 0.03)) - 1 / (1 + np.exp(5.0))) / (1 - 1 / (1 + np.exp(5.0)))
-        )
-    return np.asarray(4 * depth / (1 + 4 * depth))

@@ -14,6 +14,7 @@ from tradewind.sources.worlds.cast import Cast
 from tradewind.sources.worlds.diary import Diary
 from tradewind.sources.worlds.preset import TASTES
 from tradewind.sources.worlds.state import NEVER, State
+from tradewind.sources.worlds.trade import PARTIES
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,8 +28,17 @@ LEVERS: dict[str, tuple[str, ...]] = {
     "listing": ("product", "better"),
     "outreach": ("customers",),
     "assortment": ("product", "list"),
+    "live pin": ("shop", "product", "share"),
+    "live coupon": ("shop", "face", "claims"),
+    "live traffic": ("shop", "budget"),
 }
-"""What each lever's dose says: amounts in the world's currency, `platform` and `brand` shares of who pays."""
+"""What each lever's dose says: amounts in the world's currency, `platform` and `brand` shares of who pays.
+
+`budget` is a day's on a product, a room's in a live room; `share` is the share of its minutes for which a shop's rooms
+pin the product.
+"""
+MESSAGE_COST, LISTING_COST = 0.01, 20.0
+"""What a message costs the platform, and a listing made anew its seller, who also gives each new creator a piece."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +76,13 @@ class Move:
         return self.start + self.days - 1
 
 
-def begin(moves: Sequence[Move], cast: Cast, state: State, diary: Diary) -> Array:
-    """Let the moves that hold today change the state, and return what is spent on advertising each product today."""
-    day, budget = state.day, state.budget
+def begin(moves: Sequence[Move], cast: Cast, state: State, diary: Diary) -> tuple[Array, Array]:
+    """Let the moves that hold today change the state.
+
+    Returns:
+        What is spent on advertising each product today, [products], and what goes out besides, [parties], below zero.
+    """
+    day, budget, spent = state.day, state.budget, np.zeros(len(PARTIES))
     for move in moves:
         if not move.start <= day <= move.last:
             continue
@@ -81,7 +95,20 @@ def begin(moves: Sequence[Move], cast: Cast, state: State, diary: Diary) -> Arra
             budget[dose["product"]] += dose["budget"]
         if move.start == day:
             _once(move, cast, state, diary)
-    return budget
+            payer, cost = _cost(move, cast)
+            spent[PARTIES.index(payer)] -= cost
+    return budget, spent
+
+
+def _cost(move: Move, cast: Cast) -> tuple[str, float]:
+    """Who pays for a move itself, whatever comes of it, and how much."""
+    if move.lever == "outreach":
+        return "platform", MESSAGE_COST * len(move.dose["customers"])
+    if move.lever == "listing":
+        return "merchant", LISTING_COST
+    if move.lever == "creator":
+        return "merchant", float(cast.products.cost[move.dose["product"]])
+    return "merchant", 0.0
 
 
 def _once(move: Move, cast: Cast, state: State, diary: Diary) -> None:

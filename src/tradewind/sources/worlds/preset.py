@@ -7,7 +7,7 @@ from datetime import date
 
 from tradewind.errors import NotFoundError
 
-VERSION = 1
+VERSION = 2
 """Version of the laws and of what is drawn: results of two versions do not compare."""
 TASTES = 6
 DEPARTMENTS: dict[str, tuple[str, ...]] = {
@@ -55,9 +55,12 @@ class Laws:
         pieces: Chance of each further piece of a line.
         unpaid: Share of orders whose payment fails.
         refund: Mean share of paid lines that are given back.
-        click: Utility at which half of those who see a product click, by surface.
-        thresholds: Whether responses to coupons, commissions and traffic have thresholds and saturate (`town_b`),
-            rather than being smooth and concave.
+        click: Utility at which half of those who notice a product click, by surface.
+        glances: Impressions that are scrolled past for each one that is noticed, by surface.
+        message: Share of a message's pull that is left a day later.
+        weekly: Size of the weekly season of departments.
+        thresholds: Whether responses to coupons, prices, commissions, messages and bought traffic have thresholds and
+            saturate (`town_b`), rather than being smooth and concave.
     """
 
     activity: float = 0.40
@@ -84,6 +87,9 @@ class Laws:
     unpaid: float = 0.03
     refund: float = 0.06
     click: tuple[float, ...] = (5.0, 3.8, 4.8, 3.6, 3.2)
+    glances: tuple[float, ...] = (12.0, 4.0, 20.0, 5.0, 14.0)
+    message: float = 0.85
+    weekly: float = 0.04
     thresholds: bool = False
 
 
@@ -129,7 +135,9 @@ PRESETS: dict[str, Preset] = {
         replace(
             TOWN,
             name="town_b",
-            laws=Laws(thresholds=True, season=0.6, satiation=1.6, gain=0.9, price=1.4, habit=0.8, appeal=1.1),
+            laws=Laws(
+                thresholds=True, season=0.6, weekly=0.35, satiation=1.6, gain=0.9, price=1.4, habit=0.8, appeal=1.1
+            ),
         ),
         Preset("metropolis", 20_000, 500_000, 5_000_000, 80_000, 1_600.0, 400.0, 180, impressions=0.001),
     )

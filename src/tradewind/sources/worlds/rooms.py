@@ -1,12 +1,13 @@
 """Live rooms, by the minute: who comes and how long they stay, what is pinned, and what they buy.
 
-Rooms on air at the same minute compete for the same viewers by a logit over host, match and paid traffic. A viewer
-stays for an exponential time; each product of the line-up gets attention by the minutes for which it was pinned
-meanwhile; the choice is a multinomial logit with an outside option, as in every session.
+Rooms on air at the same minute compete for the same viewers, and with staying away, by a logit over host, match and
+paid traffic. A viewer stays for an exponential time; each product of the line-up gets attention by the minutes for
+which it was pinned meanwhile; the choice is a multinomial logit with an outside option, as in every session.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.sources.worlds.calendar import HOUR_EDGES
-from tradewind.sources.worlds.cast import MEDIAN_PRICE, Cast
-from tradewind.sources.worlds.demand import Wants, coupon_felt
+from tradewind.sources.worlds.cast import Cast
+from tradewind.sources.worlds.choice import ROOM, Sight, Wants, coupon_felt, worth
 from tradewind.sources.worlds.diary import Diary
-from tradewind.sources.worlds.preset import TASTES
+from tradewind.sources.worlds.moves import Move
+from tradewind.sources.worlds.preset import SURFACES, TASTES
 from tradewind.sources.worlds.state import State, Today
 from tradewind.sources.worlds.streams import Streams
 
@@ -25,17 +27,23 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+ARRIVE = np.cumsum([0.72, 0.04, 0.12, 0.06])  # viewers by the surface on which they saw the room, the rest external
+STORE = SURFACES.index("store")
 LINEUP = 8
 PIN = 5  # minutes between two pins
 SHORT, LONG = 45, 150  # minutes that a room is on air
 OUTSIDE = 7.6
 BAG = 0.12  # attention that a product in the bag gets while another one is pinned
 DROPS = 0.3  # share of rooms that drop a coupon
+OPEN = 20  # minutes for which a dropped coupon can be claimed
+DROPS_AT = 15  # earliest minute of a drop that a move asks for
 CLAIMS = 0.45
 FACES = np.array([1.0, 2.0, 3.0])
 THRESHOLD = 8.0
 DROPPED = 2  # kind of a coupon that a room drops
 CELLS = 4_000_000  # viewers times rooms that are weighed at once; bounds memory
+PASSING = 1.0  # utility of passing rooms by
+TEMPTED = 2.2  # viewers for each one who enters, about
 TAKES = 2  # times a day that a customer may come to a room
 
 
@@ -51,7 +59,8 @@ class Rooms:
         minutes: Minutes that it is on air.
         lineup: [rooms, LINEUP] its products, -1 where there is none.
         pinned: [rooms, blocks] which place of the line-up is pinned in each five minutes.
-        paid: Log lift of its draw by paid traffic.
+        spend: What is spent on traffic to it.
+        paid: Log lift of its draw by that traffic.
         drop: Minute at which it drops a coupon, -1 for none.
         coupon: Number of that coupon, -1 for none.
         face: Face value of the coupon.
@@ -65,6 +74,7 @@ class Rooms:
     minutes: Ints
     lineup: Ints
     pinned: Ints
+    spend: Array
     paid: Array
     drop: Ints
     coupon: Ints
@@ -73,6 +83,13 @@ class Rooms:
 
     def __len__(self) -> int:
         return len(self.number)
+
+    @property
+    def spent(self) -> Array:
+        """[parties] what traffic to rooms costs their sellers, or hosts of rooms of several shops, and brings in."""
+        by_shops = float(self.spend[self.shop >= 0].sum())
+        by_hosts = float(self.spend[self.shop < 0].sum())
+        return np.array([-by_shops, by_shops + by_hosts, -by_hosts, 0.0])
 
 
 @dataclass(frozen=True)
@@ -87,6 +104,7 @@ class Viewers:
         leaves: Minute at which they are gone.
         paid: Whether paid traffic brought them.
         coupon: Whether they claimed the coupon.
+        surface: Where they came from, an index into `SURFACES`.
         chosen: Place in the line-up of what they buy, -1 for nothing.
         chances: [viewers, LINEUP] chance of each choice, given what they saw.
         minute: Minute of the room at which they buy.
@@ -99,6 +117,7 @@ class Viewers:
     leaves: Ints
     paid: Bools
     coupon: Bools
+    surface: Ints
     chosen: Ints
     chances: Array
     minute: Ints
@@ -117,8 +136,11 @@ class Live:
         self.draw = luck
         self.laws = cast.preset.laws
 
-    def rooms(self, today: Today, state: State, diary: Diary) -> Rooms:
-        """Return the rooms that go on air: their shops, hosts, hours, line-ups and pins."""
+    def rooms(self, today: Today, state: State, diary: Diary, moves: Sequence[Move] = ()) -> Rooms:
+        """Return the rooms that go on air: their shops, hosts, hours, line-ups and pins, and what moves change of them.
+
+        A move changes the rooms that its shop holds itself.
+        """
         cast, draw, day = self.cast, self.draw, today.day
         mean = cast.preset.rooms
         count = int(mean) + int(draw.uniform("rooms", day)[0] < mean - int(mean))
@@ -145,11 +167,20 @@ class Live:
                            np.arange(LINEUP)[None, None, :])  # fmt: skip
         pinned = np.argmax(weight[:, None, :] + luck, axis=2)
         push = draw.uniform("room paid", day, nth)
-        paid = np.where(push < 0.35, 0.4 + 0.8 * draw.uniform("room push", day, nth), 0.0)
+        spend = np.where(push < 0.35, 20 + 60 * draw.uniform("room push", day, nth), 0.0).round(2)
         drops = draw.uniform("drops", day, nth) < DROPS
         drop = np.where(drops, 10 + draw.below(30, "drop minute", day, nth), -1)
         face = FACES[draw.below(len(FACES), "drop face", day, nth)]
         claims = 20 + draw.below(60, "drop claims", day, nth)
+        for move in (move for move in moves if move.lever.startswith("live") and move.start <= day <= move.last):
+            held = own & (shop == move.dose["shop"])
+            if move.lever == "live traffic":
+                spend = spend + held * move.dose["budget"]
+            elif move.lever == "live coupon":
+                drop = np.where(held, np.maximum(drop, DROPS_AT), drop)
+                face, claims = np.where(held, move.dose["face"], face), np.where(held, move.dose["claims"], claims)
+            elif today.there[move.dose["product"]]:
+                self._pin(day, move, np.flatnonzero(held), lineup, pinned)
         coupon = np.full(count, -1, np.int64)
         for n in np.flatnonzero(drop >= 0).tolist():
             [coupon[n]] = state.coupons.add(
@@ -159,8 +190,28 @@ class Live:
         number = state.rooms + nth
         state.rooms += count
         diary.write("coupons", coupon=coupon[coupon >= 0])
-        seller = np.where(own, shop, -1)
-        return Rooms(number, seller, creator, start, minutes, lineup, pinned, paid, drop, coupon, face, claims)
+        seller, paid = np.where(own, shop, -1), self.pull(spend)
+        return Rooms(number, seller, creator, start, minutes, lineup, pinned, spend, paid, drop, coupon, face, claims)
+
+    def pull(self, spend: Array) -> Array:
+        """Return the log lift of a room's draw by what is spent on traffic to it: less for each further unit.
+
+        With `laws.thresholds`, little below 60 for a room of 220 viewers, and nothing more far beyond it.
+        """
+        unit = spend * 220 / self.cast.preset.viewers
+        if self.laws.thresholds:
+            return np.asarray(1.3 * (1 / (1 + np.exp(-(unit - 60) / 10)) - 1 / (1 + np.exp(6.0))))
+        return np.log1p(unit / 60)
+
+    def _pin(self, day: int, move: Move, rooms: Ints, lineup: Ints, pinned: Ints) -> None:
+        """Pin a product for a share of the minutes of some rooms; it joins a line-up in which it is not."""
+        product, blocks = move.dose["product"], np.arange(pinned.shape[1])
+        for n in rooms.tolist():
+            if product not in lineup[n]:
+                lineup[n, -1] = product
+            place = int(np.argmax(lineup[n] == product))
+            more = self.draw.uniform("pinned more", day, n, blocks) < move.dose["share"]
+            pinned[n] = np.where(more, place, pinned[n])
 
     def _lineups(self, today: Today, state: State, nth: Ints, shop: Ints, creator: Ints) -> Ints:
         """A shop shows what it sells best; a creator what contracts pay for, then what is sold in the department."""
@@ -186,7 +237,7 @@ class Live:
     def viewers(self, today: Today, state: State, rooms: Rooms) -> Viewers:
         """Return who watches, for how long, and what each of them buys."""
         cast, draw, day = self.cast, self.draw, today.day
-        wanted = cast.preset.rooms * cast.preset.viewers / TAKES / cast.preset.customers
+        wanted = TEMPTED * cast.preset.rooms * cast.preset.viewers / TAKES / cast.preset.customers
         parts = []
         for nth in range(TAKES):
             everyone = np.arange(cast.preset.customers)
@@ -221,9 +272,13 @@ class Live:
         best = np.argmax(worth + luck, axis=1)
         bought = (worth + luck)[np.arange(len(who)), best] > nothing
         chosen = np.where(bought, best, -1)
-        when = joins + (draw.uniform("live when", who, day, take) * (leaves - joins)).astype(np.int64)
-        when = self._while_pinned(rooms, room, joins, leaves, np.maximum(chosen, 0), when)
-        return Viewers(who, take, room, joins, leaves, by_money, claimed, chosen, chances, when)
+        since = np.where(claimed, np.maximum(joins, rooms.drop[room]), joins)
+        when = since + (draw.uniform("live when", who, day, take) * (leaves - since)).astype(np.int64)
+        when = self._while_pinned(rooms, room, since, leaves, np.maximum(chosen, 0), when)
+        surface = np.searchsorted(ARRIVE, draw.uniform("live from", who, day, take))
+        mine = (state.last_shop[who] == rooms.shop[room]) & (rooms.shop[room] >= 0)
+        surface = np.where(mine & (draw.uniform("live from shop", who, day, take) < 0.5), STORE, surface)
+        return Viewers(who, take, room, joins, leaves, by_money, claimed, surface, chosen, chances, when)
 
     def _entered(self, day: int, rooms: Rooms, who: Ints, take: Ints, minute: Ints) -> tuple[Ints, Bools, Array]:
         """The room that each enters, -1 for none; whether paid traffic decided it; and how well the host suits them."""
@@ -234,15 +289,16 @@ class Live:
         match = self.cast.traits(who).taste @ host.audience[rooms.creator].T / TASTES**0.5
         plain = 0.8 * match + 0.8 * host.talent[rooms.creator] + 0.3 * np.log(host.followers[rooms.creator] / 5000)
         plain += self.draw.gumbel("which room", who[:, None], day, take[:, None], rooms.number[None, :])
-        total = np.where(on, plain + rooms.paid, -np.inf)
-        room, rows = np.argmax(total, axis=1), np.arange(len(who))
-        unpaid = np.argmax(np.where(on, plain, -np.inf), axis=1)
-        there = np.isfinite(total[rows, room])
-        return np.where(there, room, -1), room != unpaid, match[rows, room]
+        passes = PASSING + self.draw.gumbel("no room", who, day, take)
+        total, without = np.where(on, plain + rooms.paid, -np.inf), np.where(on, plain, -np.inf)
+        room, other, rows = np.argmax(total, axis=1), np.argmax(without, axis=1), np.arange(len(who))
+        by_money = (room != other) | (without[rows, other] <= passes)
+        return np.where(total[rows, room] > passes, room, -1), by_money, match[rows, room]
 
     def _claims(self, day: int, rooms: Rooms, who: Ints, take: Ints, room: Ints, joins: Ints, leaves: Ints) -> Bools:
-        """Who claims the coupon: of those who are there when it drops, the first to press."""
-        there = (rooms.drop[room] >= joins) & (rooms.drop[room] < leaves)
+        """Who claims the coupon: of those who are there while it can be claimed, the first to press."""
+        drop = rooms.drop[room]
+        there = (drop >= 0) & (drop < leaves) & (drop + OPEN > joins)
         u = self.draw.uniform("claims", who, day, take)
         wish = there & (u < CLAIMS)
         order = np.lexsort((u, room))
@@ -258,28 +314,20 @@ class Live:
         claimed: Bools, traits: Any,
     ) -> Array:  # fmt: skip
         """Utility of each product of the line-up to each viewer."""
-        laws, products = self.laws, self.cast.products
         lineup = rooms.lineup[room]
         safe = np.maximum(lineup, 0)
-        department = products.department[safe]
-        attention = self._attention(rooms, room, joins, leaves)
-        match = np.einsum("ik,ijk->ij", traits.taste, products.taste[safe]) / TASTES**0.5
-        price = today.price[safe]
-        used_to = state.reference[safe] - np.log(price)
-        worth = products.appeal[safe] + today.course[safe] + laws.fit * match + traits.shift[:, None]
-        worth += laws.quality * (0.3 * state.listing[safe] + 0.7 * products.make[safe])
-        worth -= traits.price[:, None] * np.log(price / MEDIAN_PRICE[department])
-        worth += np.where(used_to > 0, laws.gain, laws.loss) * used_to
-        worth += laws.habit * np.minimum(np.take_along_axis(state.habit[who], department, axis=1), 2.0)
-        worth -= laws.satiation * np.minimum(np.take_along_axis(state.recent[who], department, axis=1), 2.0)
-        worth += laws.campaign * today.campaign - today.outside[department]
-        worth += 0.5 * self.cast.creators.talent[rooms.creator[room]][:, None] + np.log(attention + 1e-9)
-        face = np.where(
-            claimed[:, None] & (price >= THRESHOLD), np.minimum(rooms.face[room][:, None], 0.9 * price), 0.0
-        )
-        worth += laws.coupon * traits.lift[:, None] * coupon_felt(face / price, laws.thresholds)
         there = (lineup >= 0) & today.there[safe]
-        return np.where(there, worth, -np.inf)
+        row, place = np.nonzero(there)
+        product = lineup[row, place]
+        value = worth(self.cast, today, state, Sight(traits, who, row, product), ROOM)
+        attention = self._attention(rooms, room, joins, leaves)[row, place]
+        value += 0.5 * self.cast.creators.talent[rooms.creator[room[row]]] + np.log(attention + 1e-9)
+        price = today.price[product]
+        face = np.where(claimed[row] & (price >= THRESHOLD), np.minimum(rooms.face[room[row]], 0.9 * price), 0.0)
+        value += self.laws.coupon * traits.lift[row] * coupon_felt(face / price, self.laws.thresholds)
+        found = np.full(lineup.shape, -np.inf)
+        found[row, place] = value
+        return found
 
     def _attention(self, rooms: Rooms, room: Ints, joins: Ints, leaves: Ints) -> Array:
         """Attention to each product of the line-up: log-like in the minutes for which it was pinned, little else."""
@@ -293,15 +341,15 @@ class Live:
         whole = (leaves - joins)[:, None]
         return np.log1p(minutes + BAG * (whole - minutes))
 
-    def _while_pinned(self, rooms: Rooms, room: Ints, joins: Ints, leaves: Ints, place: Ints, when: Ints) -> Ints:
+    def _while_pinned(self, rooms: Rooms, room: Ints, since: Ints, leaves: Ints, place: Ints, when: Ints) -> Ints:
         """Move a purchase to the first minute of the stay at which its product is pinned, where it is at all."""
         blocks = rooms.pinned.shape[1]
         edge = np.arange(blocks) * PIN
-        overlaps = (edge[None, :] < leaves[:, None]) & (edge[None, :] + PIN > joins[:, None])
+        overlaps = (edge[None, :] < leaves[:, None]) & (edge[None, :] + PIN > since[:, None])
         fits = overlaps & (rooms.pinned[room] == place[:, None])
         first = np.argmax(fits, axis=1)
-        moved = np.maximum(edge[first], joins)
-        return np.where(fits.any(axis=1), np.minimum(moved + (when - joins) % PIN, leaves - 1), when)
+        moved = np.maximum(edge[first], since)
+        return np.where(fits.any(axis=1), np.minimum(moved + (when - since) % PIN, leaves - 1), when)
 
     def orders(self, today: Today, rooms: Rooms, viewers: Viewers, state: State) -> dict[str, NDArray[Any]]:
         """Return the viewers who buy, one row each, in the shape of sessions that choose."""
@@ -313,7 +361,7 @@ class Live:
         second += self.draw.below(60, "live second", viewers.customer[row], today.day, viewers.take[row])
         return {
             "customer": viewers.customer[row], "visit": 4 + viewers.take[row], "second": second,
-            "surface": np.zeros(len(row), np.int64), "video": np.zeros(len(row), bool), "contract": contract,
+            "surface": viewers.surface[row], "video": np.zeros(len(row), bool), "contract": contract,
             "paid_slot": np.zeros(len(row), bool), "live": rooms.number[room], "product": product,
             "coupon": self.used(today, rooms, room, viewers.coupon[row], product),
         }  # fmt: skip
@@ -339,4 +387,4 @@ class Live:
 
 def _nobody() -> Viewers:
     none, false = np.empty(0, np.int64), np.empty(0, bool)
-    return Viewers(none, none, none, none, none, false, false, none, np.empty((0, LINEUP)), none)
+    return Viewers(none, none, none, none, none, false, false, none, none, np.empty((0, LINEUP)), none)

@@ -170,6 +170,7 @@ class Today:
         campaign: Whether it is a campaign day.
         unpaid: [regions] share of orders whose payment fails.
         surfaces: [surfaces] factor on what each shows.
+        spent: [parties] money that goes out beside orders and advertising: messages, listings made anew, samples.
     """
 
     day: int
@@ -187,3 +188,4 @@ class Today:
     campaign: bool
     unpaid: Array
     surfaces: Array
+    spent: Array

@@ -130,7 +130,9 @@ class _Expected:
         self._add(today, viewers.chances[row, place] * (1 - today.unpaid[region]), product, contract, coupon)
 
     def done(self, today: Today, state: State, day: Day) -> None:
-        """Take what a day came to: nothing of it, since it is expected already."""
+        """Take what a day came to: what was spent; all else is expected already."""
+        del today, state
+        self.total += day.spent
 
     def _add(self, today: Today, chance: Array, product: Ints, contract: Ints, coupon: Ints) -> None:
         """Add the expected profit of choices: each piece count by its chance, and a further line of the same shop."""

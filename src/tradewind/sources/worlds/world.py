@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.sources.worlds.cast import Cast
+from tradewind.sources.worlds.choice import Wants
 from tradewind.sources.worlds.conduct import IMPRESSION_COST, Conduct
-from tradewind.sources.worlds.demand import SLOTS, Demand, Sessions, Slates, Wants
+from tradewind.sources.worlds.demand import SLOTS, Demand, Sessions, Slates
 from tradewind.sources.worlds.diary import Diary
 from tradewind.sources.worlds.incidents import Incident
 from tradewind.sources.worlds.moves import Move
@@ -60,7 +61,8 @@ class Day:
         lines: Its order lines.
         profit: [lines, parties] what each party makes of each line in the end, in the order of `PARTIES`.
         advertising: [products] what sellers spent on advertising.
-        shown: [products] how often each was shown.
+        shown: [products] how often each was noticed.
+        spent: [parties] what went out besides, below zero: messages, listings made anew, samples, traffic to rooms.
     """
 
     day: int
@@ -68,13 +70,13 @@ class Day:
     profit: Array
     advertising: Array
     shown: Array
+    spent: Array
 
     @property
     def parties(self) -> Array:
-        """[parties] what each party made of the day, advertising included."""
-        spent = float(self.advertising.sum())
-        moved = np.array([-spent, spent, 0.0, 0.0])
-        return np.asarray(self.profit.sum(axis=0) + moved)
+        """[parties] what each party made of the day, advertising and all else that was spent included."""
+        bought = float(self.advertising.sum())
+        return np.asarray(self.profit.sum(axis=0) + np.array([-bought, bought, 0.0, 0.0]) + self.spent)
 
 
 class World:
@@ -154,7 +156,7 @@ class World:
             if watch is not None:
                 clicked = self.demand.clicks(today, sessions, slates, wants, chosen)
                 watch.shown(today, Shown(sessions, slates, wants, clicked, chosen))
-        rooms = self.live.rooms(today, state, self.diary)
+        rooms = self.live.rooms(today, state, self.diary, moves)
         viewers = self.live.viewers(today, state, rooms)
         orders.append(self.live.orders(today, rooms, viewers, state))
         together = {name: np.concatenate([part[name] for part in orders]) for name in orders[0]}
@@ -163,7 +165,7 @@ class World:
             watch.live(today, rooms, viewers, lines)
         profit = self.trade.profit(lines, state)
         self.trade.settle(lines, state, today)
-        day = Day(today.day, lines, profit, IMPRESSION_COST * bought, shown)
+        day = Day(today.day, lines, profit, IMPRESSION_COST * bought, shown, today.spent + rooms.spent)
         if watch is not None:
             watch.done(today, state, day)
         state.day += 1
