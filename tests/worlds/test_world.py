@@ -129,7 +129,7 @@ def test_each_live_lever_moves_what_it_should(lever: str) -> None:
     """In one shop's rooms alone: minutes for which a product is pinned, coupons claimed, or viewers."""
     world, days = World(replace(preset("tiny"), rooms=10.0), 3), 7
     cast = world.cast
-    shop = int(np.argmax(cast.shops.weight))
+    shop = int(np.argmax(cast.shops.weight * (cast.shops.opened <= 0)))
     product = int(np.flatnonzero((cast.products.shop == shop) & (world.state.listed <= 0))[0])
     dose = {
         "live pin": {"shop": shop, "product": product, "share": 0.9},
