@@ -251,7 +251,7 @@ class Cast:
             followers=np.exp(8.5 + 1.6 * draw.normal("followers", number)),
             persuasion=laws.persuasion * draw.normal("persuasion", number) + np.where(maker, 0.25, -0.05),
             makes=makes,
-            hours=0.5 + draw.exponential("creator hours", number),
+            hours=1.0 + 1.5 * draw.exponential("creator hours", number),
             department=department,
             region=draw.below(len(REGIONS), "creator region", number),
             talent=0.5 * draw.normal("talent", number),

@@ -24,19 +24,20 @@ from tradewind.sources.worlds.trade import PARTIES
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-DEPTHS = np.array([0.05, 0.10, 0.15, 0.20, 0.30])
+DEPTHS = np.array([0.10, 0.15, 0.20, 0.30, 0.40])
 TRIAL_DEPTHS = np.array([0.0, 0.10, 0.20])
 TRIAL = 0.08  # share of products whose price is on trial in a week
 IMPRESSION_COST = 0.02
 WEEK = 7
 CONTRACT_DAYS = 56
-FACES = ((2.0, 10.0), (4.0, 20.0), (6.0, 30.0))  # face value and threshold of coupons
+FACES = ((2.0, 8.0), (3.0, 12.0), (5.0, 20.0))  # face value and threshold of coupons
 TRIAL_CUSTOMERS = 0.10  # share of customers whose coupon of the week is drawn
 TRIAL_CHANCE = 0.5
 HOLDOUT = 0.10  # share of customers due a message who get none
 LAPSED = 21
 COUPON_DAYS = 10
 REMEMBERED = 14  # days for which a message is felt
+SHOP_COUPONS, SHOP_GIVEN = 0.15, 0.5  # shops that give a coupon in a week, and former buyers who get it
 INVITED = 0.15  # log lift of the visits of a campaign's guests on its day
 PLATFORM, SELLER = 0, 1
 
@@ -84,6 +85,7 @@ class Conduct:
             self._contracts(state, diary, np.flatnonzero(state.listed <= day), day)
             self._advertise(state)
             self._coupons(state, diary)
+            self._shop_coupons(state, diary)
         state.markdown = np.where(state.marked < day, 0.0, state.markdown)
         budget, spent = begin(moves, self.cast, state, diary)
         campaign = calendar.is_campaign(when)
@@ -155,7 +157,7 @@ class Conduct:
         ahead = any(calendar.is_campaign(self.date(day + n)) for n in range(WEEK))
         mean = np.bincount(products.department, state.pace) / np.maximum(np.bincount(products.department), 1)
         heat = np.log((state.pace + 0.05) / (mean[products.department] + 0.05))
-        urge = -2.6 + self.cast.shops.eager[products.shop] + 0.5 * heat + 0.8 * ahead
+        urge = -1.4 + self.cast.shops.eager[products.shop] + 0.5 * heat + 0.8 * ahead
         listed = state.listed <= day
         chosen = listed & (self.draw.uniform("promotion", number, week) < 1 / (1 + np.exp(-urge)))
         depth = DEPTHS[self.draw.below(len(DEPTHS), "depth", number, week)]
@@ -197,7 +199,7 @@ class Conduct:
         if not len(products):
             return
         margin = 1 - cast.products.cost[products] / cast.products.price[products]
-        urge = 0.10 * np.exp(0.5 * cast.products.appeal[products])
+        urge = 0.20 * np.exp(0.5 * cast.products.appeal[products])
         chosen = products[self.draw.uniform("invites", products, week + 1000) < np.minimum(urge, 0.5)]
         if not len(chosen):
             return
@@ -240,13 +242,37 @@ class Conduct:
             who = np.arange(start, min(start + self.cast.preset.block, self.cast.preset.customers))
             who = who[self.cast.joins[who] < day]
             trial = self.draw.uniform("coupon trial", who, week) < TRIAL_CUSTOMERS
-            loyal = 1 / (1 + np.exp(-(-3.0 + 0.9 * np.log1p(state.orders[who]))))
+            loyal = 1 / (1 + np.exp(-(-1.2 + 0.9 * np.log1p(state.orders[who]))))
             chance = np.where(trial, TRIAL_CHANCE, loyal)
             given = self.draw.uniform("coupon given", who, week) < chance
-            grant(state, diary, who[given], int(number), day, day + COUPON_DAYS - 1, chance[given])
+            grant(state, diary, who[given], number, day, day + COUPON_DAYS - 1, chance[given])
             arms = given[trial].astype(np.int64)
             diary.assign(f"coupon-week-{week:02d}", "customer", who[trial], np.full(len(arms), -1), arms,
                          np.full(len(arms), TRIAL_CHANCE), day)  # fmt: skip
+
+    def _shop_coupons(self, state: State, diary: Diary) -> None:
+        """Let some shops give a coupon to those who bought from them last; platform and brand may bear a part."""
+        day, week, products = state.day, state.day // WEEK, self.cast.products
+        count = self.cast.preset.shops
+        number = np.arange(count)
+        mean = np.bincount(products.shop, products.price, count) / np.maximum(np.bincount(products.shop), 1)
+        gives = self.draw.uniform("shop coupon", number, week) < np.clip(
+            SHOP_COUPONS * np.exp(self.cast.shops.eager), 0, 1
+        )
+        shops = np.flatnonzero(gives & (self.cast.shops.opened <= day))
+        face = np.maximum(np.round(mean[shops] * (0.1 + 0.15 * self.draw.uniform("shop face", shops, week))), 1.0)
+        shared = self.draw.uniform("shop shared", shops, week)
+        coupon = state.coupons.add(
+            shop=shops, face=face, threshold=np.round(2.5 * face), starts=day, ends=day + COUPON_DAYS - 1,
+            platform=np.where(shared < 0.3, 0.3, 0.0), brand=np.where(shared > 0.8, 0.4, 0.0), kind=SELLER,
+        ) if len(shops) else np.empty(0, np.int64)  # fmt: skip
+        diary.write("coupons", coupon=coupon)
+        of = np.full(count, -1)
+        of[shops] = coupon
+        last = state.last_shop.astype(np.int64)
+        who = np.flatnonzero((last >= 0) & (of[last] >= 0))
+        who = who[self.draw.uniform("shop coupon given", who, week) < SHOP_GIVEN]
+        grant(state, diary, who, of[last[who]], day, day + COUPON_DAYS - 1, np.full(len(who), SHOP_GIVEN))
 
     def _messages(self, state: State, diary: Diary, guests: Ints) -> tuple[Array | None, int]:
         """Write to customers who have not bought for a while, holding some out; campaign guests come more often too.

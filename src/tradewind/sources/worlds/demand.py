@@ -30,7 +30,7 @@ AD_TRIES = 6
 AD_SLOT = {FEED: 3, SEARCH: 0, MALL: 2}
 CARD, VIDEO = 0, 1
 VIDEOS = 0.65  # share of feed slots that hold a video
-OWN_EFFORT = 1.0  # what sellers themselves put into videos of a product, in the unit of creators' effort
+OWN_EFFORT = 0.15  # what sellers themselves put into videos of a product, in the unit of creators' effort
 CLICK = 0.8  # slope of clicks in utility
 
 

@@ -121,7 +121,7 @@ def _once(move: Move, cast: Cast, state: State, diary: Diary) -> None:
         )  # fmt: skip
         diary.write("coupons", coupon=[number])
         who = np.asarray(dose["customers"], np.int64)
-        grant(state, diary, who, int(number), day, move.last, np.full(len(who), np.nan))
+        grant(state, diary, who, number, day, move.last, np.full(len(who), np.nan))
     elif move.lever == "commission":
         mine = (state.contracts["product"] == dose["product"]) & (state.contracts["ends"] >= day)
         for number in np.flatnonzero(mine):
@@ -146,8 +146,8 @@ def _once(move: Move, cast: Cast, state: State, diary: Diary) -> None:
         state.listed[dose["product"]] = day if dose["list"] else NEVER
 
 
-def grant(state: State, diary: Diary, who: Ints, coupon: int, day: int, until: int, propensity: Array) -> None:
-    """Give customers a coupon; it takes the place of the one that ends first."""
+def grant(state: State, diary: Diary, who: Ints, coupon: Any, day: int, until: int, propensity: Array) -> None:
+    """Give customers a coupon, one number or one for each; it takes the place of the one that ends first."""
     if not len(who):
         return
     place = np.argmin(state.until[who], axis=1)

@@ -86,8 +86,8 @@ class Laws:
     pieces: float = 0.10
     unpaid: float = 0.03
     refund: float = 0.06
-    click: tuple[float, ...] = (5.0, 3.8, 4.8, 3.6, 3.2)
-    glances: tuple[float, ...] = (12.0, 4.0, 20.0, 5.0, 14.0)
+    click: tuple[float, ...] = (4.3, 3.1, 4.1, 2.9, 2.5)
+    glances: tuple[float, ...] = (20.0, 6.0, 30.0, 8.0, 20.0)
     message: float = 0.85
     weekly: float = 0.04
     thresholds: bool = False

@@ -219,6 +219,7 @@ class Live:
         lineup = np.full((len(nth), LINEUP), -1, np.int64)
         contracts = state.contracts
         for n in nth.tolist():
+            under: Ints = np.empty(0, np.int64)
             if shop[n] >= 0:
                 mine = np.flatnonzero((products.shop == shop[n]) & today.there)
             else:
@@ -229,7 +230,8 @@ class Live:
                 second = draw.uniform("room alias", today.day, n, np.arange(40))
                 mine = np.unique(np.concatenate([under, self.cast.by_department.draw(group, first, second)]))
                 mine = mine[today.there[mine]]
-            score = np.log(state.pace[mine] + 0.05) + 0.7 * draw.gumbel("line-up", today.day, n, mine)
+            signed = 0.0 if shop[n] >= 0 else 1.5 * np.isin(mine, under)
+            score = signed + np.log(state.pace[mine] + 0.05) + 0.7 * draw.gumbel("line-up", today.day, n, mine)
             best = mine[np.argsort(-score, kind="stable")[:LINEUP]]
             lineup[n, : len(best)] = best
         return lineup

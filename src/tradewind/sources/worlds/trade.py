@@ -85,7 +85,7 @@ class Trade:
         lines.columns["quantity"] = 1 + np.minimum(pieces, MOST_PIECES - 1).astype(np.int64)
         region = self.cast.region[lines["customer"]].astype(np.int64)
         lines.columns["paid"] = self.draw.uniform("pays", *keys) >= today.unpaid[region]
-        lines = lines.where(self._in_stock(lines, state))
+        lines = lines.where(self._in_stock(lines, today, state))
         price = today.price[lines["product"]]
         lines.columns["price"] = price
         face = state.coupons["face"][np.maximum(lines["coupon"], 0)] if len(state.coupons) else np.zeros(len(lines))
@@ -109,10 +109,10 @@ class Trade:
         first, second = self.draw.uniform("further", *keys), self.draw.uniform("further alias", *keys)
         return self.cast.by_shop.draw(shop, first, second)
 
-    def _in_stock(self, lines: Lines, state: State) -> NDArray[np.bool_]:
+    def _in_stock(self, lines: Lines, today: Today, state: State) -> NDArray[np.bool_]:
         """Which lines stock allows: first come, first served; without its first line an order has no other."""
         product, count = lines["product"], len(lines)
-        there = (state.listed[product] <= state.day) & (product >= 0)
+        there = today.there[product] & (product >= 0)
         order = np.argsort(product, kind="stable")
         wanted = np.where(lines["paid"] & there, lines["quantity"], 0)[order]
         run = np.cumsum(wanted)

@@ -170,14 +170,13 @@ class _Expected:
 
     def _further(self, today: Today) -> Array:
         """Expected profit of a further line of each shop, [shops, parties], as the urn draws it."""
-        cast, state = self.world.cast, self.world.state
+        cast = self.world.cast
         count = len(cast.products.price)
         every, none = np.arange(count), np.full(count, -1, np.int64)
         weight = np.exp(0.8 * cast.products.appeal)
         whole = np.bincount(cast.products.shop, weight, self.world.preset.shops)
         self._own = weight / whole[cast.products.shop]
-        there = (state.listed <= state.day) & (state.stock > 0)
-        self._single = self._line(today, every, none, none, first=False) * there[:, None]
+        self._single = self._line(today, every, none, none, first=False) * today.there[:, None]
         return np.stack(
             [np.bincount(cast.products.shop, self._own * self._single[:, n], self.world.preset.shops)
              for n in range(len(PARTIES))], axis=1,
