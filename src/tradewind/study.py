@@ -1,4 +1,4 @@
-"""Studies: the answer to one business question over one period, and the words it is given in."""
+"""Studies: the answer to one business question over one period, what it would have done, and the words for both."""
 
 from __future__ import annotations
 
@@ -73,6 +73,159 @@ class Estimate:
         """Return the estimate in another unit: every number times `factor`."""
         ends = sorted((self.low * factor, self.high * factor))
         return Estimate(self.mid * factor, ends[0], ends[1], self.level)
+
+
+class Lever(StrEnum):
+    """What can be pulled."""
+
+    COUPON = "coupon"
+    COMMISSION = "commission"
+    PRICE = "price"
+    TRAFFIC = "traffic"
+    LISTING = "listing"
+    CREATOR = "creator"
+    LIVE = "live"
+    ASSORTMENT = "assortment"
+    OUTREACH = "outreach"
+
+
+DOSES: Mapping[Lever, frozenset[str]] = {
+    Lever.COUPON: frozenset({"face", "threshold", "platform", "brand"}),
+    Lever.COMMISSION: frozenset({"rate", "platform"}),
+    Lever.PRICE: frozenset({"off"}),
+    Lever.TRAFFIC: frozenset({"budget"}),
+    Lever.LISTING: frozenset({"effort"}),
+    Lever.CREATOR: frozenset({"rate", "platform"}),
+    Lever.LIVE: frozenset({"share", "face", "claims", "budget"}),
+    Lever.ASSORTMENT: frozenset({"list"}),
+    Lever.OUTREACH: frozenset(),
+}
+"""What a setting of each lever may say.
+
+Money: `face` and `threshold` of a coupon, `budget` a day on a product or for each live room. Shares: `platform` and `brand`
+of what a coupon or commission costs, `rate` of the price as commission, `off` the list price, `share` of a room's minutes
+for which a product is pinned, `effort` put into a listing made anew. Counts: `claims` of a coupon that a room drops,
+`list` 1 to list a product and 0 to take it off.
+"""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a lever is pulled on.
+
+    Args:
+        kind: `product`, `shop` or `customers`.
+        id: Its id in the store; of customers, the name of the assignment that lists them.
+        shop: The shop that it belongs to, None where it is the marketplace's.
+        partner: The creator with whom a product gets a contract, or the product that a shop's rooms pin.
+    """
+
+    kind: str
+    id: str
+    shop: str | None = None
+    partner: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind not in {"product", "shop", "customers"}:
+            raise BadInputError(
+                "A lever is pulled on something else", got=self.kind, allowed=("product", "shop", "customers")
+            )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One position of a lever: what it takes and what it brings, over all of the action's days and what they echo.
+
+    Args:
+        dose: What is set, in the words of `DOSES`.
+        cost: Money that it may draw from each payer's budget.
+        gain: Incremental contribution profit by party; empty where nobody has estimated it.
+        joint: The same of all parties together, between whom transfers cancel.
+        attributed: GMV that last-touch attribution would credit to it; shown beside, never counted.
+    """
+
+    dose: Mapping[str, float]
+    cost: Mapping[Party, float]
+    gain: Mapping[Party, Estimate] = field(default_factory=dict)
+    joint: Estimate | None = None
+    attributed: float | None = None
+
+    def __post_init__(self) -> None:
+        if wrong := {payer: cost for payer, cost in self.cost.items() if not cost >= 0}:
+            raise BadInputError("What a setting draws from a budget is nothing or more", got=wrong)
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Which customers an action reaches: a table beside the plan.
+
+    Args:
+        name: Its name.
+        units: Their ids.
+    """
+
+    name: str
+    units: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Action:
+    """A lever on a subject, with a menu of settings from small to large.
+
+    Args:
+        key: Stable name inside a plan.
+        lever: The lever.
+        subject: What it is pulled on.
+        days: When it holds.
+        menu: The settings; at most one is chosen.
+        evidence: How the gains were earned.
+        why: One sentence for whoever approves it.
+        expires: Last day on which its numbers may still be used.
+        assignment: Whom it reaches, where it reaches customers.
+
+    Raises:
+        BadInputError: If the menu is empty, a dose does not fit the lever, or customers are named nowhere.
+    """
+
+    key: str
+    lever: Lever
+    subject: Subject
+    days: Period
+    menu: tuple[Setting, ...]
+    evidence: Evidence = Evidence.ASSUMED
+    why: str = ""
+    expires: date | None = None
+    assignment: Assignment | None = None
+
+    def __post_init__(self) -> None:
+        if not self.menu:
+            raise BadInputError("An action has at least one setting", got=self.key)
+        for setting in self.menu:
+            if unknown := set(setting.dose) - DOSES[self.lever]:
+                raise BadInputError(
+                    f"A setting of the lever {self.lever} says something else", got=sorted(unknown),
+                    allowed=sorted(DOSES[self.lever]),
+                )  # fmt: skip
+        if (self.subject.kind == "customers") != (self.assignment is not None):
+            raise BadInputError("An action names the customers whom it reaches in an assignment", got=self.key)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One setting picked from an action's menu.
+
+    Args:
+        action: The action.
+        place: Place of the setting in its menu.
+    """
+
+    action: Action
+    place: int
+
+    @property
+    def setting(self) -> Setting:
+        """The setting."""
+        return self.action.menu[self.place]
 
 
 @dataclass(frozen=True)
@@ -164,6 +317,7 @@ class Study:
         provenance: Where the numbers come from.
         settings: The settings that it was computed with, as given.
         caveats: What the data could not answer, and the cheapest test that would.
+        actions: What it proposes, for the plan to pick from.
     """
 
     wing: str
@@ -173,6 +327,7 @@ class Study:
     provenance: Provenance
     settings: Mapping[str, Any] = field(default_factory=dict)
     caveats: tuple[str, ...] = ()
+    actions: tuple[Action, ...] = ()
 
     def finding(self, key: str) -> Finding:
         """Return the finding of that key; raise `KeyError` where the study has none."""

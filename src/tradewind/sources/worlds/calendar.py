@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-WEEKDAYS = np.array([0.97, 0.95, 0.96, 0.98, 1.02, 1.08, 1.04])
+WEEKDAYS = np.array([0.95, 0.90, 0.92, 0.95, 1.02, 1.16, 1.10])
 PAY_DAYS = {1: 1.10, 2: 1.06, 15: 1.06, 25: 1.12, 26: 1.06}
 BEFORE, AFTER = 0.94, 0.93  # visits wait for a campaign day, and are fewer the day after
 CAMPAIGN = 1.30
 
-_EVENING = np.exp(-0.5 * ((np.arange(24) - 20.5) / 2.6) ** 2)
-_NOON = 0.55 * np.exp(-0.5 * ((np.arange(24) - 12.5) / 2.2) ** 2)
+_EVENING = np.exp(-0.5 * ((np.arange(24) - 20.5) / 2.8) ** 2)
+_NOON = 0.9 * np.exp(-0.5 * ((np.arange(24) - 12.5) / 2.2) ** 2)
 _NIGHT = 0.35 * np.exp(-0.5 * ((np.arange(24) - 23.5) / 1.6) ** 2)
 HOURS = _EVENING + _NOON + _NIGHT + 0.06
 HOURS = HOURS / HOURS.sum()

@@ -21,6 +21,8 @@ KINDS = ("persuadable", "sure thing", "lost cause", "sleeping dog")
 KIND_SHARES = (0.30, 0.35, 0.20, 0.15)
 COUPON_LIFT = np.array([1.0, 0.15, 0.05, 0.55])
 BASE_SHIFT = np.array([0.0, 0.35, -1.2, 0.1])
+FAME = 0.6  # weight of appeal in what is proposed to be shown
+MOST_APPEAL = 2.2  # deviations; without a bound one product in thousands would outsell all others
 RESERVE = 0.04  # products that a shop could add but has not listed
 
 
@@ -154,7 +156,7 @@ class Cast:
         self.products = self._products()
         self.creators = self._creators()
         self.activity, self.region, self.joins = self._customers()
-        fame = np.exp(0.8 * self.products.appeal)
+        fame = np.exp(FAME * self.products.appeal)
         self.by_department = Urn(self.products.department, fame, len(DEPARTMENTS))
         self.by_sort = Urn(self.products.sort, fame, len(SORTS))
         self.by_shop = Urn(self.products.shop, fame, preset.shops)
@@ -176,8 +178,8 @@ class Cast:
         log_share = np.log(np.array(laws.share))
         surfaces = log_share[None, :] + 0.7 * draw.normal("surface share", many, np.arange(len(SURFACES))[None, :])
         late = np.clip(np.round(1.3 * draw.normal("customer hours", customers)), -3, 3).astype(np.int64)
-        price = laws.price * np.exp(0.4 * draw.normal("price sensitivity", customers) - 0.08)
-        outreach = 0.6 + 0.35 * draw.normal("outreach", customers)
+        price = laws.price * np.exp(0.25 * draw.normal("price sensitivity", customers) - 0.03)
+        outreach = 0.85 + 0.35 * draw.normal("outreach", customers)
         outreach = np.where(kind == KINDS.index("sleeping dog"), -0.3, outreach)
         return Traits(taste, price, kind, lift, BASE_SHIFT[kind], late, surfaces, outreach)
 
@@ -211,8 +213,8 @@ class Cast:
         stays = draw.uniform("product stays", number) < 0.85
         department = np.where(stays, shops.department[shop], draw.below(len(DEPARTMENTS), "product elsewhere", number))
         sort = department * EACH + draw.below(EACH, "product sort", number)
-        price = MEDIAN_PRICE[department] * np.exp(0.55 * draw.normal("product price", number))
-        price = np.maximum(np.round(price) - 0.01, 0.99)
+        price = MEDIAN_PRICE[department] * np.exp(0.75 * draw.normal("product price", number))
+        price = np.maximum(np.round(price) - 0.01, 1.99)
         share = 0.35 + 0.3 * draw.uniform("product cost", number)
         fresh = draw.uniform("product fresh", number) < 0.22
         day = draw.below(self.preset.days, "product launch", number)
@@ -221,7 +223,7 @@ class Cast:
         fad = draw.uniform("product fad", number) < 0.15
         height = np.where(fad, 0.6 + 0.5 * draw.exponential("trend height", number), 0.0)
         reserve = (draw.uniform("product reserve", number) < RESERVE) & (number >= self.preset.shops)
-        appeal = laws.appeal * draw.normal("product appeal", number)
+        appeal = laws.appeal * np.clip(draw.normal("product appeal", number), -MOST_APPEAL, MOST_APPEAL)
         return Products(
             shop=shop,
             sort=sort,

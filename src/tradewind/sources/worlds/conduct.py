@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.sources.worlds import calendar
-from tradewind.sources.worlds.cast import Cast
+from tradewind.sources.worlds.cast import FAME, Cast
 from tradewind.sources.worlds.diary import Diary
 from tradewind.sources.worlds.moves import MESSAGE_COST, Move, begin, grant
 from tradewind.sources.worlds.preset import DEPARTMENTS, REGIONS, SURFACES, TASTES
@@ -54,7 +54,7 @@ class Conduct:
         self.cast = cast
         self.draw = luck
         self.laws = cast.preset.laws
-        weights = np.exp(0.8 * cast.products.appeal)
+        weights = np.exp(FAME * cast.products.appeal)
         per = np.bincount(cast.products.department, weights, len(DEPARTMENTS))
         self.fame = weights / per[cast.products.department]
 
@@ -106,13 +106,14 @@ class Conduct:
         usual = np.bincount(products.department, shares, len(DEPARTMENTS))
         mean = usual / np.maximum(np.bincount(products.department, there, len(DEPARTMENTS)), 1)
         winner = shares / (shares + mean[products.department] + 1e-6)
-        fresh = np.where(day - state.listed < 14, 0.2, 0.0)
+        fresh = np.where(day - state.listed < 28, 0.35, 0.0)
         feed = np.clip(0.12 + 0.8 * winner + fresh, 0.0, 1.0)
         mall = np.clip(0.05 + 0.95 * winner**2, 0.0, 1.0)
+        weather = float(np.exp(self.laws.weather * self.draw.normal("weather", day)[0]))
         lift, written = self._messages(state, diary, guests)
         spent[PARTIES.index("platform")] -= MESSAGE_COST * written
         return Today(
-            day=day, visits=calendar.visits(when), lift=lift, outside=np.zeros(len(DEPARTMENTS)),
+            day=day, visits=calendar.visits(when) * weather, lift=lift, outside=np.zeros(len(DEPARTMENTS)),
             course=course, price=price, there=there, feed=feed, mall=mall, advertised=self.advertised(budget),
             making=making, effort=effort, campaign=campaign, unpaid=np.full(len(REGIONS), self.laws.unpaid),
             surfaces=np.ones(len(SURFACES)), spent=spent,

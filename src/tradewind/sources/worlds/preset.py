@@ -41,6 +41,7 @@ class Laws:
         fit: Weight of the match of taste and product.
         quality: Weight of the quality of listing and product.
         price: Mean price sensitivity: utility lost for each log unit of price.
+        dear: What a dearer product is better by, in utility for each log unit of its list price.
         gain: Weight of a price below what buyers are used to, in log units.
         loss: Weight of a price above it.
         habit: Weight of habit in a department.
@@ -50,6 +51,7 @@ class Laws:
         dog: What a coupon costs in utility with one whom it annoys.
         persuasion: Deviation of creators' persuasion.
         season: Size of the yearly season of departments.
+        weather: Log deviation of a day's visits that nothing explains.
         campaign: Utility added on campaign days.
         addition: Chance that an order has a further line.
         pieces: Chance of each further piece of a line.
@@ -63,32 +65,34 @@ class Laws:
             saturate (`town_b`), rather than being smooth and concave.
     """
 
-    activity: float = 0.40
-    spread: float = 1.0
+    activity: float = 0.34
+    spread: float = 0.85
     share: tuple[float, ...] = (0.56, 0.18, 0.12, 0.08, 0.06)
     slots: tuple[int, ...] = (8, 6, 6, 6, 2)
-    outside: tuple[float, ...] = (8.1, 6.6, 7.3, 6.6, 5.8)
+    outside: tuple[float, ...] = (8.2, 6.8, 7.4, 6.9, 6.0)
     appeal: float = 0.9
     fit: float = 0.8
     quality: float = 0.8
     price: float = 1.8
+    dear: float = 1.7
     gain: float = 0.5
     loss: float = 0.8
-    habit: float = 0.5
+    habit: float = 0.4
     loyalty: float = 0.6
     satiation: float = 1.0
     coupon: float = 2.5
     dog: float = 1.0
     persuasion: float = 0.4
     season: float = 0.25
+    weather: float = 0.10
     campaign: float = 0.45
-    addition: float = 0.16
+    addition: float = 0.08
     pieces: float = 0.10
     unpaid: float = 0.03
     refund: float = 0.06
     click: tuple[float, ...] = (4.3, 3.1, 4.1, 2.9, 2.5)
     glances: tuple[float, ...] = (20.0, 6.0, 30.0, 8.0, 20.0)
-    message: float = 0.85
+    message: float = 0.9
     weekly: float = 0.04
     thresholds: bool = False
 
@@ -136,7 +140,15 @@ PRESETS: dict[str, Preset] = {
             TOWN,
             name="town_b",
             laws=Laws(
-                thresholds=True, season=0.6, weekly=0.35, satiation=1.6, gain=0.9, price=1.4, habit=0.8, appeal=1.1
+                thresholds=True,
+                season=0.6,
+                weekly=0.35,
+                satiation=1.6,
+                gain=0.9,
+                price=1.4,
+                dear=1.35,
+                habit=0.8,
+                appeal=1.1,
             ),
         ),
         Preset("metropolis", 20_000, 500_000, 5_000_000, 80_000, 1_600.0, 400.0, 180, impressions=0.001),

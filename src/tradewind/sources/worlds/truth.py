@@ -13,18 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.errors import BadInputError
-from tradewind.sources.worlds.cast import RETURNS
 from tradewind.sources.worlds.conduct import IMPRESSION_COST
 from tradewind.sources.worlds.moves import Move
+from tradewind.sources.worlds.payoff import Payoff
 from tradewind.sources.worlds.rooms import Rooms, Viewers
 from tradewind.sources.worlds.state import State, Today
-from tradewind.sources.worlds.trade import FREE_SHIPPING, FURTHER, MOST_PIECES, PARCEL, PARTIES, SHIPPING, Lines
+from tradewind.sources.worlds.trade import PARTIES, Lines
 from tradewind.sources.worlds.world import Day, Shown, World
 
 Array = NDArray[np.float64]
@@ -101,6 +100,7 @@ class _Expected:
 
     def __init__(self, world: World):
         self.world = world
+        self.payoff = Payoff(world)
         self.total = np.zeros(len(PARTIES))
 
     def shown(self, today: Today, block: Shown) -> None:
@@ -109,10 +109,9 @@ class _Expected:
         row, slot = np.nonzero(slates.product >= 0)
         chance = block.wants.chances()[row, slot]
         region = self.world.cast.region[block.sessions.customer[row]].astype(np.int64)
-        self._add(
-            today, chance * (1 - today.unpaid[region]), slates.product[row, slot], slates.contract[row, slot],
-            block.wants.coupon[row, slot],
-        )  # fmt: skip
+        product, contract = slates.product[row, slot], slates.contract[row, slot]
+        worth = self.payoff.of(today, product, contract, block.wants.coupon[row, slot])
+        self.total += (chance * (1 - today.unpaid[region])) @ worth
         spent = IMPRESSION_COST * float(slates.paid.sum())
         self.total += np.array([-spent, spent, 0.0, 0.0])
 
@@ -127,57 +126,10 @@ class _Expected:
         coupon = self.world.live.used(today, rooms, viewers.room[row], viewers.coupon[row], product)
         contract = self.world.live.under(today, self.world.state, rooms, viewers.room[row], product)
         region = self.world.cast.region[viewers.customer[row]].astype(np.int64)
-        self._add(today, viewers.chances[row, place] * (1 - today.unpaid[region]), product, contract, coupon)
+        chance = viewers.chances[row, place] * (1 - today.unpaid[region])
+        self.total += chance @ self.payoff.of(today, product, contract, coupon)
 
     def done(self, today: Today, state: State, day: Day) -> None:
         """Take what a day came to: what was spent; all else is expected already."""
         del today, state
         self.total += day.spent
-
-    def _add(self, today: Today, chance: Array, product: Ints, contract: Ints, coupon: Ints) -> None:
-        """Add the expected profit of choices: each piece count by its chance, and a further line of the same shop."""
-        laws = self.world.preset.laws
-        alone = self._line(today, product, contract, coupon)
-        further = self._further(today)
-        shop = self.world.cast.products.shop[product]
-        more = laws.addition * (further[shop] - self._own[product][:, None] * self._single[product])
-        self.total += (chance[:, None] * (alone + more)).sum(axis=0)
-
-    def _line(self, today: Today, product: Ints, contract: Ints, coupon: Ints, first: bool = True) -> Array:
-        """Expected profit of a paid line, [n, parties], over its pieces and whether it comes back."""
-        world, laws = self.world, self.world.preset.laws
-        price = today.price[product]
-        faces, products = world.state.coupons["face"], world.cast.products
-        face = faces[np.maximum(coupon, 0)] if len(faces) else np.zeros(len(product))
-        comes_back = laws.refund * RETURNS[products.department[product]] * np.exp(-0.7 * products.make[product])
-        back = np.minimum(comes_back, 0.6)
-        whole: Any = 0.0
-        for pieces in range(1, MOST_PIECES + 1):
-            share = laws.pieces ** (pieces - 1) * (1 - laws.pieces if pieces < MOST_PIECES else 1.0)
-            rates = world.state.contracts["rate"][np.maximum(contract, 0)] if len(world.state.contracts) else 0.0
-            count = np.full(len(product), pieces)
-            lines = Lines({
-                "product": product, "quantity": count, "price": price, "coupon": coupon, "contract": contract,
-                "off": np.where(coupon >= 0, np.minimum(face, 0.9 * price), 0.0).round(2),
-                "paid": np.ones(len(product), bool), "refunded": np.zeros(len(product), bool),
-                "restocked": np.zeros(len(product), bool),
-                "commission": np.where(contract >= 0, price * pieces * rates, 0.0).round(2),
-                "shipping_paid": np.where(first & (price * pieces < FREE_SHIPPING), SHIPPING, 0.0),
-                "shipping_cost": np.full(len(product), PARCEL * first + FURTHER * (pieces - first)),
-            })  # fmt: skip
-            whole = whole + share * world.trade.profit(lines, world.state, weight=back)
-        return np.asarray(whole)
-
-    def _further(self, today: Today) -> Array:
-        """Expected profit of a further line of each shop, [shops, parties], as the urn draws it."""
-        cast = self.world.cast
-        count = len(cast.products.price)
-        every, none = np.arange(count), np.full(count, -1, np.int64)
-        weight = np.exp(0.8 * cast.products.appeal)
-        whole = np.bincount(cast.products.shop, weight, self.world.preset.shops)
-        self._own = weight / whole[cast.products.shop]
-        self._single = self._line(today, every, none, none, first=False) * today.there[:, None]
-        return np.stack(
-            [np.bincount(cast.products.shop, self._own * self._single[:, n], self.world.preset.shops)
-             for n in range(len(PARTIES))], axis=1,
-        )  # fmt: skip
