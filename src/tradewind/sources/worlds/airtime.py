@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from tradewind.sources.worlds.grants import Grants
 from tradewind.sources.worlds.ids import Chapter, Ids, numbered
 from tradewind.sources.worlds.preset import SURFACES
-from tradewind.sources.worlds.rooms import BAG, LINEUP, PIN, Rooms, Viewers
+from tradewind.sources.worlds.rooms import BAG, PIN, Rooms, Viewers
 from tradewind.sources.worlds.sheets import Sheets, money, words
 from tradewind.sources.worlds.state import Today
 from tradewind.sources.worlds.trade import DAY, Lines
 from tradewind.sources.worlds.world import World
 
+Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 FORMS = ("card", "video", "live")
@@ -26,18 +26,25 @@ SLOT_FEE = 15.0
 
 
 class Airtime(Chapter):
-    """Writes live rooms down."""
+    """Writes live rooms down.
 
-    def __init__(self, world: World, sheets: Sheets, ids: Ids):
+    Args:
+        world: The world.
+        sheets: Where rows go.
+        ids: How things are named.
+        grants: Told who claimed a coupon.
+    """
+
+    def __init__(self, world: World, sheets: Sheets, ids: Ids, grants: Grants):
         super().__init__(world, sheets, ids)
-        self.grants: list[dict[str, Any]] = []
+        self.grants = grants
 
     def live(self, today: Today, rooms: Rooms, viewers: Viewers, lines: Lines) -> None:
         """Take a day's rooms: sessions, minutes, products by the minute, coupon drops, and their traffic."""
         if not len(rooms):
             return
         base = today.day * DAY
-        names = pa.array([f"l{n:06d}" for n in rooms.number.tolist()])
+        names = numbered("l", rooms.number)
         start = base + rooms.start * 60
         affiliate = rooms.shop < 0
         self.sheets.add(
@@ -48,8 +55,7 @@ class Airtime(Chapter):
             slot_fee=money(np.where(affiliate, SLOT_FEE, 0.0)),
         )  # fmt: skip
         sold = lines.where(lines["paid"] & (lines["live"] >= 0))
-        for n in range(len(rooms)):
-            self._room(today, rooms, viewers, sold.where(sold["live"] == rooms.number[n]), n)
+        self._products(today, rooms, sold, self._minutes(rooms, viewers))
         dropped = np.flatnonzero(rooms.drop >= 0)
         claimed = np.bincount(viewers.room[viewers.coupon], minlength=len(rooms))
         at = start[dropped] + rooms.drop[dropped] * 60
@@ -65,74 +71,94 @@ class Airtime(Chapter):
                               return_index=True)[1]  # fmt: skip
             mine, room = mine[first], room[first]
             when = start[room] + rooms.drop[room] * 60
-            self.grants.append({"coupon": rooms.coupon[room], "customer": viewers.customer[mine], "at": when,
-                                 "seen": when.astype(float), "propensity": np.full(len(mine), np.nan)})  # fmt: skip
+            self.grants.given(rooms.coupon[room], viewers.customer[mine], when, when.astype(float),
+                              np.full(len(mine), np.nan))  # fmt: skip
 
-    def _room(self, today: Today, rooms: Rooms, viewers: Viewers, sold: Lines, n: int) -> None:
-        """One room: its minutes, and each product of its line-up in them."""
-        minutes = int(rooms.minutes[n])
-        mine = viewers.room == n
-        joins, leaves = viewers.joins[mine], viewers.leaves[mine]
-        paid = viewers.paid[mine]
-        come = np.bincount(joins, minlength=minutes)[:minutes]
-        by_money = np.bincount(joins[paid], minlength=minutes)[:minutes]
-        gone = np.bincount(np.minimum(leaves, minutes - 1), minlength=minutes)[:minutes]
-        ends = np.bincount(leaves, minlength=minutes + 1)[:minutes]
-        there = np.cumsum(come) - np.cumsum(ends)
-        minute = np.arange(minutes)
-        number = int(rooms.number[n])
-        noise = self.draw.uniform("chat", number, minute)
-        talk = np.floor(0.05 * there * np.exp(0.4 * self.draw.normal("talk", number, minute)) + noise).astype(np.int64)
-        hearts = np.floor(0.3 * there * np.exp(0.5 * self.draw.normal("hearts", number, minute)) + noise)
-        live = f"l{number:06d}"
+    def _minutes(self, rooms: Rooms, viewers: Viewers) -> Ints:
+        """The minutes of all rooms, one room after the other; return who is there in each."""
+        minutes, first = rooms.minutes, np.cumsum(rooms.minutes) - rooms.minutes
+        whole, last = int(minutes.sum()), minutes[viewers.room] - 1
+        room = np.repeat(np.arange(len(rooms)), minutes)
+        minute = np.arange(whole) - first[room]
+        starts = first[viewers.room]
+        come = np.bincount(starts + viewers.joins, minlength=whole)
+        by_money = np.bincount((starts + viewers.joins)[viewers.paid], minlength=whole)
+        gone = np.bincount(starts + np.minimum(viewers.leaves, last), minlength=whole)
+        early = viewers.leaves <= last
+        balance = np.cumsum(come - np.bincount((starts + viewers.leaves)[early], minlength=whole))
+        there = balance - np.concatenate([[0], balance])[first][room]
+        keys = (rooms.number[room], minute)
+        noise = self.draw.uniform("chat", *keys)
+        talk = np.floor(0.05 * there * np.exp(0.4 * self.draw.normal("talk", *keys)) + noise)
+        hearts = np.floor(0.3 * there * np.exp(0.5 * self.draw.normal("hearts", *keys)) + noise)
         self.sheets.add(
-            "live_minutes", live_id=pa.array([live] * minutes), minute=minute, viewers=there,
-            joins_organic=come - by_money, joins_paid=by_money, leaves=gone, comments=talk,
+            "live_minutes", live_id=numbered("l", rooms.number[room]), minute=minute, viewers=there,
+            joins_organic=come - by_money, joins_paid=by_money, leaves=gone, comments=talk.astype(np.int64),
             likes=hearts.astype(np.int64),
         )  # fmt: skip
-        when = sold["second"] // 60 - int(rooms.start[n])
-        state = self.world.state
-        coupon = np.maximum(sold["coupon"], 0)
-        theirs = 1 - state.coupons["platform"][coupon] - state.coupons["brand"][coupon]
-        takings = sold["price"] * sold["quantity"] - np.where(sold["coupon"] >= 0, sold["off"] * theirs, 0.0)
-        pinned = np.repeat(rooms.pinned[n], PIN)[:minutes]
-        for place in range(LINEUP):
-            product = int(rooms.lineup[n, place])
-            if product < 0:
-                continue
-            at = (pinned == place).astype(float)
-            shown = np.floor(there * (at + BAG * (1 - at)) + self.draw.uniform("seen", number, minute, place))
-            chance = 0.06 * at + 0.02
-            taps = np.floor(shown * chance + self.draw.uniform("tap", number, minute, place)).astype(np.int64)
-            here = sold["product"] == product
-            orders = np.bincount(when[here], minlength=minutes)
-            gmv = np.bincount(when[here], takings[here], minutes)
-            taps = np.minimum(np.maximum(taps, orders), np.maximum(shown.astype(np.int64), orders))
-            shown_whole = np.maximum(shown.astype(np.int64), taps)
-            self.sheets.add(
-                "live_product_minutes", live_id=pa.array([live] * minutes), minute=minute,
-                product_id=self.ids.products.of(np.full(minutes, product)),
-                shop_id=self.ids.shops.of(np.full(minutes, self.cast.products.shop[product])), pinned=at > 0,
-                impressions=shown_whole, clicks=taps, orders=orders, gmv=money(gmv),
-            )  # fmt: skip
-            hour = (rooms.start[n] + minute) // 60
-            carts = np.maximum(np.floor(CARTS * taps).astype(np.int64), orders)
-            self._live_traffic(today, rooms, n, product, hour, shown_whole, taps, np.minimum(carts, taps))
+        return np.asarray(there)
 
-    def _live_traffic(
-        self, today: Today, rooms: Rooms, n: int, product: int, hour: Ints, shown: Ints, taps: Ints, carts: Ints
-    ) -> None:
-        hours = np.unique(hour)
-        sums = [np.array([part[hour == h].sum() for h in hours]) for part in (shown, taps, carts)]
-        kept = sums[0] > 0
-        count = int(kept.sum())
-        own = int(rooms.shop[n]) >= 0
-        second = today.day * DAY + hours[kept] * 3600
+    def _products(self, today: Today, rooms: Rooms, sold: Lines, there: Ints) -> None:
+        """Each product of each line-up by the minute: what was shown, clicked and bought, and the traffic that it is.
+
+        Args:
+            today: The day.
+            rooms: Its rooms.
+            sold: Lines that were paid in a room.
+            there: Viewers in each minute of all rooms, one room after the other.
+        """
+        first = np.cumsum(rooms.minutes) - rooms.minutes
+        room, place = np.nonzero(rooms.lineup >= 0)
+        minutes, product = rooms.minutes[room], rooms.lineup[room, place]
+        begins = np.cumsum(minutes) - minutes
+        shelf = np.repeat(np.arange(len(room)), minutes)  # which place of which line-up each row tells of
+        at_room, at_place, whole = room[shelf], place[shelf], len(shelf)
+        minute = np.arange(whole) - begins[shelf]
+        pinned = rooms.pinned[at_room, minute // PIN] == at_place
+        viewers, keys = there[first[at_room] + minute], (rooms.number[at_room], minute, at_place)
+        shown = np.floor(viewers * np.where(pinned, 1.0, BAG) + self.draw.uniform("seen", *keys))
+        taps = np.floor(shown * (0.06 * pinned + 0.02) + self.draw.uniform("tap", *keys)).astype(np.int64)
+        bought = sold["live"] - rooms.number[0]
+        on_shelf = rooms.lineup[bought] == sold["product"][:, None]
+        offered = on_shelf.any(axis=1)
+        number = np.full(rooms.lineup.shape, -1)
+        number[room, place] = np.arange(len(room))
+        row = begins[number[bought, np.argmax(on_shelf, axis=1)]] + sold["second"] // 60 - rooms.start[bought]
+        orders = np.bincount(row[offered], minlength=whole)
+        gmv = np.bincount(row[offered], self._takings(sold)[offered], whole)
+        impressions = shown.astype(np.int64)
+        taps = np.minimum(np.maximum(taps, orders), np.maximum(impressions, orders))
+        impressions = np.maximum(impressions, taps)
+        item = product[shelf]
         self.sheets.add(
-            "traffic", second, shop_id=self.ids.shops.of(np.full(count, self.cast.products.shop[product])),
-            product_id=self.ids.products.of(np.full(count, product)), surface=words(SURFACES, np.zeros(count)),
-            form=words(FORMS, np.full(count, 2)), relation=words(RELATIONS, np.full(count, 0 if own else 1)),
-            creator_id=self.ids.creators.of(np.full(count, rooms.creator[n])),
-            live_id=pa.array([f"l{int(rooms.number[n]):06d}"] * count), impressions=sums[0][kept], clicks=sums[1][kept],
-            carts=sums[2][kept],
+            "live_product_minutes", live_id=numbered("l", rooms.number[at_room]), minute=minute,
+            product_id=self.ids.products.of(item), shop_id=self.ids.shops.of(self.cast.products.shop[item]),
+            pinned=pinned, impressions=impressions, clicks=taps, orders=orders, gmv=money(gmv),
+        )  # fmt: skip
+        carts = np.minimum(np.maximum(np.floor(CARTS * taps).astype(np.int64), orders), taps)
+        self._traffic(today, rooms, shelf, (rooms.start[at_room] + minute) // 60, (impressions, taps, carts))
+
+    def _takings(self, sold: Lines) -> Array:
+        """What each line brings its seller, after the coupons that the seller pays for."""
+        coupons, coupon = self.world.state.coupons, np.maximum(sold["coupon"], 0)
+        theirs = 1 - coupons["platform"][coupon] - coupons["brand"][coupon]
+        return np.asarray(sold["price"] * sold["quantity"] - np.where(sold["coupon"] >= 0, sold["off"] * theirs, 0.0))
+
+    def _traffic(self, today: Today, rooms: Rooms, shelf: Ints, hour: Ints, counts: tuple[Ints, Ints, Ints]) -> None:
+        """Sum the minutes of each place of a line-up by the hour."""
+        if not len(shelf):
+            return
+        cell = shelf * 24 + hour
+        first = np.flatnonzero(np.concatenate([[True], cell[1:] != cell[:-1]]))
+        impressions, clicks, carts = (np.add.reduceat(part, first) for part in counts)
+        kept = impressions > 0
+        room, place = (index[shelf[first[kept]]] for index in np.nonzero(rooms.lineup >= 0))
+        product, count = rooms.lineup[room, place], len(room)
+        self.sheets.add(
+            "traffic", today.day * DAY + hour[first[kept]] * 3600,
+            shop_id=self.ids.shops.of(self.cast.products.shop[product]),
+            product_id=self.ids.products.of(product), surface=words(SURFACES, np.zeros(count)),
+            form=words(FORMS, np.full(count, 2)), relation=words(RELATIONS, (rooms.shop[room] < 0).astype(int)),
+            creator_id=self.ids.creators.of(rooms.creator[room]), live_id=numbered("l", rooms.number[room]),
+            impressions=impressions[kept], clicks=clicks[kept], carts=carts[kept],
         )  # fmt: skip

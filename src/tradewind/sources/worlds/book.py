@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tradewind.sources.worlds.airtime import CARTS, FORMS, RELATIONS, Airtime
 from tradewind.sources.worlds.conduct import IMPRESSION_COST
+from tradewind.sources.worlds.grants import Grants
 from tradewind.sources.worlds.ids import Ids, hexed, numbered
 from tradewind.sources.worlds.moves import MESSAGE_COST
 from tradewind.sources.worlds.preset import SURFACES
@@ -26,6 +27,7 @@ from tradewind.sources.worlds.world import Day, Shown, World
 Ints = NDArray[np.int64]
 
 WINDOW = 7  # days for which an advertisement is credited with whatever its viewer buys of the product
+SURFACE, CONTRACT = 8, 1 << 24  # more than there are surfaces, and contracts ever: places of a cell's number
 
 
 class Book:
@@ -44,41 +46,41 @@ class Book:
         self.clock = sheets.clock
         self.ids = Ids(world)
         self.wording = Wording(world.cast)
-        self.airtime = Airtime(world, sheets, self.ids)
-        self.receipts = Receipts(world, sheets, self.ids)
+        self.grants = Grants(world, sheets, self.ids)
+        self.airtime = Airtime(world, sheets, self.ids, self.grants)
+        self.receipts = Receipts(world, sheets, self.ids, self.grants)
         self.register = Register(world, sheets, self.ids)
-        self._traffic: list[dict[str, Any]] = []
-        self._advertised: list[tuple[int, Ints]] = []
-        self._ads: list[tuple[Ints, Ints, Ints]] = []
+        self._traffic: list[Ints] = []  # a whole number for each impression of the day so far: 8 bytes
+        self._ads: list[Ints] = []
+        self._advertised: list[Ints] = []  # customers and products of the last days' advertising, the oldest day first
         self._views = np.zeros(0, np.int64)
 
     def shown(self, today: Today, block: Shown) -> None:
         """Take one block of a day's sessions: traffic, events, and what was advertised to whom."""
+        if not self._traffic:
+            self._advertised = [*self._advertised[1 - WINDOW :], np.empty(0, np.int64)]
         sessions, slates = block.sessions, block.slates
         row, slot = np.nonzero(slates.product >= 0)
         product = slates.product[row, slot]
         clicked = block.clicked[row, slot]
         bought = block.chosen[row] == slot
-        keys = (sessions.customer[row], today.day, sessions.visit[row], product)
-        carted = clicked & ((self.draw.uniform("cart", *keys) < CARTS) | bought)
-        second = sessions.second[row]
-        seen = {
-            "hour": second // 3600, "product": product, "surface": sessions.surface[row],
-            "form": slates.video[row, slot].astype(np.int64), "contract": slates.contract[row, slot],
-            "clicks": clicked.astype(np.int64), "carts": carted.astype(np.int64),
-        }  # fmt: skip
-        self._traffic.append(seen)
+        carted = clicked & bought
+        open_ = np.flatnonzero(clicked & ~bought)
+        keys = (sessions.customer[row[open_]], today.day, sessions.visit[row[open_]], product[open_])
+        carted[open_] = self.draw.uniform("cart", *keys) < CARTS
+        hour, video, products = sessions.second[row] // 3600, slates.video[row, slot], len(self.cast.products.price)
+        cell = ((hour * SURFACE + sessions.surface[row]) * 2 + video) * CONTRACT + slates.contract[row, slot] + 1
+        self._traffic.append(((cell * products + product) * 2 + clicked) * 2 + carted)
         self._events(today, block, row, slot, clicked, carted)
         paid = slates.paid[row, slot]
-        if paid.any():
-            pair = sessions.customer[row][paid] * len(self.cast.products.price) + product[paid]
-            self._advertised.append((today.day, pair))
-            self._ads.append((second[paid] // 3600, product[paid], clicked[paid].astype(np.int64)))
+        self._ads.append((hour[paid] * products + product[paid]) * 2 + clicked[paid])
+        self._advertised[-1] = np.union1d(self._advertised[-1], sessions.customer[row][paid] * products + product[paid])
 
     def _events(self, today: Today, block: Shown, row: Ints, slot: Ints, clicked: Any, carted: Any) -> None:
         """Clicks and carts of sessions, all of them; of impressions a sample with its rate."""
         sessions, slates, rate = block.sessions, block.slates, self.world.preset.impressions
-        kept = self.draw.uniform("logged", sessions.customer[row], today.day, sessions.visit[row], slot) < rate
+        keys = (sessions.customer[:, None], today.day, sessions.visit[:, None], np.arange(slates.product.shape[1]))
+        kept = self.draw.uniform("logged", *keys)[row, slot] < rate
         for place, (kind, chosen, chance) in enumerate(
             (("impression", kept, rate), ("click", clicked, 1.0), ("cart", carted, 1.0))
         ):
@@ -95,7 +97,7 @@ class Book:
                 product_id=self.ids.products.of(product), shop_id=self.ids.shops.of(self.cast.products.shop[product]),
                 surface=words(SURFACES, sessions.surface[at]), form=words(FORMS, video.astype(int)),
                 creator_id=self.ids.creator_of(contract), content_id=self.ids.content(product, contract, video),
-                kind=pa.array([kind] * len(at)), sampling_rate=np.full(len(at), chance),
+                kind=pa.repeat(kind, len(at)), sampling_rate=np.full(len(at), chance),
             )  # fmt: skip
 
     def live(self, today: Today, rooms: Rooms, viewers: Viewers, lines: Lines) -> None:
@@ -116,27 +118,46 @@ class Book:
         )  # fmt: skip
         self.register.versions(today, state)
         self._decisions()
+        self.grants.until(state, today.day + 1)
 
     def close(self, state: State) -> None:
         """Write what is known only at the end."""
-        self.register.close(state, self.airtime.grants, self.receipts.redeemed, self._views)
+        self.grants.close(state)
+        self.register.close(state, self._views)
+
+    def held(self) -> dict[str, Any]:
+        """Return what is kept for later days, between two of them."""
+        return {
+            "advertised": self._advertised, "views": self._views, "grants": self.grants.held(),
+            "receipts": self.receipts.held(), "register": self.register.held(),
+        }  # fmt: skip
+
+    def hold(self, held: dict[str, Any]) -> None:
+        """Take up what was kept."""
+        self._advertised, self._views = held["advertised"], held["views"]
+        self.grants.hold(held["grants"])
+        self.receipts.hold(held["receipts"])
+        self.register.hold(held["register"])
 
     def _flush_traffic(self, today: Today) -> None:
-        """Sum the day's impressions by hour, product, surface, form and whose video it was."""
+        """Sum the day's impressions by hour, product, surface, form and whose video it was, an hour at a time."""
         if not self._traffic:
             return
-        seen = {name: np.concatenate([part[name] for part in self._traffic]) for name in self._traffic[0]}
+        seen = np.concatenate(self._traffic)
         self._traffic = []
-        products, contracts = len(self.cast.products.price), len(self.world.state.contracts) + 1
-        key = ((seen["hour"] * 8 + seen["surface"]) * 2 + seen["form"]) * contracts + seen["contract"] + 1
-        key = key * products + seen["product"]
-        cells, inverse, count = np.unique(key, return_inverse=True, return_counts=True)
-        clicks = np.bincount(inverse, seen["clicks"], len(cells)).astype(np.int64)
-        carts = np.bincount(inverse, seen["carts"], len(cells)).astype(np.int64)
-        product, rest = cells % products, cells // products
-        contract, rest = rest % contracts - 1, rest // contracts
-        form, rest = rest % 2, rest // 2
-        surface, hour = rest % 8, rest // 8
+        seen.sort()
+        products = len(self.cast.products.price)
+        hours = np.searchsorted(seen, np.arange(1, 24) * (SURFACE * 2 * CONTRACT * products * 4))
+        for part in np.split(seen, hours):
+            if len(part):
+                self._write_traffic(today, part)
+
+    def _write_traffic(self, today: Today, seen: Ints) -> None:
+        cell, count, (clicks, carts) = _summed(seen, 2)
+        rest, product = np.divmod(cell, len(self.cast.products.price))
+        rest, contract = np.divmod(rest, CONTRACT)
+        contract -= 1
+        form, surface, hour = rest % 2, rest // 2 % SURFACE, rest // (2 * SURFACE)
         self.sheets.add(
             "traffic", today.day * DAY + hour * 3600, shop_id=self.ids.shops.of(self.cast.products.shop[product]),
             product_id=self.ids.products.of(product), surface=words(SURFACES, surface), form=words(FORMS, form),
@@ -154,32 +175,30 @@ class Book:
 
     def _flush_ads(self, today: Today, day: Day) -> None:
         """Advertising by the hour, with the orders that its viewers placed within the window, whatever caused them."""
-        if not self._ads:
-            return
-        hour, product, clicks = (np.concatenate(part) for part in zip(*self._ads, strict=True))
+        seen = np.concatenate([np.empty(0, np.int64), *self._ads])
         self._ads = []
-        self._advertised = [(when, pairs) for when, pairs in self._advertised if today.day - when < WINDOW]
+        if not len(seen):
+            return
         count = len(self.cast.products.price)
         lines = day.lines
-        seen = (
-            np.unique(np.concatenate([pairs for _, pairs in self._advertised]))
-            if self._advertised
-            else np.empty(0, int)
-        )
         pair = lines["customer"] * count + lines["product"]
-        credited = lines["paid"] & np.isin(pair, seen)
-        key = hour * count + product
+        credited = np.zeros(len(pair), bool)
+        for pairs in self._advertised:
+            credited |= _among(pair, pairs)
+        credited &= lines["paid"]
+        seen.sort()
+        key, shows, (clicks,) = _summed(seen, 1)
         order_key = lines["second"][credited] // 3600 * count + lines["product"][credited]
-        cells = np.unique(np.concatenate([key, order_key]))
-        shown = np.bincount(np.searchsorted(cells, key), minlength=len(cells))
-        tapped = np.bincount(np.searchsorted(cells, key), clicks, len(cells)).astype(np.int64)
+        cells = np.union1d(key, order_key)
+        shown, tapped = np.zeros((2, len(cells)), np.int64)
+        shown[np.searchsorted(cells, key)], tapped[np.searchsorted(cells, key)] = shows, clicks
         at = np.searchsorted(cells, order_key)
         orders = np.bincount(at, minlength=len(cells))
         gmv = np.bincount(at, (lines["price"] * lines["quantity"])[credited], len(cells))
         which = cells % count
         self.sheets.add(
             "ads", today.day * DAY + cells // count * 3600, ad_id=numbered("a", which),
-            payer=pa.array(["merchant"] * len(cells)),
+            payer=pa.repeat("merchant", len(cells)),
             shop_id=self.ids.shops.of(self.cast.products.shop[which]), product_id=self.ids.products.of(which),
             spend=money(IMPRESSION_COST * shown), impressions=shown, clicks=tapped, attributed_orders=orders,
             attributed_gmv=money(gmv), attribution_window=np.full(len(cells), float(WINDOW)),
@@ -192,7 +211,7 @@ class Book:
             self.sheets.add(
                 "promotions", product_id=self.ids.products.of(page["product"]), shop_id=self.ids.shops.of(page["shop"]),
                 starts_on=clock.day(page["starts"] * DAY), ends_on=clock.day(page["ends"] * DAY),
-                kind=pa.array(["markdown"] * len(page["product"])), discount=page["discount"],
+                kind=pa.repeat("markdown", len(page["product"])), discount=page["discount"],
             )  # fmt: skip
         if page := diary.take("contacts"):
             at = page["day"] * DAY + 10 * 3600 + self.draw.below(7200, "sent", page["customer"], page["day"])
@@ -201,7 +220,7 @@ class Book:
             self.sheets.add(
                 "contacts", at, contact_id=numbered("m", number, 11),
                 customer_id=self.ids.customers.of(page["customer"]),
-                medium=pa.array(["push"] * len(at)), sent_at=clock.utc(at),
+                medium=pa.repeat("push", len(at)), sent_at=clock.utc(at),
                 opened_at=clock.utc(np.where(opened, at + 1800, np.nan)), cost=money(np.full(len(at), MESSAGE_COST)),
             )  # fmt: skip
         if page := diary.take("assignments"):
@@ -210,7 +229,7 @@ class Book:
                 at = np.flatnonzero(page["unit"] == unit)
                 self.sheets.add(
                     "assignments", experiment_id=pa.array(page["experiment"][at].tolist(), pa.string()),
-                    unit_kind=pa.array([unit] * len(at)), unit_id=names.of(page["number"][at]),
+                    unit_kind=pa.repeat(unit, len(at)), unit_id=names.of(page["number"][at]),
                     shop_id=self.ids.shops.of(page["shop"][at]),
                     arm=pa.array([str(arm) for arm in page["arm"][at].tolist()], pa.string()),
                     propensity=page["propensity"][at], assigned_at=clock.utc(page["day"][at] * DAY),
@@ -219,7 +238,7 @@ class Book:
             days = page["campaign"]
             self.sheets.add(
                 "campaigns", campaign_id=numbered("g", days), name=self.wording.campaigns(days),
-                kind=pa.array(["platform day"] * len(days)), starts_at=clock.utc(days * DAY),
+                kind=pa.repeat("platform day", len(days)), starts_at=clock.utc(days * DAY),
                 ends_at=clock.utc((days + 1) * DAY - 1),
             )  # fmt: skip
         if page := diary.take("campaign_products"):
@@ -231,10 +250,25 @@ class Book:
         if page := diary.take("grants"):
             at = page["day"] * DAY + 9 * 3600
             seen = self.draw.uniform("sees", page["customer"], page["coupon"]) < 0.5
-            self.airtime.grants.append({
-                "coupon": page["coupon"], "customer": page["customer"], "at": at,
-                "seen": np.where(seen, at + 3600.0, np.nan), "propensity": page["propensity"],
-            })  # fmt: skip
+            self.grants.given(page["coupon"], page["customer"], at, np.where(seen, at + 3600.0, np.nan),
+                              page["propensity"])  # fmt: skip
+        for kind in diary.kinds():  # the register tells of coupons and contracts at the end
+            diary.take(kind)
+
+
+def _summed(seen: Ints, flags: int) -> tuple[Ints, Ints, list[Ints]]:
+    """Count ordered numbers by what stands above their lowest bits; the bits themselves are summed, highest first."""
+    cell = seen >> flags
+    first = np.flatnonzero(np.concatenate([[True], cell[1:] != cell[:-1]]))
+    sums = [np.add.reduceat(seen >> bit & 1, first) for bit in range(flags - 1, -1, -1)]
+    return cell[first], np.diff(first, append=len(seen)), sums
+
+
+def _among(values: Ints, ordered: Ints) -> NDArray[np.bool_]:
+    """Whether each value is one of some that are in order."""
+    if not len(ordered):
+        return np.zeros(len(values), bool)
+    return np.asarray(ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values)
 
 
 def clock_of(world: World) -> Clock:

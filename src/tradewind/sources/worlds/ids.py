@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tradewind.sources.worlds.sheets import Names, Sheets
+from tradewind.sources.worlds.sheets import Names, Sheets, spelled
 from tradewind.sources.worlds.wording import Wording
 from tradewind.sources.worlds.world import World
 
@@ -39,7 +39,7 @@ class Ids:
     def content(self, product: Any, contract: Any, video: Any) -> pa.Array:
         """Return the video in which a product is shown: its seller's, or one made under a contract; null for a card."""
         number = np.where(np.asarray(video, bool), self.videos(product, contract), -1)
-        return pa.array([None if n < 0 else f"v{n:07d}" for n in number.tolist()], pa.string())
+        return numbered("v", number, 7)
 
     def videos(self, product: Any, contract: Any) -> Ints:
         """Return the number of the video of a product, or of a contract."""
@@ -67,10 +67,15 @@ class Chapter:
 
 
 def numbered(prefix: str, numbers: Any, width: int = 6) -> pa.Array:
-    """Return ids such as `u000042`."""
-    return pa.array([f"{prefix}{n:0{width}d}" for n in np.asarray(numbers, np.int64).tolist()], pa.string())
+    """Return ids such as `u000042`; null where a number is below zero."""
+    return spelled(prefix, numbers, width)
 
 
 def hexed(prefix: str, numbers: Any) -> pa.Array:
     """Return short ids of large numbers."""
-    return pa.array([f"{prefix}{n:x}" for n in np.asarray(numbers, np.int64).tolist()], pa.string())
+    return spelled(prefix, numbers, base=16)
+
+
+def orders(numbers: Any) -> pa.Array:
+    """Return ids of orders."""
+    return numbered("o", numbers, 12)

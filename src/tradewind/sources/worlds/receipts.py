@@ -9,7 +9,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tradewind.sources.worlds.airtime import FORMS, RELATIONS
-from tradewind.sources.worlds.ids import Chapter, Ids, hexed, numbered
+from tradewind.sources.worlds.grants import Grants
+from tradewind.sources.worlds.ids import Chapter, Ids, hexed, numbered, orders
 from tradewind.sources.worlds.preset import SURFACES
 from tradewind.sources.worlds.sheets import Sheets, money, words
 from tradewind.sources.worlds.state import State, Today
@@ -20,24 +21,31 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 REASONS = ("does not fit", "not as described", "damaged", "changed mind", "late")
-MOMENTS = {"order_status": "at", "reviews": "at", "refunds": "refunded_at"}
-"""The column that says when a row happened, of the tables whose rows come later than their order."""
+STATUSES = ("placed", "paid", "cancelled", "shipped", "delivered")
 
 
 class Receipts(Chapter):
-    """Writes orders down, and later their deliveries, refunds and reviews."""
+    """Writes orders down, and later their deliveries, refunds and reviews.
 
-    def __init__(self, world: World, sheets: Sheets, ids: Ids):
+    Args:
+        world: The world.
+        sheets: Where rows go.
+        ids: How things are named.
+        grants: Told which coupons were used.
+    """
+
+    def __init__(self, world: World, sheets: Sheets, ids: Ids, grants: Grants):
         super().__init__(world, sheets, ids)
-        self.redeemed: list[tuple[Ints, Ints, pa.Array]] = []
-        self._pending: dict[str, list[dict[str, Any]]] = {}
+        self.grants = grants
+        self._pending: dict[str, list[dict[str, NDArray[Any]]]] = {}
 
     def orders(self, today: Today, state: State, day: Day) -> None:
         """Take a day's order lines, and keep what will follow from them."""
         lines, products = day.lines, self.cast.products
         if not len(lines):
             return
-        names = numbered("o", ((today.day * 8 + lines["visit"]) * 10_000_000 + lines["customer"]), 12)
+        order = (today.day * 8 + lines["visit"]) * 10_000_000 + lines["customer"]
+        names = orders(order)
         second = today.day * DAY + lines["second"]
         product, quantity, line = lines["product"], lines["quantity"], lines["line"]
         lists, price, off = products.price[product], lines["price"], lines["off"]
@@ -60,10 +68,9 @@ class Receipts(Chapter):
             platform_fee=money(FEE * takings), payment_fee=money(PAYMENT * takings),
             surface=words(SURFACES, lines["surface"]), form=words(FORMS, form),
             relation=words(RELATIONS, (contract >= 0).astype(int)), creator_id=self.ids.creators.of(creator),
-            live_id=pa.array([None if n < 0 else f"l{n:06d}" for n in live.tolist()], pa.string()),
+            live_id=numbered("l", live),
             content_id=self.ids.content(product, np.where(first, contract, -1), contents),
-            ad_id=pa.array([f"a{p:06d}" if paid else None for p, paid in
-                            zip(product.tolist(), (lines["paid_slot"] & first).tolist(), strict=True)], pa.string()),
+            ad_id=numbered("a", np.where(lines["paid_slot"] & first, product, -1)),
         )  # fmt: skip
         number = ((lines["customer"] * 512 + today.day) * 8 + lines["visit"]) * 64 + 60 + line
         self.sheets.add(
@@ -71,22 +78,22 @@ class Receipts(Chapter):
             customer_id=self.ids.customers.of(lines["customer"]), product_id=self.ids.products.of(product),
             shop_id=self.ids.shops.of(products.shop[product]), surface=words(SURFACES, lines["surface"]),
             form=words(FORMS, form), creator_id=self.ids.creators.of(creator),
-            live_id=pa.array([None if n < 0 else f"l{n:06d}" for n in live.tolist()], pa.string()),
+            live_id=numbered("l", live),
             content_id=self.ids.content(product, np.where(first, contract, -1), contents),
-            kind=pa.array(["order"] * len(lines)), sampling_rate=np.ones(len(lines)),
+            kind=pa.repeat("order", len(lines)), sampling_rate=np.ones(len(lines)),
         )  # fmt: skip
         self._discounts(state, lines, names, (lists - price) * quantity, off)
-        self._statuses(today, lines, names, second)
-        self._refunds(today, state, lines, names, second, takings)
-        used = np.flatnonzero(lines["paid"] & (lines["coupon"] >= 0))
-        self.redeemed.append((lines["coupon"][used], lines["customer"][used], names.take(pa.array(used))))
+        self._statuses(today, lines, order, second)
+        self._reimbursed(today, state, lines, order, second)
+        used = lines["paid"] & (lines["coupon"] >= 0)
+        self.grants.used(lines["coupon"][used], lines["customer"][used], order[used])
 
     def _discounts(self, state: State, lines: Lines, names: pa.Array, markdown: Array, off: Array) -> None:
         marked = np.flatnonzero(markdown.round(4) > 0)
         self.sheets.add(
             "order_discounts", order_id=names.take(pa.array(marked)), line=lines["line"][marked],
-            n=np.zeros(len(marked), np.int64), payer=pa.array(["merchant"] * len(marked)),
-            kind=pa.array(["promotion"] * len(marked)), amount=money(markdown[marked]),
+            n=np.zeros(len(marked), np.int64), payer=pa.repeat("merchant", len(marked)),
+            kind=pa.repeat("promotion", len(marked)), amount=money(markdown[marked]),
         )  # fmt: skip
         used = np.flatnonzero(off > 0)
         if not len(used):
@@ -102,11 +109,11 @@ class Receipts(Chapter):
             count = int(here.sum())
             self.sheets.add(
                 "order_discounts", order_id=names.take(pa.array(used[here])), line=lines["line"][used][here],
-                n=np.full(count, n + 1), payer=pa.array([payer] * count), kind=pa.array(["coupon"] * count),
+                n=np.full(count, n + 1), payer=pa.repeat(payer, count), kind=pa.repeat("coupon", count),
                 coupon_id=numbered("u", coupon[here]), amount=money(amount[here]),
             )  # fmt: skip
 
-    def _statuses(self, today: Today, lines: Lines, names: pa.Array, second: Ints) -> None:
+    def _statuses(self, today: Today, lines: Lines, order: Ints, second: Ints) -> None:
         keys = (lines["customer"], today.day, lines["visit"])
         paid = lines["paid"]
         shipped = second + (DAY * (0.4 + 1.4 * self.draw.uniform("ships", *keys))).astype(np.int64)
@@ -115,12 +122,9 @@ class Receipts(Chapter):
             ("placed", second, np.ones(len(second), bool)), ("paid", second + 20, paid),
             ("cancelled", second + 1800, ~paid), ("shipped", shipped, paid), ("delivered", delivered, paid),
         )  # fmt: skip
-        for status, at, those in steps:
-            here = np.flatnonzero(those)
-            self._later("order_status", at[here], {
-                "order_id": names.take(pa.array(here)), "line": lines["line"][here],
-                "status": pa.array([status] * len(here)),
-            })  # fmt: skip
+        for status, at, here in steps:
+            self._later("order_status", second=at[here], order=order[here], line=lines["line"][here],
+                        status=np.full(int(here.sum()), STATUSES.index(status)))  # fmt: skip
         rated = np.flatnonzero(paid & (self.draw.uniform("rates", *keys, lines["line"]) < 0.09))
         product = lines["product"][rated]
         mood = 4.2 + 0.7 * self.cast.products.make[product]
@@ -128,14 +132,10 @@ class Receipts(Chapter):
         stars = np.clip(np.round(mood - 1.5 * lines["refunded"][rated]), 1, 5)
         author = (lines["customer"][rated], today.day, lines["visit"][rated])
         written = delivered[rated] + (DAY * 3 * self.draw.uniform("writes", *author)).astype(np.int64)
-        self._later("reviews", written, {
-            "review_id": numbered("w", _each(today, lines, rated), 12),
-            "order_id": names.take(pa.array(rated)), "product_id": self.ids.products.of(product),
-            "shop_id": self.ids.shops.of(self.cast.products.shop[product]), "rating": stars,
-            "text": self.wording.reviews(stars, product),
-        })  # fmt: skip
+        self._later("reviews", second=written, number=_each(today, lines, rated), order=order[rated], product=product,
+                    stars=stars)  # fmt: skip
 
-    def _refunds(self, today: Today, state: State, lines: Lines, names: pa.Array, second: Ints, takings: Array) -> None:
+    def _reimbursed(self, today: Today, state: State, lines: Lines, order: Ints, second: Ints) -> None:
         back = np.flatnonzero(lines["refunded"])
         if not len(back):
             return
@@ -145,47 +145,68 @@ class Receipts(Chapter):
         funded = np.zeros(len(back))
         if len(state.coupons):
             funded = off * (state.coupons["platform"][coupon] + state.coupons["brand"][coupon])
-        reason = np.floor(len(REASONS) * self.draw.uniform("reason", *keys)).astype(np.int64)
-        product = lines["product"][back]
-        self._later("refunds", second[back] + after, {
-            "refund_id": numbered("r", _each(today, lines, back), 12),
-            "order_id": names.take(pa.array(back)), "line": lines["line"][back], "quantity": lines["quantity"][back],
-            "amount": money(takings[back] - off), "subsidy_reversed": money(funded),
-            "commission_reversed": money(lines["commission"][back]), "fee_reversed": money(FEE * takings[back]),
-            "restocked": lines["restocked"][back], "return_shipping": money(np.full(len(back), RETURN_COST)),
-            "reason": words(REASONS, reason), "shop_id": self.ids.shops.of(self.cast.products.shop[product]),
-            "product_id": self.ids.products.of(product), "customer_id": self.ids.customers.of(lines["customer"][back]),
-        })  # fmt: skip
+        takings = lines["price"][back] * lines["quantity"][back]
+        self._later(
+            "refunds", second=second[back] + after, number=_each(today, lines, back), order=order[back],
+            line=lines["line"][back], quantity=lines["quantity"][back], amount=takings - off, funded=funded,
+            commission=lines["commission"][back], fee=FEE * takings, restocked=lines["restocked"][back],
+            reason=np.floor(len(REASONS) * self.draw.uniform("reason", *keys)).astype(np.int64),
+            product=lines["product"][back], customer=lines["customer"][back],
+        )  # fmt: skip
 
-    def _later(self, table: str, seconds: Ints, columns: dict[str, Any]) -> None:
-        """Keep rows until the day on which they happen; what happens after the last day is not known yet."""
-        if len(seconds):
-            self._pending.setdefault(table, []).append({"__at": seconds, **columns})
+    def _later(self, table: str, **columns: NDArray[Any]) -> None:
+        """Keep numbers until the day on which they happen; what happens after the last day is not known yet."""
+        if len(columns["second"]):
+            self._pending.setdefault(table, []).append(columns)
 
     def until(self, until: int) -> None:
         """Write what has happened before a second of the world."""
+        told = {"order_status": self._status_rows, "reviews": self._review_rows, "refunds": self._refund_rows}
         for table, pages in self._pending.items():
-            left = []
-            for page in pages:
-                at = page["__at"]
-                now = at < until
-                if now.any():
-                    which = pa.array(np.flatnonzero(now))
-                    rows = {name: _taken(column, which) for name, column in page.items() if name != "__at"}
-                    moment = self.clock.utc(at[now])
-                    known = {} if table == "reviews" else {"known_at": moment}
-                    self.sheets.add(table, at[now], **{MOMENTS[table]: moment}, **known, **rows)
-                if not now.all():
-                    rest = pa.array(np.flatnonzero(~now))
-                    left.append({"__at": at[~now], **{k: _taken(v, rest) for k, v in page.items() if k != "__at"}})
-            self._pending[table] = left
+            kept = {name: np.concatenate([page[name] for page in pages]) for name in pages[0]}
+            now = kept["second"] < until
+            rows = {name: column[now] for name, column in kept.items()}
+            if now.any():
+                self.sheets.add(table, rows["second"], **told[table](rows, self.clock.utc(rows["second"])))
+            self._pending[table] = [{name: column[~now] for name, column in kept.items()}]
+
+    def _status_rows(self, rows: dict[str, NDArray[Any]], moment: pa.Array) -> dict[str, Any]:
+        return {
+            "order_id": orders(rows["order"]), "line": rows["line"], "status": words(STATUSES, rows["status"]),
+            "at": moment, "known_at": moment,
+        }  # fmt: skip
+
+    def _review_rows(self, rows: dict[str, NDArray[Any]], moment: pa.Array) -> dict[str, Any]:
+        product = rows["product"]
+        return {
+            "review_id": numbered("w", rows["number"], 12), "order_id": orders(rows["order"]),
+            "product_id": self.ids.products.of(product),
+            "shop_id": self.ids.shops.of(self.cast.products.shop[product]), "rating": rows["stars"],
+            "text": self.wording.reviews(rows["stars"], product), "at": moment,
+        }  # fmt: skip
+
+    def _refund_rows(self, rows: dict[str, NDArray[Any]], moment: pa.Array) -> dict[str, Any]:
+        product = rows["product"]
+        return {
+            "refund_id": numbered("r", rows["number"], 12), "order_id": orders(rows["order"]), "line": rows["line"],
+            "quantity": rows["quantity"], "amount": money(rows["amount"]), "subsidy_reversed": money(rows["funded"]),
+            "commission_reversed": money(rows["commission"]), "fee_reversed": money(rows["fee"]),
+            "restocked": rows["restocked"], "return_shipping": money(np.full(len(product), RETURN_COST)),
+            "reason": words(REASONS, rows["reason"]), "shop_id": self.ids.shops.of(self.cast.products.shop[product]),
+            "product_id": self.ids.products.of(product), "customer_id": self.ids.customers.of(rows["customer"]),
+            "refunded_at": moment, "known_at": moment,
+        }  # fmt: skip
+
+    def held(self) -> dict[str, Any]:
+        """Return what is kept for later days."""
+        return {"pending": self._pending}
+
+    def hold(self, held: dict[str, Any]) -> None:
+        """Take up what was kept."""
+        self._pending = held["pending"]
 
 
 def _each(today: Today, lines: Lines, which: Ints) -> Ints:
     """A number for each of some lines that no other line of any day has."""
     order = (today.day * 8 + lines["visit"][which]) * 20_000_000
     return np.asarray(order + 2 * lines["customer"][which] + lines["line"][which])
-
-
-def _taken(column: Any, which: pa.Array) -> Any:
-    return column.take(which) if isinstance(column, pa.Array) else np.asarray(column)[which.to_numpy()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -57,29 +56,28 @@ class Register(Chapter):
             active=old["active"][at],
         )  # fmt: skip
 
-    def close(
-        self,
-        state: State,
-        grants: Sequence[dict[str, Any]],
-        redeemed: Sequence[tuple[Ints, Ints, pa.Array]],
-        views: Ints,
-    ) -> None:
+    def close(self, state: State, views: Ints) -> None:
         """Write what is known only at the end: versions that still hold, coupons, contracts, videos, and who there is.
 
         Args:
             state: The state at the end.
-            grants: Coupons given to customers.
-            redeemed: Coupon, customer and order of each that was used.
             views: Times that each video was shown, by its number.
         """
         if self._versions is not None:
             listed = np.flatnonzero((self._versions["active"]) | (self._versions["since"] > 0))
             self._close(listed, np.full(len(listed), np.nan))
         self._coupons(state)
-        self._granted(grants, redeemed)
         self._contracts(state)
         self._contents(state, views)
         self._cast(state)
+
+    def held(self) -> dict[str, Any]:
+        """Return what is kept for later days."""
+        return {"versions": self._versions}
+
+    def hold(self, held: dict[str, Any]) -> None:
+        """Take up what was kept."""
+        self._versions = held["versions"]
 
     def _coupons(self, state: State) -> None:
         coupons, clock = state.coupons, self.clock
@@ -91,27 +89,6 @@ class Register(Chapter):
             threshold=money(coupons["threshold"]), starts_at=clock.utc(coupons["starts"] * DAY),
             ends_at=clock.utc((coupons["ends"] + 1) * DAY - 1), platform_share=coupons["platform"],
             brand_share=coupons["brand"],
-        )  # fmt: skip
-
-    def _granted(self, grants: Sequence[dict[str, Any]], redeemed: Sequence[tuple[Ints, Ints, pa.Array]]) -> None:
-        """Coupons given to customers, each with the order in which it was used."""
-        if not grants:
-            return
-        given = {name: np.concatenate([part[name] for part in grants]) for name in grants[0]}
-        width = self.world.preset.customers + 1
-        key = given["coupon"].astype(np.int64) * width + given["customer"]
-        used = np.concatenate([coupon * width + customer for coupon, customer, _ in redeemed])
-        orders = pa.concat_arrays([order for *_, order in redeemed])
-        by_key = np.argsort(used, kind="stable")
-        place = np.minimum(np.searchsorted(used[by_key], key), max(len(used) - 1, 0))
-        found = used[by_key][place] == key if len(used) else np.zeros(len(key), bool)
-        at = by_key[place] if len(used) else np.zeros(len(key), np.int64)
-        propensity = given["propensity"]
-        self.sheets.add(
-            "coupon_grants", coupon_id=numbered("u", given["coupon"]),
-            customer_id=self.ids.customers.of(given["customer"]), granted_at=self.clock.utc(given["at"]),
-            seen_at=self.clock.utc(given["seen"]), redeemed_order_id=orders.take(pa.array(at, pa.int64(), mask=~found)),
-            propensity=pa.array(propensity, mask=np.isnan(propensity)),
         )  # fmt: skip
 
     def _contracts(self, state: State) -> None:
@@ -146,7 +123,7 @@ class Register(Chapter):
         self.sheets.add(
             "contents", content_id=names, creator_id=self.ids.creators.of(creator[kept]),
             shop_id=self.ids.shops.of(np.where(creator[kept] < 0, products.shop[product[kept]], -1)),
-            form=pa.array(["video"] * len(kept)), published_at=clock.utc(since[kept]),
+            form=pa.repeat("video", len(kept)), published_at=clock.utc(since[kept]),
             duration=8.0 + 52 * self.draw.uniform("duration", number[kept]),
             text=self.wording.captions(product[kept], creator[kept]), is_ad=np.zeros(len(kept), bool),
             views=views[kept],

@@ -23,18 +23,52 @@ AHEAD = 8 * 3600
 Ints = NDArray[np.int64]
 
 
+_DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
+
+
+def spelled(prefix: str, numbers: Any, width: int = 1, base: int = 10) -> pa.Array:
+    """Return ids such as `p00042` of 42, without a loop over them; null where a number is below zero.
+
+    Args:
+        prefix: What the ids begin with.
+        numbers: The numbers.
+        width: Digits that an id has at least.
+        base: Base of the digits, up to 16.
+    """
+    at = np.asarray(numbers, np.int64)
+    told = at >= 0
+    most, reach = width, base**width
+    while len(at) and reach <= int(at.max()):
+        most, reach = most + 1, reach * base
+    before = prefix.encode()
+    letters = np.empty((len(at), len(before) + most), np.uint8)
+    letters[:, : len(before)] = np.frombuffer(before, np.uint8)
+    left = np.where(told, at, 0)
+    for column in range(len(before) + most - 1, len(before) - 1, -1):
+        rest = left // base
+        letters[:, column] = _DIGITS[left - rest * base]
+        left = rest
+    digits = width + np.searchsorted([base**n for n in range(width, most)], at, side="right")
+    length = np.where(told, len(before) + digits, 0)
+    if (length < letters.shape[1]).any():
+        place = np.arange(letters.shape[1])
+        kept = (place < len(before)) | (place >= letters.shape[1] - np.reshape(digits, (-1, 1)))
+        letters = letters[kept & told[:, None]]
+    offsets = np.concatenate([[0], np.cumsum(length)]).astype(np.int32)
+    unknown = None if told.all() else pa.array(told).buffers()[1]
+    return pa.StringArray.from_buffers(len(at), pa.py_buffer(offsets), pa.py_buffer(letters.reshape(-1)), unknown)
+
+
 class Names:
     """Ids of numbered things: `p00042` of 42, null of -1.
 
     Args:
         prefix: What the ids begin with.
         count: How many there are.
-        extra: Further numbers that may come, so that ids keep their width.
     """
 
     def __init__(self, prefix: str, count: int):
-        width = len(str(max(count - 1, 1)))
-        self._ids = pa.array([f"{prefix}{n:0{width}d}" for n in range(count)], pa.string())
+        self._ids = spelled(prefix, np.arange(count), len(str(max(count - 1, 1))))
 
     def of(self, numbers: Any) -> pa.Array:
         """Return the ids of numbers; null where a number is below zero."""
@@ -103,6 +137,7 @@ class Sheets:
         self.files: dict[str, list[Path]] = {}
         self.rows: dict[str, int] = {}
         self._held: dict[str, list[pa.Table]] = {}
+        self._waiting: dict[str, int] = {}
         self._open: dict[str, pq.ParquetWriter] = {}
         self._schemas: dict[str, pa.Schema] = {}
 
@@ -126,10 +161,10 @@ class Sheets:
         if unknown := set(given) - set(schema.names):
             raise KeyError(f"{table} has no columns {unknown}")
         arrays = [_typed(given[f.name], f.type) if f.name in given else pa.nulls(count, f.type) for f in schema]
-        held = self._held.setdefault(table, [])
-        held.append(pa.table(arrays, schema=schema))
+        self._held.setdefault(table, []).append(pa.table(arrays, schema=schema))
+        self._waiting[table] = self._waiting.get(table, 0) + count
         self.rows[table] = self.rows.get(table, 0) + count
-        if sum(len(part) for part in held) >= self.most:
+        if self._waiting[table] >= self.most:
             self._write(table)
 
     def turn(self) -> None:
@@ -142,6 +177,7 @@ class Sheets:
 
     def _write(self, table: str) -> None:
         parts = self._held.pop(table, [])
+        self._waiting[table] = 0
         if not parts:
             return
         if table not in self._open:
