@@ -252,11 +252,13 @@ class Live:
             return _nobody()
         host = cast.creators
         most = max(1, CELLS // len(rooms))
+        order = np.argsort(minute, kind="stable")  # who come at about the same time choose among the same few rooms
         found = [
-            self._entered(day, rooms, who[at : at + most], take[at : at + most], minute[at : at + most])
-            for at in range(0, len(who), most)
+            self._entered(day, rooms, who[part], take[part], minute[part])
+            for part in np.split(order, range(most, len(order), most))
         ]
-        room, by_money, match = (np.concatenate(column) for column in zip(*found, strict=True))
+        back = np.argsort(order)
+        room, by_money, match = (np.concatenate(column)[back] for column in zip(*found, strict=True))
         kept = room >= 0
         who, take, minute = who[kept], take[kept], minute[kept]
         room, by_money, match = room[kept], by_money[kept], match[kept]
@@ -284,18 +286,20 @@ class Live:
 
     def _entered(self, day: int, rooms: Rooms, who: Ints, take: Ints, minute: Ints) -> tuple[Ints, Bools, Array]:
         """The room that each enters, -1 for none; whether paid traffic decided it; and how well the host suits them."""
-        host, on = (
-            self.cast.creators,
-            (minute[:, None] >= rooms.start) & (minute[:, None] < rooms.start + rooms.minutes),
-        )
-        match = self.cast.traits(who).taste @ host.audience[rooms.creator].T / TASTES**0.5
-        plain = 0.8 * match + 0.8 * host.talent[rooms.creator] + 0.3 * np.log(host.followers[rooms.creator] / 5000)
-        plain += self.draw.gumbel("which room", who[:, None], day, take[:, None], rooms.number[None, :])
+        host, ends = self.cast.creators, rooms.start + rooms.minutes
+        near = np.flatnonzero((rooms.start <= minute.max()) & (ends > minute.min()))
+        if not len(near):
+            return np.full(len(who), -1), np.zeros(len(who), bool), np.zeros(len(who))
+        creator = rooms.creator[near]
+        on = (minute[:, None] >= rooms.start[near]) & (minute[:, None] < ends[near])
+        match = self.cast.traits(who).taste @ host.audience[creator].T / TASTES**0.5
+        plain = 0.8 * match + 0.8 * host.talent[creator] + 0.3 * np.log(host.followers[creator] / 5000)
+        plain += self.draw.gumbel("which room", who[:, None], day, take[:, None], rooms.number[near][None, :])
         passes = PASSING + self.draw.gumbel("no room", who, day, take)
-        total, without = np.where(on, plain + rooms.paid, -np.inf), np.where(on, plain, -np.inf)
+        total, without = np.where(on, plain + rooms.paid[near], -np.inf), np.where(on, plain, -np.inf)
         room, other, rows = np.argmax(total, axis=1), np.argmax(without, axis=1), np.arange(len(who))
         by_money = (room != other) | (without[rows, other] <= passes)
-        return np.where(total[rows, room] > passes, room, -1), by_money, match[rows, room]
+        return np.where(total[rows, room] > passes, near[room], -1), by_money, match[rows, room]
 
     def _claims(self, day: int, rooms: Rooms, who: Ints, take: Ints, room: Ints, joins: Ints, leaves: Ints) -> Bools:
         """Who claims the coupon: of those who are there while it can be claimed, the first to press."""
