@@ -100,3 +100,10 @@ class CorruptStoreError(TradewindError):
 
     code = "corrupt_store"
     status = 500
+
+
+class FullDiskError(TradewindError):
+    """There is no room left where the store is."""
+
+    code = "full_disk"
+    status = 507

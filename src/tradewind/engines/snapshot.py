@@ -5,10 +5,11 @@ Layout of a store's folder::
     CURRENT                     the name of the current snapshot, replaced by rename
     snapshots/000007.json       a manifest: which files make up each table, and where they came from
     data/order_lines/….parquet  data files, never changed once named by a manifest; snapshots share them
+    UNFINISHED                  what a long import has finished so far, replaced by rename
     LOCK                        held while somebody writes
 
 A reader reads CURRENT once and keeps to that manifest; a writer adds files and a manifest, then swaps CURRENT. A writer
-that dies leaves files that no manifest names; the next writer removes them.
+that dies leaves files that neither a manifest nor UNFINISHED names; the next writer removes them.
 """
 
 from __future__ import annotations
@@ -130,6 +131,46 @@ class Manifest:
             raise CorruptStoreError("The snapshot's manifest cannot be read", got=error, do=_MEND) from error
 
 
+@dataclass(frozen=True)
+class Unfinished:
+    """What a long import had finished when it was last written down; the same import can go on from there.
+
+    Args:
+        asked: What the import was asked for.
+        state: Path inside the store's folder of the file that says where it stood.
+        tables: Its finished data files by table.
+    """
+
+    asked: Mapping[str, Any]
+    state: str
+    tables: Mapping[str, tuple[DataFile, ...]]
+
+    @classmethod
+    def read(cls, folder: Path) -> Unfinished | None:
+        """Return what is unfinished in a folder, or None where nothing is, or nothing that can be read."""
+        try:
+            body = json.loads((folder / "UNFINISHED").read_text())
+            if body["format"] != FORMAT:
+                return None
+            tables = {name: tuple(DataFile(**file) for file in files) for name, files in body["tables"].items()}
+            return cls(dict(body["asked"]), str(body["state"]), tables)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    def paths(self) -> set[str]:
+        """Return the paths of all its files."""
+        return {self.state, *(file.path for files in self.tables.values() for file in files)}
+
+    def sound(self, folder: Path) -> bool:
+        """Whether all its data files are still what they were."""
+        try:
+            return all(
+                DataFile.read(folder, folder / file.path) == file for files in self.tables.values() for file in files
+            )
+        except (OSError, ValueError):  # a file is missing, or cut short
+            return False
+
+
 def current(folder: Path) -> Manifest | None:
     """Return the current snapshot of a folder, or None where nothing was ever imported.
 
@@ -174,7 +215,9 @@ class Draft:
     def __init__(self, folder: Path):
         self.folder = folder
         self.base: Manifest | None = None
+        self.unfinished: Unfinished | None = None
         self._lock: int | None = None
+        self._finished: dict[Path, DataFile] = {}
         self.scratch = folder / "scratch"
 
     def __enter__(self) -> Draft:
@@ -189,6 +232,7 @@ class Draft:
             ) from error
         try:
             self.base = current(self.folder)
+            self.unfinished = Unfinished.read(self.folder)
             self._sweep()
             self.scratch.mkdir()
         except BaseException:
@@ -203,11 +247,38 @@ class Draft:
             if self._lock is not None:
                 os.close(self._lock)
 
-    def new_file(self, table: str) -> Path:
+    def new_file(self, table: str, ending: str = "parquet") -> Path:
         """Return a path for a new data file of `table`."""
         place = self.folder / "data" / table
         place.mkdir(parents=True, exist_ok=True)
-        return place / f"{uuid.uuid4().hex}.parquet"
+        return place / f"{uuid.uuid4().hex}.{ending}"
+
+    def put_by(self, asked: Mapping[str, Any], state: Path, tables: Mapping[str, Iterable[Path]]) -> None:
+        """Write down what is finished so far, in place of what was put by before; a commit ends it.
+
+        Args:
+            asked: What the import was asked for, as JSON holds it.
+            state: A new file that says where it stands.
+            tables: All its finished data files by table.
+        """
+        before = self.unfinished
+        finished = {table: tuple(self._described(file) for file in files) for table, files in tables.items()}
+        _sync(state)
+        for place in (self.folder / "data" / table for table in (state.parent.name, *finished)):
+            _sync(place)
+        _sync(self.folder / "data")
+        unfinished = Unfinished(asked, str(state.relative_to(self.folder)), finished)
+        _replace(self.folder / "UNFINISHED", json.dumps({"format": FORMAT, **asdict(unfinished)}))
+        self.unfinished = unfinished
+        for path in before.paths() - unfinished.paths() if before else ():
+            (self.folder / path).unlink(missing_ok=True)
+
+    def start_over(self) -> None:
+        """Forget what is unfinished, and remove its files."""
+        self.unfinished = None
+        (self.folder / "UNFINISHED").unlink(missing_ok=True)
+        self._sweep()
+        self.scratch.mkdir()
 
     def commit(
         self, provenance: Provenance, tables: Mapping[str, Iterable[Path | DataFile]], imported: Mapping[str, Any]
@@ -234,20 +305,24 @@ class Draft:
         _sync(self.folder / "data")
         _replace(snapshots / f"{name}.json", manifest.to_json())
         _replace(self.folder / "CURRENT", name + "\n")
-        self.base = manifest
+        self.base, self.unfinished = manifest, None
+        (self.folder / "UNFINISHED").unlink(missing_ok=True)
         return manifest
 
     def _described(self, file: Path | DataFile) -> DataFile:
         if isinstance(file, DataFile):
             return file
-        _sync(file)
-        return DataFile.read(self.folder, file)
+        if file not in self._finished:
+            _sync(file)
+            self._finished[file] = DataFile.read(self.folder, file)
+        return self._finished[file]
 
     def _sweep(self) -> None:
-        """Remove what a writer that died left behind: scratch, and data files that no manifest names."""
+        """Remove what a writer that died left behind: scratch, and data files that nothing names."""
         shutil.rmtree(self.scratch, ignore_errors=True)
         manifests = (Manifest.from_json(path.read_text()) for path in (self.folder / "snapshots").glob("*.json"))
         named = {file.path for manifest in manifests for files in manifest.tables.values() for file in files}
+        named |= self.unfinished.paths() if self.unfinished else set()
         for path in (self.folder / "data").glob("*/*"):
             if str(path.relative_to(self.folder)) not in named:
                 path.unlink()

@@ -61,6 +61,9 @@ def import_(
         typer.Option("--preset", metavar="NAME", help="Size of a simulated `world`: tiny, town, town_b or metropolis."),
     ] = "town",
     seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of a simulated `world`.")] = 0,
+    days: Annotated[
+        int | None, typer.Option("--days", metavar="N", help="Only the first days of a simulated `world`.")
+    ] = None,
     store: options.StoreOption = "",
     as_json: options.JsonOption = False,
 ) -> None:
@@ -69,7 +72,7 @@ def import_(
     _, folder = split_address(options.address(store, voice))
     with voice.counting() as told:
         if source == "world":
-            report = sources.fill(preset, seed, folder, told, force)
+            report = sources.fill(preset, seed, folder, told, force, days)
         else:
             report = sources.run_import(sources.load(source), data, folder, told, force)
     voice.answer(report, lambda: terminal.imported(report))

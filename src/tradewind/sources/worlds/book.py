@@ -52,13 +52,12 @@ class Book:
         self.register = Register(world, sheets, self.ids)
         self._traffic: list[Ints] = []  # a whole number for each impression of the day so far: 8 bytes
         self._ads: list[Ints] = []
+        self._viewers: list[Ints] = []
         self._advertised: list[Ints] = []  # customers and products of the last days' advertising, the oldest day first
         self._views = np.zeros(0, np.int64)
 
     def shown(self, today: Today, block: Shown) -> None:
         """Take one block of a day's sessions: traffic, events, and what was advertised to whom."""
-        if not self._traffic:
-            self._advertised = [*self._advertised[1 - WINDOW :], np.empty(0, np.int64)]
         sessions, slates = block.sessions, block.slates
         row, slot = np.nonzero(slates.product >= 0)
         product = slates.product[row, slot]
@@ -74,7 +73,7 @@ class Book:
         self._events(today, block, row, slot, clicked, carted)
         paid = slates.paid[row, slot]
         self._ads.append((hour[paid] * products + product[paid]) * 2 + clicked[paid])
-        self._advertised[-1] = np.union1d(self._advertised[-1], sessions.customer[row][paid] * products + product[paid])
+        self._viewers.append(sessions.customer[row][paid] * products + product[paid])
 
     def _events(self, today: Today, block: Shown, row: Ints, slot: Ints, clicked: Any, carted: Any) -> None:
         """Clicks and carts of sessions, all of them; of impressions a sample with its rate."""
@@ -175,8 +174,11 @@ class Book:
 
     def _flush_ads(self, today: Today, day: Day) -> None:
         """Advertising by the hour, with the orders that its viewers placed within the window, whatever caused them."""
-        seen = np.concatenate([np.empty(0, np.int64), *self._ads])
-        self._ads = []
+        none = np.empty(0, np.int64)
+        seen, viewers = np.concatenate([none, *self._ads]), np.concatenate([none, *self._viewers])
+        self._ads, self._viewers = [], []
+        viewers.sort()
+        self._advertised = [*self._advertised[1 - WINDOW :], viewers[np.diff(viewers, prepend=-1) > 0]]
         if not len(seen):
             return
         count = len(self.cast.products.price)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tradewind.engines.snapshot import Draft
-from tradewind.errors import BadInputError
+from tradewind.errors import BadInputError, FullDiskError
 from tradewind.sources.report import ImportReport, TableCount
+from tradewind.sources.worlds import checkpoint
 from tradewind.sources.worlds.book import Book, clock_of
 from tradewind.sources.worlds.preset import VERSION, preset
 from tradewind.sources.worlds.sheets import TIMEZONE, Sheets
@@ -18,30 +21,38 @@ from tradewind.study import Provenance
 
 CURRENCY = "USD"
 MONTH = 30
+MOST = 25_000_000  # rows after which what is done is put by, though the month is not over
 
 
 def fill(
-    name: str, seed: int, store: Path, progress: Callable[[str, int, int], None] | None = None, force: bool = False
-) -> ImportReport:
-    """Run a world and write its whole history into a store of its own.
+    name: str, seed: int, store: Path, progress: Callable[[str, int, int], None] | None = None, force: bool = False,
+    days: int | None = None,
+) -> ImportReport:  # fmt: skip
+    """Run a world and write its history into a store of its own; a run that was stopped goes on where it was.
 
     Args:
         name: Name of the preset.
         seed: The world's seed.
         store: The store's folder; it must be new, or hold the same world.
         progress: Told what is done, how many days of it, and of how many.
-        force: Run it again although the store holds this very world.
+        force: Run it again from its first day although the store holds this very world, or a part of it.
+        days: Days to run, from the first; all of them if None.
 
     Returns:
         What was written.
 
     Raises:
         NotFoundError: If there is no such preset.
-        BadInputError: If the store holds something else.
+        BadInputError: If the store holds something else, or there are not so many days.
+        FullDiskError: If there is no room left; what was put by stays.
     """
     size, began = preset(name), time.monotonic()
+    last = size.days if days is None else days
+    if not 1 <= last <= size.days:
+        raise BadInputError(f"The history of the world `{name}` is not that long", got=last,
+                            allowed=f"1 to {size.days} days")  # fmt: skip
     source = f"world_{name}"
-    asked = {"preset": name, "seed": seed, "version": VERSION}
+    asked = {"preset": name, "seed": seed, "version": VERSION, "days": last}
     with Draft(store) as draft:
         if draft.base and draft.base.provenance.source != source:
             raise BadInputError(
@@ -54,14 +65,18 @@ def fill(
         world = World(size, seed)
         sheets = Sheets(draft.new_file, clock_of(world))
         book = Book(world, sheets)
-        for day in range(size.days):
-            world.advance(1, watch=book)
-            if (day + 1) % MONTH == 0:
-                sheets.turn()
-            if progress:
-                progress(f"living through the world `{name}`", day + 1, size.days)
-        book.close(world.state)
-        sheets.turn()
+        if force:
+            draft.start_over()
+        try:
+            checkpoint.resume(draft, asked, world, sheets, book)
+            _live(draft, asked, (world, sheets, book), last, progress)
+        except OSError as error:
+            if error.errno != errno.ENOSPC and "No space left" not in str(error):
+                raise
+            raise FullDiskError(
+                "There is no room left where the store is", got=store,
+                do=f"make room and run the same command: it goes on from day {world.state.day + 1} at the latest",
+            ) from error  # fmt: skip
         notice = (
             f"Simulated by Tradewind: the world {name}, version {VERSION}, seed {seed}. No shop, product, creator or "
             "customer in it exists."
@@ -71,5 +86,25 @@ def fill(
         remembered = {"world": asked, "tables": {table: asdict(count) for table, count in tables.items()}}
         had = draft.base.span() if draft.base else None
         manifest = draft.commit(provenance, sheets.files, remembered)
-    days = (0, size.days) if had else (size.days, 0)
-    return ImportReport(source, manifest.name, tables, (), (), *days, time.monotonic() - began)
+    counted = (0, last) if had else (last, 0)
+    return ImportReport(source, manifest.name, tables, (), (), *counted, time.monotonic() - began)
+
+
+def _live(
+    draft: Draft, asked: Mapping[str, Any], run: tuple[World, Sheets, Book], last: int,
+    progress: Callable[[str, int, int], None] | None,
+) -> None:  # fmt: skip
+    """Run the days that are left, and close the book; from time to time put by what is done."""
+    world, sheets, book = run
+    before = sum(sheets.rows.values())
+    while world.state.day < last:
+        world.advance(1, watch=book)
+        day, rows = world.state.day, sum(sheets.rows.values())
+        if day % MONTH == 0 or rows - before >= MOST:
+            sheets.turn()
+            checkpoint.save(draft, asked, world, sheets, book)
+            before = rows
+        if progress:
+            progress(f"living through the world `{asked['preset']}`", day, last)
+    book.close(world.state)
+    sheets.turn()

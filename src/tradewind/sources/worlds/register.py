@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tradewind.sources.worlds.ids import Chapter, Ids, numbered
 from tradewind.sources.worlds.preset import DEPARTMENTS, REGIONS, SORTS
 from tradewind.sources.worlds.sheets import Sheets, money, words
-from tradewind.sources.worlds.state import NEVER, State, Today
+from tradewind.sources.worlds.state import State, Today
 from tradewind.sources.worlds.trade import DAY
 from tradewind.sources.worlds.world import World
 
@@ -137,10 +137,10 @@ class Register(Chapter):
         self.sheets.add(
             "shops", shop_id=self.ids.shops.of(number), name=self.wording.shops(number),
             category=words(list(DEPARTMENTS), shops.department), region=words(REGIONS, shops.region),
-            opened_at=clock.utc(shops.opened * DAY),
+            opened_at=clock.utc(np.where(shops.opened < state.day, shops.opened * DAY, np.nan)),
         )  # fmt: skip
         number = np.arange(len(products.price))
-        never = state.listed == NEVER
+        never = state.listed >= state.day
         self.sheets.add(
             "products", product_id=self.ids.products.of(number), shop_id=self.ids.shops.of(products.shop),
             title=self.wording.titles(number, state.listing), description=self.wording.descriptions(number),

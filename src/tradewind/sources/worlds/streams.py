@@ -30,9 +30,15 @@ _SECOND = np.uint64(0x94D049BB133111EB)
 
 def _mixed(values: Hash) -> Hash:
     """SplitMix64's finaliser: each bit of the input moves half of the bits of the output."""
-    values = (values ^ (values >> np.uint64(30))) * _FIRST
-    values = (values ^ (values >> np.uint64(27))) * _SECOND
-    return np.asarray(values ^ (values >> np.uint64(31)))
+    mixed = values >> np.uint64(30)
+    mixed ^= values
+    mixed *= _FIRST
+    shifted = mixed >> np.uint64(27)  # the rest in place: what is drawn for a block of customers is large
+    mixed ^= shifted
+    mixed *= _SECOND
+    np.right_shift(mixed, np.uint64(31), out=shifted)
+    mixed ^= shifted
+    return mixed
 
 
 class Streams:
@@ -65,12 +71,18 @@ class Streams:
             state = np.array([self._root ^ np.uint64(zlib.crc32(stream.encode()))], dtype=np.uint64)
             state = _mixed(state * _STEP + _STEP)
             for key in keys:
-                state = _mixed((state ^ np.asarray(key).astype(np.uint64)) * _STEP + _STEP)
+                state = state ^ np.asarray(key).astype(np.uint64)
+                state *= _STEP
+                state += _STEP
+                state = _mixed(state)
         return state
 
     def uniform(self, stream: str, *keys: Keys) -> Array:
         """Return draws from (0, 1), one for each combination of keys."""
-        return ((self.hashes(stream, *keys) >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+        drawn = (self.hashes(stream, *keys) >> np.uint64(11)).astype(np.float64)
+        drawn += 0.5
+        drawn *= 2.0**-53
+        return drawn
 
     def normal(self, stream: str, *keys: Keys) -> Array:
         """Return standard normal draws, one for each combination of keys."""
@@ -78,11 +90,15 @@ class Streams:
 
     def gumbel(self, stream: str, *keys: Keys) -> Array:
         """Return standard Gumbel draws: added to utilities, the largest sum is a multinomial logit choice."""
-        return -np.log(-np.log(self.uniform(stream, *keys)))
+        drawn = self.exponential(stream, *keys)
+        np.log(drawn, out=drawn)
+        return np.negative(drawn, out=drawn)
 
     def exponential(self, stream: str, *keys: Keys) -> Array:
         """Return draws from the exponential distribution of mean 1, one for each combination of keys."""
-        return -np.log(self.uniform(stream, *keys))
+        drawn = self.uniform(stream, *keys)
+        np.log(drawn, out=drawn)
+        return np.negative(drawn, out=drawn)
 
     def below(self, most: Any, stream: str, *keys: Keys) -> NDArray[np.int64]:
         """Return whole numbers from 0 to below `most`, one for each combination of keys."""
