@@ -102,10 +102,10 @@ DOSES: Mapping[Lever, frozenset[str]] = {
 }
 """What a setting of each lever may say.
 
-Money: `face` and `threshold` of a coupon, `budget` a day on a product or for each live room. Shares: `platform` and `brand`
-of what a coupon or commission costs, `rate` of the price as commission, `off` the list price, `share` of a room's minutes
-for which a product is pinned, `effort` put into a listing made anew. Counts: `claims` of a coupon that a room drops,
-`list` 1 to list a product and 0 to take it off.
+Money: `face` and `threshold` of a coupon, `budget` a day on a product or for each live room. Shares: `platform` and
+`brand` of what a coupon or commission costs, `rate` of the price as commission, `off` the list price, `share` of a
+room's minutes for which a product is pinned, `effort` put into a listing made anew. Counts: `claims` of a coupon that a
+room drops, `list` 1 to list a product and 0 to take it off.
 """
 
 

@@ -9,7 +9,6 @@ import pytest
 
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.sources.worlds.choice import coupon_felt
-from tradewind.sources.worlds.incidents import Incident
 from tradewind.sources.worlds.moves import LEVERS, Move
 from tradewind.sources.worlds.preset import preset
 from tradewind.sources.worlds.rooms import Rooms, Viewers
@@ -244,39 +243,6 @@ def test_a_coupon_annoys_some_and_leaves_others_alone(lived: World) -> None:
     assert moved[there & (kind == 3)].mean() < 0
 
 
-@pytest.mark.parametrize(
-    ("kind", "subject", "size"),
-    [("payment failure", 0, 0.8), ("listing taken down", None, 1.0), ("competitor price cut", None, 1.0),
-     ("traffic policy change", 0, 0.7), ("creator leaves", None, 1.0), ("stock-out", None, 1.0)],
-)  # fmt: skip
-def test_incidents_cost_what_they_strike(lived: World, kind: str, subject: int | None, size: float) -> None:
-    best = int(np.argmax(lived.state.pace))
-    busiest = int(np.bincount(lived.state.contracts["creator"]).argmax())
-    largest = int(np.bincount(lived.cast.products.department, lived.state.pace).argmax())
-    struck = {"creator leaves": busiest, "competitor price cut": largest}.get(
-        kind, best if subject is None else subject
-    )
-    incident = Incident(kind, struck, 23, 10, size)
-    plain, hit = lived.fork().advance(14), lived.fork([incident]).advance(14)
-    assert same(plain[:2], hit[:2])
-
-    def takings(days: list[Day]) -> float:
-        return float(sum((day.lines["price"] * day.lines["quantity"] * day.lines["paid"]).sum() for day in days[2:12]))
-
-    def pieces(days: list[Day], product: int) -> int:
-        lines = [day.lines for day in days[2:12]]
-        return int(sum(part["quantity"][(part["product"] == product) & part["paid"]].sum() for part in lines))
-
-    if kind in ("listing taken down", "stock-out"):
-        assert pieces(hit, best) == 0 < pieces(plain, best)
-    elif kind == "creator leaves":
-        under = [day.lines["contract"] for day in hit[2:12]]
-        by = [lived.state.contracts["creator"][c[(c >= 0) & (c < len(lived.state.contracts))]] for c in under]
-        assert all((part != busiest).all() for part in by)
-    else:
-        assert takings(hit) < 0.95 * takings(plain)
-
-
 def test_what_cannot_be_is_refused() -> None:
     with pytest.raises(NotFoundError, match="no such world"):
         preset("village")
@@ -286,7 +252,3 @@ def test_what_cannot_be_is_refused() -> None:
         Move("price", 0, 1, {"product": 1})
     with pytest.raises(BadInputError, match="a day or more"):
         Move("outreach", 0, 0, {"customers": []})
-    with pytest.raises(BadInputError, match="no such incident"):
-        Incident("flood", 0, 0, 1)
-    with pytest.raises(BadInputError, match="size and days"):
-        Incident("stock-out", 0, 0, 1, 2.0)

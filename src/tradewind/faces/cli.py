@@ -47,7 +47,7 @@ def tradewind(
 
 
 @app.command("import")
-def import_(
+def import_(  # noqa: PLR0913, PLR0917 - each option of the command is an argument
     source: Annotated[str, typer.Argument(help="A shipped source, or the folder of your own (see `source new`).")],
     data: Annotated[
         Path | None,
@@ -64,6 +64,9 @@ def import_(
     days: Annotated[
         int | None, typer.Option("--days", metavar="N", help="Only the first days of a simulated `world`.")
     ] = None,
+    incidents: Annotated[
+        int, typer.Option("--incidents", metavar="N", help="Incidents to plant in a simulated `world`.")
+    ] = 0,
     store: options.StoreOption = "",
     as_json: options.JsonOption = False,
 ) -> None:
@@ -72,7 +75,8 @@ def import_(
     _, folder = split_address(options.address(store, voice))
     with voice.counting() as told:
         if source == "world":
-            report = sources.fill(preset, seed, folder, told, force, days)
+            planned = sources.planned_incidents(preset, seed, incidents)
+            report = sources.fill(preset, seed, folder, told, force, days, planned)
         else:
             report = sources.run_import(sources.load(source), data, folder, told, force)
     voice.answer(report, lambda: terminal.imported(report))

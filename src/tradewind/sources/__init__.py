@@ -4,7 +4,7 @@ from tradewind.sources.importing import run_import
 from tradewind.sources.report import FileCount, ImportReport, Reason, TableCount
 from tradewind.sources.skeleton import new_source
 from tradewind.sources.source import Files, Source, load, names
-from tradewind.sources.worlds.filling import fill
+from tradewind.sources.worlds.filling import fill, planned_incidents
 
 __all__ = [
     "FileCount",
@@ -17,5 +17,6 @@ __all__ = [
     "load",
     "names",
     "new_source",
+    "planned_incidents",
     "run_import",
 ]

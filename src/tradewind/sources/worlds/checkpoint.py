@@ -32,7 +32,7 @@ def save(draft: Draft, asked: Mapping[str, Any], world: World, sheets: Sheets, b
     tree = json.dumps(_packed(held, arrays)).encode()
     path = draft.new_file("unfinished", "npz")
     with path.open("wb") as handle:
-        np.savez(handle, **{TREE: np.frombuffer(tree, np.uint8)}, **arrays)
+        np.savez(handle, allow_pickle=False, **{TREE: np.frombuffer(tree, np.uint8), **arrays})
     draft.put_by(asked, path, sheets.files)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from tradewind.engines.snapshot import Draft
 from tradewind.errors import BadInputError, FullDiskError
 from tradewind.sources.report import ImportReport, TableCount
 from tradewind.sources.worlds import checkpoint
+from tradewind.sources.worlds.aftermath import Aftermath, aftermath, check, plan, write
 from tradewind.sources.worlds.book import Book, clock_of
+from tradewind.sources.worlds.incidents import Incident
 from tradewind.sources.worlds.preset import VERSION, preset
 from tradewind.sources.worlds.sheets import TIMEZONE, Sheets
 from tradewind.sources.worlds.world import World
@@ -26,9 +28,11 @@ MOST = 25_000_000  # rows after which what is done is put by, though the month i
 
 def fill(
     name: str, seed: int, store: Path, progress: Callable[[str, int, int], None] | None = None, force: bool = False,
-    days: int | None = None,
+    days: int | None = None, incidents: Sequence[Incident] = (),
 ) -> ImportReport:  # fmt: skip
-    """Run a world and write its history into a store of its own; a run that was stopped goes on where it was.
+    """Run a world and write its history into a store of its own, with the truth of its incidents beside it.
+
+    A run that was stopped goes on where it was; one with incidents begins anew.
 
     Args:
         name: Name of the preset.
@@ -37,13 +41,14 @@ def fill(
         progress: Told what is done, how many days of it, and of how many.
         force: Run it again from its first day although the store holds this very world, or a part of it.
         days: Days to run, from the first; all of them if None.
+        incidents: What goes wrong in it; what each truly did is written to `truth/incidents.parquet` in the folder.
 
     Returns:
         What was written.
 
     Raises:
         NotFoundError: If there is no such preset.
-        BadInputError: If the store holds something else, or there are not so many days.
+        BadInputError: If the store holds something else, there are not so many days, or an incident does not fit.
         FullDiskError: If there is no room left; what was put by stays.
     """
     size, began = preset(name), time.monotonic()
@@ -52,7 +57,9 @@ def fill(
         raise BadInputError(f"The history of the world `{name}` is not that long", got=last,
                             allowed=f"1 to {size.days} days")  # fmt: skip
     source = f"world_{name}"
-    asked = {"preset": name, "seed": seed, "version": VERSION, "days": last}
+    check(incidents, size)
+    planted = [asdict(incident) for incident in incidents]
+    asked = {"preset": name, "seed": seed, "version": VERSION, "days": last, "incidents": planted}
     with Draft(store) as draft:
         if draft.base and draft.base.provenance.source != source:
             raise BadInputError(
@@ -62,14 +69,14 @@ def fill(
         if draft.base and not force and draft.base.imported.get("world") == asked:
             tables = {table: TableCount(**count) for table, count in draft.base.imported["tables"].items()}
             return ImportReport(source, draft.base.name, tables, (), (), 0, 0, time.monotonic() - began, unchanged=True)
-        world = World(size, seed)
+        world = World(size, seed, incidents)
         sheets = Sheets(draft.new_file, clock_of(world))
         book = Book(world, sheets)
-        if force:
+        if force or incidents:
             draft.start_over()
         try:
             checkpoint.resume(draft, asked, world, sheets, book)
-            _live(draft, asked, (world, sheets, book), last, progress)
+            truths = _live(draft, asked, (world, sheets, book), last, progress)
         except OSError as error:
             if error.errno != errno.ENOSPC and "No space left" not in str(error):
                 raise
@@ -84,6 +91,7 @@ def fill(
         provenance = Provenance(source, "CC0-1.0", notice, CURRENCY, TIMEZONE, simulated=True)
         tables = {table: TableCount(rows, rows) for table, rows in sorted(sheets.rows.items())}
         remembered = {"world": asked, "tables": {table: asdict(count) for table, count in tables.items()}}
+        write(store, truths)
         had = draft.base.span() if draft.base else None
         manifest = draft.commit(provenance, sheets.files, remembered)
     counted = (0, last) if had else (last, 0)
@@ -93,11 +101,16 @@ def fill(
 def _live(
     draft: Draft, asked: Mapping[str, Any], run: tuple[World, Sheets, Book], last: int,
     progress: Callable[[str, int, int], None] | None,
-) -> None:  # fmt: skip
-    """Run the days that are left, and close the book; from time to time put by what is done."""
+) -> list[Aftermath]:  # fmt: skip
+    """Run the days that are left, and close the book; from time to time put by what is done.
+
+    Returns:
+        What each incident truly did.
+    """
     world, sheets, book = run
-    before = sum(sheets.rows.values())
+    before, truths = sum(sheets.rows.values()), []
     while world.state.day < last:
+        truths += aftermath(world, [one for one in world.incidents if one.start == world.state.day])
         world.advance(1, watch=book)
         day, rows = world.state.day, sum(sheets.rows.values())
         if day % MONTH == 0 or rows - before >= MOST:
@@ -108,3 +121,19 @@ def _live(
             progress(f"living through the world `{asked['preset']}`", day, last)
     book.close(world.state)
     sheets.turn()
+    return truths
+
+
+def planned_incidents(name: str, seed: int, count: int) -> tuple[Incident, ...]:
+    """Plan incidents at random for a world: kinds in turn, days apart, on something that matters.
+
+    Args:
+        name: Name of the preset.
+        seed: The world's seed: the same one plans the same incidents.
+        count: How many.
+
+    Raises:
+        NotFoundError: If there is no such preset.
+        BadInputError: If so many do not fit into its days.
+    """
+    return plan(preset(name), seed, count)
