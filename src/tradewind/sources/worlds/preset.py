@@ -134,7 +134,7 @@ TOWN = Preset("town", 200, 5_000, 30_000, 800, 16.7, 220.0, 180)
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
-        Preset("tiny", 12, 150, 4_000, 30, 1.0, 80.0, 42),
+        Preset("tiny", 12, 150, 8_000, 30, 2.0, 80.0, 42),
         TOWN,
         replace(
             TOWN,
