@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from tradewind.sources.worlds.grants import Grants
 from tradewind.sources.worlds.ids import Chapter, Ids, numbered
 from tradewind.sources.worlds.preset import SURFACES
-from tradewind.sources.worlds.rooms import BAG, PIN, Rooms, Viewers
+from tradewind.sources.worlds.rooms import ARRIVE, BAG, PIN, Rooms, Viewers
 from tradewind.sources.worlds.sheets import Sheets, money, words
 from tradewind.sources.worlds.state import Today
 from tradewind.sources.worlds.trade import DAY, Lines
@@ -23,6 +23,7 @@ RELATIONS = ("own", "affiliate")
 CARTS = 0.22  # share of clicks that put the product in the cart without buying it
 HOST_COST = 12.0
 SLOT_FEE = 15.0
+SURFACE = len(SURFACES)
 
 
 class Airtime(Chapter):
@@ -56,6 +57,7 @@ class Airtime(Chapter):
         )  # fmt: skip
         sold = lines.where(lines["paid"] & (lines["live"] >= 0))
         self._products(today, rooms, sold, self._minutes(rooms, viewers))
+        self._bought(today, rooms, viewers, sold)
         dropped = np.flatnonzero(rooms.drop >= 0)
         claimed = np.bincount(viewers.room[viewers.coupon], minlength=len(rooms))
         at = start[dropped] + rooms.drop[dropped] * 60
@@ -70,7 +72,7 @@ class Airtime(Chapter):
             first = np.unique(rooms.coupon[room] * (self.world.preset.customers + 1) + viewers.customer[mine],
                               return_index=True)[1]  # fmt: skip
             mine, room = mine[first], room[first]
-            when = start[room] + rooms.drop[room] * 60
+            when = start[room] + np.maximum(rooms.drop[room], viewers.joins[mine]) * 60
             self.grants.given(rooms.coupon[room], viewers.customer[mine], when, when.astype(float),
                               np.full(len(mine), np.nan))  # fmt: skip
 
@@ -136,7 +138,9 @@ class Airtime(Chapter):
             pinned=pinned, impressions=impressions, clicks=taps, orders=orders, gmv=money(gmv),
         )  # fmt: skip
         carts = np.minimum(np.maximum(np.floor(CARTS * taps).astype(np.int64), orders), taps)
-        self._traffic(today, rooms, shelf, (rooms.start[at_room] + minute) // 60, (impressions, taps, carts))
+        from_where = np.bincount(row[offered] * SURFACE + sold["surface"][offered], minlength=whole * SURFACE)
+        hour = (rooms.start[at_room] + minute) // 60
+        self._traffic(today, rooms, shelf, hour, (impressions, taps, carts), from_where.reshape(whole, SURFACE))
 
     def _takings(self, sold: Lines) -> Array:
         """What each line brings its seller, after the coupons that the seller pays for."""
@@ -144,21 +148,60 @@ class Airtime(Chapter):
         theirs = 1 - coupons["platform"][coupon] - coupons["brand"][coupon]
         return np.asarray(sold["price"] * sold["quantity"] - np.where(sold["coupon"] >= 0, sold["off"] * theirs, 0.0))
 
-    def _traffic(self, today: Today, rooms: Rooms, shelf: Ints, hour: Ints, counts: tuple[Ints, Ints, Ints]) -> None:
-        """Sum the minutes of each place of a line-up by the hour."""
+    def _bought(self, today: Today, rooms: Rooms, viewers: Viewers, sold: Lines) -> None:
+        """Traffic that was bought for rooms: credited with every order of a viewer whom it brought."""
+        which = np.flatnonzero(rooms.spend > 0)
+        if not len(which):
+            return
+        brought = viewers.paid & (viewers.chosen >= 0)
+        key = viewers.customer * 8 + 4 + viewers.take
+        room = sold["live"] - rooms.number[0]
+        credited = np.isin(sold["customer"] * 8 + sold["visit"], key[brought])
+        orders = np.bincount(room[credited], minlength=len(rooms))
+        gmv = np.bincount(room[credited], (sold["price"] * sold["quantity"])[credited], len(rooms))
+        joined = np.bincount(viewers.room[viewers.paid], minlength=len(rooms))
+        self.sheets.add(
+            "ads", today.day * DAY + rooms.start[which] // 60 * 3600, ad_id=numbered("b", rooms.number[which]),
+            payer=words(("creator", "merchant"), (rooms.shop[which] >= 0).astype(int)),
+            shop_id=self.ids.shops.of(rooms.shop[which]), live_id=numbered("l", rooms.number[which]),
+            spend=money(rooms.spend[which]), impressions=joined[which], clicks=joined[which],
+            attributed_orders=orders[which], attributed_gmv=money(gmv[which]),
+            attribution_window=np.zeros(len(which)),
+        )  # fmt: skip
+
+    def _traffic(
+        self, today: Today, rooms: Rooms, shelf: Ints, hour: Ints, counts: tuple[Ints, Ints, Ints], orders: Ints
+    ) -> None:
+        """Sum the minutes of each place of a line-up by the hour, and by the surface on which viewers saw the room.
+
+        Each order stands on the surface from which its buyer came; all else is spread as viewers usually are.
+        """
         if not len(shelf):
             return
         cell = shelf * 24 + hour
         first = np.flatnonzero(np.concatenate([[True], cell[1:] != cell[:-1]]))
         impressions, clicks, carts = (np.add.reduceat(part, first) for part in counts)
-        kept = impressions > 0
-        room, place = (index[shelf[first[kept]]] for index in np.nonzero(rooms.lineup >= 0))
+        bought = np.add.reduceat(orders, first, axis=0)
+        carted = bought + _spread(carts - bought.sum(axis=1))
+        tapped = carted + _spread(clicks - carts)
+        shown = tapped + _spread(impressions - clicks)
+        cell_of, surface = np.nonzero(shown)
+        shown, tapped, carted = (part[cell_of, surface] for part in (shown, tapped, carted))
+        first = first[cell_of]
+        room, place = (index[shelf[first]] for index in np.nonzero(rooms.lineup >= 0))
         product, count = rooms.lineup[room, place], len(room)
         self.sheets.add(
-            "traffic", today.day * DAY + hour[first[kept]] * 3600,
+            "traffic", today.day * DAY + hour[first] * 3600,
             shop_id=self.ids.shops.of(self.cast.products.shop[product]),
-            product_id=self.ids.products.of(product), surface=words(SURFACES, np.zeros(count)),
+            product_id=self.ids.products.of(product), surface=words(SURFACES, surface),
             form=words(FORMS, np.full(count, 2)), relation=words(RELATIONS, (rooms.shop[room] < 0).astype(int)),
             creator_id=self.ids.creators.of(rooms.creator[room]), live_id=numbered("l", rooms.number[room]),
-            impressions=impressions[kept], clicks=clicks[kept], carts=carts[kept],
+            impressions=shown, clicks=tapped, carts=carted,
         )  # fmt: skip
+
+
+def _spread(counts: Ints) -> Ints:
+    """Spread counts over surfaces as viewers usually come: [n, surfaces], with the counts as sums."""
+    parts = np.floor(counts[:, None] * np.diff(ARRIVE, prepend=0.0, append=1.0)).astype(np.int64)
+    parts[:, 0] += counts - parts.sum(axis=1)
+    return np.asarray(parts)

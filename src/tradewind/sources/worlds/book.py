@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.special import gammaincinv
 
 from tradewind.sources.worlds.airtime import CARTS, FORMS, RELATIONS, Airtime
 from tradewind.sources.worlds.conduct import IMPRESSION_COST
@@ -27,6 +28,7 @@ from tradewind.sources.worlds.world import Day, Shown, World
 Ints = NDArray[np.int64]
 
 WINDOW = 7  # days for which an advertisement is credited with whatever its viewer buys of the product
+AD_GLANCES = 12.0  # impressions of advertisements that are scrolled past for each one that is noticed and paid for
 SURFACE, CONTRACT = 8, 1 << 24  # more than there are surfaces, and contracts ever: places of a cell's number
 
 
@@ -76,19 +78,24 @@ class Book:
         self._viewers.append(sessions.customer[row][paid] * products + product[paid])
 
     def _events(self, today: Today, block: Shown, row: Ints, slot: Ints, clicked: Any, carted: Any) -> None:
-        """Clicks and carts of sessions, all of them; of impressions a sample with its rate."""
+        """Clicks and carts of sessions, all of them; of impressions a sample with its rate.
+
+        What a customer scrolls past is what they also notice once in a while, so the same product stands for it.
+        """
         sessions, slates, rate = block.sessions, block.slates, self.world.preset.impressions
         keys = (sessions.customer[:, None], today.day, sessions.visit[:, None], np.arange(slates.product.shape[1]))
-        kept = self.draw.uniform("logged", *keys)[row, slot] < rate
-        for place, (kind, chosen, chance) in enumerate(
-            (("impression", kept, rate), ("click", clicked, 1.0), ("cart", carted, 1.0))
-        ):
+        drawn = self.draw.uniform("logged", *keys)[row, slot]
+        glances = np.array(self.world.preset.laws.glances)[sessions.surface[row]]
+        passed = (drawn >= rate) & (drawn < rate * (1 + glances))
+        kinds = (("impression", drawn < rate, rate), ("click", clicked, 1.0), ("cart", carted, 1.0),
+                 ("impression", passed, rate))  # fmt: skip
+        for place, (kind, chosen, chance) in enumerate(kinds):
             at, where = row[chosen], slot[chosen]
             if not len(at):
                 continue
             customer, product = sessions.customer[at], slates.product[at, where]
             contract, video = slates.contract[at, where], slates.video[at, where]
-            second = today.day * DAY + sessions.second[at] + (10 * place if place else 0)
+            second = today.day * DAY + np.minimum(sessions.second[at] + (10 * place if place < 3 else 0), DAY - 1)
             number = ((customer * 512 + today.day) * 8 + sessions.visit[at]) * 64 + where * 4 + place
             self.sheets.add(
                 "events", second, event_id=hexed("e", number), at=self.clock.utc(second),
@@ -157,6 +164,7 @@ class Book:
         rest, contract = np.divmod(rest, CONTRACT)
         contract -= 1
         form, surface, hour = rest % 2, rest // 2 % SURFACE, rest // (2 * SURFACE)
+        count = count + self._glanced(today, cell, count, np.array(self.world.preset.laws.glances)[surface])
         self.sheets.add(
             "traffic", today.day * DAY + hour * 3600, shop_id=self.ids.shops.of(self.cast.products.shop[product]),
             product_id=self.ids.products.of(product), surface=words(SURFACES, surface), form=words(FORMS, form),
@@ -165,6 +173,11 @@ class Book:
         )  # fmt: skip
         video = form == 1
         self._count_views(product[video], contract[video], count[video])
+
+    def _glanced(self, today: Today, cell: Ints, noticed: Ints, mean: Any) -> Ints:
+        """Impressions that were scrolled past, beside those that were noticed: negative binomial, but for rounding."""
+        u = self.draw.uniform("glanced", cell, today.day)
+        return np.asarray(np.round(mean * gammaincinv(noticed, u)).astype(np.int64))
 
     def _count_views(self, product: Ints, contract: Ints, views: Ints) -> None:
         most = len(self.cast.products.price) + len(self.world.state.contracts)
@@ -198,11 +211,12 @@ class Book:
         orders = np.bincount(at, minlength=len(cells))
         gmv = np.bincount(at, (lines["price"] * lines["quantity"])[credited], len(cells))
         which = cells % count
+        seen_by = shown + np.where(shown > 0, self._glanced(today, cells, np.maximum(shown, 1), AD_GLANCES), 0)
         self.sheets.add(
             "ads", today.day * DAY + cells // count * 3600, ad_id=numbered("a", which),
             payer=pa.repeat("merchant", len(cells)),
             shop_id=self.ids.shops.of(self.cast.products.shop[which]), product_id=self.ids.products.of(which),
-            spend=money(IMPRESSION_COST * shown), impressions=shown, clicks=tapped, attributed_orders=orders,
+            spend=money(IMPRESSION_COST * shown), impressions=seen_by, clicks=tapped, attributed_orders=orders,
             attributed_gmv=money(gmv), attribution_window=np.full(len(cells), float(WINDOW)),
         )  # fmt: skip
 

@@ -113,7 +113,7 @@ class Preset:
         laws: How the world runs.
         first: First day.
         block: Customers who are simulated at once; bounds memory.
-        impressions: Share of impressions that `events` keeps.
+        impressions: Share of impressions that `events` keeps; below 1 in 40, so that no two of a slot are kept.
     """
 
     name: str
@@ -130,7 +130,7 @@ class Preset:
     impressions: float = 0.02
 
 
-TOWN = Preset("town", 200, 5_000, 30_000, 800, 16.7, 220.0, 180)
+TOWN = Preset("town", 200, 5_000, 30_000, 800, 16.7, 220.0, 180, impressions=0.002)
 PRESETS: dict[str, Preset] = {
     preset.name: preset
     for preset in (
@@ -151,7 +151,7 @@ PRESETS: dict[str, Preset] = {
                 appeal=1.1,
             ),
         ),
-        Preset("metropolis", 20_000, 500_000, 5_000_000, 80_000, 1_600.0, 400.0, 180, impressions=0.001),
+        Preset("metropolis", 20_000, 500_000, 5_000_000, 80_000, 1_600.0, 400.0, 180, impressions=0.0001),
     )
 }
 
