@@ -28,7 +28,7 @@ def test_what_is_expected_is_what_happens_on_average(lived: World, lever: str) -
     everybody = np.arange(lived.preset.customers)
     moves = {
         "price": [Move("price", 21, 5, {"product": product, "off": 0.4}) for product in best(lived)],
-        "listing": [Move("listing", 21, 5, {"product": product, "better": 1.5}) for product in best(lived)],
+        "listing": [Move("listing", 21, 5, {"product": product, "effort": 1.5}) for product in best(lived)],
         "coupon": [Move("coupon", 21, 5, {"customers": everybody, "face": 4.0, "threshold": 8.0, "shop": -1,
                                           "platform": 1.0, "brand": 0.0})],
     }[lever]  # fmt: skip

@@ -73,7 +73,7 @@ def test_doing_nothing_does_exactly_nothing(lived: World) -> None:
     markdown = float(lived.state.markdown[product])
     nothing = (
         Move("traffic", 21, 7, {"product": product, "budget": 0.0}),
-        Move("listing", 21, 7, {"product": product, "better": 0.0}),
+        Move("listing", 21, 7, {"product": product, "effort": 0.0}),
         Move(
             "coupon", 21, 7, {"customers": [], "face": 5.0, "threshold": 0.0, "shop": -1, "platform": 1.0, "brand": 0.0}
         ),
@@ -105,7 +105,7 @@ def test_each_lever_moves_what_it_should(lived: World, lever: str) -> None:
         "creator": [Move("creator", start, 14, {"product": p, "creator": n % world.preset.creators, "rate": 0.3,
                                                 "platform": 0.0}) for n, p in enumerate(np.repeat(best, 4))],
         "traffic": [Move("traffic", start, 14, {"product": p, "budget": 20.0}) for p in best],
-        "listing": [Move("listing", start, 14, {"product": p, "better": 1.5}) for p in best],
+        "listing": [Move("listing", start, 14, {"product": p, "effort": 1.5}) for p in best],
         "outreach": [Move("outreach", start, 14, {"customers": everybody})],
         "assortment": [Move("assortment", start, 14, {"product": p, "list": True}) for p in reserve],
     }[lever]  # fmt: skip

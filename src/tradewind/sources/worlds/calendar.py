@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-WEEKDAYS = np.array([0.95, 0.90, 0.92, 0.95, 1.02, 1.16, 1.10])
+WEEKDAYS = np.array([0.93, 0.86, 0.88, 0.93, 1.02, 1.21, 1.17])
 PAY_DAYS = {1: 1.10, 2: 1.06, 15: 1.06, 25: 1.12, 26: 1.06}
 BEFORE, AFTER = 0.94, 0.93  # visits wait for a campaign day, and are fewer the day after
 CAMPAIGN = 1.30

@@ -22,7 +22,7 @@ KIND_SHARES = (0.30, 0.35, 0.20, 0.15)
 COUPON_LIFT = np.array([1.0, 0.15, 0.05, 0.55])
 BASE_SHIFT = np.array([0.0, 0.35, -1.2, 0.1])
 FAME = 0.6  # weight of appeal in what is proposed to be shown
-MOST_APPEAL = 2.2  # deviations; without a bound one product in thousands would outsell all others
+MOST_APPEAL = 2.0  # deviations; without a bound one product in thousands would outsell all others
 RESERVE = 0.04  # products that a shop could add but has not listed
 
 
@@ -179,7 +179,7 @@ class Cast:
         surfaces = log_share[None, :] + 0.7 * draw.normal("surface share", many, np.arange(len(SURFACES))[None, :])
         late = np.clip(np.round(1.3 * draw.normal("customer hours", customers)), -3, 3).astype(np.int64)
         price = laws.price * np.exp(0.25 * draw.normal("price sensitivity", customers) - 0.03)
-        outreach = 0.85 + 0.35 * draw.normal("outreach", customers)
+        outreach = 1.4 + 0.35 * draw.normal("outreach", customers)
         outreach = np.where(kind == KINDS.index("sleeping dog"), -0.3, outreach)
         return Traits(taste, price, kind, lift, BASE_SHIFT[kind], late, surfaces, outreach)
 

@@ -106,7 +106,7 @@ class Conduct:
         usual = np.bincount(products.department, shares, len(DEPARTMENTS))
         mean = usual / np.maximum(np.bincount(products.department, there, len(DEPARTMENTS)), 1)
         winner = shares / (shares + mean[products.department] + 1e-6)
-        fresh = np.where(day - state.listed < 28, 0.35, 0.0)
+        fresh = np.where(day - state.listed < 35, 0.6, 0.0)
         feed = np.clip(0.12 + 0.8 * winner + fresh, 0.0, 1.0)
         mall = np.clip(0.05 + 0.95 * winner**2, 0.0, 1.0)
         weather = float(np.exp(self.laws.weather * self.draw.normal("weather", day)[0]))
@@ -133,12 +133,16 @@ class Conduct:
         live = (contracts["starts"] <= state.day) & (contracts["ends"] >= state.day)
         product, creator = contracts["product"], contracts["creator"]
         live &= state.listed[product] <= state.day
-        pays = np.log(contracts["rate"] * price[product] / 1.5 + 1e-9)
-        if self.laws.thresholds:
-            pays = 3 / (1 + np.exp(-(contracts["rate"] - 0.12) / 0.02)) - 1.5
-        drive = np.where(live, np.exp(0.9 * pays + 0.6 * contracts["match"] - 0.5), 0.0)
+        drive = np.where(live, self.drive(contracts["rate"], price[product], contracts["match"]), 0.0)
         total = np.bincount(creator, drive, len(creators.hours)) + 1.0
         return np.asarray(creators.hours[creator] * drive / total[creator])
+
+    def drive(self, rate: Array, price: Array, match: Array) -> Array:
+        """Return how strongly contracts draw their creators, beside 1 for rest."""
+        pays = np.log(rate * price / 1.5 + 1e-9)
+        if self.laws.thresholds:
+            pays = 3 / (1 + np.exp(-(rate - 0.12) / 0.02)) - 1.5
+        return np.asarray(np.exp(0.9 * pays + 0.6 * match - 0.5))
 
     def _delivery(self, state: State) -> Ints:
         careful = self.cast.shops.careful[self.cast.products.shop]

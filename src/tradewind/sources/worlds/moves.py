@@ -25,7 +25,7 @@ LEVERS: dict[str, tuple[str, ...]] = {
     "commission": ("product", "rate", "platform"),
     "creator": ("product", "creator", "rate", "platform"),
     "traffic": ("product", "budget"),
-    "listing": ("product", "better"),
+    "listing": ("product", "effort"),
     "outreach": ("customers",),
     "assortment": ("product", "list"),
     "live pin": ("shop", "product", "share"),
@@ -38,7 +38,7 @@ LEVERS: dict[str, tuple[str, ...]] = {
 pin the product.
 """
 MESSAGE_COST, LISTING_COST = 0.01, 20.0
-"""What a message costs the platform, and a listing made anew its seller, who also gives each new creator a piece."""
+"""What a message costs the platform, and effort for a listing its seller, who gives each new creator a piece too."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +105,15 @@ def _cost(move: Move, cast: Cast) -> tuple[str, float]:
     if move.lever == "outreach":
         return "platform", MESSAGE_COST * len(move.dose["customers"])
     if move.lever == "listing":
-        return "merchant", LISTING_COST
+        return "merchant", LISTING_COST * float(move.dose["effort"])
     if move.lever == "creator":
         return "merchant", float(cast.products.cost[move.dose["product"]])
     return "merchant", 0.0
+
+
+def better(effort: float, listing: Any) -> Any:
+    """Return by how much effort betters listings of some quality: the poor gain most, the best nothing."""
+    return effort * np.maximum(0.9 - 0.6 * listing, 0.0)
 
 
 def _once(move: Move, cast: Cast, state: State, diary: Diary) -> None:
@@ -125,9 +130,10 @@ def _once(move: Move, cast: Cast, state: State, diary: Diary) -> None:
     elif move.lever == "commission":
         mine = (state.contracts["product"] == dose["product"]) & (state.contracts["ends"] >= day)
         for number in np.flatnonzero(mine):
-            state.contracts["ends"][number] = day - 1
             was = {name: column[number] for name, column in state.contracts.columns.items()}
-            fresh = {**was, "rate": dose["rate"], "platform": dose["platform"], "starts": day, "ends": move.last}
+            state.contracts["ends"][number] = day - 1
+            ends = max(int(was["ends"]), move.last)
+            fresh = {**was, "rate": dose["rate"], "platform": dose["platform"], "starts": day, "ends": ends}
             diary.write("contracts", contract=state.contracts.add(**fresh))
     elif move.lever == "creator":
         match = cast.creators.audience[dose["creator"]] @ cast.products.taste[dose["product"]] / TASTES**0.5
@@ -137,7 +143,7 @@ def _once(move: Move, cast: Cast, state: State, diary: Diary) -> None:
         )  # fmt: skip
         diary.write("contracts", contract=number)
     elif move.lever == "listing":
-        state.listing[dose["product"]] += dose["better"]
+        state.listing[dose["product"]] += better(dose["effort"], state.listing[dose["product"]])
     elif move.lever == "outreach":
         who = np.asarray(dose["customers"], np.int64)
         state.messaged[who] = day

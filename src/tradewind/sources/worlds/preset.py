@@ -86,7 +86,7 @@ class Laws:
     season: float = 0.25
     weather: float = 0.10
     campaign: float = 0.45
-    addition: float = 0.08
+    addition: float = 0.075
     pieces: float = 0.10
     unpaid: float = 0.03
     refund: float = 0.06
