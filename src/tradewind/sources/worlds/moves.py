@@ -37,7 +37,7 @@ LEVERS: dict[str, tuple[str, ...]] = {
 `budget` is a day's on a product, a room's in a live room; `share` is the share of its minutes for which a shop's rooms
 pin the product.
 """
-MESSAGE_COST, LISTING_COST = 0.01, 20.0
+MESSAGE_COST, LISTING_COST = 0.05, 20.0
 """What a message costs the platform, and effort for a listing its seller, who gives each new creator a piece too."""
 
 

@@ -30,6 +30,8 @@ class Payoff:
         self._own = weight / np.bincount(products.shop, weight, world.preset.shops)[products.shop]
         back = world.preset.laws.refund * RETURNS[products.department] * np.exp(-0.7 * products.make)
         self.back = np.minimum(back, 0.6)
+        each = world.preset.laws.pieces
+        self.pieces = sum(each**n for n in range(MOST_PIECES))  # mean pieces of a line
         self._day = -1
 
     def of(self, today: Today, product: Ints, contract: Ints, coupon: Ints, price: Array | None = None) -> Array:

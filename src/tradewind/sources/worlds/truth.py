@@ -11,7 +11,7 @@ Two ways, both with the same random numbers with and without the moves:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -39,12 +39,14 @@ class Effect:
         error: [parties] standard error of each; 0 where what happened is told.
         joint: What all gain together.
         joint_error: Its standard error.
+        sales: Gross sales that come more, first lines of orders only; not a number where it was not counted.
     """
 
     parties: Array
     error: Array
     joint: float
     joint_error: float
+    sales: float = float("nan")
 
     def of(self, party: str) -> float:
         """Return what one party gains."""
@@ -79,20 +81,46 @@ def expected(world: World, moves: Sequence[Move], days: int, futures: int = 8) -
     """
     if futures < 2:
         raise BadInputError("An expectation is taken over futures", got=futures, allowed="2 or more")
-    gains = []
-    for future in range(1, futures + 1):
-        sums = []
-        for each in ((), moves):
+    [effect] = compared(world, [moves], days, range(1, futures + 1))
+    return effect
+
+
+def compared(world: World, plans: Sequence[Sequence[Move]], days: int, futures: Iterable[int]) -> list[Effect]:
+    """Return what each of several plans is worth in expectation, beside the same runs without any.
+
+    Args:
+        world: The world at the moment before; it stays as it is.
+        plans: Moves of each plan; each is run alone.
+        days: Days to run.
+        futures: Numbers of the futures to average over, above zero; with one alone, errors are not a number.
+    """
+    gains: list[list[Array]] = []
+    sold: list[list[float]] = []
+    for future in futures:
+        sums: list[Array] = []
+        sales: list[float] = []
+        for each in ((), *plans):
             other = world.fork(luck=future)
             counted = _Expected(other)
             other.advance(days, each, watch=counted)
             sums.append(counted.total)
-        gains.append(sums[1] - sums[0])
-    drawn = np.array(gains)
-    error = drawn.std(axis=0, ddof=1) / futures**0.5
+            sales.append(counted.sales)
+        gains.append([total - sums[0] for total in sums[1:]])
+        sold.append([total - sales[0] for total in sales[1:]])
+    return [
+        _effect(np.array([gain[n] for gain in gains]), float(np.mean([each[n] for each in sold])))
+        for n in range(len(plans))
+    ]
+
+
+def _effect(drawn: Array, sales: float) -> Effect:
+    """The mean of what several futures showed, [futures, parties], with its standard error."""
+    count = len(drawn)
     together = drawn.sum(axis=1)
-    joint_error = float(together.std(ddof=1) / futures**0.5)
-    return Effect(drawn.mean(axis=0), error, float(together.mean()), joint_error)
+    if count < 2:
+        return Effect(drawn[0], np.full(drawn.shape[1], np.nan), float(together[0]), float("nan"), sales)
+    error, joint_error = drawn.std(axis=0, ddof=1) / count**0.5, float(together.std(ddof=1) / count**0.5)
+    return Effect(drawn.mean(axis=0), error, float(together.mean()), joint_error, sales)
 
 
 class _Expected:
@@ -101,7 +129,7 @@ class _Expected:
     def __init__(self, world: World):
         self.world = world
         self.payoff = Payoff(world)
-        self.total = np.zeros(len(PARTIES))
+        self.total, self.sales = np.zeros(len(PARTIES)), 0.0
 
     def shown(self, today: Today, block: Shown) -> None:
         """Take one block of a day's sessions."""
@@ -112,6 +140,7 @@ class _Expected:
         product, contract = slates.product[row, slot], slates.contract[row, slot]
         worth = self.payoff.of(today, product, contract, block.wants.coupon[row, slot])
         self.total += (chance * (1 - today.unpaid[region])) @ worth
+        self.sales += self.payoff.pieces * float((chance * (1 - today.unpaid[region])) @ today.price[product])
         spent = IMPRESSION_COST * float(slates.paid.sum())
         self.total += np.array([-spent, spent, 0.0, 0.0])
 
@@ -128,6 +157,7 @@ class _Expected:
         region = self.world.cast.region[viewers.customer[row]].astype(np.int64)
         chance = viewers.chances[row, place] * (1 - today.unpaid[region])
         self.total += chance @ self.payoff.of(today, product, contract, coupon)
+        self.sales += self.payoff.pieces * float(chance @ today.price[product])
 
     def done(self, today: Today, state: State, day: Day) -> None:
         """Take what a day came to: what was spent; all else is expected already."""
