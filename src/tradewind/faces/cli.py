@@ -183,3 +183,35 @@ def report(  # noqa: PLR0913, PLR0917 - one parameter an option
         drawn = reports.pictures(answers, png) if png else []
     document = {"page": str(out), "charts": [str(path) for path in drawn], "unanswered": unanswered}
     voice.answer({**document, "studies": answers}, lambda: terminal.reported(out, drawn, unanswered))
+
+
+@app.command()
+def arena(
+    preset: Annotated[
+        str, typer.Option("--preset", metavar="NAME", help="The worlds to compete in: tiny, town or town_b.")
+    ] = "town",
+    seeds: Annotated[
+        str, typer.Option("--seeds", metavar="SEEDS", help="How many worlds (10), or which (100-109, or 3,5).")
+    ] = "10",
+    policies: Annotated[
+        str, typer.Option("--policies", metavar="NAMES", help="Who competes, with commas between.")
+    ] = "none,uniform,rule,attributed,tradewind,learnable,oracle",
+    futures: Annotated[
+        int, typer.Option("--futures", min=1, metavar="N", help="Futures over which truth is averaged.")
+    ] = 2,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, metavar="N", help="Worlds at a time.")] = 1,
+    work: Annotated[
+        Path | None,
+        typer.Option("--work", metavar="FOLDER", help="Keep the worlds' histories here for the next time."),
+    ] = None,
+    as_json: options.JsonOption = False,
+) -> None:
+    """Let policies compete in simulated worlds, each under the same budgets, and score them by the truth."""
+    from tradewind.arena.contest import contest  # noqa: PLC0415 - slow to load, and no other command competes
+    from tradewind.faces.standings import standings  # noqa: PLC0415
+
+    voice = Voice(as_json)
+    with voice.counting() as told:
+        found = contest(preset, options.seeds(seeds), options.parts(policies), work, futures, jobs, told)
+    document = {"standings": found.standings(), "levers": found.levers("attributed"), "contest": found}
+    voice.answer(document, lambda: standings(found))

@@ -112,3 +112,23 @@ def filters(values: Iterable[str] | None) -> dict[str, tuple[str | None, ...]]:
             )
         found[name.strip()] = (*found.get(name.strip(), ()), wanted or None)
     return found
+
+
+def parts(given: str) -> list[str]:
+    """Return the names between commas."""
+    return [part for part in (each.strip() for each in given.split(",")) if part]
+
+
+def seeds(given: str) -> list[int]:
+    """Return the seeds that `10` (the first ten), `100-109` or `3,5` stand for.
+
+    Raises:
+        BadInputError: If it can be read as none of these.
+    """
+    try:
+        if "," in given:
+            return [int(part) for part in parts(given)]
+        first, dash, last = given.partition("-")
+        return list(range(int(first), int(last) + 1)) if dash else list(range(int(first)))
+    except ValueError:
+        raise BadInputError("Seeds cannot be read", got=given, allowed=("10", "100-109", "3,5")) from None

@@ -65,7 +65,7 @@ class Conduct:
     def begin(self, state: State, diary: Diary) -> None:
         """Make the contracts that stand when the world begins."""
         products = np.flatnonzero(state.listed < 0)
-        for age in range(0, CONTRACT_DAYS, WEEK):
+        for age in range(WEEK, CONTRACT_DAYS, WEEK):
             self._contracts(state, diary, products, -age)
 
     def today(self, state: State, diary: Diary, moves: Sequence[Move] = ()) -> Today:
