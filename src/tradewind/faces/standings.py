@@ -34,7 +34,7 @@ def standings(found: Contest) -> RenderableType:
     notes = [
         f"Profit: incremental contribution profit of all parties, expected, over {DAYS} days of action and {ECHO} "
         f"after. Shares: sums over sums, with {LEVEL:.0%} intervals over worlds.",
-        "Gains in: worlds in which it did better than nothing. Learnable: the best choice that what can be seen allows.",
+        "Gains in: worlds in which it did better than nothing. Learnable: the best choice from what can be seen.",
         f"Levers offered: {', '.join(LEVERS)}. Every policy has the same history, actions, costs and budgets.",
     ]
     if any(each.policy == "tradewind" for each in found.standings()) and not _acts(found):

@@ -30,9 +30,10 @@ def save(draft: Draft, asked: Mapping[str, Any], world: World, sheets: Sheets, b
     held = {"state": vars(world.state), "book": book.held(), "rows": sheets.rows}
     arrays: Arrays = {}
     tree = json.dumps(_packed(held, arrays)).encode()
+    named: Any = {**arrays, TREE: np.frombuffer(tree, np.uint8)}
     path = draft.new_file("unfinished", "npz")
     with path.open("wb") as handle:
-        np.savez(handle, allow_pickle=False, **{TREE: np.frombuffer(tree, np.uint8), **arrays})
+        np.savez(handle, **named)
     draft.put_by(asked, path, sheets.files)
 
 

@@ -184,7 +184,7 @@ class Sheets:
             path = self.place(table)
             self.files.setdefault(table, []).append(path)
             self._open[table] = pq.ParquetWriter(path, self._schema(table), compression="zstd", compression_level=1)
-        self._open[table].write_table(pa.concat_tables(parts), row_group_size=131_072)
+        self._open[table].write_table(pa.concat_tables(parts))
 
     def _schema(self, table: str) -> pa.Schema:
         if table not in self._schemas:
