@@ -155,6 +155,69 @@ def test_what_a_killed_writer_left_is_swept_by_the_next(tmp_path: Path) -> None:
     assert not (tmp_path / "scratch").exists()
 
 
+def put_by(folder: Path, *days: str) -> Path:
+    """Put by a file of the inventory for these days, and leave without a commit."""
+    with Draft(folder) as draft:
+        state, path = draft.new_file("unfinished", "json"), stock(draft, list(days))
+        state.write_text("where it stood")
+        stock(draft, ["2030-01-01"])
+        draft.put_by({"which": 1}, state, {"inventory": [path]})
+        return path
+
+
+def test_what_is_put_by_outlives_its_writer(tmp_path: Path) -> None:
+    made(tmp_path, "2024-01-02")
+    path = put_by(tmp_path, "2024-02-01", "2024-02-02")
+    assert len(list((tmp_path / "data" / "inventory").glob("*"))) == 2, "what nothing names is swept"
+    assert existing(tmp_path).name == "000001", "readers see nothing of it"
+    with Draft(tmp_path) as draft:
+        assert draft.unfinished is not None
+        assert draft.unfinished.asked == {"which": 1}
+        assert draft.unfinished.sound(tmp_path)
+        assert (tmp_path / draft.unfinished.state).read_text() == "where it stood"
+        manifest = draft.commit(market.PROVENANCE, {"inventory": [path]}, {})
+        assert draft.unfinished is None
+    assert (manifest.rows("inventory"), manifest.span("inventory")) == (
+        2, Period(date(2024, 2, 1), date(2024, 2, 2)),
+    )  # fmt: skip
+    assert not (tmp_path / "UNFINISHED").exists()
+    assert list((tmp_path / "data" / "unfinished").glob("*")) == []
+
+
+def test_what_is_put_by_takes_the_place_of_what_was(tmp_path: Path) -> None:
+    first, second = put_by(tmp_path, "2024-02-01"), put_by(tmp_path, "2024-02-02")
+    assert not first.exists()
+    assert second.exists()
+    assert len(list((tmp_path / "data" / "unfinished").glob("*"))) == 1
+
+
+def test_another_commit_ends_what_is_unfinished(tmp_path: Path) -> None:
+    path = put_by(tmp_path, "2024-02-01")
+    made(tmp_path, "2024-01-02")
+    assert not path.exists()
+    with Draft(tmp_path) as draft:
+        assert draft.unfinished is None
+
+
+def test_what_is_unfinished_can_be_given_up(tmp_path: Path) -> None:
+    made(tmp_path, "2024-01-02")
+    before = everything(tmp_path)
+    put_by(tmp_path, "2024-02-01")
+    with Draft(tmp_path) as draft:
+        draft.start_over()
+        assert draft.scratch.exists()
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 99}', '{"format": 1, "asked": {}, "state": "x"}', "\xff"])
+def test_what_cannot_be_read_is_not_gone_on_from(tmp_path: Path, text: str) -> None:
+    put_by(tmp_path, "2024-02-01")
+    (tmp_path / "UNFINISHED").write_text(text)
+    with Draft(tmp_path) as draft:
+        assert draft.unfinished is None
+        assert list((tmp_path / "data").glob("*/*")) == []
+
+
 def test_an_old_snapshot_keeps_its_files(tmp_path: Path) -> None:
     first = made(tmp_path, "2024-01-02")
     made(tmp_path, "2024-01-03")
