@@ -67,6 +67,37 @@ def realised(world: World, moves: Sequence[Move], days: int) -> Effect:
     return Effect(gain, np.zeros(len(PARTIES)), float(gain.sum()), 0.0)
 
 
+def by_unit(world: World, moves: Sequence[Move], days: int, unit: str) -> Array:
+    """Return what moves were worth on what happened, unit by unit: [units, parties].
+
+    Args:
+        world: The world at the moment before the moves; it stays as it is.
+        moves: The moves.
+        days: Days to run.
+        unit: `customer`, `product` or `shop`. Orders are their unit's, and advertising its product's; what was spent
+            besides (messages, traffic to rooms) is no unit's and is left out.
+
+    Raises:
+        BadInputError: If there is no such unit.
+    """
+    products, shops = world.cast.products, world.cast.products.shop
+    size = {"customer": world.preset.customers, "product": len(products.price), "shop": world.preset.shops}
+    if unit not in size:
+        raise BadInputError("Effects are told by another unit", got=unit, allowed=sorted(size))
+    found = np.zeros((size[unit], len(PARTIES)))
+    for sign, each in ((-1, ()), (1, moves)):
+        for day in world.fork().advance(days, each):
+            of = day.lines["customer"] if unit == "customer" else day.lines["product"]
+            of = shops[of] if unit == "shop" else of
+            for n in range(len(PARTIES)):
+                found[:, n] += sign * np.bincount(of, day.profit[:, n], size[unit])
+            if unit != "customer":
+                bought = np.bincount(shops, day.advertising, size[unit]) if unit == "shop" else day.advertising
+                found[:, 0] -= sign * bought
+                found[:, 1] += sign * bought
+    return found
+
+
 def expected(world: World, moves: Sequence[Move], days: int, futures: int = 8) -> Effect:
     """Return what moves are worth in expectation.
 
