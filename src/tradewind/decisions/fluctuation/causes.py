@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import ibis
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.decisions.fluctuation.comparison import Comparison
+from tradewind.decisions.fluctuation.comparison import Comparison, campaign_days
 from tradewind.engines.store import Store
 from tradewind.measures.metric import Additive, Distinct, Metric
 from tradewind.measures.metrics import BUYERS, GMV, GROSS_SALES, ITEMS, NEW_BUYERS, ORDERS, RETURNING_BUYERS
@@ -173,16 +171,8 @@ def _promotions(store: Store, comparison: Comparison, seed: int) -> list[Cause]:
 def _campaigns(store: Store, comparison: Comparison, seed: int) -> list[Cause]:
     """Campaigns that began or ended between the periods, by the customers or products that they addressed."""
     found = []
-    table = store.run(
-        store.table("campaigns").select("campaign_id", "name", "kind", "starts_at", "ends_at")
-    ).to_pylist()
-    for campaign in sorted(table, key=lambda row: str(row["campaign_id"])):
-        zone = ZoneInfo(store.provenance.timezone)
-        first, last = (
-            at.replace(tzinfo=UTC).astimezone(zone).date()
-            for at in (campaign["starts_at"], campaign["ends_at"] or campaign["starts_at"])
-        )
-        days = Period(first, max(first, last) if campaign["ends_at"] else max(first, comparison.period.last))
+    for campaign in campaign_days(store, comparison.period.last):
+        days = campaign["days"]
         now = _share(days, comparison.period)
         was = float(np.mean([_share(days, base) for base in comparison.bases]))
         if abs(now - was) < SHIFT:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
@@ -22,6 +24,7 @@ BEFORE = 4  # comparable periods that make up the usual level and tell how noisy
 NONE = "(none)"
 FEWEST = 28  # days of history before anything is expected
 LONGEST = 3 * 364  # days of history that expectations are learnt from
+OFTEN = 2  # campaigns of a kind, each whole and before the period, from which it is known what they bring
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,10 @@ def _expected(
     if np.isfinite(past).sum() < FEWEST:
         return None, None
     ordinals = np.array([day.toordinal() for day in days[start:cut]])
-    known = holidays_as_known(store.provenance.country, days[start], len(past) + period.days)
+    known = {
+        **holidays_as_known(store.provenance.country, days[start], len(past) + period.days),
+        **_campaigns_as_known(store, Period(days[start], days[cut - 1]), period),
+    }
     found = Expect(seed=seed)(past, period.days, days=ordinals, known=known)
     factor = 1.0 if isinstance(metric, Additive | Total) else _factor(store, metric, days, values, period)
     if factor is None:
@@ -210,3 +216,39 @@ def _factor(store: Store, metric: Metric, days: list[date], values: list[float],
     if together <= 0 or whole <= 0:
         return None
     return whole / together * (before.days / period.days if isinstance(metric, Ratio) else 1.0)
+
+
+def campaign_days(store: Store, until: date) -> list[dict[str, Any]]:
+    """Return the store's campaigns by id, each with its local days in `days`; one without an end goes on `until`."""
+    rows = store.run(
+        store.table("campaigns").select("campaign_id", "shop_id", "name", "kind", "starts_at", "ends_at")
+    ).to_pylist()
+    zone = ZoneInfo(store.provenance.timezone)
+    for row in rows:
+        first, last = (
+            at.replace(tzinfo=UTC).astimezone(zone).date()
+            for at in (row["starts_at"], row["ends_at"] or row["starts_at"])
+        )
+        row["days"] = Period(first, max(first, last) if row["ends_at"] else max(first, until))
+    return sorted(rows, key=lambda row: str(row["campaign_id"]))
+
+
+def _campaigns_as_known(store: Store, past: Period, period: Period) -> dict[str, NDArray[np.float64]]:
+    """Return the days of campaigns whose kind came often enough before for its effect to be known, by kind.
+
+    A campaign of a shop is not told apart from what that shop does anyway; one of the whole marketplace is.
+    """
+    if not store.has("campaigns"):
+        return {}
+    length = past.days + period.days
+    known: dict[str, NDArray[np.float64]] = {}
+    whole: dict[str, int] = {}
+    for row in campaign_days(store, period.last):
+        if row["shop_id"] is not None or row["ends_at"] is None:
+            continue
+        name = f"campaign {row['kind'] or ''}"
+        flags = known.setdefault(name, np.zeros(length))
+        since, until = ((day - past.first).days for day in (row["days"].first, row["days"].last))
+        flags[max(since, 0) : max(until + 1, 0)] = 1.0
+        whole[name] = whole.get(name, 0) + (past.first <= row["days"].first and row["days"].last <= past.last)
+    return {name: flags for name, flags in known.items() if whole[name] >= OFTEN and flags[past.days :].any()}
