@@ -50,7 +50,7 @@ from tradewind.sources.worlds.incidents import KINDS, Incident
 from tradewind.sources.worlds.preset import DEPARTMENTS, REGIONS, SURFACES, TOWN, Preset
 from tradewind.sources.worlds.sheets import TIMEZONE, Sheets
 from tradewind.sources.worlds.world import Day, World
-from tradewind.study import Provenance, Study
+from tradewind.study import Estimate, Provenance, Study
 
 MID = dataclasses.replace(TOWN, name="mid", shops=60, products=1200, customers=12_000, creators=200, rooms=2)
 WEEKS = (16, 17, 18)
@@ -60,6 +60,10 @@ SIZES = (1, 2, 3, 4, 5)
 CLOSE = 0.12  # a case's true effect is within this share of what it should be
 METRICS = {"creator leaves": "commission"}
 """The metric that is asked about: GMV, but for creators, most of whose sales others make in their place."""
+TITLES = {
+    "customer_region": "Region of the customer", "department": "Department", "surface": "Surface",
+    "product_id": "Product", "creator_id": "Creator",
+}  # fmt: skip
 LARGER = {"product": 0.2, "creator": 0.5}  # share of products and creators, the larger ones, that may be struck
 Z = 1.645
 PROVENANCE = Provenance("world_mid", "CC0-1.0", "Simulated by Tradewind.", "USD", TIMEZONE, simulated=True)
@@ -240,35 +244,40 @@ class Aim:
                 ))  # fmt: skip
             slices[named(incident, world.preset)] = losses[0] - losses[1]
         strikes = KINDS[self.kind]
-        return {"dimension": DIMENSIONS[strikes], "slices": slices, "lost": self.plain - total(days, world, self.metric)}
+        return {
+            "dimension": DIMENSIONS[strikes],
+            "slices": slices,
+            "lost": self.plain - total(days, world, self.metric),
+        }
 
 
-def asked(base: Base, snapshot: str, week: int) -> Study:
+def asked(base: Base, snapshot: str, week: int, metric: str) -> Study:
     """Return the wing's answer about a week."""
-    return study(base.open(snapshot), base.week(week), FluctuationSettings("gmv", "expected"))
+    return study(base.open(snapshot), base.week(week), FluctuationSettings(metric, "expected"))
 
 
 def alarm(answer: Study) -> bool:
     """Return whether the wing says that the week is unusual."""
-    return bool(numbers(answer, "verdict").get("unusual"))
+    return bool(answer.finding("verdict").numbers["unusual"])
 
 
-def numbers(answer: Study, name: str) -> dict[str, Any]:
-    """Return the numbers of one finding; nothing where there is no such finding."""
-    return next((dict(finding.numbers) for finding in answer.findings if finding.key == name), {})
+def rows(answer: Study, key: str) -> list[Any]:
+    """Return the first three rows of a finding's table; none where there is no such finding."""
+    grids = [finding.grid for finding in answer.findings if finding.key == key and finding.grid is not None]
+    return list(grids[0].rows[:3]) if grids else []
 
 
 def names(answer: Study, truth: dict[str, Any]) -> bool:
-    """Return whether the first three slices or dated causes name what was struck."""
+    """Return whether the first three slices or dated causes name what was struck, read as a reader would."""
     lost = {value: max(loss, 0.0) for value, loss in truth["slices"].items()}
-    whole = sum(lost.values())
-    told = numbers(answer, "slices").get("where", [])[:3]
-    values = {where[truth["dimension"]] for where in told if where.get(truth["dimension"]) in lost}
-    if sum(lost[value] for value in values) >= whole / 2:
+    whole, title = sum(lost.values()), TITLES[truth["dimension"]]
+    told = {part for row in rows(answer, "slices") for part in row["slice"].split(", ")}
+    if sum(loss for value, loss in lost.items() if f"{title} {value}" in told) >= whole / 2:
         return True
-    for cause in numbers(answer, "causes").get("named", [])[:3]:
-        right = [value in lost for value in cause["values"]]
-        if cause["dimension"] == truth["dimension"] and np.mean(right) >= 0.5 and -cause["amount"] >= whole / 2:
+    for cause in rows(answer, "causes"):
+        which = [name for name in cause["names"].split(" and ")[0].split(", ") if name]
+        amount = cause["amount"].mid if isinstance(cause["amount"], Estimate) else cause["amount"] or 0.0
+        if which and np.mean([name in lost for name in which]) >= 0.5 and -amount >= whole / 2:
             return True
     return False
 
@@ -334,42 +343,46 @@ def table(title: str, rows: Iterable[Sequence[Any]], heads: Sequence[str]) -> No
         print(f"| {' | '.join(map(str, row))} |", flush=True)
 
 
-def rates(judged: Sequence[dict[str, Any]], key: Callable[[dict[str, Any]], Any], name: str) -> list[list[Any]]:
+def rates(judged: Sequence[dict[str, Any]], key: Callable[[dict[str, Any]], Any]) -> list[list[Any]]:
     """Return alarms and recall by some key of the cases, a row each."""
     groups: dict[Any, list[dict[str, Any]]] = defaultdict(list)
     for case in judged:
         groups[key(case)].append(case)
-    del name
-    return [
-        [
-            value,
-            wilson(sum(case["alarm"] for case in those), len(those)),
-            wilson(sum(case["found"] for case in those), len(those)),
-        ]
-        for value, those in sorted(groups.items(), key=lambda item: str(item[0]))
-    ]
+    found = []
+    for value, those in sorted(groups.items(), key=lambda item: str(item[0])):
+        hits = (sum(case[what] for case in those) for what in ("alarm", "found"))
+        found.append([value, *(wilson(count, len(those)) for count in hits)])
+    return found
 
 
-def report(
-    judged: Sequence[dict[str, Any]], missed: Sequence[dict[str, Any]], false: Sequence[tuple[int, bool]]
-) -> None:
-    """Print what was found."""
+def report(judged: Sequence[dict[str, Any]], missed: Sequence[dict[str, Any]]) -> None:
+    """Print what was found, and what could not be planted."""
     heads = ("alarm", "found")
-    table("By true size, in residual sd:", rates(judged, lambda case: case["sd"], "sd"), ("sd", *heads))
-    table("By kind:", rates(judged, lambda case: case["kind"], "kind"), ("kind", *heads))
+    table("By size, in residual sd:", rates(judged, lambda case: case["sd"]), ("sd", *heads))
+    table("By kind:", rates(judged, lambda case: case["kind"]), ("kind", *heads))
     large = [case for case in judged if case["sd"] >= 3]
-    table("By kind, from 3 sd:", rates(large, lambda case: case["kind"], "kind"), ("kind", *heads))
-    whole = [["from 3 sd", *rates(large, lambda _: "", "")[0][1:]]] if large else []
-    table("In all:", whole, ("", *heads))
-    table("Found, kind by size:", [
-        [kind, *(f"{sum(c['found'] for c in those)}/{len(those)}" if (those := [
-            c for c in judged if c["kind"] == kind and c["sd"] == size]) else "" for size in SIZES)]
-        for kind in KINDS
-    ], ("kind", *(f"{size} sd" for size in SIZES)))  # fmt: skip
-    print(f"\nOut of reach: {len(missed)} cases: " + ", ".join(
-        sorted({f"{case['kind']} {case['sd']} sd" for case in missed})) + ".")  # fmt: skip
-    hits = sum(one for _, one in false)
-    print(f"\nFalse alarms on quiet weeks: {wilson(hits, len(false))}.", flush=True)
+    table("From 3 sd, by kind:", rates(large, lambda case: case["kind"]), ("kind", *heads))
+    table("From 3 sd, in all:", rates(large, lambda case: "all kinds"), ("", *heads))
+    grid = []
+    for kind in KINDS:
+        cells = [[case for case in judged if case["kind"] == kind and case["sd"] == size] for size in SIZES]
+        grid.append([kind, *(f"{sum(case['found'] for case in those)} of {len(those)}" for those in cells)])
+    table("Found, by kind and size:", grid, ("kind", *(f"{size} sd" for size in SIZES)))
+    beyond = sorted({f"{case['kind']} of {case['sd']} sd" for case in missed})
+    print(f"\nOut of reach: {len(missed)} cases: {', '.join(beyond) or 'none'}.", flush=True)
+
+
+def quiet_weeks(base: Base, snapshot: str, metric: str) -> tuple[list[float], list[bool]]:
+    """Return the forecast error and whether there was an alarm in each quiet week of a seed."""
+    errors, alarms = [], []
+    for name, week in quiet(base, snapshot):
+        answer = asked(base, name, week, metric)
+        verdict = answer.finding("verdict")
+        errors.append(float(verdict.numbers["actual"]) / verdict.numbers["expected"].mid - 1)
+        alarms.append(alarm(answer))
+        if alarms[-1]:
+            print(f"seed {base.seed} week {week}: false alarm: {verdict.sentence}", flush=True)
+    return errors, alarms
 
 
 def main() -> None:
@@ -378,46 +391,49 @@ def main() -> None:
     parser.add_argument("--seeds", type=seeds_of, default=list(range(5)), help="such as 100-104; chosen on: 0-4")
     parser.add_argument("--kinds", nargs="*", choices=list(KINDS), default=list(KINDS))
     parser.add_argument("--folder", type=Path, help="where worlds and cases are kept for a second run")
-    parser.add_argument("--quiet", action="store_true", help="quiet weeks only")
+    parser.add_argument(
+        "--no-quiet", action="store_true", help="with --folder: planted cases only, by the sd kept there"
+    )
     arguments = parser.parse_args()
-    began = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         root = arguments.folder or Path(scratch)
-        bases, false, errors = [], [], []
-        for seed in arguments.seeds:
-            base, snapshot = lived(seed, root / str(seed))
-            bases.append(base)
-            for name, week in quiet(base, snapshot):
-                answer = asked(base, name, week)
-                told = numbers(answer, "verdict")
-                errors.append(float(told["actual"]) / told["expected"].mid - 1)
-                false.append((seed, alarm(answer)))
-                print(f"seed {seed} week {week}: {errors[-1]:+.3f} {'ALARM ' + answer.findings[0].sentence if false[-1][1] else ''}", flush=True)  # fmt: skip
-            print(f"seed {seed}: {time.monotonic() - began:.0f} s", flush=True)
-        sd = float(np.sqrt(np.mean(np.square(errors))))
-        print(f"\nResidual sd: {sd:.4f} of what was expected, over {len(errors)} quiet weeks.")
-        kept = root / "sd.json"  # cases that are kept keep the sd that they were made by
-        if kept.exists():
-            sd = json.loads(kept.read_text())
-        kept.write_text(json.dumps(sd))
+        bases = [lived(seed, root / str(seed)) for seed in arguments.seeds]
+        kept = root / "sd.json"  # cases that are kept were made by this
+        sds: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
+        for metric in () if arguments.no_quiet else sorted({METRICS.get(kind, "gmv") for kind in arguments.kinds}):
+            errors, alarms = zip(*(quiet_weeks(base, snapshot, metric) for base, snapshot in bases), strict=True)
+            every, told = np.concatenate(errors), np.concatenate(alarms)
+            now = float(np.sqrt(np.mean(every**2)))
+            sds.setdefault(metric, now)
+            print(f"\n{metric}: residual sd {now:.3f} of what was expected (cases are made by {sds[metric]:.3f}), mean error "
+                  f"{every.mean():+.3f}; false alarms {wilson(int(told.sum()), len(told))} quiet weeks.", flush=True)  # fmt: skip
+        kept.write_text(json.dumps(sds))
         judged, missed = [], []
-        for base in bases if not arguments.quiet else ():
-            _, snapshot = lived(base.seed, base.folder)
-            [future, *_] = [name for name, week in quiet(base, snapshot) if week == base.weeks]
-            level = numbers(asked(base, future, base.weeks), "verdict")["expected"].mid
-            for case in cases(base, sd * level, arguments.kinds):
+        for base, snapshot in bases:
+            began = time.monotonic()
+            future = next(name for name, week in quiet(base, snapshot) if week == base.weeks)
+            levels = {}
+            for metric in sds:
+                levels[metric] = asked(base, future, base.weeks, metric).finding("verdict").numbers["expected"].mid
+            for case in cases(base, {metric: sd * levels[metric] for metric, sd in sds.items()}, arguments.kinds):
+                if case["kind"] not in arguments.kinds:
+                    continue
                 if case["snapshot"] is None:
                     missed.append(case)
                     continue
-                answer = asked(base, case["snapshot"], base.weeks)
-                case |= {"alarm": alarm(answer)}
-                case["named"] = names(answer, case["truth"])
+                answer = asked(base, case["snapshot"], base.weeks, METRICS.get(case["kind"], "gmv"))
+                case |= {"alarm": alarm(answer), "named": names(answer, case["truth"])}
                 case["found"] = case["alarm"] and case["named"]
                 judged.append(case)
-                print(f"seed {base.seed} {case['kind']} {case['sd']} sd ({case['true sd']:.2f}): "
-                      f"{'alarm' if case['alarm'] else '-'} {'named' if case['named'] else '-'}", flush=True)  # fmt: skip
+                if not case["found"]:
+                    first = (
+                        [row["slice"] for row in rows(answer, "slices")],
+                        [row["cause"] for row in rows(answer, "causes")],
+                    )
+                    print(f"seed {base.seed} {case['kind']} {case['sd']} sd {list(case['truth']['slices'])[:6]}: "
+                          f"{'alarm' if case['alarm'] else 'no alarm'}, {first}", flush=True)  # fmt: skip
             print(f"seed {base.seed}: {time.monotonic() - began:.0f} s", flush=True)
-        report(judged, missed, false)
+        report(judged, missed)
 
 
 if __name__ == "__main__":

@@ -138,9 +138,9 @@ def leaf_variance(cube: Cube, quiet: Quiet | None, share: Floats, rest: Bools) -
         outside = rest & (size > 0)
         rows = np.flatnonzero(outside if outside.sum() >= 10 else size > 0)
         squares = (cube.actual - fitted)[rows] ** 2
-        level, growth = fit_noise(Quiet(squares, size[rows], trials[rows], rows))
+        level, growth = _fit_noise(Quiet(squares, size[rows], trials[rows], rows))
     else:
-        level, growth = fit_noise(quiet)
+        level, growth = _fit_noise(quiet)
         usual = quiet.size * (level + growth * quiet.trials)
         periods = np.bincount(quiet.leaf[usual > 0], minlength=n)
         own = np.bincount(quiet.leaf, quotient(quiet.squares, usual), n)
@@ -198,7 +198,7 @@ def _scale(actual: Floats, expected: Floats, weight: Floats | None) -> tuple[Flo
     return size, quotient(2 * (actual**2 + expected**2), size)
 
 
-def fit_noise(rows: Quiet) -> tuple[float, float]:
+def _fit_noise(rows: Quiet) -> tuple[float, float]:
     """Return level and growth of the noise: squares ≈ size · (level + growth · trials), by size class."""
     order = np.argsort(rows.trials, kind="stable")
     classes = [c for c in np.array_split(order, min(10, max(1, len(order) // 20))) if rows.size[c].sum() > 0]

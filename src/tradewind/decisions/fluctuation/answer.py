@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
@@ -36,11 +37,16 @@ IMPROVED_BY = {
     "campaigns": "what campaigns that began or ended did",
     "inventory": "what stock-outs cost",
 }
-SLICED_BY = ("department", "shop_id", "customer_type", "surface", "form", "relation", "customer_region", "brand")
+SLICED_BY = (
+    "department", "shop_id", "customer_type", "surface", "form", "relation", "customer_region", "creator_id", "brand",
+)  # fmt: skip
 TIMES = ("day", "week", "month", "cohort")  # periods differ in their days by definition
-MOST_DIMENSIONS = 5
+MOST_DIMENSIONS = 8
 MOST_SHOWN = 8
 STEPS = 4
+TOLD = math.log(10)  # evidence of a slice that is told: odds of ten to one
+BEYOND = 7.0  # evidence (natural log) of a slice that is unusual by itself: odds of a thousand to one
+NAMED = 10  # products or creators of a cause that are named
 EVERYTHING = 0.9  # a slice that holds more of the metric than this is the whole, not a part
 
 
@@ -89,7 +95,7 @@ def study(store: Store, period: Period, settings: FluctuationSettings | None = N
             f"The data holds {comparison.period.days} of the {period.days} days of {period.title}; as many days are "
             "compared.",
         )
-    findings = [teller.verdict(), *teller.factors()]
+    findings = teller.factors()
     progress.told("searching slices", 2, STEPS)
     comparable = np.isfinite(teller.change) and teller.after[metric.name] is not None
     if dimensions and comparable:
@@ -98,6 +104,7 @@ def study(store: Store, period: Period, settings: FluctuationSettings | None = N
         findings += teller.mix(dimensions)
     progress.told("looking for dated causes", 3, STEPS)
     findings += teller.dated(settings.seed)
+    findings.append(teller.verdict())
     findings = [teller.graded(finding) for finding in findings]
     question = f"Why did {metric.title} move in {comparison.period.title}?"
     ordered = tuple(sorted(findings, key=lambda finding: -finding.weight))
@@ -141,6 +148,7 @@ class _Teller:
         self.metric = comparison.metric
         self.currency = store.provenance.currency
         self.caveats: tuple[str, ...] = ()
+        self.unusual: tuple[str, ...] = ()
         self.assumed = assumed(self.metric, store)
         if absent := left_out(self.metric, store):
             names = ", ".join(part.title.lower() for part in absent)
@@ -180,6 +188,12 @@ class _Teller:
     def change(self) -> float:
         """The metric now less what it is compared with."""
         return self.actual - self.base
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether the metric lies outside its normal range."""
+        band = self.comparison.band
+        return band is not None and not band.low <= self.actual <= band.high
 
     @property
     def change_is_plain(self) -> bool:
@@ -225,9 +239,11 @@ class _Teller:
         else:
             numbers["expected"] = band
             ends = f"{self._said(band.low)} to {self._said(band.high)}"
-            inside = band.low <= self.actual <= band.high
-            place = "within" if inside else "above" if self.actual > band.high else "below"
+            place = "within" if not self.is_outside else "above" if self.actual > band.high else "below"
             tail = f"; that is {place} the normal range of {ends}"
+        numbers["unusual"] = int(self.is_outside or bool(self.unusual))
+        if self.unusual:
+            tail += f". Beyond what chance would give: {', '.join(self.unusual[:3])}"
         expectation = comparison.expectation
         shown = max(0, len(comparison.days) - max(91, 3 * comparison.period.days))
         expected: list[Estimate | None] | None = None
@@ -307,7 +323,10 @@ class _Teller:
             weight, weight_expected = cube.now(over[1].name), cube.before(over[1].name)
             found = Localise(seed=seed)(cube.attributes, now, was, weight=weight, weight_expected=weight_expected)
         else:
-            found = Localise(seed=seed)(cube.attributes, now, was, history=cube.earlier(metric.name))
+            # outside the normal range something did happen: the best slice is told from even odds
+            least = 0.0 if self.is_outside and self.comparison.against == "expected" else TOLD
+            method = Localise(seed=seed, min_evidence=least)
+            found = method(cube.attributes, now, was, history=cube.earlier(metric.name))
         return self._told(found, dimensions, float(was.sum()))
 
     def _earlier(self) -> tuple[Period, ...]:
@@ -333,6 +352,8 @@ class _Teller:
                 {"slice": name, "before": piece.expected, "now": piece.actual, "change": change, "share": share}
             )
             bars.append((name, _spread(piece, found)))
+            if piece.evidence > BEYOND and not isinstance(self.metric, Ratio):
+                self.unusual += (f"{name} ({self._signed(piece.change)})",)
         if alike and not rows:
             sentence = f"Every slice moved alike by {', '.join(title.values()).lower()}: look outside for the cause."
         elif not rows:
@@ -358,9 +379,9 @@ class _Teller:
             "change, not its causes."
         )
         grid = Grid(columns, tuple(rows)) if rows else None
-        return Finding(
-            "slices", sentence, Evidence.OBSERVATIONAL, {"explained": found.explained}, grid, chart, note, 80.0
-        )
+        strongest = max((piece.evidence for piece in told), default=None)
+        numbers = {"explained": found.explained, "evidence": strongest}
+        return Finding("slices", sentence, Evidence.OBSERVATIONAL, numbers, grid, chart, note, 80.0)
 
     def _signed(self, value: float) -> str:
         unit = self.metric.over.unit if isinstance(self.metric, Ratio) else self.metric.unit
@@ -413,8 +434,10 @@ class _Teller:
             return []
         weighed = [cause for cause in found if cause.amount is not None]
         rows = tuple(self._row(cause) for cause in found[: MOST_SHOWN + 4])
+        self.unusual += tuple(f"{c.name} ({self._said(c.amount, signed=True)})" for c in found if c.beyond)
         columns = (
             Column("cause", "What changed"),
+            Column("names", "Which"),
             Column("when", "When"),
             Column("amount", "Part of the change", self.metric.unit),
             *self._shares(),
@@ -439,7 +462,10 @@ class _Teller:
         if self.change_is_plain and cause.amount is not None:
             amount = cause.amount
             share = amount.scaled(1 / self.change) if isinstance(amount, Estimate) else amount / self.change
-        return {"cause": cause.name, "when": cause.when, "amount": cause.amount, "share": share,
+        names = ", ".join(cause.names[:NAMED])
+        if more := len(cause.names) - NAMED:
+            names += f" and {more:,} more" if more > 0 else ""
+        return {"cause": cause.name, "names": names, "when": cause.when, "amount": cause.amount, "share": share,
                 "evidence": cause.evidence.value, "how": cause.how}  # fmt: skip
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.decisions.fluctuation.comparison import Comparison, campaign_days
+from tradewind.decisions.fluctuation.silences import SHOWN, sold_out, unshown
 from tradewind.engines.store import Store
 from tradewind.measures.metric import Additive, Distinct, Metric
 from tradewind.measures.metrics import BUYERS, GMV, GROSS_SALES, ITEMS, NEW_BUYERS, ORDERS, RETURNING_BUYERS
@@ -39,6 +40,8 @@ class Cause:
         amount: Its part of the change, in the metric's unit; None where the data cannot tell it apart.
         evidence: How the amount was earned.
         how: How it was computed, in a sentence.
+        names: Which products or creators it counts, the largest first; empty where it counts something else.
+        beyond: Whether it is more than chance would give, so that it is unusual whatever the whole did.
     """
 
     name: str
@@ -46,6 +49,8 @@ class Cause:
     amount: float | Estimate | None
     evidence: Evidence
     how: str
+    names: tuple[str, ...] = ()
+    beyond: bool = False
 
     @property
     def size(self) -> float:
@@ -67,7 +72,8 @@ def causes(store: Store, comparison: Comparison, seed: int) -> list[Cause]:
     found += _promotions(store, comparison, seed) if store.has("promotions") else []
     found += _campaigns(store, comparison, seed) if store.has("campaigns") else []
     found += _stock_outs(store, comparison) if store.has("inventory") else []
-    return sorted(found, key=lambda cause: -abs(cause.size))
+    found += _unshown(store, comparison)
+    return sorted(found, key=lambda cause: (not cause.beyond, -abs(cause.size)))
 
 
 def _products(store: Store, comparison: Comparison) -> list[Cause]:
@@ -266,14 +272,42 @@ def _stock_outs(store: Store, comparison: Comparison) -> list[Cause]:
     ).to_pylist()[0]
     if not missed["products"]:
         return []
+    silence = sold_out(store, comparison)
     return [
         Cause(
             f"{missed['products']:,} products out of stock on {missed['days']:,} product-days", comparison.period.title,
             -float(missed["missed"]), Evidence.OBSERVATIONAL,
             "Days without stock, less those of the days compared with, at the product's pace in these; buyers who took "
             "another product instead are not counted back, so it is an upper bound.",
+            silence.names if silence else (), bool(silence and silence.beyond and _counts(comparison, silence.missed)),
         )
     ]  # fmt: skip
+
+
+def _unshown(store: Store, comparison: Comparison) -> list[Cause]:
+    """Products and creators that are usually shown, and were not shown once in the period."""
+    found = []
+    for dimension, who in (("product_id", "products"), ("creator_id", "creators")):
+        silence = unshown(store, comparison, dimension)
+        if silence is None:
+            continue
+        found.append(
+            Cause(
+                f"{len(silence.names):,} {who} no longer shown", comparison.period.title, -silence.missed,
+                Evidence.OBSERVATIONAL,
+                f"Counted: {who} with stock that are shown {SHOWN:.0f} times or more in a usual period and not once in "
+                "this one, at their usual pace; buyers who took another product instead are not counted back, so it is "
+                f"an upper bound. Usual is {silence.usual:,.0f}.",
+                silence.names, silence.beyond and _counts(comparison, silence.missed),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _counts(comparison: Comparison, amount: float) -> bool:
+    """Whether an amount is large enough, beside what is normal, to be spoken of by itself."""
+    band = comparison.band
+    return band is None or abs(amount) > (band.high - band.low) / 20
 
 
 def _adds_up(store: Store, metric: Metric, by: tuple[str, ...]) -> bool:
