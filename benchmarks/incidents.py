@@ -4,23 +4,29 @@ usage: python benchmarks/incidents.py --seeds 100-104 [--folder DIR]
 
 What is measured, and how:
 
-* **World.** A marketplace of 60 shops, 1,200 products, 12,000 customers, 200 creators and 2 rooms a day, lived for 16 to 18
-  weeks (by seed, so that weeks with and without a campaign day come up); the week after is the week in question.
+* **World.** A marketplace of 60 shops, 1,200 products, 12,000 customers, 200 creators and 2 rooms a day, lived for 16
+  to 18 weeks (by seed, so that weeks with and without a campaign day come up); the week after is the week in
+  question.
 * **Residual sd.** Over quiet weeks (every week from the tenth of a seed's history, and other futures of the week in
-  question), the wing's own forecast error for the whole metric, GMV: actual over expected less 1. Its root mean square over
-  the seeds asked for, times what is expected of the week in question, is one sd of that week.
-* **An incident of k sd** is one whose true effect over its week (`aftermath`: the world with it less the world without it, on
-  the same luck) is k such sd in all. Its size is searched for; where one subject is not enough it strikes several, drawn in
-  random order: regions, departments, surfaces; of products the larger fifth, of creators the larger half. Where striking them all is not
-  enough, the case is left out and counted as out of reach.
-* **Alarm.** The study says of itself that the week is unusual: `unusual` among the numbers of its verdict, and the words there.
-* **Found.** An alarm, and the first three slices or dated causes name what was struck. Slices do where those that name one
-  of the struck subjects hold at least half of the true loss inside all struck subjects. A cause that counts products or
-  creators does where at least half of those that it names were struck, and its amount is at least half of that loss.
+  question), the wing's own forecast error for the whole metric: actual over expected less 1. Its root mean square
+  over the seeds asked for, times what is expected of the week in question, is one sd of that week.
+* **Metric.** GMV. For creators who leave it is commission: most of their sales are made in other ways without them,
+  so that hardly any number of them is worth one sd of GMV.
+* **An incident of k sd** is one whose true effect over its week (the world with it less the world without it, on the
+  same luck, as in `aftermath`) is k such sd in all. Its size is searched for; where one subject is not enough it
+  strikes several, drawn in random order: regions, departments, surfaces; of products the larger fifth, of creators
+  the larger half. Where striking them all is not enough, the case is left out and counted as out of reach.
+* **Alarm.** The study says of itself that the week is unusual (`unusual` among the numbers of its verdict): the
+  metric is outside its normal range, or a slice or a cause is beyond what chance would give.
+* **Found.** An alarm, and the first three slices or dated causes name what was struck. Slices do where those that
+  name one of the struck subjects hold at least half of the true loss inside all struck subjects. A cause that counts
+  products or creators does where at least half of those that it names (ten at most) were struck, and its amount is at
+  least half of that loss.
 * **False alarm.** An alarm in a quiet week.
 
-Rates come with 90 % Wilson intervals. Weeks of one seed share a history, so they are not independent. With `--folder`, worlds and
-cases are kept there, and a second run only asks the wing again.
+Rates come with 90 % Wilson intervals. Weeks of one seed share a history, and cases of one seed share the luck of
+their week, so they are not independent. With `--folder`, worlds and cases are kept there; a second run only asks the
+wing again.
 """
 
 from __future__ import annotations
@@ -362,7 +368,7 @@ def report(judged: Sequence[dict[str, Any]], missed: Sequence[dict[str, Any]]) -
     table("By kind:", rates(judged, lambda case: case["kind"]), ("kind", *heads))
     large = [case for case in judged if case["sd"] >= 3]
     table("From 3 sd, by kind:", rates(large, lambda case: case["kind"]), ("kind", *heads))
-    table("From 3 sd, in all:", rates(large, lambda case: "all kinds"), ("", *heads))
+    table("From 3 sd, in all:", rates(large, lambda case: case["sd"] >= 3), ("", *heads))
     grid = []
     for kind in KINDS:
         cells = [[case for case in judged if case["kind"] == kind and case["sd"] == size] for size in SIZES]
@@ -402,11 +408,14 @@ def main() -> None:
         sds: dict[str, float] = json.loads(kept.read_text()) if kept.exists() else {}
         for metric in () if arguments.no_quiet else sorted({METRICS.get(kind, "gmv") for kind in arguments.kinds}):
             errors, alarms = zip(*(quiet_weeks(base, snapshot, metric) for base, snapshot in bases), strict=True)
-            every, told = np.concatenate(errors), np.concatenate(alarms)
+            every, alarmed = np.concatenate(errors), np.concatenate(alarms)
             now = float(np.sqrt(np.mean(every**2)))
             sds.setdefault(metric, now)
-            print(f"\n{metric}: residual sd {now:.3f} of what was expected (cases are made by {sds[metric]:.3f}), mean error "
-                  f"{every.mean():+.3f}; false alarms {wilson(int(told.sum()), len(told))} quiet weeks.", flush=True)  # fmt: skip
+            print(
+                f"\n{metric}: residual sd {now:.3f} of what was expected (cases are made by {sds[metric]:.3f}), "
+                f"mean error {every.mean():+.3f}; false alarms {wilson(int(alarmed.sum()), len(alarmed))} quiet weeks.",
+                flush=True,
+            )
         kept.write_text(json.dumps(sds))
         judged, missed = [], []
         for base, snapshot in bases:
@@ -426,12 +435,11 @@ def main() -> None:
                 case["found"] = case["alarm"] and case["named"]
                 judged.append(case)
                 if not case["found"]:
-                    first = (
-                        [row["slice"] for row in rows(answer, "slices")],
-                        [row["cause"] for row in rows(answer, "causes")],
-                    )
-                    print(f"seed {base.seed} {case['kind']} {case['sd']} sd {list(case['truth']['slices'])[:6]}: "
-                          f"{'alarm' if case['alarm'] else 'no alarm'}, {first}", flush=True)  # fmt: skip
+                    told = [row["slice"] for row in rows(answer, "slices")]
+                    told += [row["cause"] for row in rows(answer, "causes")]
+                    struck = ", ".join(list(case["truth"]["slices"])[:4])
+                    said = f"{'alarm' if case['alarm'] else 'no alarm'}, {told}"
+                    print(f"missed: seed {base.seed}, {case['kind']}, {case['sd']} sd ({struck}): {said}", flush=True)
             print(f"seed {base.seed}: {time.monotonic() - began:.0f} s", flush=True)
         report(judged, missed)
 
