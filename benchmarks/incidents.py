@@ -17,7 +17,7 @@ What is measured, and how:
   strikes several, drawn in random order: regions, departments, surfaces; of products the larger fifth, of creators
   the larger half. Where striking them all is not enough, the case is left out and counted as out of reach.
 * **Alarm.** The study says of itself that the week is unusual (`unusual` among the numbers of its verdict): the
-  metric is outside its normal range, or a slice or a cause is beyond what chance would give.
+  metric is far outside its normal range, or a slice or a cause is beyond what chance would give.
 * **Found.** An alarm, and the first three slices or dated causes name what was struck. Slices do where those that
   name one of the struck subjects hold at least half of the true loss inside all struck subjects. A cause that counts
   products or creators does where at least half of those that it names (ten at most) were struck, and its amount is at
@@ -434,7 +434,7 @@ def main() -> None:
                 case |= {"alarm": alarm(answer), "named": names(answer, case["truth"])}
                 case["found"] = case["alarm"] and case["named"]
                 judged.append(case)
-                if not case["found"]:
+                if not case["found"]:  # what it said instead
                     told = [row["slice"] for row in rows(answer, "slices")]
                     told += [row["cause"] for row in rows(answer, "causes")]
                     struck = ", ".join(list(case["truth"]["slices"])[:4])

@@ -44,6 +44,7 @@ TIMES = ("day", "week", "month", "cohort")  # periods differ in their days by de
 MOST_DIMENSIONS = 8
 MOST_SHOWN = 8
 STEPS = 4
+FAR = 2.326 / 1.645  # half of the range of 49 in 50 quiet periods over that of nine in ten
 TOLD = math.log(10)  # evidence of a slice that is told: odds of ten to one
 BEYOND = 7.0  # evidence (natural log) of a slice that is unusual by itself: odds of a thousand to one
 NAMED = 10  # products or creators of a cause that are named
@@ -196,6 +197,15 @@ class _Teller:
         return band is not None and not band.low <= self.actual <= band.high
 
     @property
+    def is_far(self) -> bool:
+        """Whether it lies so far outside that hardly a quiet period would: one in fifty."""
+        band = self.comparison.band
+        if band is None:
+            return False
+        side = band.mid - band.low if self.actual < band.mid else band.high - band.mid
+        return abs(self.actual - band.mid) > FAR * side
+
+    @property
     def change_is_plain(self) -> bool:
         """Whether the change is large enough, beside what is normal, for shares of it to mean anything."""
         band = self.comparison.band
@@ -241,7 +251,9 @@ class _Teller:
             ends = f"{self._said(band.low)} to {self._said(band.high)}"
             place = "within" if not self.is_outside else "above" if self.actual > band.high else "below"
             tail = f"; that is {place} the normal range of {ends}"
-        numbers["unusual"] = int(self.is_outside or bool(self.unusual))
+        numbers["unusual"] = int(self.is_far or bool(self.unusual))
+        if self.is_outside and not self.is_far:
+            tail += ", no further than one quiet period in ten lies"
         if self.unusual:
             tail += f". Beyond what chance would give: {', '.join(self.unusual[:3])}"
         expectation = comparison.expectation

@@ -24,7 +24,7 @@ EARLIER = 8  # comparable periods before that tell how much silence is usual
 FEWEST = 3  # of them, without which nothing is called unusual
 SHOWN = 20.0  # impressions a period from which silence cannot be chance
 PRIOR = 5.0  # periods that the noise of single silences counts for
-CHANCE = 0.005  # that so much silence comes by chance, one in two hundred
+CHANCE = 0.002  # that so much silence comes by chance, one in five hundred
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -40,7 +40,7 @@ class Silence:
         days: Days of silence, summed over them.
         missed: What they would have brought at their own usual pace, in the metric's unit.
         usual: What silence of the kind cost in an earlier period, on average.
-        beyond: Whether that is more than chance would give: one case in two hundred.
+        beyond: Whether that is more than chance would give: one case in five hundred.
     """
 
     dimension: str
