@@ -491,13 +491,13 @@ def without(*products: str):
 
 
 def test_products_that_are_no_longer_shown_are_named(tmp_path: Path):
-    """Three of thirty products are shown every week but the last, and sell nothing in it."""
-    gone, names = ("p27", "p28", "p29"), [f"p{n}" for n in range(30)]
+    """Four of thirty products are shown every week but the last, and sell nothing in it."""
+    gone, names = ("p26", "p27", "p28", "p29"), [f"p{n}" for n in range(30)]
     rows = traffic(names, range(1, 13)) + traffic([name for name in names if name not in gone], [0])
     store = harbour.build(tmp_path, without(*gone), traffic=rows)
     told = study(store, WEEK, FluctuationSettings(against="expected"))
     first = told.finding("causes").grid.rows[0]
-    assert first["cause"] == "3 products no longer shown"
+    assert first["cause"] == "4 products no longer shown"
     assert set(first["names"].split(", ")) == set(gone)
     usual = [line for line in lines_of(store) if any(line["day"] in back(WEEK, 7 * n) for n in range(1, 5))]
     assert first["amount"] == pytest.approx(-worth(line for line in usual if line["product_id"] in gone) / 4)
