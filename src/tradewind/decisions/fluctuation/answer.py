@@ -44,7 +44,6 @@ TIMES = ("day", "week", "month", "cohort")  # periods differ in their days by de
 MOST_DIMENSIONS = 8
 MOST_SHOWN = 8
 STEPS = 4
-FAR = 2.326 / 1.645  # half of the range of 49 in 50 quiet periods over that of nine in ten
 TOLD = math.log(10)  # evidence of a slice that is told: odds of ten to one
 BEYOND = 7.0  # evidence (natural log) of a slice that is unusual by itself: odds of a thousand to one
 NAMED = 10  # products or creators of a cause that are named
@@ -191,21 +190,6 @@ class _Teller:
         return self.actual - self.base
 
     @property
-    def is_outside(self) -> bool:
-        """Whether the metric lies outside its normal range."""
-        band = self.comparison.band
-        return band is not None and not band.low <= self.actual <= band.high
-
-    @property
-    def is_far(self) -> bool:
-        """Whether it lies so far outside that hardly a quiet period would: one in fifty."""
-        band = self.comparison.band
-        if band is None:
-            return False
-        side = band.mid - band.low if self.actual < band.mid else band.high - band.mid
-        return abs(self.actual - band.mid) > FAR * side
-
-    @property
     def change_is_plain(self) -> bool:
         """Whether the change is large enough, beside what is normal, for shares of it to mean anything."""
         band = self.comparison.band
@@ -249,10 +233,10 @@ class _Teller:
         else:
             numbers["expected"] = band
             ends = f"{self._said(band.low)} to {self._said(band.high)}"
-            place = "within" if not self.is_outside else "above" if self.actual > band.high else "below"
+            place = "within" if not self.comparison.is_outside else "above" if self.actual > band.high else "below"
             tail = f"; that is {place} the normal range of {ends}"
-        numbers["unusual"] = int(self.is_far or bool(self.unusual))
-        if self.is_outside and not self.is_far:
+        numbers["unusual"] = int(self.comparison.is_far or bool(self.unusual))
+        if self.comparison.is_outside and not self.comparison.is_far:
             tail += ", no further than one quiet period in ten lies"
         if self.unusual:
             tail += f". Beyond what chance would give: {', '.join(self.unusual[:3])}"
@@ -336,7 +320,7 @@ class _Teller:
             found = Localise(seed=seed)(cube.attributes, now, was, weight=weight, weight_expected=weight_expected)
         else:
             # outside the normal range something did happen: the best slice is told from even odds
-            least = 0.0 if self.is_outside and self.comparison.against == "expected" else TOLD
+            least = 0.0 if self.comparison.is_outside and self.comparison.against == "expected" else TOLD
             method = Localise(seed=seed, min_evidence=least)
             found = method(cube.attributes, now, was, history=cube.earlier(metric.name))
         return self._told(found, dimensions, float(was.sum()))

@@ -24,6 +24,7 @@ BEFORE = 4  # comparable periods that make up the usual level and tell how noisy
 NONE = "(none)"
 FEWEST = 28  # days of history before anything is expected
 LONGEST = 3 * 364  # days of history that expectations are learnt from
+FAR = 2.326 / 1.645  # half of the range of 49 in 50 quiet periods over that of nine in ten
 OFTEN = 2  # campaigns of a kind, each whole and before the period, from which it is known what they bring
 
 
@@ -98,6 +99,21 @@ class Comparison:
         if self.against != "expected":
             return f"in {self.base.title}"
         return "in the comparable periods before" if isinstance(self.metric, Ratio) else "expected"
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether the metric lies outside its normal range."""
+        band = self.band
+        return band is not None and not band.low <= self.actual <= band.high
+
+    @property
+    def is_far(self) -> bool:
+        """Whether it lies so far outside that hardly a quiet period would: one in fifty."""
+        band = self.band
+        if band is None:
+            return False
+        side = band.mid - band.low if self.actual < band.mid else band.high - band.mid
+        return abs(self.actual - band.mid) > FAR * side
 
     def leaves(
         self, store: Store, metrics: tuple[Metric, ...], by: tuple[str, ...], earlier: tuple[Period, ...] = ()
