@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +12,8 @@ from tradewind.sources.worlds.world import World
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
+
+MERCHANT = PARTIES.index("merchant")
 
 
 class Payoff:
@@ -57,20 +57,24 @@ class Payoff:
         faces = world.state.coupons["face"]
         face = faces[np.maximum(coupon, 0)] if len(faces) else np.zeros(len(product))
         rates = world.state.contracts["rate"][np.maximum(contract, 0)] if len(world.state.contracts) else 0.0
-        whole: Any = 0.0
-        for pieces in range(1, MOST_PIECES + 1):
-            share = laws.pieces ** (pieces - 1) * (1 - laws.pieces if pieces < MOST_PIECES else 1.0)
-            lines = Lines({
+        few = [
+            Lines({
                 "product": product, "quantity": np.full(len(product), pieces), "price": price, "coupon": coupon,
                 "contract": contract, "off": np.where(coupon >= 0, np.minimum(face, 0.9 * price), 0.0).round(2),
                 "paid": np.ones(len(product), bool), "refunded": np.zeros(len(product), bool),
                 "restocked": np.zeros(len(product), bool),
                 "commission": np.where(contract >= 0, price * pieces * rates, 0.0).round(2),
-                "shipping_paid": np.where(first & (price * pieces < FREE_SHIPPING), SHIPPING, 0.0),
+                "shipping_paid": np.zeros(len(product)),
                 "shipping_cost": np.full(len(product), PARCEL * first + FURTHER * (pieces - first)),
-            })  # fmt: skip
-            whole = whole + share * world.trade.profit(lines, world.state, weight=self.back[product])
-        return np.asarray(whole)
+            })
+            for pieces in (1, 2)
+        ]  # fmt: skip
+        one, two = (world.trade.profit(lines, world.state, weight=self.back[product]) for lines in few)
+        whole = np.asarray(one + (self.pieces - 1) * (two - one))  # linear in pieces, but for what buyers pay to ship
+        if first:
+            enough = np.ceil(FREE_SHIPPING / price)  # pieces that ship free
+            whole[:, MERCHANT] += SHIPPING * np.where(enough > MOST_PIECES, 1.0, 1 - laws.pieces ** (enough - 1))
+        return whole
 
     def _further(self, today: Today) -> Array:
         """Expected profit of a further line of each shop, [shops, parties], as the urn draws it."""
