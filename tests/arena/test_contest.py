@@ -1,0 +1,150 @@
+"""The arena: the same history, actions and budgets for all, and a score that is the truth."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from tradewind.arena.contest import Contest, contest
+from tradewind.arena.launch import moves
+from tradewind.arena.offer import LEVERS, Offer, segments
+from tradewind.arena.oracle import guessed
+from tradewind.arena.policies import POLICIES, credited
+from tradewind.errors import BadInputError, NotFoundError
+from tradewind.faces.cli import app
+from tradewind.faces.options import seeds
+from tradewind.sources.worlds.preset import preset
+from tradewind.sources.worlds.world import World
+from tradewind.study import Lever, Party
+
+NAMES = ["none", "uniform", "rule", "attributed", "tradewind", "learnable", "oracle"]
+
+
+@pytest.fixture(scope="session")
+def found(work: Path) -> Contest:
+    return contest("tiny", [3], NAMES, work, futures=1)
+
+
+def test_an_offer_says_what_each_setting_costs(offered: Offer) -> None:
+    assert {action.lever for action in offered.actions} == set(LEVERS)
+    assert min(cost for *_, setting in offered.settings() for cost in setting.cost.values()) >= 0
+    assert all(setting.joint is None for *_, setting in offered.settings()), "an offer knows no gains"
+    assert set(offered.budgets) == {Party.PLATFORM, Party.MERCHANT}
+    reached = Counter(
+        unit for action in offered.actions if action.lever == Lever.COUPON and action.assignment
+        for unit in action.assignment.units
+    )  # fmt: skip
+    assert set(reached) == set(offered.customers.ids), "each customer is in one segment"
+    assert set(reached.values()) == {1}
+    assert offered.days.first == offered.store.span.last.fromordinal(offered.store.span.last.toordinal() + 1)
+
+
+def test_what_is_known_is_what_the_tables_say(offered: Offer) -> None:
+    """Units, GMV through creators and exposure of a product, counted again by hand."""
+    goods, store = offered.products, offered.store
+    since = store.span.last.toordinal() - 27
+    lines = store.run(store.table("order_lines")).to_pylist()
+    status = store.run(store.table("order_status")).to_pylist()
+    cancelled = {(row["order_id"], row["line"]) for row in status if row["status"] == "cancelled"}
+    best = int(np.argmax(goods["units"]))
+    mine = [
+        row for row in lines
+        if row["product_id"] == goods.ids[best] and row["day"].toordinal() >= since
+        and (row["order_id"], row["line"]) not in cancelled
+    ]  # fmt: skip
+    assert goods["units"][best] == sum(row["quantity"] for row in mine) > 0
+    through = sum(float(row["unit_price"]) * row["quantity"] for row in mine if row["creator_id"])
+    assert goods["creator_gross"][best] == pytest.approx(through)
+    traffic = store.run(store.table("traffic")).to_pylist()
+    seen = [row["impressions"] for row in traffic
+            if row["product_id"] == goods.ids[best] and row["day"].toordinal() >= since]  # fmt: skip
+    assert goods["impressions"][best] == sum(seen)
+    assert (segments(offered.customers) == offered.segment).all()
+
+
+@pytest.mark.parametrize("name", sorted(POLICIES))
+def test_a_policy_keeps_to_its_budgets_and_menus(offered: Offer, name: str) -> None:
+    plan = POLICIES[name](offered, 3)
+    known = {action.key: action for action in offered.actions}
+    assert len({choice.action.key for choice in plan}) == len(plan)
+    for choice in plan:
+        assert choice.setting.dose == known[choice.action.key].menu[choice.place].dose
+    for payer, limit in offered.budgets.items():
+        assert sum(choice.setting.cost.get(payer, 0.0) for choice in plan) <= limit + 1e-6
+    assert [c.action.key for c in plan] == [c.action.key for c in POLICIES[name](offered, 3)], "same seed, same plan"
+    world = World(preset("tiny"), 3)
+    world.state.day = preset("tiny").days
+    assert len(moves(world, plan)) == len(plan)
+
+
+def test_attribution_credits_what_was_sold_anyway(offered: Offer) -> None:
+    worth = credited(offered)
+    prices = [n for n, action in enumerate(offered.actions) if action.lever == Lever.PRICE]
+    units = np.array([offered.unit[n] for n in prices])
+    told = np.array([worth.get((n, 0), 0.0) for n in prices])
+    np.testing.assert_allclose(told, 0.9 * offered.products["gross"][units])
+
+
+def test_knowing_more_earns_more(found: Contest) -> None:
+    joint = {score.policy: score.joint for score in found.scores}
+    assert joint["none"] == joint["tradewind"] == 0
+    assert joint["oracle"] > max(joint[name] for name in ("none", "uniform", "rule", "attributed"))
+    assert joint["oracle"] > joint["learnable"] > 0
+
+
+def test_standings_are_sums_over_sums(found: Contest) -> None:
+    standing = {each.policy: each for each in found.standings()}
+    joint = {score.policy: score.joint for score in found.scores}
+    assert standing["oracle"].of_oracle is not None
+    assert standing["oracle"].of_oracle.mid == 1
+    assert standing["rule"].of_learnable is not None
+    assert standing["rule"].of_learnable.mid == pytest.approx(joint["rule"] / joint["learnable"])
+    told = found.levers("attributed")
+    assert {each.lever for each in told} <= set(LEVERS)
+    [score] = found.of("attributed")
+    assert score.predicted == pytest.approx(sum(each.claimed for each in told))
+    assert sum(each.claimed for each in told) > sum(each.truth for each in told), "attribution overstates"
+
+
+def test_the_command_tells_the_same(found: Contest, work: Path) -> None:
+    told = CliRunner().invoke(
+        app, ["arena", "--preset", "tiny", "--seeds", "3,", "--policies", "none,uniform", "--futures", "1", "--work",
+              str(work), "--json"],
+    )  # fmt: skip
+    assert told.exit_code == 0, told.output
+    document = json.loads(told.stdout)
+    uniform = {score["policy"]: score for score in document["contest"]["scores"]}["uniform"]
+    [score] = found.of("uniform")
+    assert uniform["joint"] == pytest.approx(score.joint)
+    shown = CliRunner().invoke(
+        app, ["arena", "--preset", "tiny", "--seeds", "3,", "--policies", "none", "--work", str(work)]
+    )
+    assert "1 world of `tiny`, seeds 3" in shown.output
+
+
+def test_what_can_be_seen_is_learnt_and_noise_is_not() -> None:
+    draw = np.random.default_rng(0)
+    seen = draw.normal(size=(2_000, 3))
+    hidden = draw.normal(size=2_000)
+    worth = (2 * seen[:, 0] + hidden)[:, None]
+    told = guessed(seen, worth, 1)[:, 0]
+    assert np.corrcoef(told, seen[:, 0])[0, 1] > 0.95
+    assert abs(np.corrcoef(told, hidden)[0, 1]) < 0.1
+
+
+def test_what_cannot_be_asked_is_refused(work: Path) -> None:
+    with pytest.raises(NotFoundError, match="no such world"):
+        contest("village", [1], ["none"], work)
+    with pytest.raises(BadInputError, match="no such policy"):
+        contest("tiny", [1], ["luck"], work)
+    with pytest.raises(BadInputError, match="needs a world"):
+        contest("tiny", [], ["none"], work)
+    with pytest.raises(BadInputError, match="Seeds"):
+        seeds("ten")
+    assert seeds("3") == [0, 1, 2]
+    assert seeds("100-102") == [100, 101, 102]
