@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from tradewind.faces import reference
 from tradewind.faces.cli import app
 from tradewind.faces.studies import WINGS
 from tradewind.measures.metrics import METRICS
+from tradewind.sources.worlds.preset import Laws
 from tradewind.tables import TABLES
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -66,3 +68,14 @@ def test_every_metric_and_table_is_in_the_reference() -> None:
 def test_the_reference_is_written_to_a_folder(tmp_path: Path) -> None:
     reference.main(tmp_path / "docs")
     assert {path.name for path in (tmp_path / "docs").iterdir()} == set(reference.pages())
+
+
+def test_every_law_of_a_world_is_documented_with_its_value() -> None:
+    page = (DOCS / "worlds.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    for law in dataclasses.fields(Laws):
+        [row] = [line for line in rows if f"`{law.name}`" in line.split("|")[1]]
+        values = getattr(Laws(), law.name)
+        for value in values if isinstance(values, tuple) else (values,):
+            if not isinstance(value, bool):
+                assert f"{value:g}" in row.replace("0.10", "0.1"), f"{law.name} is {value}"
