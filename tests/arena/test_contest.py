@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from tradewind.arena.contest import Contest, contest
+from tradewind.arena import memory
+from tradewind.arena.contest import bout, contest
 from tradewind.arena.launch import moves
 from tradewind.arena.offer import LEVERS, Offer, segments
 from tradewind.arena.oracle import guessed
 from tradewind.arena.policies import POLICIES, credited
+from tradewind.arena.score import Contest
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.faces.cli import app
 from tradewind.faces.options import seeds
 from tradewind.sources.worlds.preset import preset
 from tradewind.sources.worlds.world import World
-from tradewind.study import Lever, Party
+from tradewind.study import Lever, Party, jsonable
 
 NAMES = ["none", "uniform", "rule", "attributed", "tradewind", "learnable", "oracle"]
 
@@ -125,6 +127,26 @@ def test_the_command_tells_the_same(found: Contest, work: Path) -> None:
         app, ["arena", "--preset", "tiny", "--seeds", "3,", "--policies", "none", "--work", str(work)]
     )
     assert "1 world of `tiny`, seeds 3" in shown.output
+
+
+def test_what_was_scored_is_kept_until_the_code_changes(
+    found: Contest, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = ("tiny", 3, 2, ("none",), 1)
+    path = tmp_path / "scores" / "tiny-3.json"
+    assert memory.recalled(path, asked) is None
+    memory.keep(path, asked, found.scores)
+    back = memory.recalled(path, asked)
+    assert back is not None
+    assert jsonable(back) == jsonable(found.scores)
+    assert memory.recalled(path, ("tiny", 4, 2, ("none",), 1)) is None
+    path.write_text("{")
+    assert memory.recalled(path, asked) is None
+    monkeypatch.setattr("tradewind.arena.contest._scored", lambda *_: pytest.fail("scored again"))
+    assert len(bout("tiny", 3, tuple(NAMES), work, 1)) == len(NAMES)
+    monkeypatch.setattr(memory, "fingerprint", lambda: "other code")
+    with pytest.raises(pytest.fail.Exception, match="scored again"):
+        bout("tiny", 3, tuple(NAMES), work, 1)
 
 
 def test_what_can_be_seen_is_learnt_and_noise_is_not() -> None:

@@ -202,7 +202,7 @@ def arena(
     jobs: Annotated[int, typer.Option("--jobs", min=1, metavar="N", help="Worlds at a time.")] = 1,
     work: Annotated[
         Path | None,
-        typer.Option("--work", metavar="FOLDER", help="Keep the worlds' histories here for the next time."),
+        typer.Option("--work", metavar="FOLDER", help="Keep the worlds' histories and scores here for the next time."),
     ] = None,
     as_json: options.JsonOption = False,
 ) -> None:

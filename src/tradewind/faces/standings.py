@@ -6,8 +6,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from tradewind.arena.contest import ECHO, LEVEL, Contest, Standing, Told
+from tradewind.arena.contest import ECHO
 from tradewind.arena.offer import DAYS, LEVERS
+from tradewind.arena.score import LEVEL, Contest, Standing, Told
 from tradewind.money import human
 from tradewind.study import Estimate
 

@@ -1,0 +1,55 @@
+"""Memory: scores of worlds that are done, so that a contest that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tradewind
+from tradewind.arena.score import Score, Told
+from tradewind.study import Lever, Party, jsonable
+
+PARTS = ("arena", "decisions", "methods", "measures", "sources/worlds")
+"""Folders of the package on whose code a score depends: a change in one of them forgets all scores."""
+
+
+def fingerprint() -> str:
+    """Return a short hash of the code on which scores depend."""
+    root, found = Path(tradewind.__file__).parent, hashlib.sha256()
+    for part in PARTS:
+        for path in sorted((root / part).rglob("*.py")):
+            found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()[:16]
+
+
+def recalled(path: Path, asked: Sequence[Any]) -> list[Score] | None:
+    """Return the scores that were kept for exactly this; None where there are none, or the code has changed since."""
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if kept.get("asked") != [fingerprint(), *jsonable(asked)]:
+        return None
+    return [_score(each) for each in kept["scores"]]
+
+
+def keep(path: Path, asked: Sequence[Any], scores: Sequence[Score]) -> None:
+    """Keep the scores of one world: written whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}")
+    fresh.write_text(json.dumps({"asked": [fingerprint(), *jsonable(asked)], "scores": jsonable(scores)}))
+    fresh.replace(path)
+
+
+def _score(kept: dict[str, Any]) -> Score:
+    told = tuple(Told(**{**each, "lever": Lever(each["lever"])}) for each in kept["told"])
+    error = float("nan") if kept["error"] is None else kept["error"]
+    parties = {Party(name): value for name, value in kept["parties"].items()}
+    actions = {Lever(name): count for name, count in kept["actions"].items()}
+    cost = {Party(name): value for name, value in kept["cost"].items()}
+    changed = {"told": told, "error": error, "parties": parties, "actions": actions, "cost": cost}
+    return Score(**{**kept, **changed, "covered": tuple(kept["covered"])})
