@@ -72,7 +72,8 @@ def contest(
 
 def bout(name: str, seed: int, policies: Sequence[str], work: Path, futures: int) -> list[Score]:
     """Let policies compete in one world; what was scored by the same code before is not scored again."""
-    path, asked = work / "scores" / f"{name}-{seed}.json", (name, seed, VERSION, tuple(policies), futures)
+    asked = (name, seed, VERSION, tuple(policies), futures)
+    path = work / "scores" / f"{name}-{seed}-{memory.short(asked)}.json"
     found = memory.recalled(path, asked)
     if found is None:
         found = _scored(name, seed, policies, work, futures)

@@ -26,6 +26,11 @@ def fingerprint() -> str:
     return found.hexdigest()[:16]
 
 
+def short(asked: Sequence[Any]) -> str:
+    """Return a short name for what was asked."""
+    return hashlib.sha256(json.dumps(jsonable(asked)).encode()).hexdigest()[:8]
+
+
 def recalled(path: Path, asked: Sequence[Any]) -> list[Score] | None:
     """Return the scores that were kept for exactly this; None where there are none, or the code has changed since."""
     try:
