@@ -146,6 +146,20 @@ def test_a_slice_shows_on_top_of_an_external_move():
     assert result.external_change == pytest.approx(0.3 * mean.sum(), rel=0.15)
 
 
+@pytest.mark.parametrize("several", [3, 4, 5, 6])
+def test_several_values_of_one_attribute_are_told_together(several):
+    """Each has too little of the change, and a wider slice or the whole cube looks better: together they win."""
+    exact = 0
+    for seed in range(12):
+        rng = np.random.default_rng(100 * several + seed)
+        attributes, mean = make_cube(rng, sizes={"category": 10, "shop": 6, "surface": 4}, total=60_000.0)
+        struck = set(rng.permutation(list(dict.fromkeys(attributes["category"])))[:several])
+        factor = np.where([value in struck for value in attributes["category"]], 0.5, 1.0)
+        result = Localise(max_slices=10)(attributes, money(rng, mean * factor), money(rng, mean))
+        exact += not result.external and found(result) == named(*({"category": value} for value in struck))
+    assert exact >= 9
+
+
 def test_noise_alone_has_no_cause():
     told = 0
     for seed in range(40):

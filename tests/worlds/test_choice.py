@@ -10,7 +10,9 @@ import pytest
 
 from tradewind.sources.worlds.cast import KINDS, MEDIAN_PRICE
 from tradewind.sources.worlds.choice import price_felt
+from tradewind.sources.worlds.moves import Move
 from tradewind.sources.worlds.preset import PRESETS, TASTES, Laws, preset
+from tradewind.sources.worlds.rooms import Rooms, Viewers
 from tradewind.sources.worlds.world import World
 
 TOWN, TOWN_B = PRESETS["town"].laws, PRESETS["town_b"].laws
@@ -99,3 +101,76 @@ def test_creators_and_advertising_answer_as_the_page_says() -> None:
         assert lifts[0] == 0
         assert (np.diff(lifts) > 0).all()
         assert (lifts[1] < 0.1) == laws.thresholds
+
+
+def test_profit_of_lines_by_hand() -> None:
+    """Each line of two weeks, settled in plain arithmetic: what came back, restocked or not, and who paid for what."""
+    world = World(preset("tiny"), 11)
+    for _ in range(14):
+        [day] = world.advance(1)
+        coupons, contracts, goods = world.state.coupons, world.state.contracts, world.cast.products
+        for n in range(len(day.lines)):
+            line = {name: column[n] for name, column in day.lines.columns.items()}
+            if not line["paid"]:
+                assert not day.profit[n].any()
+                continue
+            takings = line["price"] * line["quantity"]
+            stays = 0.0 if line["refunded"] else 1.0
+            platform, brand, shared = 0.0, 0.0, 0.0
+            if line["coupon"] >= 0:
+                platform = line["off"] * coupons["platform"][line["coupon"]]
+                brand = line["off"] * coupons["brand"][line["coupon"]]
+            commission = line["commission"] * stays
+            if line["contract"] >= 0:
+                shared = commission * contracts["platform"][line["contract"]]
+            lost = goods.cost[line["product"]] * line["quantity"] * (0.0 if line["restocked"] else 1.0)
+            merchant = (takings - (line["off"] - platform - brand)) * stays - lost - commission + shared
+            merchant -= 0.06 * takings * stays + 0.02 * takings
+            merchant += line["shipping_paid"] - line["shipping_cost"] - (2.0 if line["refunded"] else 0.0)
+            expected = [merchant, 0.06 * takings * stays - platform * stays - shared, commission, -brand * stays]
+            np.testing.assert_allclose(day.profit[n], expected, atol=1e-9)
+    assert world.state.orders.sum() > 200
+
+
+def test_messages_saturate_in_town_b_only() -> None:
+    lifts = []
+    for laws in (TOWN, TOWN_B):
+        world = World(replace(preset("tiny"), laws=laws), 11)
+        who = np.arange(world.preset.customers)
+        today = world.conduct.today(world.state, world.diary, [Move("outreach", 0, 1, {"customers": who})])
+        assert today.lift is not None
+        np.testing.assert_allclose(
+            today.lift, np.clip(world.cast.traits(who).outreach, None, 0.3 if laws.thresholds else None)
+        )
+        assert today.spent[1] == pytest.approx(-0.05 * len(who))
+        lifts.append(today.lift)
+    assert lifts[0].max() > 1
+    assert lifts[1].max() == 0.3
+
+
+def test_money_brings_those_who_would_have_passed_or_gone_elsewhere() -> None:
+    world = World(replace(preset("tiny"), rooms=1.0, customers=20_000), 2)
+    shop = np.arange(world.preset.shops)
+    moves = [Move("live traffic", 0, 10, {"shop": int(s), "budget": 100.0}) for s in shop]
+
+    class Seen:
+        alone, organic, brought = 0, 0, 0
+
+        def shown(self, *day: object) -> None: ...
+
+        def done(self, *day: object) -> None: ...
+
+        def live(self, today: object, rooms: Rooms, viewers: Viewers, lines: object) -> None:
+            if len(rooms) == 1:  # nobody can be taken from another room: money brings who would have passed by
+                self.alone += 1
+                self.organic += int((~viewers.paid).sum())
+                self.brought += int(viewers.paid.sum())
+
+    plain, bought = Seen(), Seen()
+    for seen, some in ((plain, ()), (bought, moves)):
+        fork = world.fork()
+        fork.advance(10, some, watch=seen)
+    assert bought.alone == plain.alone == 10
+    assert bought.brought > plain.brought
+    assert bought.organic + bought.brought > plain.organic + plain.brought
+    assert bought.organic == plain.organic, "who comes without money comes with it too, and is not counted as brought"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tradewind.sources.worlds.choice import LISTING, Wants
-from tradewind.sources.worlds.marginal import Doses, Worths, marginal
+from tradewind.sources.worlds.marginal import Doses, Worths, _Watched, marginal
 from tradewind.sources.worlds.moves import Move, better
 from tradewind.sources.worlds.payoff import Payoff
 from tradewind.sources.worlds.preset import preset
@@ -83,3 +83,24 @@ def test_worths_of_units_are_by_party_and_setting(lived: World, worths: Worths) 
     assert np.array_equal(worths.coupon, again.coupon)
     unlisted = lived.state.listed > lived.state.day + DAYS
     assert not worths.price[unlisted].any()
+
+
+def test_a_coupon_is_used_once_and_as_often_as_told(lived: World) -> None:
+    """Chances that the coupon is used at all, beside the orders that use it when everybody has one."""
+    face, threshold = DOSES.coupon[0]
+    everybody = np.arange(lived.preset.customers)
+    told, used = [], []
+    for future in (1, 2, 3):
+        fork = lived.fork(luck=future)
+        watched = _Watched(fork, DOSES)
+        fork.advance(DAYS, watch=watched)
+        told.append(float((1 - watched.unused[:, 0]).sum()))
+        dose = {"customers": everybody, "face": face, "threshold": threshold, "shop": -1, "platform": 1.0, "brand": 0.0}
+        fork = lived.fork(luck=future)
+        number = len(fork.state.coupons)
+        days = fork.advance(DAYS, [Move("coupon", lived.state.day, DAYS, dose)])
+        lines = [day.lines.where((day.lines["coupon"] == number) & day.lines["paid"]) for day in days]
+        customers = np.concatenate([part["customer"][part["live"] < 0] for part in lines])
+        assert len(np.unique(customers)) == len(customers), "used once"
+        used.append(len(customers))
+    assert sum(told) == pytest.approx(sum(used), rel=0.15)

@@ -42,6 +42,8 @@ STAYS = 0.05
 # Effects that a slice may have: the part of the way from the expected share of hits to none (−1) or to all (1).
 EFFECTS = np.concatenate([-np.linspace(0.03, 0.98, 16)[::-1], np.linspace(0.03, 0.98, 16)])
 
+FEWEST, MOST = 4, 24  # values of an attribute of which several may have moved together
+
 DRAWS = 2000
 
 
@@ -197,37 +199,78 @@ class Localise:
         """
         rows = {"actual": actual, "expected": expected, "weight": weight, "weight_expected": weight_expected}
         cube, quiet = read_cube(attributes, rows | {"history": history, "history_weight": history_weight})
-        picks, shift = self._search(cube)
+        picks, shift = self._found(cube)
         if picks and cube.weight is None and quiet is None:  # what the slices did was taken for noise: look again
             cube = in_units(cube, None, ~_union(picks, len(cube.actual)))
-            picks, shift = self._search(cube)
+            picks, shift = self._found(cube)
         return self._report(cube, quiet, picks, shift)
 
-    def _search(self, cube: Cube) -> tuple[list[_Pick], float]:
-        """Return the slices, and the common effect of the whole cube (0 unless it moved as one)."""
+    def _found(self, cube: Cube) -> tuple[list[_Pick], float]:
+        """Return the slices and the common effect of the cube; several values of one attribute may be the answer.
+
+        Where several values of one attribute moved by about the same effect, no one of them explains the change, and a
+        wider slice or the whole cube may look better than each; together they are weighed as one hypothesis.
+        """
+        picks, shift, evidence = self._search(cube)
+        if cube.weight is not None or self.max_slices < 2:
+            return picks, shift
+        apart, more = self._apart(cube)
+        return (apart, 0.0) if more > max(evidence, self.min_evidence) else (picks, shift)
+
+    def _apart(self, cube: Cube) -> tuple[list[_Pick], float]:
+        """Return the values of one attribute that moved together while its others stayed, and the evidence for that."""
+        rest = _rest(cube, cube.base) - _level(cube, MOVED) - math.log(1 - STAYS)
+        gains = [np.logaddexp(_fit(cube, _moved(cube.base, e), MOVED) - rest, math.log(STAYS)) for e in EFFECTS]
+        axes = [a for a, values in enumerate(cube.values) if FEWEST <= len(values) <= MOST]
+        best: tuple[list[_Pick], float] = ([], -math.inf)
+        for axis in axes:
+            codes, count = cube.codes[axis], len(cube.values[axis])
+            sums = np.stack([np.bincount(codes, gain, count) for gain in gains], axis=1)
+            alone = np.array([_pooled(cube, cube.base, codes == value) for value in range(count)])
+            for order in (np.argsort(alone), np.argsort(-alone)):
+                scores = np.cumsum(sums[order], axis=0)
+                top = scores.max(axis=1, keepdims=True)
+                size = np.arange(1, count + 1)
+                evidence = top[:, 0] + np.log(np.exp(scores - top).mean(axis=1))
+                evidence -= (
+                    gammaln(count + 1) - gammaln(size + 1) - gammaln(count - size + 1) + math.log(2 * len(axes) * count)
+                )
+                evidence[[0, count - 1]] = -np.inf  # one value is a slice, all are the cube
+                most = int(np.argmax(evidence))
+                if evidence[most] > best[1]:
+                    own = sums.max(axis=1) - math.log(len(axes) * count)
+                    picks = [
+                        _Pick((axis,), codes == value, float(alone[value]), float(own[value]))
+                        for value in order[: most + 1].tolist()
+                    ]
+                    best = picks, float(evidence[most])
+        return sorted(best[0], key=lambda pick: -pick.evidence)[: self.max_slices], best[1]
+
+    def _search(self, cube: Cube) -> tuple[list[_Pick], float, float]:
+        """Return the slices, the common effect of the whole cube (0 unless it moved as one), and the evidence."""
         change = cube.actual - cube.expected
         named = _candidates(cube, self.max_depth, self.min_share)
         picks = self._pick(cube, named, 0.0)
-        outside = ~_union(picks, len(change))
+        outside, told = ~_union(picks, len(change)), sum(pick.evidence for pick in picks)
         if cube.trials[outside].sum() > cube.trials.sum() / 2 and abs(change[outside].sum()) < named.floor:
-            return picks, 0.0  # most of the cube stayed
+            return picks, 0.0, told  # most of the cube stayed
         # the external move is what happens outside the slices, and the slices are what it leaves: in turn until stable
         effect = _pooled(cube, cube.base, np.ones(len(change), dtype=bool))
         for _ in range(3):
             others = self._pick(cube, named, effect)
             outside = ~_union(others, len(change))
             if cube.trials[outside].sum() <= cube.trials.sum() / 2:
-                return picks, 0.0
+                return picks, 0.0, told
             before, effect = effect, _pooled(cube, cube.base, outside)
             if abs(effect - before) < 1e-3:
                 break
         if effect > 0.99:
-            return picks, 0.0  # what was not there before did not move
+            return picks, 0.0, told  # what was not there before did not move
         gain = (_rest(cube, _moved(cube.base, effect)) - _rest(cube, cube.base)).sum()
         gain += sum(pick.evidence for pick in others) - math.log(len(EFFECTS))
-        if gain > max(self.min_evidence, sum(pick.evidence for pick in picks)):
-            return others, effect
-        return picks, 0.0
+        if gain > max(self.min_evidence, told):
+            return others, effect, float(gain)
+        return picks, 0.0, told
 
     def _pick(self, cube: Cube, named: _Candidates, shift: float) -> list[_Pick]:
         """Return the slices by falling evidence, each from the leaves that those before it left."""
