@@ -225,3 +225,45 @@ def test_a_store_holds_one_world(tiny_folder: Path, tmp_path: Path) -> None:
 def test_the_first_day_is_the_presets(tiny_store: Store) -> None:
     assert tiny_store.span.first == preset("tiny").first == date(2025, 3, 3)
     assert tiny_store.span.days == preset("tiny").days
+
+
+def test_traffic_of_rooms_is_what_their_minutes_show(ask: Ask) -> None:
+    """Each product's exposure in a room, over all surfaces, is the sum of its minutes; orders come from where it was."""
+    wrong = """
+        WITH minutes AS (
+            SELECT live_id, product_id, sum(impressions) AS i, sum(clicks) AS c FROM live_product_minutes GROUP BY ALL
+        ), rooms AS (
+            SELECT live_id, product_id, sum(impressions) AS i, sum(clicks) AS c FROM traffic WHERE live_id IS NOT NULL
+            GROUP BY ALL
+        )
+        SELECT count(*) FROM minutes FULL JOIN rooms USING (live_id, product_id)
+        WHERE coalesce(minutes.i, 0) != coalesce(rooms.i, 0) OR coalesce(minutes.c, 0) != coalesce(rooms.c, 0)"""
+    assert ask(wrong) == [(0,)]
+    assert ask("SELECT count(DISTINCT surface) FROM traffic WHERE live_id IS NOT NULL")[0][0] > 2
+    without = """
+        SELECT count(*) FROM order_lines o WHERE live_id IS NOT NULL AND line = 0 AND NOT EXISTS (
+            SELECT 1 FROM traffic t WHERE t.live_id = o.live_id AND t.product_id = o.product_id AND t.hour = o.hour
+            AND t.surface = o.surface AND t.carts > 0)
+        AND EXISTS (SELECT 1 FROM order_status s WHERE s.order_id = o.order_id AND s.status = 'paid')"""
+    assert ask(without) == [(0,)]
+
+
+def test_traffic_bought_for_rooms_is_in_ads(ask: Ask) -> None:
+    assert ask("SELECT count(*) > 0, min(spend) > 0, count(live_id) = count(*) FROM ads WHERE product_id IS NULL") == [
+        (True, True, True)
+    ]
+    assert ask(
+        "SELECT count(*) FROM ads WHERE product_id IS NULL AND (payer = 'merchant') != (shop_id IS NOT NULL)"
+    ) == [(0,)]
+    more = """SELECT count(*) FROM ads a WHERE live_id IS NOT NULL AND attributed_orders >
+              (SELECT count(*) FROM order_lines o WHERE o.live_id = a.live_id)"""
+    assert ask(more) == [(0,)]
+
+
+def test_the_log_of_impressions_is_a_sample_of_the_traffic(ask: Ask) -> None:
+    """Logged impressions over their rate are about the impressions counted, rooms aside."""
+    [(logged, rows)] = ask("SELECT sum(1 / sampling_rate), count(*) FROM events WHERE kind = 'impression'")
+    [(counted,)] = ask("SELECT sum(impressions) FROM traffic WHERE live_id IS NULL")
+    assert abs(logged / counted - 1) < 5 / rows**0.5 + 0.01
+    [(clicked,)] = ask("SELECT count(*) FROM events WHERE kind = 'click'")
+    assert ask("SELECT sum(clicks) FROM traffic WHERE live_id IS NULL")[0][0] == clicked

@@ -222,16 +222,22 @@ class _Watched:
         """Add, by customer, what a coupon would bring in these sessions if it is not used up before."""
         mine = now[seen.row]
         row, product, chance = seen.row[mine], seen.product[mine], seen.chance[mine]
-        price, free, count = today.price[product], seen.coupon[mine] < 0, len(customer)
+        price, count, laws = today.price[product], len(customer), self.world.preset.laws
+        held, coupons, stays = seen.coupon[mine], self.world.state.coupons, 1 - self.payoff.back[product]
+        had = np.where(held >= 0, np.minimum(coupons["face"][held], 0.9 * price), 0.0)
+        felt = np.where(held >= 0, coupon_worth(laws, lift[row], kind[row], had / price), 0.0)
+        by_platform, by_brand = coupons["platform"][held], coupons["brand"][held]
+        shares = np.stack([1 - by_platform - by_brand, by_platform, np.zeros(len(held)), by_brand], axis=1)
+        plain = seen.worth[mine] + (had * stays)[:, None] * shares  # what an order is worth without any coupon
         for n, (face, threshold) in enumerate(self.doses.coupon):
-            fits = free & (price >= threshold)
             off = np.minimum(face, 0.9 * price)
-            rise = np.where(fits, coupon_worth(self.world.preset.laws, lift[row], kind[row], off / price), 0.0)
+            fits = (price >= threshold) & (off > had)
+            rise = np.where(fits, coupon_worth(laws, lift[row], kind[row], off / price) - felt, 0.0)
             raised = chance * np.exp(rise)
             whole = 1 + np.bincount(row, raised - chance, count)
             after = raised / whole[row]
-            worth = seen.worth[mine].copy()
-            worth[:, PLATFORM] -= np.where(fits, off * (1 - self.payoff.back[product]), 0.0)
+            worth = np.where(fits[:, None], plain, seen.worth[mine])
+            worth[:, PLATFORM] -= np.where(fits, off * stays, 0.0)
             gain = (self._sums(row, after[:, None] * worth, count) - seen.whole) * seen.pays[:, None]
             use = np.bincount(row, np.where(fits, after, 0.0), count) * seen.pays
             at = np.flatnonzero(now)
