@@ -228,7 +228,7 @@ def test_the_first_day_is_the_presets(tiny_store: Store) -> None:
 
 
 def test_traffic_of_rooms_is_what_their_minutes_show(ask: Ask) -> None:
-    """Each product's exposure in a room, over all surfaces, is the sum of its minutes; orders come from where it was."""
+    """Each product's exposure in a room, over all surfaces, is the sum of its minutes; orders have carts."""
     wrong = """
         WITH minutes AS (
             SELECT live_id, product_id, sum(impressions) AS i, sum(clicks) AS c FROM live_product_minutes GROUP BY ALL
