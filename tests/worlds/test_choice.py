@@ -10,6 +10,7 @@ import pytest
 
 from tradewind.sources.worlds.cast import KINDS, MEDIAN_PRICE
 from tradewind.sources.worlds.choice import price_felt
+from tradewind.sources.worlds.incidents import Incident
 from tradewind.sources.worlds.moves import Move
 from tradewind.sources.worlds.preset import PRESETS, TASTES, Laws, preset
 from tradewind.sources.worlds.rooms import Rooms, Viewers
@@ -174,3 +175,23 @@ def test_money_brings_those_who_would_have_passed_or_gone_elsewhere() -> None:
     assert bought.brought > plain.brought
     assert bought.organic + bought.brought > plain.organic + plain.brought
     assert bought.organic == plain.organic, "who comes without money comes with it too, and is not counted as brought"
+
+
+def test_new_terms_hold_as_long_as_the_contract_or_longer() -> None:
+    world = World(preset("tiny"), 11)
+    contracts = world.state.contracts
+    product = int(contracts["product"][contracts["ends"] >= 5][0])
+    standing = np.flatnonzero((contracts["product"] == product) & (contracts["ends"] >= 0))
+    before = {int(n): int(contracts["ends"][n]) for n in standing}
+    world.advance(1, [Move("commission", 0, 3, {"product": product, "rate": 0.25, "platform": 0.0})])
+    contracts = world.state.contracts
+    fresh = np.flatnonzero((contracts["product"] == product) & (contracts["rate"] == 0.25))
+    assert sorted(contracts["ends"][fresh]) == sorted(max(end, 2) for end in before.values())
+    assert all(contracts["ends"][n] == -1 for n in before), "the old terms ended the day before"
+
+
+def test_a_policy_change_leaves_the_rest_of_what_a_surface_shows() -> None:
+    world = World(preset("tiny"), 11)
+    today = world.conduct.today(world.state, world.diary)
+    struck = Incident("traffic policy change", 1, 0, 3, 0.3).strike(today, world.state, world.cast)
+    np.testing.assert_allclose(struck.surfaces, np.where(np.arange(5) == 1, 0.7, 1.0) * today.surfaces)
