@@ -275,3 +275,17 @@ class Cast:
             later = draw.uniform("customer joins", part) < 0.25
             joins[inside] = np.where(later, draw.below(preset.days, "customer day", part), -1)
         return activity, region, joins
+
+
+class Part:
+    """A part of what runs a world.
+
+    Args:
+        cast: Who is there.
+        luck: What falls as it falls.
+    """
+
+    def __init__(self, cast: Cast, luck: Streams):
+        self.cast = cast
+        self.draw = luck
+        self.laws = cast.preset.laws

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.sources.worlds import calendar
-from tradewind.sources.worlds.cast import FAME, Cast
+from tradewind.sources.worlds.cast import FAME, Cast, Part
 from tradewind.sources.worlds.diary import Diary
 from tradewind.sources.worlds.moves import MESSAGE_COST, Move, begin, grant
 from tradewind.sources.worlds.preset import DEPARTMENTS, REGIONS, SURFACES, TASTES
@@ -42,18 +42,11 @@ INVITED = 0.15  # log lift of the visits of a campaign's guests on its day
 PLATFORM, SELLER = 0, 1
 
 
-class Conduct:
-    """Decides what one day is like, and writes decisions down.
-
-    Args:
-        cast: Who is there.
-        luck: What falls as it falls.
-    """
+class Conduct(Part):
+    """Decides what one day is like, and writes decisions down."""
 
     def __init__(self, cast: Cast, luck: Streams):
-        self.cast = cast
-        self.draw = luck
-        self.laws = cast.preset.laws
+        super().__init__(cast, luck)
         weights = np.exp(FAME * cast.products.appeal)
         per = np.bincount(cast.products.department, weights, len(DEPARTMENTS))
         self.fame = weights / per[cast.products.department]

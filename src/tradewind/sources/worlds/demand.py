@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.sources.worlds.calendar import HOUR_EDGES
-from tradewind.sources.worlds.cast import Cast, Traits
+from tradewind.sources.worlds.cast import Part, Traits
 from tradewind.sources.worlds.choice import Sight, Wants, coupon_worth, worth
 from tradewind.sources.worlds.preset import DEPARTMENTS, SURFACES, TASTES
 from tradewind.sources.worlds.state import HELD, State, Today
-from tradewind.sources.worlds.streams import Streams
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -77,18 +76,8 @@ class Slates:
     paid: Bools
 
 
-class Demand:
-    """Turns a day into sessions, slates and choices.
-
-    Args:
-        cast: Who is there.
-        luck: What falls as it falls.
-    """
-
-    def __init__(self, cast: Cast, luck: Streams):
-        self.cast = cast
-        self.draw = luck
-        self.laws = cast.preset.laws
+class Demand(Part):
+    """Turns a day into sessions, slates and choices."""
 
     def sessions(self, today: Today, state: State, customers: Ints) -> Sessions:
         """Return the visits of some customers, those who come."""

@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.sources.worlds.calendar import HOUR_EDGES
-from tradewind.sources.worlds.cast import Cast
+from tradewind.sources.worlds.cast import Part
 from tradewind.sources.worlds.choice import ROOM, Sight, Wants, coupon_felt, worth
 from tradewind.sources.worlds.diary import Diary
 from tradewind.sources.worlds.moves import Move
 from tradewind.sources.worlds.preset import SURFACES, TASTES
 from tradewind.sources.worlds.state import State, Today
-from tradewind.sources.worlds.streams import Streams
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -123,18 +122,8 @@ class Viewers:
     minute: Ints
 
 
-class Live:
-    """Runs the rooms of a day.
-
-    Args:
-        cast: Who is there.
-        luck: What falls as it falls.
-    """
-
-    def __init__(self, cast: Cast, luck: Streams):
-        self.cast = cast
-        self.draw = luck
-        self.laws = cast.preset.laws
+class Live(Part):
+    """Runs the rooms of a day."""
 
     def rooms(self, today: Today, state: State, diary: Diary, moves: Sequence[Move] = ()) -> Rooms:
         """Return the rooms that go on air: their shops, hosts, hours, line-ups and pins, and what moves change of them.

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.sources.worlds.cast import RETURNS, Cast
+from tradewind.sources.worlds.cast import RETURNS, Part
 from tradewind.sources.worlds.state import State, Today
-from tradewind.sources.worlds.streams import Streams
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,18 +45,8 @@ class Lines:
         return Lines({name: column[kept] for name, column in self.columns.items()})
 
 
-class Trade:
-    """Turns choices into order lines.
-
-    Args:
-        cast: Who is there.
-        luck: What falls as it falls.
-    """
-
-    def __init__(self, cast: Cast, luck: Streams):
-        self.cast = cast
-        self.draw = luck
-        self.laws = cast.preset.laws
+class Trade(Part):
+    """Turns choices into order lines."""
 
     def lines(self, today: Today, state: State, chosen: dict[str, NDArray[Any]]) -> Lines:
         """Return the lines that stock allows, paid or not; the state is left as it was.
