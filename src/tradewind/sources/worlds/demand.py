@@ -7,7 +7,7 @@ sampling), so that a change to one product changes only the slots in which it wa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,21 @@ class Sessions:
     def __len__(self) -> int:
         return len(self.customer)
 
+    @property
+    def earlier(self) -> Ints:
+        """[n] the session before it of the same customer on that day, -1 for none."""
+        order = np.lexsort((self.second, self.customer))
+        found = np.full(len(order), -1, np.int64)
+        same = np.flatnonzero(self.customer[order][1:] == self.customer[order][:-1])
+        found[order[same + 1]] = order[same]
+        return found
+
+    def where(self, rows: Ints) -> Sessions:
+        """Return some of the sessions."""
+        traits = Traits(**{field.name: getattr(self.traits, field.name)[rows] for field in fields(Traits)})
+        columns = {field.name: getattr(self, field.name)[rows] for field in fields(self) if field.name != "traits"}
+        return Sessions(**columns, traits=traits)
+
 
 @dataclass(frozen=True)
 class Slates:
@@ -74,6 +89,10 @@ class Slates:
     video: Bools
     contract: Ints
     paid: Bools
+
+    def where(self, rows: Ints) -> Slates:
+        """Return what some of the sessions show."""
+        return Slates(self.product[rows], self.video[rows], self.contract[rows], self.paid[rows])
 
 
 class Demand(Part):
@@ -195,8 +214,34 @@ class Demand(Part):
         contract[row, slot] = np.where(place < edges[last], order[at], -1)
         return contract
 
-    def wants(self, today: Today, state: State, sessions: Sessions, slates: Slates) -> Wants:
-        """Return what each product shown is worth to whom it is shown."""
+    def decided(self, today: Today, state: State, sessions: Sessions, slates: Slates) -> tuple[Wants, Ints]:
+        """Return what each product shown is worth, and the slot that each session chooses, -1 for nothing.
+
+        Who comes twice has no coupon left that the first order of the day used.
+        """
+        wants = self.wants(today, state, sessions, slates)
+        chosen = self.choices(today, sessions, slates, wants)
+        before = sessions.earlier
+        used = np.where(chosen >= 0, wants.coupon[np.arange(len(chosen)), chosen], -1)[before]
+        used = np.where(before >= 0, used, -1)
+        again = np.flatnonzero((used >= 0) & (wants.coupon == used[:, None]).any(axis=1))
+        if len(again):
+            sessions, slates = sessions.where(again), slates.where(again)
+            without = self.wants(today, state, sessions, slates, used[again])
+            wants.utility[again], wants.coupon[again] = without.utility, without.coupon
+            chosen[again] = self.choices(today, sessions, slates, without)
+        return wants, chosen
+
+    def wants(self, today: Today, state: State, sessions: Sessions, slates: Slates, used: Ints | None = None) -> Wants:
+        """Return what each product shown is worth to whom it is shown.
+
+        Args:
+            today: The day.
+            state: The state.
+            sessions: The visits.
+            slates: What they show.
+            used: [n] number of a coupon that is used up, -1 for none.
+        """
         laws, products, traits, who = self.laws, self.cast.products, sessions.traits, sessions.customer
         row, slot = np.nonzero(slates.product >= 0)
         shown = slates.product[row, slot]
@@ -205,7 +250,8 @@ class Demand(Part):
         contract = slates.contract[row, slot]
         by = state.contracts["creator"][contract] if len(state.contracts) else np.zeros(len(contract), int)
         value += np.where(contract >= 0, self.cast.creators.persuasion[by], 0.0)
-        gain, coupon = self._coupons(today, state, who[row], shown, traits.lift[row], traits.kind[row])
+        gone = np.full(len(row), -1) if used is None else used[row]
+        gain, coupon = self._coupons(today, state, who[row], shown, gone, traits.lift[row], traits.kind[row])
         utility = np.full(slates.product.shape, -np.inf)
         utility[row, slot] = value + gain
         coupons = np.full(slates.product.shape, -1, np.int64)
@@ -213,7 +259,7 @@ class Demand(Part):
         return Wants(utility, np.array(laws.outside)[sessions.surface], coupons)
 
     def _coupons(
-        self, today: Today, state: State, who: Ints, product: Ints, lift: Array, kind: Ints
+        self, today: Today, state: State, who: Ints, product: Ints, gone: Ints, lift: Array, kind: Ints
     ) -> tuple[Array, Ints]:
         """Utility of the best coupon that each customer holds for a product, and its number, -1 for none."""
         gain, best = np.zeros(len(who)), np.full(len(who), -1, np.int64)
@@ -225,7 +271,12 @@ class Demand(Part):
             number = state.held[who, place].astype(np.int64)
             safe = np.maximum(number, 0)
             coupons = state.coupons
-            fits = (number >= 0) & (state.until[who, place] >= today.day) & (coupons["starts"][safe] <= today.day)
+            fits = (
+                (number >= 0)
+                & (number != gone)
+                & (state.until[who, place] >= today.day)
+                & (coupons["starts"][safe] <= today.day)
+            )
             fits &= (coupons["shop"][safe] < 0) | (coupons["shop"][safe] == shop)
             fits &= price >= coupons["threshold"][safe]
             face = np.where(fits, np.minimum(coupons["face"][safe], 0.9 * price), 0.0)

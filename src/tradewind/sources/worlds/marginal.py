@@ -28,6 +28,7 @@ from tradewind.sources.worlds.world import Day, Shown, World
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 MERCHANT, PLATFORM, CREATOR = PARTIES.index("merchant"), PARTIES.index("platform"), PARTIES.index("creator")
 SHRINK = 6.0  # sessions for which the mean of all customers counts in what one customer's session is worth
@@ -150,8 +151,9 @@ class _Watched:
         self._listings(seen, LISTING)
         lift, kind = sessions.traits.lift, sessions.traits.kind
         if today.day - self.start < self.doses.coupon_days:
-            for visit in (0, 1):
-                self._coupons(today, seen, sessions.customer, sessions.visit == visit, lift, kind)
+            later = sessions.earlier >= 0
+            for now in (~later, later):
+                self._coupons(today, seen, sessions.customer, now, lift, kind)
         who = sessions.customer
         np.add.at(self.session_worth, who, whole * pays[:, None])
         np.add.at(self.sessions, who, 1.0)
@@ -218,7 +220,7 @@ class _Watched:
             rise = quality * share * better(effort, listing[seen.product])
             self._add(self.listing[:, n], seen, rise, seen.worth)
 
-    def _coupons(self, today: Today, seen: _Seen, customer: Ints, now: Array, lift: Array, kind: Ints) -> None:
+    def _coupons(self, today: Today, seen: _Seen, customer: Ints, now: Bools, lift: Array, kind: Ints) -> None:
         """Add, by customer, what a coupon would bring in these sessions if it is not used up before."""
         mine = now[seen.row]
         row, product, chance = seen.row[mine], seen.product[mine], seen.chance[mine]

@@ -7,7 +7,7 @@ from datetime import date
 
 from tradewind.errors import NotFoundError
 
-VERSION = 2
+VERSION = 3
 """Version of the laws and of what is drawn: results of two versions do not compare."""
 TASTES = 6
 DEPARTMENTS: dict[str, tuple[str, ...]] = {

@@ -255,6 +255,9 @@ class Live(Part):
         mean = 6.0 * np.exp(0.5 * host.talent[rooms.creator[room]] + 0.25 * match)
         stay = np.ceil(mean * draw.exponential("stay", who, day, take)).astype(np.int64)
         leaves = np.minimum(joins + np.maximum(stay, 1), rooms.minutes[room])
+        free = _free(who, room, minute, rooms.start[room] + leaves)
+        who, take, room, by_money = who[free], take[free], room[free], by_money[free]
+        joins, leaves = joins[free], leaves[free]
         traits = cast.traits(who)
         claimed = self._claims(day, rooms, who, take, room, joins, leaves)
         worth = self._worth(today, state, rooms, who, room, joins, leaves, claimed, traits)
@@ -378,6 +381,16 @@ class Live(Part):
             return np.full(len(room), -1, np.int64)
         number = live[order[np.maximum(place, 0)]]
         return np.where(found & (keys[order][np.maximum(place, 0)] == wanted), number, -1)
+
+
+def _free(who: Ints, room: Ints, minute: Ints, until: Ints) -> Bools:
+    """Who can enter: nobody is in two rooms at once, nor twice in the same room of a day."""
+    order = np.lexsort((minute, who))
+    same, ends = who[order][1:] == who[order][:-1], until[order][:-1]
+    busy = same & ((room[order][1:] == room[order][:-1]) | (minute[order][1:] < ends))
+    free = np.ones(len(who), bool)
+    free[order[1:][busy]] = False
+    return free
 
 
 def _nobody() -> Viewers:

@@ -147,8 +147,7 @@ class World:
             block = np.arange(start, min(start + self.preset.block, self.preset.customers))
             sessions = self.demand.sessions(today, state, block)
             slates = self.demand.slates(today, state, sessions)
-            wants = self.demand.wants(today, state, sessions, slates)
-            chosen = self.demand.choices(today, sessions, slates, wants)
+            wants, chosen = self.demand.decided(today, state, sessions, slates)
             there = slates.product >= 0
             shown += np.bincount(slates.product[there], minlength=products)
             bought += np.bincount(slates.product[slates.paid], minlength=products)
