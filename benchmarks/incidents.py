@@ -4,7 +4,7 @@ usage: python benchmarks/incidents.py --seeds 100-104 [--folder DIR]
 
 What is measured, and how:
 
-* **World.** A marketplace of 60 shops, 1,200 products, 12,000 customers, 200 creators and 2 rooms a day, lived for 16
+* **World.** A marketplace of 60 shops, 1,200 products, 24,000 customers, 200 creators and 2 rooms a day, lived for 16
   to 18 weeks (by seed, so that weeks with and without a campaign day come up); the week after is the week in
   question.
 * **Residual sd.** Over quiet weeks (every week from the tenth of a seed's history, and other futures of the week in
@@ -58,7 +58,7 @@ from tradewind.sources.worlds.sheets import TIMEZONE, Sheets
 from tradewind.sources.worlds.world import Day, World
 from tradewind.study import Estimate, Provenance, Study
 
-MID = dataclasses.replace(TOWN, name="mid", shops=60, products=1200, customers=12_000, creators=200, rooms=2)
+MID = dataclasses.replace(TOWN, name="mid", shops=60, products=1200, customers=24_000, creators=200, rooms=2)
 WEEKS = (16, 17, 18)
 FIRST_WEEK = 9  # the first quiet week that is asked about
 FUTURES = 4  # other futures of the week in question, quiet ones
