@@ -7,9 +7,11 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 import harbour
+import numpy as np
 import pytest
 
 from tradewind.decisions.fluctuation import FluctuationSettings, study
+from tradewind.decisions.fluctuation.comparison import Leaves
 
 WEEK = harbour.LAST_WEEK
 
@@ -95,3 +97,29 @@ def test_campaigns_that_came_before_are_expected(tmp_path: Path):
     actual = float(knows.numbers["actual"])
     assert abs(knows.numbers["expected"].mid - actual) < 0.4 * abs(blind.mid - actual)
     assert knows.numbers["expected"].low < actual < knows.numbers["expected"].high
+
+
+def leaves(now: list[float], before: list[list[float]]) -> Leaves:
+    values = np.array([[now[n], *before[n]] for n in range(len(now))])
+    return Leaves({"creator_id": np.array(["k1", "k2", "k3", "k4"])}, {"gmv": values}, bases=4, scale=1.0)
+
+
+def test_a_burst_like_those_before_is_no_news():
+    steady = [[10.0] * 6, [20.0] * 6, [30.0] * 6, [40.0] * 6]
+    assert leaves([18, 20, 30, 40], steady).is_news("gmv", {"creator_id": "k1"})
+    assert not leaves([10, 20, 30, 40], steady).is_news("gmv", {"creator_id": "k1"})
+    bursts = [[10.0] * 6, [20, 20, 45, 20, 20, 20], [30.0] * 6, [40.0] * 6]
+    assert not leaves([30, 20, 30, 40], bursts).is_news("gmv", {"creator_id": "k1"}), "another went as far before"
+    assert leaves([90, 20, 30, 40], bursts).is_news("gmv", {"creator_id": "k1"})
+
+
+def test_growth_of_all_is_no_news_of_one():
+    before = [[10.0, 9, 8, 7, 6, 5], [20, 18, 16, 14, 12, 10], [30, 27, 24, 21, 18, 15], [40, 36, 32, 28, 24, 20]]
+    grown = leaves([20, 40, 60, 80], before)
+    assert not any(grown.is_news("gmv", {"creator_id": name}) for name in ("k1", "k4"))
+
+
+def test_the_whole_is_no_slice_and_few_periods_say_nothing():
+    alone = Leaves({"form": np.array(["video"])}, {"gmv": np.array([[5.0, 10, 10, 10, 10]])}, bases=4, scale=1.0)
+    assert not alone.is_news("gmv", {"form": "video"})
+    assert leaves([30, 20, 30, 40], [[10.0] * 2, [45, 20], [30.0] * 2, [40.0] * 2]).is_news("gmv", {"creator_id": "k1"})

@@ -12,7 +12,7 @@ import numpy as np
 
 from tradewind import charts, progress
 from tradewind.decisions.fluctuation.causes import Cause, causes
-from tradewind.decisions.fluctuation.comparison import BEFORE, Comparison, compare
+from tradewind.decisions.fluctuation.comparison import BEFORE, Comparison, Leaves, compare
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError
 from tradewind.measures.metric import Distinct, Metric, Ratio, leaves
@@ -45,7 +45,7 @@ MOST_DIMENSIONS = 8
 MOST_SHOWN = 8
 STEPS = 4
 TOLD = math.log(10)  # evidence of a slice that is told: odds of ten to one
-BEYOND = 7.0  # evidence (natural log) of a slice that is unusual by itself: odds of a thousand to one
+BEYOND = 9.2  # evidence (natural log) of a slice that is unusual by itself: odds of ten thousand to one
 NAMED = 10  # products or creators of a cause that are named
 EVERYTHING = 0.9  # a slice that holds more of the metric than this is the whole, not a part
 
@@ -323,7 +323,7 @@ class _Teller:
             least = 0.0 if self.comparison.is_outside and self.comparison.against == "expected" else TOLD
             method = Localise(seed=seed, min_evidence=least)
             found = method(cube.attributes, now, was, history=cube.earlier(metric.name))
-        return self._told(found, dimensions, float(was.sum()))
+        return self._told(found, dimensions, float(was.sum()), cube)
 
     def _earlier(self) -> tuple[Period, ...]:
         """Periods before those compared with, which tell how noisy each slice is."""
@@ -335,7 +335,7 @@ class _Teller:
             found.append(period)
         return tuple(found)
 
-    def _told(self, found: Localisation, dimensions: tuple[str, ...], base: float) -> Finding:
+    def _told(self, found: Localisation, dimensions: tuple[str, ...], base: float, cube: Leaves) -> Finding:
         title = {name: DIMENSIONS[name] for name in dimensions}
         rows, bars = [], []
         told = [piece for piece in found.slices if piece.expected <= EVERYTHING * base][:MOST_SHOWN]
@@ -348,7 +348,7 @@ class _Teller:
                 {"slice": name, "before": piece.expected, "now": piece.actual, "change": change, "share": share}
             )
             bars.append((name, _spread(piece, found)))
-            if piece.evidence > BEYOND and not isinstance(self.metric, Ratio):
+            if self._beyond(piece, cube):
                 self.unusual += (f"{name} ({self._signed(piece.change)})",)
         if alike and not rows:
             sentence = f"Every slice moved alike by {', '.join(title.values()).lower()}: look outside for the cause."
@@ -378,6 +378,12 @@ class _Teller:
         strongest = max((piece.evidence for piece in told), default=None)
         numbers = {"explained": found.explained, "evidence": strongest}
         return Finding("slices", sentence, Evidence.OBSERVATIONAL, numbers, grid, chart, note, 80.0)
+
+    def _beyond(self, piece: Slice, cube: Leaves) -> bool:
+        """Whether a slice is unusual by itself: beyond chance, large enough to matter, and more than a usual burst."""
+        if isinstance(self.metric, Ratio) or piece.evidence <= BEYOND or not self.comparison.weighs(piece.change):
+            return False
+        return cube.is_news(self.metric.name, piece.where)
 
     def _signed(self, value: float) -> str:
         unit = self.metric.over.unit if isinstance(self.metric, Ratio) else self.metric.unit

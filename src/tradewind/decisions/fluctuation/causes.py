@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.decisions.fluctuation.comparison import Comparison, campaign_days
-from tradewind.decisions.fluctuation.silences import SHOWN, sold_out, unshown
+from tradewind.decisions.fluctuation.silences import SHOWN, Silence, sold_out, unshown
 from tradewind.engines.store import Store
 from tradewind.measures.metric import Additive, Distinct, Metric
 from tradewind.measures.metrics import BUYERS, GMV, GROSS_SALES, ITEMS, NEW_BUYERS, ORDERS, RETURNING_BUYERS
@@ -279,7 +279,7 @@ def _stock_outs(store: Store, comparison: Comparison) -> list[Cause]:
             -float(missed["missed"]), Evidence.OBSERVATIONAL,
             "Days without stock, less those of the days compared with, at the product's pace in these; buyers who took "
             "another product instead are not counted back, so it is an upper bound.",
-            silence.names if silence else (), bool(silence and silence.beyond and _counts(comparison, silence.missed)),
+            silence.names if silence else (), bool(silence and _unusual(comparison, silence)),
         )
     ]  # fmt: skip
 
@@ -298,16 +298,15 @@ def _unshown(store: Store, comparison: Comparison) -> list[Cause]:
                 f"Counted: {who} with stock that are shown {SHOWN:.0f} times or more in a usual period and not once in "
                 "this one, at their usual pace; buyers who took another product instead are not counted back, so it is "
                 f"an upper bound. Usual is {silence.usual:,.0f}.",
-                silence.names, silence.beyond and _counts(comparison, silence.missed),
+                silence.names, _unusual(comparison, silence),
             )
         )  # fmt: skip
     return found
 
 
-def _counts(comparison: Comparison, amount: float) -> bool:
-    """Whether an amount is large enough, beside what is normal, to be spoken of by itself."""
-    band = comparison.band
-    return band is None or abs(amount) > (band.high - band.low) / 20
+def _unusual(comparison: Comparison, silence: Silence) -> bool:
+    """Whether a silence is unusual by itself: beyond chance, large enough to matter, and felt by the metric."""
+    return silence.beyond and comparison.weighs(silence.missed) and comparison.is_short(silence.missed)
 
 
 def _adds_up(store: Store, metric: Metric, by: tuple[str, ...]) -> bool:

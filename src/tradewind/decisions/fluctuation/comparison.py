@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from typing import Any
@@ -25,6 +26,8 @@ NONE = "(none)"
 FEWEST = 28  # days of history before anything is expected
 LONGEST = 3 * 364  # days of history that expectations are learnt from
 FAR = 2.326 / 1.645  # half of the range of 49 in 50 quiet periods over that of nine in ten
+FEWEST_MOVES, FURTHER = 3, 1.2  # earlier periods that tell how far slices move, and how much further is news
+WEIGHS = 1 / 8  # of the width of the normal range, from which a part of the change can be unusual by itself
 OFTEN = 2  # campaigns of a kind, each whole and before the period, from which it is known what they bring
 
 
@@ -58,6 +61,26 @@ class Leaves:
         """A metric in the earlier periods, [leaves, periods]; None where there are none."""
         past = self.values[name][:, 1 + self.bases :]
         return past if past.shape[1] else None
+
+    def is_news(self, name: str, where: Mapping[str, Any]) -> bool:
+        """Return whether a slice's share of a metric moved further than that of any slice of its kind did before.
+
+        Creators, shops and brands sell in bursts (a live room, a video that travels), so that the noise of single
+        orders says too little of how far each may go from one period to the next; the periods before say it.
+        """
+        kinds = np.stack([self.attributes[dimension] for dimension in where], axis=1)
+        groups, code = np.unique(kinds, axis=0, return_inverse=True)
+        sums = np.stack([np.bincount(code.ravel(), column, len(groups)) for column in self.values[name].T], axis=1)
+        total = sums.sum(axis=0)
+        if len(groups) < 2 or (total <= 0).any():
+            return False  # the whole is no slice
+        shares = sums / total
+        usual = [np.delete(shares, [0, n], axis=1).mean(axis=1) for n in range(1, shares.shape[1])]
+        moves = [float(np.abs(shares[:, n] - mean).max()) for n, mean in enumerate(usual, start=1)]
+        if len(moves) < FEWEST_MOVES:
+            return True
+        mine = (groups == np.array([str(value) for value in where.values()])).all(axis=1)
+        return bool(np.abs(shares[mine, 0] - shares[mine, 1:].mean(axis=1)).sum() > FURTHER * max(moves) + 1e-9)
 
 
 @dataclass(frozen=True)
@@ -114,6 +137,16 @@ class Comparison:
             return False
         side = band.mid - band.low if self.actual < band.mid else band.high - band.mid
         return abs(self.actual - band.mid) > FAR * side
+
+    def weighs(self, amount: float) -> bool:
+        """Return whether an amount is large enough, beside the normal range, to be called unusual by itself."""
+        band = self.band
+        return band is None or abs(amount) > (band.high - band.low) * WEIGHS
+
+    def is_short(self, amount: float) -> bool:
+        """Return whether the metric misses at least a third of an amount: else others made good for it."""
+        band = self.band
+        return band is None or self.actual <= band.mid - amount / 3
 
     def leaves(
         self, store: Store, metrics: tuple[Metric, ...], by: tuple[str, ...], earlier: tuple[Period, ...] = ()
