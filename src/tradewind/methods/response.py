@@ -1,0 +1,408 @@
+"""Dose–response: what each dose of a lever brings in each group, and which dose earns most."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from tradewind.errors import BadInputError
+
+Array = NDArray[np.float64]
+Shape = Literal["auto", "free", "monotone", "concave"]
+
+SIZES = np.geomspace(0.03, 30, 11)  # deviation of the common curve at the largest dose, in units of the typical effect
+APART = (0.1, 0.25, 0.5, 1.0, 2.0)  # deviation of a group's curve from the common one, relative to that
+STRAIGHT = (0.2, 0.6, 0.95)  # share of a curve's variance that is a straight line
+LEAST = 0.01  # weight below which a setting of the prior is left out
+PRIOR_DRAWS = 20_000
+SPREAD = 4  # doses on which the odds of a shape are told
+BLOCK = 200_000  # draws times groups that are held at once
+SWEEPS = 1000  # of the projection, at most; a few are enough nearly always
+
+
+@dataclass(frozen=True)
+class Best:
+    """The dose that earns most in each group; arrays are [groups].
+
+    Args:
+        dose: The dose of the greatest expected value, 0 where none is worth its cost.
+        low: Lower end of the interval that holds the best dose.
+        high: Upper end of it.
+        value: Expected value at `dose`, in the unit of the effects.
+        value_low: Lower end of its interval.
+        value_high: Upper end of it.
+        identified: Whether the data tell the best dose: its interval is not the whole range, nor open above.
+        reason: Why not, in words; empty where it is identified.
+    """
+
+    dose: Array
+    low: Array
+    high: Array
+    value: Array
+    value_low: Array
+    value_high: Array
+    identified: NDArray[np.bool_]
+    reason: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """Dose–response curves of groups.
+
+    Args:
+        groups: [groups] their ids, in rising order.
+        doses: [doses] the doses at which curves are told, in rising order, without 0.
+        mid: [groups, doses] expected effect.
+        low: [groups, doses] lower end of its interval.
+        high: [groups, doses] upper end of it.
+        common: [doses] expected effect of the curve that groups are drawn towards.
+        shape: The shape that curves are held to.
+        concave_odds: Odds of a concave common curve against one that only rises, from equal odds before the data; NaN
+            where fewer than two doses tell nothing of it.
+        tried: [groups] number of doses with data.
+    """
+
+    groups: NDArray[np.generic]
+    doses: Array
+    mid: Array
+    low: Array
+    high: Array
+    common: Array
+    shape: Shape
+    concave_odds: float
+    tried: NDArray[np.int64]
+    _posterior: _Posterior
+    _level: float
+
+    def best(self, cost: ArrayLike, worth: float = 1.0) -> Best:
+        """Return the dose that earns most in each group: worth × effect − cost, against doing nothing.
+
+        Args:
+            cost: [doses] or [groups, doses] what each dose costs, in the unit of value.
+            worth: Value of one unit of effect.
+
+        Raises:
+            BadInputError: If costs do not fit the doses, or are not finite.
+        """
+        costs = np.asarray(cost, float)
+        shape = (len(self.groups), len(self.doses))
+        if costs.shape not in (shape, shape[1:]) or not np.isfinite(costs).all() or not np.isfinite(worth):
+            raise BadInputError(
+                "Costs do not fit the doses", got=costs.shape, allowed=f"{shape} or {shape[1:]}, finite"
+            )
+        costs = np.broadcast_to(costs, shape)
+        options = np.concatenate([[0.0], self.doses])
+        ends = ((1 - self._level) / 2, (1 + self._level) / 2)
+        parts: list[list[Array]] = []
+        for rows, effects in self._posterior.draws():
+            value = np.concatenate([np.zeros((*effects.shape[:2], 1)), worth * effects - costs[rows]], axis=2)
+            mean = value.mean(axis=0)
+            pick = np.argmax(mean, axis=1)
+            at = np.arange(len(pick))
+            bests = options[np.argmax(value, axis=2)]
+            low, high = np.quantile(bests, ends, axis=0, method="closest_observation")
+            least, most = np.quantile(value[:, at, pick], ends, axis=0)
+            parts.append([options[pick], low, high, mean[at, pick], least, most])
+        dose, low, high, mid, least, most = (np.concatenate(column) for column in zip(*parts, strict=True))
+        reasons = [self._why(*row) for row in zip(low, high, self.tried, strict=True)]
+        known = np.array([not reason for reason in reasons])
+        return Best(dose, low, high, mid, least, most, known, tuple(reasons))
+
+    def _why(self, low: float, high: float, tried: int) -> str:
+        last = self.doses[-1]
+        if low == 0 and high == last:
+            return "any dose of the range may be the best one, and none at all"
+        if low == last:
+            return "the best dose lies at the largest one told or beyond"
+        return "fewer than two doses were tried here: this rests on other groups" if tried < 2 else ""
+
+
+class Response:
+    """Learns dose–response curves from effects that were estimated dose by dose.
+
+    Curves are Gaussian processes that begin at no effect: Brownian motion and a straight line, so that thresholds and
+    saturations both fit. A group's curve is the common one and a deviation of its own; how large both are is averaged
+    over by their evidence. Draws of the posterior are projected onto curves that never fall, and onto concave ones
+    where the data favour them.
+
+    Args:
+        level: Probability with which an interval is meant to hold the truth, in (0, 1).
+        shape: `auto` (rising; concave where the odds are for it), `monotone`, `concave` or `free`.
+        anchored: Whether the smallest dose does next to nothing, so that curves begin at 0. If not, as where a coupon
+            annoys whatever its size, they may begin anywhere, rise from there, and are not held to be concave.
+        draws: Number of draws of the posterior.
+        seed: Seed of the draws.
+
+    Reference:
+        Lin and Dunson (2014), Bayesian monotone regression using Gaussian process projection, Biometrika 101(2),
+        section 2; Klugkist and Hoijtink (2007), The Bayes factor for inequality and about equality constrained models,
+        equation 8 (odds of a shape); Hildreth (1957), A quadratic programming procedure (projection).
+
+    Examples:
+        >>> found = Response()([5, 10, 20] * 2, [1.0, 1.6, 2.1, 0.8, 1.5, 1.9], [0.1] * 6, ["a"] * 3 + ["b"] * 3)
+        >>> found.best(cost=[0.3, 0.7, 1.6]).dose
+        array([10., 10.])
+    """
+
+    def __init__(
+        self, level: float = 0.9, shape: Shape = "auto", anchored: bool = True, draws: int = 1000, seed: int = 0
+    ):
+        if not 0 < level < 1 or draws < 100:
+            raise BadInputError(
+                "Settings out of range", got=(level, draws), allowed="a level between 0 and 1, 100 draws or more"
+            )
+        if shape not in ("auto", "free", "monotone", "concave"):
+            raise BadInputError("No such shape", got=shape, allowed=("auto", "free", "monotone", "concave"))
+        if shape == "concave" and not anchored:
+            raise BadInputError("A curve that does not begin at 0 is not held to be concave", do="take monotone")
+        self.level, self.shape, self.anchored, self.draws, self.seed = level, shape, anchored, draws, seed
+
+    def __call__(
+        self,
+        dose: ArrayLike,
+        effect: ArrayLike,
+        error: ArrayLike,
+        group: ArrayLike | None = None,
+        at: ArrayLike | None = None,
+    ) -> Curves:
+        """Return the curves of all groups.
+
+        Args:
+            dose: [n] doses, above 0, in any unit.
+            effect: [n] effect of that dose against none, a mean for each unit reached.
+            error: [n] standard error of the effect, above 0; errors are taken to be independent.
+            group: [n] id of the group; one group where left out. Doses may differ between groups.
+            at: Doses at which curves are told; those with data where left out. None may lie beyond the largest one.
+
+        Raises:
+            BadInputError: If lengths differ, a number is not finite, a dose or an error is not above 0, or a dose asked
+                for lies outside what was tried.
+        """
+        given = [np.asarray(values, float) for values in (dose, effect, error)]
+        size = given[0].shape
+        ids = np.zeros(size, np.int64) if group is None else np.asarray(group)
+        if len(size) != 1 or not size[0] or any(values.shape != size for values in (*given, ids)):
+            raise BadInputError(
+                "The rows do not fit", got=[v.shape for v in (*given, ids)], allowed="one length, not 0"
+            )
+        if not all(np.isfinite(values).all() for values in given) or (given[0] <= 0).any() or (given[2] <= 0).any():
+            raise BadInputError(
+                "A dose, an effect or an error cannot be used", allowed="finite numbers; doses and errors above 0",
+                do="leave out doses with too few units for a standard error",
+            )  # fmt: skip
+        doses, effects, errors = given
+        told = np.unique(doses if at is None else np.asarray(at, float))
+        if not len(told) or not (told[0] > 0 and told[-1] <= doses.max()):
+            raise BadInputError(
+                "Curves are told only where doses were tried", got=told.tolist(), allowed=f"above 0, to {doses.max()}"
+            )
+        grid = np.unique(np.concatenate([doses, told]))
+        names, code = np.unique(ids, return_inverse=True)
+        place = np.searchsorted(grid, doses)
+        precision = np.zeros((len(names), len(grid)))
+        sums = np.zeros_like(precision)
+        np.add.at(precision, (code, place), errors**-2)
+        np.add.at(sums, (code, place), effects * errors**-2)
+        seen = precision > 0
+        y = np.divide(sums, precision, out=np.zeros_like(sums), where=seen)
+        posterior, common, odds = self._posterior(grid, y, precision, np.searchsorted(grid, told))
+        mid, low, high = np.empty((3, len(names), len(told)))
+        ends = ((1 - self.level) / 2, (1 + self.level) / 2)
+        for rows, drawn in posterior.draws():
+            mid[rows] = drawn.mean(axis=0)
+            low[rows], high[rows] = np.quantile(drawn, ends, axis=0)
+        return Curves(
+            names, told, mid, low, high, common, posterior.shape, odds, seen.sum(axis=1), posterior, self.level
+        )
+
+    def _posterior(
+        self, grid: Array, y: Array, precision: Array, told: NDArray[np.intp]
+    ) -> tuple[_Posterior, Array, float]:
+        rng = np.random.default_rng(self.seed)
+        seen = precision > 0
+        typical = float(np.sqrt(np.average(y[seen] ** 2, weights=precision[seen]) + 1 / precision[seen].max()))
+        apart = APART if len(y) > 1 else APART[:1]
+        fits = [
+            _fit(_kernel(grid, straight, self.anchored) * (size * typical) ** 2, ratio, y, precision)
+            for size in SIZES
+            for ratio in apart
+            for straight in STRAIGHT
+        ]
+        evidence = np.array([fit.evidence for fit in fits])
+        weight = np.exp(evidence - evidence.max())
+        weight /= weight.sum()
+        kept = np.flatnonzero(weight >= LEAST * weight.max())
+        weight = weight[kept] / weight[kept].sum()
+        fits = [fits[n] for n in kept]
+        counts = np.diff(np.round(np.cumsum(np.append(0.0, weight)) * self.draws).astype(int))
+        odds = _concave_odds(fits, weight, grid, rng) if self.anchored and len(grid) > 1 else float("nan")
+        shape: Shape = self.shape
+        if shape == "auto":
+            shape = "concave" if odds > 1 else "monotone"
+        walls = _walls(grid, shape, self.anchored)
+        means = [projected(fit.mean[None], walls)[0] for fit in fits]
+        common = np.asarray(weight @ np.array(means))[told]
+        return _Posterior(fits, counts, y, precision, walls, told, shape, self.seed), common, odds
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """The posterior of the common curve at one setting of the prior; matrices are [doses, doses]."""
+
+    prior: Array
+    own: Array
+    evidence: float
+    mean: Array
+    covariance: Array
+
+
+@dataclass(frozen=True)
+class _Posterior:
+    """The curves' posterior, from which draws can be taken again and again, the same each time."""
+
+    fits: list[_Fit]
+    counts: NDArray[np.int64]
+    y: Array
+    precision: Array
+    walls: Array
+    told: NDArray[np.intp]
+    shape: Shape
+    seed: int
+
+    def draws(self) -> Iterator[tuple[slice, Array]]:
+        """Yield groups, block by block, with draws [draws, groups, doses told] of their curves."""
+        groups, size = self.y.shape
+        rng = np.random.default_rng([self.seed, 1])
+        commons = [
+            fit.mean + rng.standard_normal((count, size)) @ _root(fit.covariance).T
+            for fit, count in zip(self.fits, self.counts, strict=True)
+        ]
+        step = max(1, BLOCK // int(self.counts.sum()))
+        for start in range(0, groups, step):
+            rows = slice(start, min(start + step, groups))
+            parts = []
+            for fit, common in zip(self.fits, commons, strict=True):
+                y, w = self.y[rows], self.precision[rows]
+                inverse = np.linalg.inv(fit.own)
+                covariance = np.linalg.inv(inverse + w[:, :, None] * np.eye(size))
+                pull = (common @ inverse)[:, None, :] + (w * y)[None, :, :]
+                centre = np.einsum("gij,ngj->ngi", np.asarray(covariance), pull)
+                noise = rng.standard_normal((len(common), len(y), size))
+                drawn = centre + np.einsum("gij,ngj->ngi", _root(np.asarray(covariance)), noise)
+                parts.append(drawn)
+            yield rows, projected(np.concatenate(parts), self.walls)[:, :, self.told]
+
+
+def _kernel(grid: Array, straight: float, anchored: bool) -> Array:
+    """Covariance of a curve over doses: a straight line, Brownian motion and, where it is not anchored, a jump."""
+    d = grid / grid[-1]
+    found = straight * np.outer(d, d) + (1 - straight) * np.minimum.outer(d, d)
+    found += 1e-9 * np.eye(len(d))
+    return np.asarray(found if anchored else 0.5 * (found + 1.0))
+
+
+def _fit(prior: Array, apart: float, y: Array, precision: Array) -> _Fit:
+    """Return the posterior of the common curve and the evidence of a setting, groups' own curves integrated out.
+
+    A group's doses y = e + ε with e ~ N(m, C) and precision W of ε tell m with information J = W − W (C⁻¹ + W)⁻¹ W.
+    """
+    size = len(prior)
+    own = prior * apart**2
+    inverse = np.linalg.inv(own)
+    inner = inverse + precision[:, :, None] * np.eye(size)
+    solved = np.linalg.inv(inner)
+    information = precision[:, :, None] * np.eye(size) - precision[:, :, None] * solved * precision[:, None, :]
+    pull = np.einsum("gij,gj->gi", information, y)
+    total = np.linalg.inv(prior) + information.sum(axis=0)
+    covariance = np.linalg.inv(total)
+    covariance = (covariance + covariance.T) / 2
+    b = pull.sum(axis=0)
+    mean = covariance @ b
+    seen = precision > 0
+    evidence = -0.5 * (np.einsum("gi,gi->", y, pull) - b @ mean)
+    evidence -= 0.5 * (np.linalg.slogdet(inner)[1].sum() + len(y) * np.linalg.slogdet(own)[1])
+    evidence += 0.5 * np.log(precision[seen]).sum()
+    evidence -= 0.5 * (np.linalg.slogdet(total)[1] + np.linalg.slogdet(prior)[1])
+    return _Fit(prior, own, float(evidence), mean, covariance)
+
+
+def _root(covariance: Array) -> Array:
+    """Return a square root of covariances [..., n, n] that may be near singular."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0))[..., None, :])
+
+
+def _walls(grid: Array, shape: Shape, anchored: bool) -> Array:
+    """Return the rows a for which a·curve ≥ 0 holds: rising, and falling slopes where it is concave."""
+    size = len(grid)
+    if shape == "free":
+        return np.zeros((0, size))
+    rise = np.eye(size) - np.eye(size, k=-1)
+    if not anchored:
+        rise = rise[1:]
+    if shape == "monotone" or size == 1:
+        return rise
+    slope = rise / np.diff(np.concatenate([[0.0], grid]))[:, None]
+    walls = np.vstack([slope[:-1] - slope[1:], slope[-1:]])
+    return np.asarray(walls / np.linalg.norm(walls, axis=1, keepdims=True))
+
+
+def projected(curves: Array, walls: Array) -> Array:
+    """Return the nearest curves that keep to all walls: the projection on a cone, by Hildreth's procedure.
+
+    Args:
+        curves: [..., doses].
+        walls: [k, doses] rows a with a·curve ≥ 0.
+    """
+    found = np.array(curves, float, order="C")
+    if len(walls):
+        _project(found.reshape(-1, found.shape[-1]), np.ascontiguousarray(walls), (walls**2).sum(axis=1))
+    return found
+
+
+@njit(cache=True)
+def _project(curves: Any, walls: Any, norm: Any) -> None:  # pragma: no cover - compiled
+    """Move each row of curves [n, doses] to the nearest point of the cone, in place."""
+    rows, size = curves.shape
+    count = len(walls)
+    push = np.zeros(count)
+    for n in range(rows):
+        x = curves[n]
+        push[:] = 0.0
+        scale = np.abs(x).max()
+        for _ in range(SWEEPS):
+            most = 0.0
+            for k in range(count):
+                along = 0.0
+                for i in range(size):
+                    along += walls[k, i] * x[i]
+                more = max(-push[k], -along / norm[k])
+                if more != 0.0:
+                    push[k] += more
+                    most = max(most, abs(more) * np.sqrt(norm[k]))
+                    for i in range(size):
+                        x[i] += more * walls[k, i]
+            if most <= 1e-7 * scale:
+                break
+
+
+def _concave_odds(fits: list[_Fit], weight: Array, grid: Array, rng: np.random.Generator) -> float:
+    """Odds of a concave common curve against one that only rises, on four doses spread over the range.
+
+    The Bayes factor of a shape within a wider prior is the share of the posterior that has it over the share of the
+    prior that does (Klugkist and Hoijtink, 2007, equation 8).
+    """
+    few = np.unique(np.round(np.linspace(0, len(grid) - 1, min(len(grid), SPREAD))).astype(int))
+    walls = [_walls(grid[few], shape, True) for shape in ("monotone", "concave")]
+    noise = rng.standard_normal((PRIOR_DRAWS, len(few)))
+    shares = np.full((2, 2), 1 / PRIOR_DRAWS)  # before and after the data, rising and concave
+    for part, fit in zip(weight, fits, strict=True):
+        for row, (centre, spread) in enumerate(((0.0 * fit.mean, fit.prior), (fit.mean, fit.covariance))):
+            curves = centre[few] + noise @ _root(spread[np.ix_(few, few)]).T
+            shares[row] += [part * (curves @ wall.T >= 0).all(axis=1).mean() for wall in walls]
+    return float(shares[1, 1] / shares[1, 0] / (shares[0, 1] / shares[0, 0]))
