@@ -1,0 +1,502 @@
+"""How demand answers to prices: own and cross elasticities of every product, shrunk within their category."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+from scipy.stats import t as student
+
+from tradewind.errors import BadInputError
+from tradewind.methods.crossfit import Crossfit
+from tradewind.methods.elasticity_panel import Fit, Slopes
+from tradewind.methods.elasticity_prior import Shrunk, moderated, shrink
+from tradewind.methods.elasticity_result import Elasticities, Group, Product
+from tradewind.methods.elasticity_rows import Checked, Rows, checked, lagged, rivals
+from tradewind.study import Estimate, Evidence
+
+__all__ = ["Elasticities", "Elasticity", "Group", "Product", "Rows", "rivals"]
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+STRONG = 10.0  # effective F from which an instrument counts as strong
+USABLE = 4.0  # effective F below which its estimate is not used at all
+FEWEST_CLUSTERS = 8  # below it, weeks or shops cannot tell how uncertain a slope is
+STEPS = 60  # of reweighting counts
+
+
+@dataclass
+class _Slopes:
+    """Slopes of products in one market with their variances; filled market by market, then shrunk by category."""
+
+    plain: Array
+    plain_var: Array
+    clean: Array
+    clean_var: Array
+    between: Array
+    cross: Array
+    cross_var: Array
+    strength: Array
+    weak: Array
+    drawn: NDArray[np.bool_]
+    scale: Array
+    reach: Array
+
+
+class Elasticity:
+    """Estimates own and cross price elasticities from rows of product, shop and week.
+
+    The level of each product in each shop and the effects of weeks are taken out exactly, what is not linear in the
+    controls by models that never saw the row's week. What is left of the price moves what is left of demand (orthogonal
+    moments). Where prices were drawn at random, or instruments are given, these are used as far as they are strong, and
+    the gap that they show corrects the other products of the category.
+
+    Args:
+        level: Probability with which intervals are meant to hold the truth, in (0, 1).
+        counts: Whether outcomes are counts, in which zeros may occur, rather than logarithms.
+        weeks: Whose weeks have effects of their own: `group` (a category's), `all`, `product` (only differences between
+            shops within a week are left) or `none`.
+        lags: Weeks after a price for which it may still move demand, for stockpiling and pull-forward.
+        bend: Whether elasticities may change with the price level.
+        learner: How controls act: `linear` (a smooth curve), `auto` or `boosted` (trees as well).
+        shrink: Whether products are shrunk within their category.
+        seed: Seed of the folds.
+
+    Reference:
+        Chernozhukov et al. (2018), Double/debiased machine learning, The Econometrics Journal 21(1), equations 4.3 and
+        4.8; Semenova, Goldman, Chernozhukov and Taddy (2023), Inference on heterogeneous treatment effects in
+        high-dimensional dynamic panels under weak dependence, Quantitative Economics 14(2); Hausman (1996), Valuation of
+        new goods, for prices of other shops as instruments.
+    """
+
+    def __init__(
+        self,
+        level: float = 0.9,
+        counts: bool = False,
+        weeks: Literal["group", "all", "product", "none"] = "group",
+        lags: int = 0,
+        bend: bool = False,
+        learner: Literal["linear", "auto", "boosted"] = "linear",
+        shrink: bool = True,
+        seed: int = 0,
+    ):
+        if not 0 < level < 1 or not 0 <= lags <= 26 or weeks not in ("group", "all", "product", "none"):
+            raise BadInputError(
+                "Settings out of range", got=(level, lags, weeks),
+                allowed="a level between 0 and 1, 0 to 26 lags, weeks of group, all, product or none",
+            )  # fmt: skip
+        self.level = level
+        self.counts = counts
+        self.weeks = weeks
+        self.lags = lags
+        self.bend = bend
+        self.shrink = shrink
+        self.crossfit = Crossfit(folds=5, seed=seed, learner=learner)
+        self.z = float(norm.ppf((1 + level) / 2))
+
+    def __call__(self, rows: Rows) -> Elasticities:
+        """Return the elasticities.
+
+        Args:
+            rows: Sales and prices.
+
+        Raises:
+            BadInputError: If columns do not fit, a value is missing, instruments come with counts, a category changes
+                within a product, or no product's price ever moved.
+        """
+        data = checked(rows, self.counts)
+        if self.counts and data.instruments.shape[1]:
+            raise BadInputError(
+                "Instruments do not go with counts", do="give logarithms of quantities, or sum up to rows without zeros"
+            )
+        count, crosses = len(data.products), data.cross.shape[1]
+        nothing = np.full(count, np.nan)
+        found = _Slopes(
+            *(nothing.copy() for _ in range(5)), np.full((count, crosses), np.nan), np.full((count, crosses), np.nan),
+            nothing.copy(), np.full((count, 2), np.nan), np.zeros(count, bool), nothing.copy(),
+            np.bincount(data.product, minlength=count).astype(float),
+        )  # fmt: skip
+        market = {"group": data.group, "product": data.product, "none": data.group}.get(
+            self.weeks, np.zeros_like(data.group)
+        )
+        common: dict[int, list[tuple[Array, Array]]] = {}
+        for place in range(int(market.max()) + 1):
+            slopes = self._market(data, np.flatnonzero(market == place), found)
+            for group in np.unique(data.group[market == place]):
+                common.setdefault(int(group), []).append(slopes)
+        if np.isnan(found.plain).all() and np.isnan(found.clean).all():
+            raise BadInputError(
+                "No price ever moved apart from all the others", do="vary some prices, best at random, for some weeks"
+            )
+        return self._told(data, found, common)
+
+    # One market: the rows whose weeks share effects.
+
+    def _market(self, data: Checked, rows: Codes, found: _Slopes) -> tuple[Array, Array]:
+        """Estimate a market's slopes into `found`; return slopes and covariance of lags and bend."""
+        if self.counts:
+            rows = _alive(data.sold, data.unit, data.week, rows)
+            if not len(rows):
+                return np.zeros(0), np.zeros((0, 0))
+        ids, product = np.unique(data.product[rows], return_inverse=True)
+        unit = np.unique(data.unit[rows], return_inverse=True)[1]
+        week = np.unique(data.week[rows], return_inverse=True)[1]
+        solver = Slopes(product, unit, week, self.weeks != "none")
+        y, price = data.sold[rows], data.price[rows]
+        clean, drawn, has = self._instrument(data, rows, solver)
+        x = self._columns(data, rows, price, product)
+        z = x if clean is None else self._columns(data, rows, clean, product)
+        slots = 1 + data.cross.shape[1] + data.flags.shape[1]
+        if data.controls.shape[1] and not self.counts:
+            y, x, z = self._without_controls(data.controls[rows], solver, y, x, z, slots)
+        plain = self._fit(solver, y, x, x, slots)
+        steps = np.arange(len(ids)) * slots
+        clusters = _Clusters(product, unit, week, slots)
+        var = clusters.variances(plain, steps, self.level)
+        found.plain[ids], found.plain_var[ids] = plain.slope[steps], var
+        rows_of = np.bincount(product) * plain.freedom / len(rows)
+        found.scale[ids] = np.sqrt(plain.variance[steps] * rows_of)
+        last = plain
+        if clean is not None:
+            last = self._fit(solver, y, x, z, slots)
+            strength, weak = self._strength(solver, last, x, z, slots, product)
+            used = has & (strength >= USABLE)
+            own = np.where(used, last.slope[steps], np.nan)
+            own_var = clusters.variances(last, steps, self.level)
+            found.clean[ids], found.clean_var[ids] = own, own_var
+            found.between[ids] = clusters.correlation(plain, last, steps) * np.sqrt(own_var * var)
+            found.strength[ids], found.drawn[ids] = np.where(has, strength, np.nan), drawn
+            found.weak[ids] = np.where(has[:, None], weak, np.nan)
+            whole = drawn & (np.bincount(product, ~data.randomised[rows]) == 0)
+            found.plain[ids[whole]] = np.nan  # the same number twice would count twice
+            if not used.any():
+                last = plain
+        for k in range(data.cross.shape[1]):
+            found.cross[ids, k] = last.slope[steps + 1 + k]
+            found.cross_var[ids, k] = clusters.variances(last, steps + 1 + k, self.level)
+        tail = len(ids) * slots + np.arange(x.shape[1] - slots)[data.controls.shape[1] :]
+        return last.slope[tail], clusters.covariance(last, tail)
+
+    def _instrument(
+        self, data: Checked, rows: Codes, solver: Slopes
+    ) -> tuple[Array | None, NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return the instrument [n] in place of the price, which products have a random one, and which have any."""
+        price, product = data.price[rows], solver.product
+        drawn_row = data.randomised[rows]
+        out, none = price.copy(), np.zeros(solver.products, bool)
+        has = none.copy()
+        if data.instruments.shape[1]:
+            given = data.instruments[rows]
+            if given.shape[1] > 1:
+                # Several become one: what they say of the price, by models that never saw the week.
+                left = solver.purge(np.column_stack([price, given]))
+                folds = self._folds(solver.week)
+                if folds is not None:
+                    given = self.crossfit.mean(folds, left[:, 1:], left[:, 0]).values[0][:, None]
+            left = solver.purge(given)[:, 0]
+            mass = np.bincount(product, left**2)
+            has = mass > 1e-9 * np.maximum(np.bincount(product, given[:, 0] ** 2), 1e-300)
+            out = np.where(has[product], given[:, 0], out)
+        drawn = none
+        if drawn_row.any():
+            size = np.bincount(solver.unit, drawn_row)
+            mean = np.bincount(solver.unit, drawn_row * price) / np.maximum(size, 1)
+            chance = drawn_row * (price - mean[solver.unit])
+            drawn = np.bincount(product, chance**2) > 1e-9 * np.bincount(product, price**2)
+            out = np.where(drawn[product], chance, out)
+            has = has | drawn
+        return (out if has.any() else None), drawn, has
+
+    def _folds(self, week: Codes) -> Any:
+        if int(week.max()) + 1 < self.crossfit.folds:
+            return None
+        return self.crossfit.split(len(week), week)
+
+    def _columns(self, data: Checked, rows: Codes, own: Array, product: Codes) -> Array:
+        """Return the columns: own price, cross prices and flags, then controls, lags and the bend."""
+        parts = [own[:, None], data.cross[rows], data.flags[rows], data.controls[rows]]
+        unit, week = data.unit[rows], data.week[rows]
+        parts += [lagged(own, unit, week, lag)[:, None] for lag in range(1, self.lags + 1)]
+        if self.bend:
+            count = np.bincount(product)
+            away = own - (np.bincount(product, own) / count)[product]
+            parts.append(0.5 * away[:, None] ** 2)
+        return np.column_stack(parts)
+
+    def _without_controls(
+        self, controls: Array, solver: Slopes, y: Array, x: Array, z: Array, slots: int
+    ) -> tuple[Array, Array, Array]:
+        """Return outcomes, columns and instruments less what controls say of them beyond a line, out of fold."""
+        folds = self._folds(solver.week)
+        if folds is None:
+            return y, x, z
+        features = np.column_stack([controls, solver.product])
+
+        def less(values: Array) -> Array:
+            return values - self.crossfit.mean(folds, features, solver.purge(values[:, None])[:, 0]).values[0]
+
+        first, last = slots, slots + controls.shape[1]
+        fewer_x, fewer_z = x.copy(), z.copy()
+        for k in [*range(first), *range(last, x.shape[1])]:
+            fewer_x[:, k] = less(x[:, k])
+            fewer_z[:, k] = fewer_x[:, k] if np.array_equal(x[:, k], z[:, k]) else less(z[:, k])
+        return less(y), fewer_x, fewer_x if z is x else fewer_z
+
+    def _fit(self, solver: Slopes, y: Array, x: Array, z: Array, slots: int) -> Fit:
+        if not self.counts:
+            return solver(y, x, z, slots)
+        line = np.log((y + y.mean()) / 2)
+        for _ in range(STEPS):
+            mean = np.exp(line)
+            working = line + (y - mean) / mean
+            fit = solver(working, x, z, slots, mean)
+            new = np.clip(working - fit.residual, -30, 30)
+            moved = float(np.max(np.abs(np.exp(new) - mean)) / y.mean())
+            line = new
+            if moved < 1e-7:
+                return fit
+        raise BadInputError(
+            "The counts have no stable answer", do="leave out products with few sales, or take fewer columns"
+        )
+
+    def _strength(
+        self, solver: Slopes, fit: Fit, x: Array, z: Array, slots: int, product: Codes
+    ) -> tuple[Array, Array]:
+        """Return the effective F of each product's instrument, and the interval that holds however weak it is.
+
+        With one instrument the effective F of Montiel Olea and Pflueger is the robust F of the first stage.
+        """
+        price, instrument = solver.purge(np.column_stack([x[:, 0], z[:, 0]])).T
+        beside = solver.purge(x[:, 1:])
+        strength, weak = np.zeros(solver.products), np.full((solver.products, 2), np.nan)
+        critical = self.z**2
+        for j in range(solver.products):
+            at = np.flatnonzero(product == j)
+            p, q, e = price[at], instrument[at], beside[at]
+            if e.shape[1]:
+                p, q = (v - e @ np.linalg.lstsq(e, v, rcond=None)[0] for v in (p, q))
+            mass = float(q @ q)
+            if mass <= 0:
+                continue
+            first = float(q @ p)
+            v = p - q * (first / mass)
+            for code in (solver.week[at], solver.unit[at]):
+                names, cluster = np.unique(code, return_inverse=True)
+                if len(names) < FEWEST_CLUSTERS:
+                    continue
+                b = np.bincount(cluster, q * v)
+                a = np.bincount(cluster, q * fit.residual[at])
+                factor = len(names) / (len(names) - 1)
+                force = first**2 / max(float(b @ b) * factor, 1e-300)
+                if strength[j] and force >= strength[j]:
+                    continue
+                strength[j] = force
+                weak[j] = fit.slope[j * slots] + _anderson_rubin(first, a, b, critical * factor)
+        return strength, weak
+
+    # From markets to products and categories.
+
+    def _told(self, data: Checked, found: _Slopes, common: dict[int, list[tuple[Array, Array]]]) -> Elasticities:
+        group_of = np.zeros(len(data.products), np.int64)
+        group_of[data.product] = data.group
+        products: dict[int, Product] = {}
+        groups = []
+        for group, name in enumerate(data.groups):
+            members = np.flatnonzero(group_of == group)
+            known = ~np.isnan(found.plain[members]) | ~np.isnan(found.clean[members])
+            told = None
+            if known.any():
+                told = shrink(
+                    found.plain[members], found.plain_var[members], found.clean[members],
+                    found.clean_var[members], found.between[members],
+                )  # fmt: skip
+            crossed = self._crossed(found, members)
+            for place, product in enumerate(members):
+                products[int(product)] = self._product(data, found, int(product), (name, told, place), crossed)
+            if told is not None:
+                groups.append(self._group(name, told, crossed, common.get(group, []), found, members))
+        return Elasticities(tuple(products[k] for k in sorted(products)), tuple(groups))
+
+    def _crossed(self, found: _Slopes, members: Codes) -> list[Shrunk | None]:
+        out: list[Shrunk | None] = []
+        empty = np.full(len(members), np.nan)
+        for k in range(found.cross.shape[1]):
+            slope, var = found.cross[members, k], found.cross_var[members, k]
+            out.append(None if np.isnan(slope).all() else shrink(slope, var, empty, empty, empty))
+        return out
+
+    def _product(
+        self,
+        data: Checked,
+        found: _Slopes,
+        product: int,
+        told: tuple[Any, Shrunk | None, int],
+        crossed: list[Shrunk | None],
+    ) -> Product:
+        name, common, place = told
+        strong = not np.isnan(found.clean[product]) and found.strength[product] >= STRONG
+        known = not (np.isnan(found.plain[product]) and np.isnan(found.clean[product]))
+        earned = Evidence.RANDOMISED if found.drawn[product] else Evidence.QUASI_EXPERIMENTAL
+        raw = own = prior = None
+        if known:
+            best, var = (
+                (found.clean[product], found.clean_var[product])
+                if strong or np.isnan(found.plain[product])
+                else (found.plain[product], found.plain_var[product])
+            )
+            raw = own = self._estimate(float(best), float(np.sqrt(var)))
+            if self.shrink and common is not None:
+                own = self._estimate(float(common.mid[place]), float(common.sd[place]))
+        if common is not None and len(common.mid) >= 3:
+            prior = self._estimate(common.mean, float(np.hypot(common.mean_sd, common.spread)))
+        cross: list[Estimate | None] = []
+        for k, shared in enumerate(crossed):
+            mid, sd = found.cross[product, k], np.sqrt(found.cross_var[product, k])
+            if self.shrink and shared is not None and not np.isnan(mid):
+                mid, sd = shared.mid[place], shared.sd[place]
+            cross.append(None if np.isnan(mid) else self._estimate(float(mid), float(sd)))
+        weak = found.weak[product]
+        return Product(
+            product=data.products[product],
+            group=name,
+            own=own,
+            raw=raw,
+            cross=tuple(cross),
+            prior=prior,
+            evidence=earned if strong else Evidence.OBSERVATIONAL,
+            rows=int(found.reach[product]),
+            strength=None if np.isnan(found.strength[product]) else float(found.strength[product]),
+            weak=None if np.isnan(weak).any() else (float(weak[0]), float(weak[1])),
+            scale=float(found.scale[product]),
+            why="" if known else "its price never moved apart from everything else: move it, best at random",
+        )
+
+    def _group(
+        self,
+        name: Any,
+        told: Shrunk,
+        crossed: list[Shrunk | None],
+        common: list[tuple[Array, Array]],
+        found: _Slopes,
+        members: Codes,
+    ) -> Group:
+        slope, cov = _pooled(common, self.lags + self.bend)
+        clean = bool((~np.isnan(found.clean[members])).any() and (~np.isnan(found.plain[members])).any())
+        lags, lasting, bend = [], None, None
+        if self.lags and not np.isnan(slope[: self.lags]).any():
+            lags = [self._estimate(float(slope[k]), float(np.sqrt(cov[k, k]))) for k in range(self.lags)]
+            late, late_var = float(slope[: self.lags].sum()), float(cov[: self.lags, : self.lags].sum())
+            sd = np.hypot(np.sqrt(late_var) / told.mean, late * told.mean_sd / told.mean**2)
+            lasting = self._estimate(1 + late / told.mean, float(sd))
+        if self.bend and not np.isnan(slope[self.lags]):
+            bend = self._estimate(float(slope[self.lags]), float(np.sqrt(cov[self.lags, self.lags])))
+        return Group(
+            group=name,
+            mean=self._estimate(told.mean, told.mean_sd),
+            spread=told.spread,
+            cross=tuple(None if s is None else self._estimate(s.mean, s.mean_sd) for s in crossed),
+            gap=self._estimate(told.gap, told.gap_sd) if clean else None,
+            lags=tuple(lags),
+            lasting=lasting,
+            bend=bend,
+        )
+
+    def _estimate(self, mid: float, sd: float) -> Estimate:
+        return Estimate(mid, mid - self.z * sd, mid + self.z * sd, self.level)
+
+
+class _Clusters:
+    """How uncertain slopes are when rows of one week, or of one product in one shop, move together."""
+
+    def __init__(self, product: Codes, unit: Codes, week: Codes, slots: int):
+        self.count = {
+            way: np.bincount(np.unique(np.column_stack([product, code]), axis=0)[:, 0])
+            for way, code in (("week", week), ("unit", unit))
+        }
+        self.slots = slots
+        # With few shops nothing else tells that neighbouring weeks move together.
+        weeks = int(week.max()) + 1
+        self.reach = int(0.75 * weeks ** (1 / 3)) if np.median(self.count["unit"]) < FEWEST_CLUSTERS else 0
+
+    def variances(self, fit: Fit, places: Codes, level: float) -> Array:
+        """Return variances [products], widened so that a normal interval is as wide as Student's."""
+        out = np.full(len(places), np.nan)
+        freedom = np.full(len(places), fit.freedom)
+        known = ~np.isnan(fit.slope[places]) & (fit.variance[places] > 0)
+        widest = np.zeros(len(places))
+        for way, influence, reach in (("week", fit.week, 0), ("week", fit.week, self.reach), ("unit", fit.unit, 0)):
+            left = self.count[way] - 1.0 - self.slots
+            use = known & (self.count[way] >= FEWEST_CLUSTERS) & (left >= 3)
+            if not use.any():
+                continue
+            part = influence[:, places[use]]
+            squares = (part**2).sum(axis=0)
+            for lag in range(1, reach + 1):
+                squares = squares + 2 * (1 - lag / (reach + 1)) * (part[lag:] * part[:-lag]).sum(axis=0)
+            ratio = np.maximum(squares, 1e-300) * self.count[way][use] / left[use] / fit.variance[places[use]]
+            ratio, free = moderated(np.maximum(ratio, 0.05), left[use])
+            wider = np.zeros(len(places))
+            wider[use] = ratio
+            freed = np.array(freedom)
+            freed[use] = np.minimum(free, fit.freedom)
+            freedom = np.where(wider > widest, freed, freedom)
+            widest = np.maximum(widest, wider)
+        widest = np.where(widest > 0, widest, 1.0)
+        half = (1 + level) / 2
+        out[known] = (fit.variance[places] * widest * (student.ppf(half, freedom) / norm.ppf(half)) ** 2)[known]
+        return out
+
+    def correlation(self, plain: Fit, clean: Fit, places: Codes) -> Array:
+        """Return the correlation [products] of two estimates of the same slopes."""
+        a, b = plain.week[:, places], clean.week[:, places]
+        size = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
+        return np.clip((a * b).sum(axis=0) / np.maximum(size, 1e-300), -0.999, 0.999)
+
+    def covariance(self, fit: Fit, places: Codes) -> Array:
+        """Return the covariance of slopes in common, over weeks or over units, whichever is wider."""
+        tables = [way[:, places].T @ way[:, places] * len(way) / (len(way) - 1.0) for way in (fit.week, fit.unit)]
+        tables = [t for t, way in zip(tables, (fit.week, fit.unit), strict=True) if len(way) >= FEWEST_CLUSTERS]
+        if not tables:
+            return np.diag(fit.variance[places])
+        return max(tables, key=lambda table: float(np.trace(table)))
+
+
+def _pooled(parts: list[tuple[Array, Array]], size: int) -> tuple[Array, Array]:
+    """Return slopes in common over markets, each weighed by its precision, and their covariance."""
+    good = [(s, c) for s, c in parts if len(s) == size and not np.isnan(s).any() and not np.isnan(c).any()]
+    if not good or not size:
+        return np.full(size, np.nan), np.full((size, size), np.nan)
+    weights = [np.linalg.pinv(c) for _, c in good]
+    cov = np.linalg.pinv(np.sum(weights, axis=0))
+    return cov @ np.sum([w @ s for w, (s, _) in zip(weights, good, strict=True)], axis=0), cov
+
+
+def _anderson_rubin(first: float, a: Array, b: Array, critical: float) -> Array:
+    """Return how far the slope may lie off its estimate: all Δ with (Δ first)² ≤ critical Σ (a + Δ b)².
+
+    Reference:
+        Anderson and Rubin (1949), Estimation of the parameters of a single equation, Annals of Mathematical
+        Statistics 20(1); Andrews, Stock and Sun (2019), Weak instruments in instrumental variables regression, Annual
+        Review of Economics 11, section 5.1.
+    """
+    square, half, rest = first**2 - critical * float(b @ b), critical * float(a @ b), critical * float(a @ a)
+    if square <= 0:
+        return np.array([-np.inf, np.inf])
+    root = np.sqrt(half**2 + square * rest)
+    return np.array([(half - root) / square, (half + root) / square])
+
+
+def _alive(sold: Array, unit: Codes, week: Codes, rows: Codes) -> Codes:
+    """Return the rows whose product in its shop, and whose week, sold anything: the others say nothing of slopes."""
+    while len(rows):
+        keep = np.ones(len(rows), bool)
+        for code in (unit[rows], week[rows]):
+            keep &= np.bincount(code, sold[rows])[code] > 0
+        if keep.all():
+            break
+        rows = rows[keep]
+    return rows
