@@ -69,8 +69,8 @@ class Elasticity:
     Reference:
         Chernozhukov et al. (2018), Double/debiased machine learning, The Econometrics Journal 21(1), equations 4.3 and
         4.8; Semenova, Goldman, Chernozhukov and Taddy (2023), Inference on heterogeneous treatment effects in
-        high-dimensional dynamic panels under weak dependence, Quantitative Economics 14(2); Hausman (1996), Valuation of
-        new goods, for prices of other shops as instruments.
+        high-dimensional dynamic panels under weak dependence, Quantitative Economics 14(2); Hausman (1996), Valuation
+        of new goods, for prices of other shops as instruments.
     """
 
     def __init__(

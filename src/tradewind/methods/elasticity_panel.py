@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +26,6 @@ class Fit:
         week: [weeks, columns] influence of each week.
         unit: [units, columns] influence of each product in each shop.
         residual: [n] what is left of each row.
-        purged: [n, slots + common] values after levels and weeks.
         freedom: Rows less everything that was fitted.
     """
 
@@ -34,7 +34,6 @@ class Fit:
     week: Array
     unit: Array
     residual: Array
-    purged: Array
     freedom: float
 
 
@@ -111,23 +110,27 @@ class Slopes:
         of = np.append(np.repeat(np.arange(self.products), slots), np.full(x.shape[1] - slots, self.products))
         variance = np.full(len(slope), np.nan)
         variance[kept] = np.einsum("ab,bc,ac->a", solved, meat[np.ix_(kept, kept)], solved) * noise[of[kept]]
-        gamma = inverse @ by_z if self.effects else np.zeros((self.weeks, len(slope)))
-        pushed = sparse.csr_matrix((w * residual, (np.arange(n), np.arange(n))), shape=(n, n))
-        scores = pushed @ wide_z
-        influence = []
-        for code, count in ((self.week, self.weeks), (self.unit, self.units)):
-            gather = sparse.csr_matrix((np.ones(n), (code, np.arange(n))), shape=(count, n))
-            sums = (gather @ scores).toarray()
-            if self.effects:
-                flow = gather @ pushed
-                seen = (flow @ spread).toarray()
-                by_unit = flow @ sparse.csr_matrix((np.ones(n), (np.arange(n), self.unit)), shape=(n, self.units))
-                seen -= (by_unit @ sparse.diags(1 / of_unit) @ mass).toarray()
-                sums -= seen @ gamma
-            out = np.full((count, len(slope)), np.nan)
-            out[:, kept] = sums[:, kept] @ solved.T
-            influence.append(out)
-        return Fit(slope, variance, influence[0], influence[1], residual, self._purged(x0, w, mass, inverse), freedom)
+        scores = sparse.diags(w * residual) @ wide_z
+        gamma = inverse @ by_z
+        week, unit = (
+            self._influence(code, w * residual, scores, gamma, mass)[:, kept] @ solved.T
+            for code in (self.week, self.unit)
+        )
+        return Fit(slope, variance, _wider(week, kept, slope), _wider(unit, kept, slope), residual, freedom)
+
+    def _influence(
+        self, code: Codes, push: Array, scores: sparse.csr_matrix, gamma: Array, mass: sparse.csr_matrix
+    ) -> Array:
+        """Return sums [clusters, columns] of instruments, after levels and weeks, times what is left of each row."""
+        n, count = len(code), int(code.max()) + 1
+        gather = sparse.csr_matrix((np.ones(n), (code, np.arange(n))), shape=(count, n))
+        sums: Array = (gather @ scores).toarray()
+        if self.effects:
+            by_week = sparse.csr_matrix((push, (code, self.week)), shape=(count, self.weeks)).toarray()
+            by_unit = sparse.csr_matrix((push, (code, self.unit)), shape=(count, self.units))
+            of_unit = np.asarray(mass.sum(axis=1)).ravel()
+            sums -= (by_week - (by_unit @ sparse.diags(1 / of_unit) @ mass).toarray()) @ gamma
+        return sums
 
     def purge(self, values: Array) -> Array:
         """Return values [n, k] after levels and weeks, each week's effect the same in every product."""
@@ -145,7 +148,7 @@ class Slopes:
         out: Array = within - (effect[self.week] - ((mass @ effect) / of_unit[:, None])[self.unit])
         return out
 
-    def _within(self, w: Array):  # type: ignore[no-untyped-def]
+    def _within(self, w: Array) -> Callable[[Array], Array]:
         total = np.bincount(self.unit, w, self.units)
 
         def level(values: Array) -> Array:
@@ -196,3 +199,10 @@ class Slopes:
             # Whatever takes part in a combination that never moved is not told by the rows.
             kept = np.delete(kept, sorted(set(vague)))
         return kept
+
+
+def _wider(influence: Array, kept: NDArray[np.int64], slope: Array) -> Array:
+    """Return influences [clusters, columns] with NaN for columns that were left out."""
+    out = np.full((len(influence), len(slope)), np.nan)
+    out[:, kept] = influence
+    return out

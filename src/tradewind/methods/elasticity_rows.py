@@ -117,9 +117,7 @@ def checked(rows: Rows, counts: bool) -> Checked:
     )  # fmt: skip
 
 
-def rivals(
-    price: ArrayLike, week: ArrayLike, store: ArrayLike | None = None, group: ArrayLike | None = None
-) -> Array:
+def rivals(price: ArrayLike, week: ArrayLike, store: ArrayLike | None = None, group: ArrayLike | None = None) -> Array:
     """Return the mean logarithm of price of the other products in the same shop, week and group [n].
 
     A row without others gets the mean of all rows, so that it says nothing.

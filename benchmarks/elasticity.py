@@ -1,0 +1,285 @@
+"""Price elasticities and demand: bayesm's orange juice, and generated markets beside EconML.
+
+usage: python benchmarks/elasticity.py DATA_DIR --predictions OUT.csv --elasticity E.csv
+       python benchmarks/elasticity.py --markets [--rows 800 8000 800000] [--repeats 20 5 1]
+
+The first learns from the first 80 % of weeks and writes what the scorer reads: a prediction for each later row and an
+own elasticity for each brand. It reads no quantity and no profit of a later week. The second generates markets whose
+elasticities are known and prints the error, coverage and width of ours and of EconML's LinearDML (and OrthoIV where
+there is an instrument), with CPU seconds. EconML is handed outcomes, prices and rivals' prices with the level of each
+product in each shop already taken out, and dummies of weeks; peers that are not installed are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from tradewind.methods.elasticity import Elasticities, Elasticity, Rows, rivals
+from tradewind.methods.elasticity_demand import Demand, Shelf
+
+Array = NDArray[np.float64]
+BRANDS = 11
+SHAPES = {800: (8, 5, 20), 8_000: (20, 10, 40), 80_000: (40, 40, 50), 800_000: (40, 400, 50)}
+Z = 1.6449
+
+
+@dataclass(frozen=True)
+class Market:
+    """Rows and the truth behind them."""
+
+    rows: Rows
+    own: Array
+    cross: Array
+    settings: dict[str, Any]
+
+
+def market(kind: str, size: int, seed: int) -> Market:
+    """Return a generated market: `loglog`, `cost` (endogenous, with a cost), `logit`, `stockpiling`."""
+    rng = np.random.default_rng([seed, size])
+    products, stores, weeks = SHAPES[size]
+    shape = (products, stores, weeks)
+    j, s, t = (axis.ravel() for axis in np.meshgrid(*(np.arange(k) for k in shape), indexing="ij"))
+    shock = 0.3 * rng.normal(size=shape)
+    season = 0.2 * rng.normal(size=weeks)
+    level = rng.normal(3, 0.7, products)[:, None] + rng.normal(0, 0.5, stores)
+    cost = 0.12 * rng.normal(size=(products, stores, weeks))
+    cut = -0.25 * (rng.random(shape) < 0.2) + 0.05 * rng.normal(size=shape)
+    price = rng.normal(1, 0.3, products)[:, None, None] + cost + cut + (0.3 * shock if kind == "cost" else 0)
+    own, cross = rng.normal(-2.5, 0.7, products), rng.normal(0.5, 0.2, products)
+    p = price[j, s, t]
+    others = rivals(p, t, s)
+    if kind == "logit":
+        slope, worth = 1.2, rng.normal(3.0, 0.5, products)[:, None, None] + season
+        money = np.exp(price)
+        power = np.exp(worth - slope * money + shock)
+        share = power / (1 + power.sum(axis=0, keepdims=True) * 8 / products)
+        share *= 8 / products
+        y = np.log(1e4 * share[j, s, t])
+        own = (-slope * money * (1 - share)).mean(axis=(1, 2))
+        # Of all rivals' prices moving by one per cent together.
+        rest = (share * money).sum(axis=0, keepdims=True) - share * money
+        cross = (slope * rest).mean(axis=(1, 2))
+    else:
+        sold = level[:, :, None] + season + own[:, None, None] * price + shock
+        if kind == "stockpiling":
+            before = np.concatenate([price[:, :, :1], price[:, :, :-1]], axis=2)
+            sold = sold + 0.8 * before
+        y = sold[j, s, t] + cross[j] * others
+    instruments = cost[j, s, t] if kind == "cost" else None
+    rows = Rows(y, p, j, t, store=s, cross=others, instruments=instruments)
+    return Market(rows, own, cross, {"lags": 1} if kind == "stockpiling" else {})
+
+
+def ours(given: Market) -> tuple[Array, Array]:
+    """Return mid, low and high of own and of cross elasticities."""
+    found = Elasticity(**given.settings)(given.rows)
+    return tuple(
+        np.array([(e.mid, e.low, e.high) if e else (np.nan,) * 3 for e in part])
+        for part in ([p.own for p in found.products], [p.cross[0] for p in found.products])
+    )  # type: ignore[return-value]
+
+
+def within(values: Array, unit: NDArray[np.int64]) -> Array:
+    return values - (np.bincount(unit, values) / np.bincount(unit))[unit]
+
+
+def linear_dml(given: Market) -> tuple[Array, Array] | None:
+    """Return the same of EconML's LinearDML: both prices as treatments, one slope for each product."""
+    try:
+        from econml.dml import LinearDML
+        from sklearn.linear_model import Ridge
+    except ImportError:
+        return None
+    y, p, c, x, w = peer_columns(given)
+    peer = LinearDML(
+        model_y=Ridge(1e-3),
+        model_t=Ridge(1e-3),
+        fit_cate_intercept=False,
+        cv=5,
+        random_state=0,
+        discrete_treatment=False,
+    )
+    before = [w] if not given.settings else [w, lag_of(given)[:, None]]
+    peer.fit(y, np.column_stack([p, c]), X=x, W=np.hstack(before))
+    told = peer.const_marginal_effect_inference(np.eye(x.shape[1]))
+    low, high = told.conf_int(alpha=0.1)
+    mid = told.point_estimate
+    return tuple(np.column_stack([a[:, k] for a in (mid, low, high)]) for k in (0, 1))  # type: ignore[return-value]
+
+
+def ortho_iv(given: Market) -> tuple[Array, Array] | None:
+    """Return the same of EconML's OrthoIV, of the own price alone; rivals' prices by product are its controls."""
+    try:
+        from econml.iv.dml import OrthoIV
+        from sklearn.linear_model import Ridge
+    except ImportError:
+        return None
+    y, p, c, x, w = peer_columns(given)
+    unit = np.unique(np.column_stack([given.rows.product, given.rows.store]), axis=0, return_inverse=True)[1].ravel()
+    z = within(np.asarray(given.rows.instruments, float), unit)
+    models = {f"model_{name}_xw": Ridge(1e-3) for name in ("y", "t", "z")}
+    peer = OrthoIV(**models, fit_cate_intercept=False, cv=5, random_state=0)
+    peer.fit(y, p, Z=z, X=x, W=np.hstack([w, x * c[:, None]]))
+    eye = np.eye(x.shape[1])
+    low, high = peer.effect_interval(eye, alpha=0.1)
+    mid = np.column_stack([peer.effect(eye).ravel(), np.ravel(low), np.ravel(high)])
+    return mid, np.full_like(mid, np.nan)
+
+
+def peer_columns(given: Market) -> tuple[Array, Array, Array, Array, Array]:
+    rows = given.rows
+    product = np.asarray(rows.product)
+    unit = np.unique(np.column_stack([product, rows.store]), axis=0, return_inverse=True)[1].ravel()
+    y, p, c = (within(np.asarray(v, float), unit) for v in (rows.sold, rows.price, rows.cross))
+    x = (product[:, None] == np.arange(product.max() + 1)).astype(float)
+    week = np.asarray(rows.week)
+    return y, p, c, x, (week[:, None] == np.arange(1, week.max() + 1)).astype(float)
+
+
+def lag_of(given: Market) -> Array:
+    """Return the price of the week before, less the unit's mean, as ours sees it."""
+    price = np.asarray(given.rows.price, float).reshape(-1, int(np.max(np.asarray(given.rows.week))) + 1)
+    before = np.column_stack([price.mean(axis=1), price[:, :-1]])
+    return np.asarray((before - before.mean(axis=1, keepdims=True)).ravel())
+
+
+def score(truth: Array, told: Array) -> tuple[float, float, float, float]:
+    """Return the error, the coverage, the width and the interval score of 90 % intervals."""
+    mid, low, high = told.T
+    miss = np.maximum(low - truth, 0) + np.maximum(truth - high, 0)
+    return (
+        float(np.mean((mid - truth) ** 2)), float(np.mean(miss == 0)), float(np.mean(high - low)),
+        float(np.mean(high - low + 20 * miss)),
+    )  # fmt: skip
+
+
+def markets(sizes: list[int], repeats: list[int], kinds: list[str]) -> None:
+    contenders: dict[str, Callable[[Market], tuple[Array, Array] | None]] = {"ours": ours, "LinearDML": linear_dml}
+    names = "market | rows | times | method | own: RMSE | coverage | width | score | cross: RMSE | coverage | width"
+    print(f"| {names} | CPU s |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    for size, times in zip(sizes, repeats, strict=True):
+        for kind in kinds:
+            peers = dict(contenders, OrthoIV=ortho_iv) if kind == "cost" else contenders
+            for name, method in peers.items():
+                scores, seconds = [], []
+                for seed in range(times):
+                    given = market(kind, size, seed)
+                    start = time.process_time()
+                    told = method(given)
+                    seconds.append(time.process_time() - start)
+                    if told is not None:
+                        scores.append(score(given.own, told[0]) + score(given.cross, told[1]))
+                if scores:
+                    m = np.mean(scores, axis=0)
+                    own = f"{np.sqrt(m[0]):.3f} | {m[1]:.2f} | {m[2]:.3f} | {m[3]:.3f}"
+                    crossed = f"{np.sqrt(m[4]):.3f} | {m[5]:.2f} | {m[6]:.3f}"
+                    print(
+                        f"| {kind} | {size} | {times} | {name} | {own} | {crossed} | {np.median(seconds):.2f} |",
+                        flush=True,
+                    )
+
+
+def orange_juice(folder: Path) -> tuple[dict[str, Array], Array, NDArray[np.bool_]]:
+    """Return the columns, logarithms of the eleven prices, and which rows are test rows."""
+    table = pq.read_table(folder / "orangeJuice_yx.parquet").to_pydict()
+    data = {name: np.array(values, float) for name, values in table.items()}
+    people = {
+        name: np.array(v, float)
+        for name, v in pq.read_table(folder / "orangeJuice_storedemo.parquet").to_pydict().items()
+    }
+    place = np.searchsorted(people["STORE"], data["store"])
+    data["traits"] = np.column_stack([people[name][place] for name in people if name != "STORE"])
+    weeks = np.unique(data["week"])
+    test = data["week"] >= weeks[int(np.floor(0.8 * len(weeks)))]
+    for name in ("logmove", "profit"):
+        data[name][test] = np.nan
+    prices = np.log(np.column_stack([data[f"price{k}"] for k in range(1, BRANDS + 1)]))
+    return data, prices, test
+
+
+def juice(folder: Path, predictions: Path | None, elasticity: Path | None) -> None:
+    data, prices, test = orange_juice(folder)
+    own = prices[np.arange(len(test)), data["brand"].astype(int) - 1]
+    flags = np.column_stack([data["deal"], data["feat"]])
+    if elasticity:
+        start = time.process_time()
+        known = ~test
+        others = (prices.sum(axis=1) - own) / (BRANDS - 1)
+        cost = np.log(np.maximum(np.exp(own) * (1 - data["profit"] / 100), 1e-4))
+        columns = {
+            "sold": data["logmove"], "price": own, "product": data["brand"].astype(int), "week": data["week"],
+            "store": data["store"], "cross": others, "flags": flags,
+        }  # fmt: skip
+        kept = {name: values[known] for name, values in columns.items()}
+        plain = Elasticity()(Rows(**kept))
+        instrumented = Elasticity()(Rows(**kept, instruments=cost[known]))
+        print(f"elasticities: {time.process_time() - start:.1f} CPU s")
+        show(plain, instrumented)
+        with elasticity.open("w", encoding="utf-8", newline="") as handle:
+            out = csv.writer(handle)
+            out.writerow(["brand", "elasticity", "se", "low", "high"])
+            for p in plain.products:
+                out.writerow([p.product, p.own.mid, (p.own.high - p.own.low) / 2 / Z, p.own.low, p.own.high])
+    if predictions:
+        start = time.process_time()
+        shelf = Shelf(data["logmove"], own, data["brand"], data["week"], data["store"], prices, flags, data["traits"])
+        told = Demand()(shelf)
+        print(
+            f"demand: share of trees {told.share}, error on the weeks set aside {told.error:.4f}, "
+            f"{time.process_time() - start:.1f} CPU s"
+        )
+        with predictions.open("w", encoding="utf-8", newline="") as handle:
+            out = csv.writer(handle)
+            out.writerow(["store", "brand", "week", "pred_logmove", "low", "high"])
+            for i in np.flatnonzero(test):
+                ids = [int(data[name][i]) for name in ("store", "brand", "week")]
+                out.writerow([*ids, told.mid[i], told.low[i], told.high[i]])
+
+
+def show(plain: Elasticities, instrumented: Elasticities) -> None:
+    names = "brand | elasticity | 90 % interval | hidden cause of 5 % | to reach −1 | by cost | 90 % | effective F"
+    print(f"| {names} | cross |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for a, b in zip(plain.products, instrumented.products, strict=True):
+        wide, cross = a.bounds(0.05), a.cross[0]
+        print(
+            f"| {a.product} | {a.own.mid:.2f} | {a.own.low:.2f} to {a.own.high:.2f} | "
+            f"{wide.low:.2f} to {wide.high:.2f} | {a.robustness():.2f} | {b.own.mid:.2f} | {b.own.low:.2f} to {b.own.high:.2f} | {b.strength or 0:.0f} | "
+            f"{cross.mid if cross else float('nan'):.2f} |"
+        )
+    group = instrumented.groups[0]
+    print(f"mean {plain.groups[0].mean}, by cost {group.mean}, gap {group.gap}")
+
+
+def main() -> None:
+    """Write predictions and elasticities, or print the generated markets."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "data", type=Path, nargs="?", help="folder with orangeJuice_yx and orangeJuice_storedemo .parquet"
+    )
+    parser.add_argument("--predictions", type=Path)
+    parser.add_argument("--elasticity", type=Path)
+    parser.add_argument("--markets", action="store_true", help="generated markets beside EconML")
+    parser.add_argument("--kinds", nargs="+", default=["loglog", "cost", "logit", "stockpiling"])
+    parser.add_argument("--rows", type=int, nargs="+", default=list(SHAPES))
+    parser.add_argument("--repeats", type=int, nargs="+", default=[20, 5, 2, 1])
+    arguments = parser.parse_args()
+    if arguments.data:
+        juice(arguments.data, arguments.predictions, arguments.elasticity)
+    if arguments.markets:
+        markets(arguments.rows, arguments.repeats, arguments.kinds)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,339 @@
+"""Elasticities: known truth, a second implementation, and coverage with width."""
+
+import numpy as np
+import pytest
+
+from tradewind.errors import BadInputError
+from tradewind.methods.elasticity import Elasticity, Rows, rivals
+from tradewind.methods.elasticity_panel import Slopes
+from tradewind.methods.elasticity_prior import SPREAD, STEPS, moderated, shrink
+from tradewind.study import Evidence
+
+
+def market(seed, shape=(8, 5, 20), endogenous=0.0, echo=0.0, drawn=0, **more):
+    """Logarithmic demand with elasticities from N(−2.5, 0.7²); prices may follow demand, and a cost."""
+    rng = np.random.default_rng(seed)
+    products, stores, weeks = shape
+    own, cross = rng.normal(-2.5, 0.7, products), rng.normal(0.5, 0.2, products)
+    j, s, t = (axis.ravel() for axis in np.meshgrid(*(np.arange(k) for k in shape), indexing="ij"))
+    shock, cost = 0.3 * rng.normal(size=shape), 0.15 * rng.normal(size=shape)
+    follows = np.where(np.arange(products) < drawn, 0.0, endogenous)[:, None, None]
+    price = rng.normal(1, 0.3, products)[:, None, None] + cost + follows * shock
+    price -= 0.25 * (rng.random(shape) < 0.2)
+    before = np.concatenate([price[:, :, :1], price[:, :, :-1]], axis=2)
+    week = 0.2 * rng.normal(size=weeks)
+    p = price[j, s, t]
+    others = rivals(p, t, s)
+    y = (own[:, None, None] * price + echo * before + shock + week)[j, s, t] + cross[j] * others
+    y = y + rng.normal(3, 0.7, (products, stores))[j, s]
+    columns = {"sold": y, "price": p, "product": j, "week": t, "store": s, "cross": others}
+    if endogenous and not drawn:
+        columns["instruments"] = cost[j, s, t]
+    if drawn:
+        columns["randomised"] = j < drawn
+    return Rows(**{**columns, **more}), own, cross
+
+
+def mids(found):
+    return np.array([p.own.mid for p in found.products])
+
+
+def changed(rows, **columns):
+    return Rows(**{**vars(rows), **columns})
+
+
+# Known truth
+
+
+def test_recovers_known_elasticities():
+    rows, own, cross = market(1, (10, 20, 40))
+    found = Elasticity()(rows)
+    assert np.sqrt(np.mean((mids(found) - own) ** 2)) < 0.08
+    assert np.mean([p.cross[0].mid for p in found.products]) == pytest.approx(cross.mean(), abs=0.15)
+    assert {p.evidence for p in found.products} == {Evidence.OBSERVATIONAL}
+
+
+def test_a_cost_mends_prices_that_follow_demand():
+    rows, own, _ = market(2, (10, 20, 40), endogenous=0.5)
+    naive = Elasticity()(changed(rows, instruments=None))
+    found = Elasticity()(rows)
+    assert np.mean(mids(naive) - own) > 0.4
+    assert abs(np.mean(mids(found) - own)) < 0.1
+    assert found.evidence is Evidence.QUASI_EXPERIMENTAL
+    assert found.groups[0].gap.low > 0.4
+
+
+def test_random_prices_of_some_products_correct_the_others():
+    rows, own, _ = market(3, (12, 20, 30), endogenous=0.5, drawn=4)
+    found = Elasticity()(rows)
+    naive = Elasticity()(changed(rows, randomised=None))
+    rest = slice(4, None)
+    assert np.mean((mids(naive) - own)[rest]) > 0.4
+    assert abs(np.mean((mids(found) - own)[rest])) < 0.3
+    assert [p.evidence for p in found.products[:4]] == [Evidence.RANDOMISED] * 4
+    assert found.products[5].evidence is Evidence.OBSERVATIONAL
+
+
+def test_the_dip_after_a_promotion_is_not_lasting_demand():
+    rows, own, _ = market(4, (8, 20, 40), echo=0.8)
+    group = Elasticity(lags=2)(rows).groups[0]
+    assert group.lags[0].low <= 0.8 <= group.lags[0].high
+    assert group.lags[1].low <= 0 <= group.lags[1].high
+    assert group.lasting.mid == pytest.approx(1 + 0.8 / own.mean(), abs=0.05)
+
+
+def test_elasticity_that_grows_with_the_price():
+    rows, own, _ = market(5, (8, 20, 30))
+    price = np.asarray(rows.price)
+    mean = np.bincount(rows.product, price) / np.bincount(rows.product)
+    bent = changed(rows, sold=rows.sold - 0.5 * 3.0 * (price - mean[rows.product]) ** 2)
+    found = Elasticity(bend=True)(bent)
+    assert found.groups[0].bend.mid == pytest.approx(-3, abs=0.5)
+    usual, dear = found.at(0, mean[0], mean[0]), found.at(0, mean[0] + 0.2, mean[0])
+    assert dear.mid - usual.mid == pytest.approx(-0.6, abs=0.1)
+    assert usual.low <= own[0] <= usual.high
+
+
+def test_controls_that_bend_are_taken_out():
+    rows, own, _ = market(6, (8, 10, 30))
+    heat = np.random.default_rng(6).normal(size=len(rows.sold))
+    confounded = changed(rows, price=rows.price + 0.1 * heat**2, controls=heat)
+    confounded = changed(confounded, sold=rows.sold + own[rows.product] * 0.1 * heat**2 + 0.5 * heat**2)
+    without, found = Elasticity()(changed(confounded, controls=None)), Elasticity()(confounded)
+    assert np.mean(mids(without) - own) > 0.5
+    assert abs(np.mean(mids(found) - own)) < 0.15
+
+
+def test_counts_with_zeros():
+    rows, own, _ = market(7, (6, 10, 30))
+    rng = np.random.default_rng(7)
+    sold = rng.poisson(np.exp(np.asarray(rows.sold) - 2))
+    assert (sold == 0).mean() > 0.1
+    found = Elasticity(counts=True)(changed(rows, sold=sold))
+    assert np.sqrt(np.mean((mids(found) - own) ** 2)) < 0.4
+
+
+# A second implementation
+
+
+def dummies(rows):
+    unit = np.unique(rows.product * 1000 + rows.store, return_inverse=True)[1]
+    j = (rows.product[:, None] == np.arange(rows.product.max() + 1)).astype(float)
+    x = np.hstack([j * rows.price[:, None], j * rows.cross[:, None]])
+    levels = (unit[:, None] == np.arange(unit.max() + 1)).astype(float)
+    weeks = (rows.week[:, None] == np.arange(1, rows.week.max() + 1)).astype(float)
+    return j, np.hstack([x, levels, weeks])
+
+
+def test_agrees_with_ordinary_least_squares_and_its_clustered_variance():
+    sm = pytest.importorskip("statsmodels.api")
+    rows, _, _ = market(8, (3, 4, 15))
+    _, design = dummies(rows)
+    fit = sm.OLS(rows.sold, design).fit(
+        cov_type="cluster", cov_kwds={"groups": rows.week, "use_correction": False}, use_t=False
+    )
+    found = Elasticity(shrink=False)(rows)
+    assert mids(found) == pytest.approx(fit.params[:3], rel=1e-8)
+    assert [p.cross[0].mid for p in found.products] == pytest.approx(list(fit.params[3:6]), rel=1e-6)
+    unit = np.unique(rows.product * 1000 + rows.store, return_inverse=True)[1]
+    x = np.column_stack([rows.price, rows.cross])
+    plain = Slopes(rows.product, unit, rows.week, True)(rows.sold, x, x, 2)
+    assert np.sqrt((plain.week[:, ::2] ** 2).sum(axis=0)) == pytest.approx(fit.bse[:3], rel=1e-6)
+    unclustered = sm.OLS(rows.sold, design).fit()
+    assert plain.freedom == unclustered.df_resid
+    assert plain.residual == pytest.approx(unclustered.resid, abs=1e-8)
+
+
+def test_agrees_with_two_stage_least_squares_written_out():
+    rows, _, _ = market(9, (3, 6, 15), endogenous=0.4)
+    j, x = dummies(rows)
+    z = x.copy()
+    z[:, :3] = j * np.asarray(rows.instruments)[:, None]
+    slope = np.linalg.solve(z.T @ x, z.T @ rows.sold)
+    found = Elasticity(shrink=False)(rows)
+    assert all(p.strength > 10 for p in found.products)
+    assert mids(found) == pytest.approx(slope[:3], rel=1e-7)
+
+
+def test_agrees_with_a_poisson_regression():
+    sm = pytest.importorskip("statsmodels.api")
+    rows, _, _ = market(10, (3, 3, 15))
+    sold = np.random.default_rng(10).poisson(np.exp(np.asarray(rows.sold) - 1))
+    fit = sm.GLM(sold, dummies(rows)[1], family=sm.families.Poisson()).fit(tol=1e-12)
+    found = Elasticity(counts=True, shrink=False)(changed(rows, sold=sold))
+    assert mids(found) == pytest.approx(fit.params[:3], rel=1e-5)
+
+
+def test_shrinkage_agrees_with_one_large_normal_distribution():
+    rng = np.random.default_rng(11)
+    count = 5
+    plain, clean = rng.normal(-2, 1, count), rng.normal(-2.5, 1, count)
+    clean[3:] = np.nan
+    plain_var, clean_var, between = np.full(count, 0.1), np.full(count, 0.4), np.full(count, 0.05)
+    found = shrink(plain, plain_var, clean, clean_var, between)
+    seen = np.concatenate([plain, clean[:3]])
+    noise = np.sqrt(np.median(np.concatenate([plain_var, clean_var[:3]])))
+    top = max(3 * np.std(np.concatenate([clean[:3], plain[3:]])), 2 * noise)
+    # Unknowns: mean, gap, five deviations, five deviations of the gap.
+    pick = np.zeros((8, 12))
+    for row, product in enumerate([0, 1, 2, 3, 4, 0, 1, 2]):
+        pick[row, [0, 2 + product]] = 1
+        if row < 5:
+            pick[row, [1, 7 + product]] = 1
+    error = np.diag(np.concatenate([plain_var, clean_var[:3]]))
+    for k in range(3):
+        error[k, 5 + k] = error[5 + k, k] = 0.05
+    chances, means, squares = [], [], []
+    for t in np.linspace(0, top, STEPS):
+        for o in np.linspace(0, top, STEPS):
+            prior = np.diag([1e5, 1e5, *[t**2] * 5, *[o**2] * 5])
+            total = pick @ prior @ pick.T + error
+            gain = prior @ pick.T @ np.linalg.inv(total)
+            left = prior - gain @ pick @ prior
+            of = np.zeros((5, 12))
+            of[:, 0] = 1
+            of[np.arange(5), 2 + np.arange(5)] = 1
+            means.append(of @ gain @ seen)
+            squares.append(np.diag(of @ left @ of.T))
+            chance = -0.5 * np.linalg.slogdet(total)[1] - 0.5 * seen @ np.linalg.solve(total, seen)
+            chances.append(chance - np.log1p((t / SPREAD) ** 2) - np.log1p((o / SPREAD) ** 2))
+    weight = np.exp(np.array(chances) - max(chances))
+    weight /= weight.sum()
+    mid = weight @ np.array(means)
+    sd = np.sqrt(weight @ (np.array(squares) + (np.array(means) - mid) ** 2))
+    assert found.mid == pytest.approx(mid, abs=1e-3)
+    assert found.sd == pytest.approx(sd, abs=1e-3)
+
+
+def test_variances_are_drawn_towards_each_other():
+    rng = np.random.default_rng(12)
+    freedom = np.full(200, 8.0)
+    same, free = moderated(2 * rng.chisquare(8, 200) / 8, freedom)
+    assert same == pytest.approx(2, rel=0.2)
+    assert (free > 50).all()
+
+
+# Coverage and width
+
+
+@pytest.mark.parametrize("endogenous", [0.0, 0.4])
+def test_intervals_cover_as_often_as_they_say(endogenous):
+    held, widths, errors, raw = [], [], [], []
+    for seed in range(40):
+        rows, own, _ = market(seed, endogenous=endogenous)
+        for product, truth in zip(Elasticity()(rows).products, own, strict=True):
+            held.append(product.own.low <= truth <= product.own.high)
+            widths.append(product.own.high - product.own.low)
+            errors.append(product.own.mid - truth)
+            raw.append(product.raw.mid - truth)
+    assert 0.85 <= np.mean(held) <= 0.96  # 320 intervals, eight of a market not quite independent
+    assert 0.85 <= np.mean(widths) / (2 * 1.645 * np.std(errors)) <= 1.3
+    assert np.std(errors) < np.std(raw)
+
+
+# Weak instruments, hidden causes, what is not told
+
+
+def test_a_weak_instrument_is_said_and_not_used():
+    rows, _, _ = market(13, endogenous=0.4)
+    noise = np.random.default_rng(13).normal(size=len(rows.sold))
+    found = Elasticity()(changed(rows, instruments=noise))
+    weak = [p for p in found.products if p.strength < 4]
+    assert weak
+    assert all(p.evidence is Evidence.OBSERVATIONAL for p in weak)
+    assert any(np.isinf(p.weak[0]) for p in weak)
+
+
+def test_the_interval_for_weak_instruments_is_the_usual_one_where_they_are_strong():
+    rows, _, _ = market(14, (4, 40, 30), endogenous=0.3)
+    for p in Elasticity(shrink=False)(rows).products:
+        assert p.strength > 100
+        assert p.weak[0] < p.own.mid < p.weak[1]
+        assert p.weak[1] - p.weak[0] == pytest.approx(p.own.high - p.own.low, rel=0.4)
+
+
+def test_a_hidden_cause_of_known_strength_stays_within_the_bounds():
+    rows, own, _ = market(15, (4, 40, 40))
+    hidden = np.random.default_rng(15).normal(size=len(rows.sold))
+    price = rows.price + 0.06 * hidden
+    sold = rows.sold + own[rows.product] * 0.06 * hidden + 0.1 * hidden
+    found = Elasticity(shrink=False)(changed(rows, price=price, sold=sold))
+    # The cause explains about a tenth of what is left of demand and of the price.
+    assert np.mean(mids(found) - own) > 0.1
+    for p, truth in zip(found.products, own, strict=True):
+        wide = p.bounds(0.12)
+        assert wide.low <= truth <= wide.high
+        assert p.bounds(0.0) == p.own
+        reach = p.robustness(-1.0)
+        assert p.bounds(reach).high == pytest.approx(-1.0, abs=1e-6)
+
+
+def test_a_price_that_never_moved_has_no_elasticity():
+    rows, _, _ = market(16)
+    price = np.where(rows.product == 2, 1.0, rows.price)
+    found = Elasticity()(changed(rows, price=price))
+    product = found.products[2]
+    assert product.own is None
+    assert product.raw is None
+    assert "never moved" in product.why
+    assert product.prior.low < -2.5 < product.prior.high
+    assert product.robustness() is None
+    assert product.bounds(0.1) is None
+
+
+@pytest.mark.parametrize("weeks", ["all", "product", "none"])
+def test_each_kind_of_week_effects(weeks):
+    rows, own, _ = market(17, (4, 10, 20), group=np.repeat(["a", "b"], 2 * 10 * 20))
+    found = Elasticity(weeks=weeks)(rows)
+    assert [g.group for g in found.groups] == ["a", "b"]
+    assert np.sqrt(np.mean((mids(found) - own) ** 2)) < 0.4
+
+
+def test_the_order_of_rows_does_not_matter():
+    rows, _, _ = market(18, endogenous=0.3)
+    order = np.random.default_rng(18).permutation(len(rows.sold))
+    mixed = Rows(**{name: None if v is None else np.asarray(v)[order] for name, v in vars(rows).items()})
+    assert mids(Elasticity(lags=1)(mixed)) == pytest.approx(mids(Elasticity(lags=1)(rows)), rel=1e-9)
+
+
+def test_several_instruments_become_one():
+    rows, own, _ = market(19, (6, 10, 30), endogenous=0.5)
+    rng = np.random.default_rng(19)
+    two = np.column_stack([rows.instruments, rng.normal(size=len(rows.sold))])
+    found = Elasticity()(changed(rows, instruments=two))
+    assert abs(np.mean(mids(found) - own)) < 0.2
+    assert found.evidence is Evidence.QUASI_EXPERIMENTAL
+
+
+def test_one_product_in_one_shop():
+    rows, own, _ = market(20, (1, 1, 200), cross=None)
+    found = Elasticity(weeks="none")(rows).products[0]
+    assert found.own.low <= own[0] <= found.own.high
+    assert found.prior is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "settings"),
+    [
+        ({"sold": [1.0]}, {}),
+        ({"sold": np.full(800, np.nan)}, {}),
+        ({"price": np.full(800, 1.0)}, {}),
+        ({"price": np.full(800, np.inf)}, {}),
+        ({"week": np.zeros(800)}, {}),
+        ({"week": np.full(800, 0.5)}, {}),
+        ({"product": np.zeros(799)}, {}),
+        ({"group": np.arange(800)}, {}),
+        ({"randomised": np.full(800, 2)}, {}),
+        ({"controls": np.zeros((2, 800))}, {}),
+        ({"sold": -np.ones(800)}, {"counts": True}),
+        ({"sold": np.zeros(800)}, {"counts": True}),
+        ({"sold": np.ones(800), "instruments": np.ones(800)}, {"counts": True}),
+        ({}, {"level": 1.0}),
+        ({}, {"lags": -1}),
+        ({}, {"weeks": "some"}),
+    ],
+)
+def test_bad_input_is_one_clear_error(columns, settings):
+    rows, _, _ = market(21)
+    with pytest.raises(BadInputError):
+        Elasticity(**settings)(changed(rows, **columns))
