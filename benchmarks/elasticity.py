@@ -255,7 +255,8 @@ def show(plain: Elasticities, instrumented: Elasticities) -> None:
         wide, cross = a.bounds(0.05), a.cross[0]
         print(
             f"| {a.product} | {a.own.mid:.2f} | {a.own.low:.2f} to {a.own.high:.2f} | "
-            f"{wide.low:.2f} to {wide.high:.2f} | {a.robustness():.2f} | {b.own.mid:.2f} | {b.own.low:.2f} to {b.own.high:.2f} | {b.strength or 0:.0f} | "
+            f"{wide.low:.2f} to {wide.high:.2f} | {a.robustness():.2f} | "
+            f"{b.own.mid:.2f} | {b.own.low:.2f} to {b.own.high:.2f} | {b.strength or 0:.0f} | "
             f"{cross.mid if cross else float('nan'):.2f} |"
         )
     group = instrumented.groups[0]

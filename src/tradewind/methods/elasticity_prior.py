@@ -41,8 +41,9 @@ def shrink(plain: Array, plain_var: Array, clean: Array, clean_var: Array, betwe
     """Return the values of products, shrunk within their category.
 
     True values follow N(μ, τ²). Where a product has a clean estimate (from an instrument or a random price) and a
-    plain one, the plain one is off by a gap that follows N(β, ω²), learnt from the products that have both and taken
-    off those that have the plain one alone. μ and β have flat priors, τ and ω half Cauchy ones; all four are
+    plain one, the plain one is off by a gap that follows N(β, ω²), taken off those that have the plain one alone. It is
+    learnt from the products that have both and, as far as products are alike, from those with a clean one beside those
+    with a plain one. μ and β have flat priors, τ and ω half Cauchy ones; all four are
     integrated out, so that the intervals know that they are estimated.
 
     Args:
@@ -58,7 +59,7 @@ def shrink(plain: Array, plain_var: Array, clean: Array, clean_var: Array, betwe
     """
     both = ~np.isnan(clean)
     has = ~np.isnan(plain)
-    gapped = bool((both & has).any())
+    gapped = bool(both.any() and has.any())
     seen = np.where(both, clean, plain)
     seen = seen[~np.isnan(seen)]
     noise = float(np.sqrt(np.median(np.concatenate([plain_var[has], clean_var[both]]))))
