@@ -327,6 +327,14 @@ def test_one_product_in_one_shop():
     assert found.prior is None
 
 
+def test_demand_without_noise():
+    rows, own, _ = market(23, (4, 4, 12), cross=None)
+    exact = changed(rows, sold=own[rows.product] * rows.price)
+    found = Elasticity()(exact)
+    assert mids(found) == pytest.approx(own, abs=1e-4)
+    assert found.products[0].robustness(0.0) == pytest.approx(1.0, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("columns", "settings"),
     [

@@ -171,7 +171,7 @@ class Elasticity:
             found.between[ids] = clusters.correlation(plain, last, steps) * np.sqrt(own_var * var)
             found.strength[ids], found.drawn[ids] = np.where(has, strength, np.nan), drawn
             found.weak[ids] = np.where(has[:, None], weak, np.nan)
-            whole = drawn & (np.bincount(product, ~data.randomised[rows]) == 0)
+            whole = used & drawn & (np.bincount(product, ~data.randomised[rows]) == 0)
             found.plain[ids[whole]] = np.nan  # the same number twice would count twice
             if not used.any():
                 last = plain
@@ -274,8 +274,9 @@ class Elasticity:
         beside = solver.purge(x[:, 1:])
         strength, weak = np.zeros(solver.products), np.full((solver.products, 2), np.nan)
         critical = self.z**2
-        for j in range(solver.products):
-            at = np.flatnonzero(product == j)
+        order = np.argsort(product, kind="stable")
+        ends = np.cumsum(np.bincount(product, minlength=solver.products))
+        for j, at in enumerate(np.split(order, ends[:-1])):
             p, q, e = price[at], instrument[at], beside[at]
             if e.shape[1]:
                 p, q = (v - e @ np.linalg.lstsq(e, v, rcond=None)[0] for v in (p, q))
@@ -284,9 +285,10 @@ class Elasticity:
                 continue
             first = float(q @ p)
             v = p - q * (first / mass)
-            for code in (solver.week[at], solver.unit[at]):
+            for code in (solver.week[at], solver.unit[at], np.arange(len(at))):
                 names, cluster = np.unique(code, return_inverse=True)
-                if len(names) < FEWEST_CLUSTERS:
+                # Single rows count only where there are too few weeks and shops.
+                if len(names) < FEWEST_CLUSTERS or (strength[j] and len(names) == len(at)):
                     continue
                 b = np.bincount(cluster, q * v)
                 a = np.bincount(cluster, q * fit.residual[at])
@@ -426,7 +428,8 @@ class _Clusters:
         """Return variances [products], widened so that a normal interval is as wide as Student's."""
         out = np.full(len(places), np.nan)
         freedom = np.full(len(places), fit.freedom)
-        known = ~np.isnan(fit.slope[places]) & (fit.variance[places] > 0)
+        known = ~np.isnan(fit.slope[places])
+        plain = np.maximum(fit.variance[places], 1e-12)  # above 0 even where nothing is left to explain
         widest = np.zeros(len(places))
         for way, influence, reach in (("week", fit.week, 0), ("week", fit.week, self.reach), ("unit", fit.unit, 0)):
             left = self.count[way] - 1.0 - self.slots
@@ -437,7 +440,7 @@ class _Clusters:
             squares = (part**2).sum(axis=0)
             for lag in range(1, reach + 1):
                 squares = squares + 2 * (1 - lag / (reach + 1)) * (part[lag:] * part[:-lag]).sum(axis=0)
-            ratio = np.maximum(squares, 1e-300) * self.count[way][use] / left[use] / fit.variance[places[use]]
+            ratio = np.maximum(squares, 1e-300) * self.count[way][use] / left[use] / plain[use]
             ratio, free = moderated(np.maximum(ratio, 0.05), left[use])
             wider = np.zeros(len(places))
             wider[use] = ratio
@@ -447,7 +450,7 @@ class _Clusters:
             widest = np.maximum(widest, wider)
         widest = np.where(widest > 0, widest, 1.0)
         half = (1 + level) / 2
-        out[known] = (fit.variance[places] * widest * (student.ppf(half, freedom) / norm.ppf(half)) ** 2)[known]
+        out[known] = (plain * widest * (student.ppf(half, freedom) / norm.ppf(half)) ** 2)[known]
         return out
 
     def correlation(self, plain: Fit, clean: Fit, places: Codes) -> Array:

@@ -132,6 +132,8 @@ class Demand:
         first = weeks[-ahead]
         teach, aside = past[table.week[past] < first], past[table.week[past] >= first]
         aside = aside[np.isin(table.product[aside], table.product[teach])]
+        if len(aside) == 0:
+            raise BadInputError("No product has both earlier and later weeks", do="take a longer history")
         tried = self._both(table, teach, aside)
         truth = table.sold[aside]
         errors = [_error(truth, (1 - share) * tried[0] + share * tried[1]) for share in SHARES]

@@ -26,7 +26,7 @@ class Product:
         prior: What its category says of a product of which nothing is known; None below three products.
         evidence: How `own` was earned; where it is None, how `prior` was.
         rows: Rows of the product.
-        strength: Effective F of its instrument; None without one.
+        strength: Effective F of its instrument, infinite where that is the price itself; None without one.
         weak: Interval that holds however weak the instrument, None without one; its ends may be infinite.
         scale: Residual spread of demand over that of the price, by which hidden causes are judged.
         why: Why `own` is None; empty otherwise.
@@ -73,7 +73,9 @@ class Product:
         """
         if self.own is None:
             return None
-        away = max(self.own.low - threshold, threshold - self.own.high, 0.0) / self.scale
+        away = max(self.own.low - threshold, threshold - self.own.high, 0.0) / max(self.scale, 1e-12)
+        if away > 1e3:
+            return 1.0
         return (math.sqrt(away**4 + 4 * away**2) - away**2) / 2
 
 
