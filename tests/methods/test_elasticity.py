@@ -267,6 +267,20 @@ def test_the_interval_for_weak_instruments_is_the_usual_one_where_they_are_stron
         assert p.weak[1] - p.weak[0] == pytest.approx(p.own.high - p.own.low, rel=0.4)
 
 
+def test_the_interval_for_weak_instruments_agrees_with_trying_every_slope():
+    rows, _, _ = market(24, (1, 1, 60), endogenous=0.5, cross=None)
+    found = Elasticity(weeks="none")(rows).products[0]
+    y, p, z = (v - v.mean() for v in (np.asarray(rows.sold), np.asarray(rows.price), np.asarray(rows.instruments)))
+    slopes = np.linspace(-10, 5, 15_001)
+    left = y[:, None] - slopes * p[:, None]
+    moment = z @ left
+    rest = left - z[:, None] * (moment / (z @ z))
+    inside = slopes[moment**2 <= 1.6448536**2 * 60 / 59 * (z**2 @ rest**2)]
+    assert found.weak == pytest.approx((inside.min(), inside.max()), abs=2e-3)
+    first = z @ p
+    assert found.strength == pytest.approx(first**2 / (z**2 @ (p - z * first / (z @ z)) ** 2) * 59 / 60, rel=1e-9)
+
+
 def test_a_hidden_cause_of_known_strength_stays_within_the_bounds():
     rows, own, _ = market(15, (4, 40, 40))
     hidden = np.random.default_rng(15).normal(size=len(rows.sold))

@@ -297,7 +297,7 @@ class Elasticity:
                 if strength[j] and force >= strength[j]:
                     continue
                 strength[j] = force
-                weak[j] = fit.slope[j * slots] + _anderson_rubin(first, a, b, critical * factor)
+                weak[j] = fit.slope[j * slots] - _anderson_rubin(first, a, b, critical * factor)[::-1]
         return strength, weak
 
     # From markets to products and categories.
@@ -479,7 +479,7 @@ def _pooled(parts: list[tuple[Array, Array]], size: int) -> tuple[Array, Array]:
 
 
 def _anderson_rubin(first: float, a: Array, b: Array, critical: float) -> Array:
-    """Return how far the slope may lie off its estimate: all Δ with (Δ first)² ≤ critical Σ (a + Δ b)².
+    """Return how far the estimate may lie above the slope: all Δ with (Δ first)² ≤ critical Σ (a + Δ b)².
 
     Reference:
         Anderson and Rubin (1949), Estimation of the parameters of a single equation, Annals of Mathematical
