@@ -15,7 +15,7 @@ from tradewind.methods.crossfit import Crossfit
 from tradewind.methods.elasticity_panel import Fit, Slopes
 from tradewind.methods.elasticity_prior import Shrunk, moderated, shrink
 from tradewind.methods.elasticity_result import Elasticities, Group, Product
-from tradewind.methods.elasticity_rows import Checked, Rows, checked, lagged, rivals
+from tradewind.methods.elasticity_rows import Checked, Rows, alive, checked, lagged, rivals
 from tradewind.study import Estimate, Evidence
 
 __all__ = ["Elasticities", "Elasticity", "Group", "Product", "Rows", "rivals"]
@@ -139,7 +139,7 @@ class Elasticity:
     def _market(self, data: Checked, rows: Codes, found: _Slopes) -> tuple[Array, Array]:
         """Estimate a market's slopes into `found`; return slopes and covariance of lags and bend."""
         if self.counts:
-            rows = _alive(data.sold, data.unit, data.week, rows)
+            rows = alive(data.sold, data.unit, data.week, rows)
             if not len(rows):
                 return np.zeros(0), np.zeros((0, 0))
         ids, product = np.unique(data.product[rows], return_inverse=True)
@@ -491,15 +491,3 @@ def _anderson_rubin(first: float, a: Array, b: Array, critical: float) -> Array:
         return np.array([-np.inf, np.inf])
     root = np.sqrt(half**2 + square * rest)
     return np.array([(half - root) / square, (half + root) / square])
-
-
-def _alive(sold: Array, unit: Codes, week: Codes, rows: Codes) -> Codes:
-    """Return the rows whose product in its shop, and whose week, sold anything: the others say nothing of slopes."""
-    while len(rows):
-        keep = np.ones(len(rows), bool)
-        for code in (unit[rows], week[rows]):
-            keep &= np.bincount(code, sold[rows])[code] > 0
-        if keep.all():
-            break
-        rows = rows[keep]
-    return rows

@@ -153,6 +153,18 @@ def lagged(values: Array, unit: Codes, week: Codes, lag: int) -> Array:
     return np.where(there, values[np.maximum(place, 0)], mean)
 
 
+def alive(sold: Array, unit: Codes, week: Codes, rows: Codes) -> Codes:
+    """Return the rows whose product in its shop, and whose week, sold anything: the others say nothing of slopes."""
+    while len(rows):
+        keep = np.ones(len(rows), bool)
+        for code in (unit[rows], week[rows]):
+            keep &= np.bincount(code, sold[rows])[code] > 0
+        if keep.all():
+            break
+        rows = rows[keep]
+    return rows
+
+
 def _optional(rows: Rows) -> dict[str, ArrayLike | None]:
     return {"cross": rows.cross, "instruments": rows.instruments, "flags": rows.flags, "controls": rows.controls}
 
