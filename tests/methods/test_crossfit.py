@@ -105,7 +105,8 @@ def test_spreads_maximise_the_evidence():
         cover = design * prior @ design.T + np.exp(log[2]) * np.eye(250) + 100.0
         return -multivariate_normal.logpdf(y, np.zeros(250), cover)
 
-    best = np.exp(minimize(loss, np.array([-1.0, -1.0, 0.5]), method="Nelder-Mead", options={"xatol": 0.02, "fatol": 1e-3}).x)
+    start = np.array([-1.0, -1.0, 0.5])
+    best = np.exp(minimize(loss, start, method="Nelder-Mead", options={"xatol": 0.02, "fatol": 1e-3}).x)
     mine = [found.prior[1:][basis.block == b][0] for b in (LINES, BENDS)] + [found.noise]
     assert mine == pytest.approx(list(best), rel=0.1)
     cover = design * found.prior[1:] @ design.T + found.noise * np.eye(250) + found.prior[0]
