@@ -116,7 +116,8 @@ class Elasticity:
         count, crosses = len(data.products), data.cross.shape[1]
         nothing = np.full(count, np.nan)
         found = _Slopes(
-            *(nothing.copy() for _ in range(5)), np.full((count, crosses), np.nan), np.full((count, crosses), np.nan),
+            nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy(),
+            np.full((count, crosses), np.nan), np.full((count, crosses), np.nan),
             nothing.copy(), np.full((count, 2), np.nan), np.zeros(count, bool), nothing.copy(),
             np.bincount(data.product, minlength=count).astype(float),
         )  # fmt: skip
@@ -237,7 +238,8 @@ class Elasticity:
         features = np.column_stack([controls, solver.product])
 
         def less(values: Array) -> Array:
-            return values - self.crossfit.mean(folds, features, solver.purge(values[:, None])[:, 0]).values[0]
+            known = self.crossfit.mean(folds, features, solver.purge(values[:, None])[:, 0]).values[0]
+            return np.asarray(values - known)
 
         first, last = slots, slots + controls.shape[1]
         fewer_x, fewer_z = x.copy(), z.copy()
@@ -290,8 +292,8 @@ class Elasticity:
                 # Single rows count only where there are too few weeks and shops.
                 if len(names) < FEWEST_CLUSTERS or (strength[j] and len(names) == len(at)):
                     continue
-                b = np.bincount(cluster, q * v)
-                a = np.bincount(cluster, q * fit.residual[at])
+                b = np.asarray(np.bincount(cluster, q * v), float)
+                a = np.asarray(np.bincount(cluster, q * fit.residual[at]), float)
                 factor = len(names) / (len(names) - 1)
                 force = first**2 / max(float(b @ b) * factor, 1e-300)
                 if strength[j] and force >= strength[j]:
@@ -441,7 +443,7 @@ class _Clusters:
             for lag in range(1, reach + 1):
                 squares = squares + 2 * (1 - lag / (reach + 1)) * (part[lag:] * part[:-lag]).sum(axis=0)
             ratio = np.maximum(squares, 1e-300) * self.count[way][use] / left[use] / plain[use]
-            ratio, free = moderated(np.maximum(ratio, 0.05), left[use])
+            ratio, free = moderated(np.maximum(ratio, 0.05), np.asarray(left[use], np.float64))
             wider = np.zeros(len(places))
             wider[use] = ratio
             freed = np.array(freedom)
@@ -457,7 +459,7 @@ class _Clusters:
         """Return the correlation [products] of two estimates of the same slopes."""
         a, b = plain.week[:, places], clean.week[:, places]
         size = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
-        return np.clip((a * b).sum(axis=0) / np.maximum(size, 1e-300), -0.999, 0.999)
+        return np.asarray(np.clip((a * b).sum(axis=0) / np.maximum(size, 1e-300), -0.999, 0.999))
 
     def covariance(self, fit: Fit, places: Codes) -> Array:
         """Return the covariance of slopes in common, over weeks or over units, whichever is wider."""

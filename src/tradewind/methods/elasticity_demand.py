@@ -228,7 +228,7 @@ class _Table:
 
     def levels(self, teach: Codes) -> Array:
         """Return the mean [n] of what each product sold in each shop; the product's where the shop is new."""
-        product = np.bincount(self.product[teach], self.sold[teach], int(self.product.max()) + 1)
+        product = np.asarray(np.bincount(self.product[teach], self.sold[teach], int(self.product.max()) + 1), float)
         product /= np.maximum(np.bincount(self.product[teach], minlength=len(product)), 1)
         size = np.bincount(self.unit[teach], minlength=int(self.unit.max()) + 1)
         total = np.bincount(self.unit[teach], self.sold[teach], len(size))
