@@ -1,0 +1,441 @@
+"""Power: how many to hold out so that a predicted effect can be seen, and what could be learnt where it cannot."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import optimize, special, stats
+
+from tradewind.errors import BadInputError
+from tradewind.methods.moments import enough, labels, numbers, probability, tellable
+from tradewind.methods.sequence import boundary, narrowest
+from tradewind.money import human
+from tradewind.study import Estimate
+
+MOST = 2**50
+"""Number of units beyond which nobody searches."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the outcome of units varies, best taken from as many days before the start as the experiment will last.
+
+    Args:
+        mean: Mean per unit, in the unit of the outcome.
+        sd: Standard deviation between units, zeros included.
+        correlation: Correlation of the outcome with what was known before, 0 to 1: of one such period with the next.
+            None where nothing from before is at hand, so that the read-out cannot adjust for it.
+        intraclass: Correlation between two units of one cluster, in what is left after that; 0 to 1.
+
+    Raises:
+        BadInputError: If the outcome does not vary, or a correlation is out of range.
+    """
+
+    mean: float
+    sd: float
+    correlation: float | None = None
+    intraclass: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.mean) and math.isfinite(self.sd) and self.sd > 0):
+            raise BadInputError(
+                "An outcome has a mean and a positive standard deviation", got=(self.mean, self.sd),
+                do="where everybody has the same outcome, there is no chance to judge by",
+            )  # fmt: skip
+        if not (0 <= self.intraclass <= 1 and 0 <= (self.correlation or 0.0) < 1):
+            raise BadInputError(
+                "A correlation is out of range", got=(self.correlation, self.intraclass), allowed="0 to 1"
+            )
+
+    @classmethod
+    def of(cls, values: ArrayLike, before: ArrayLike | None = None, cluster: ArrayLike | None = None) -> Outcome:
+        """Return how the outcome of units varied in the past.
+
+        Args:
+            values: [units] outcome of each unit in a past period as long as the experiment.
+            before: [units] or [units, covariates] what was known before that period, such as the outcome in the one
+                before it.
+            cluster: [units] label of each unit's cluster, where whole clusters will be drawn.
+
+        Returns:
+            The outcome; the intraclass correlation is that of an analysis of variance, not below 0.
+
+        Raises:
+            BadInputError: If shapes disagree, a value is not finite, or the outcome does not vary.
+
+        Reference:
+            Donner and Koval (1980), The estimation of intraclass correlation in the analysis of family data.
+        """
+        own = numbers(values, "outcome")
+        if own.ndim != 1 or len(own) < 3 or not np.isfinite(own).all():
+            raise BadInputError("The outcome is one finite number for each of three units or more", got=own.shape)
+        left, correlation = own - own.mean(), None
+        if before is not None:
+            known = numbers(before, "value from before")
+            known = known[:, None] if known.ndim == 1 else known
+            if known.ndim != 2 or len(known) != len(own) or not np.isfinite(known).all():
+                raise BadInputError("Values from before do not fit", got=known.shape, allowed=f"{len(own)} finite rows")
+            away = known - known.mean(axis=0)
+            scale = np.where((size := np.sqrt((away**2).sum(axis=0))) > 0, size, 1.0)
+            left = left - (away / scale) @ np.linalg.lstsq(away / scale, left, rcond=1e-10)[0]
+            whole = float(((own - own.mean()) ** 2).sum())
+            correlation = math.sqrt(max(0.0, 1 - float((left**2).sum()) / whole)) if whole > 0 else 0.0
+        intraclass = 0.0 if cluster is None else _intraclass(left, labels(cluster, len(own), "cluster")[1])
+        return cls(float(own.mean()), float(own.std(ddof=1)), correlation, intraclass)
+
+    @property
+    def left(self) -> float:
+        """Standard deviation that what was known before leaves."""
+        return self.sd * math.sqrt(1 - (self.correlation or 0.0) ** 2)
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """The smallest holdout that sees the predicted effect as often as asked.
+
+    Args:
+        share: Share of the randomised units that is held out.
+        held: Number of units held out.
+        units: Number of units altogether.
+        drawn: Number of randomised units held out: the same, or clusters.
+        chances: Probability that the low, mid and high prediction would each be proven in its own direction.
+        detectable: Smallest effect per unit that is proven as often as asked.
+        error: Standard error that the effect per unit will have; `Sequence` is planned with it.
+        cost: What the held out forgo.
+    """
+
+    share: float
+    held: int
+    units: int
+    drawn: int
+    chances: tuple[float, float, float]
+    detectable: float
+    error: float
+    cost: Estimate
+
+    def sentence(self, currency: str = "") -> str:
+        """Say it in words; amounts are money in the currency."""
+        seen, cost = (human(each, "money", currency) for each in (self.detectable, self.cost))
+        return (
+            f"Hold out {self.held:,} of {self.units:,} units ({human(self.share, 'share')}): the predicted effect is "
+            f"proven with a chance of {self.chances[1]:.0%}. Effects from {seen} a unit, either way, are proven as "
+            f"often as asked. It forgoes {cost}."
+        )
+
+
+@dataclass(frozen=True)
+class Unlearnable:
+    """You cannot learn this; here is what you could.
+
+    Args:
+        what: What there is of, in the plural, such as `units` or `periods`.
+        number: How many there are.
+        share: Share held out: the largest that is allowed.
+        effect: Predicted effect per unit.
+        chance: Probability that it would be proven.
+        detectable: Effect per unit that would be proven as often as asked.
+        needed: Number of units with which the predicted effect would be; None where no number is enough.
+        actions: Number of actions like this, each with its own units, that would learn it when read out together.
+        share_needed: Share held out with which it would be, were it allowed; None where none is.
+        days: Days that were planned.
+        days_needed: Days in which it would be learnt; None where it is not known, or no number is enough.
+    """
+
+    what: str
+    number: int
+    share: float
+    effect: float
+    chance: float
+    detectable: float
+    needed: int | None
+    actions: int | None
+    share_needed: float | None = None
+    days: float | None = None
+    days_needed: float | None = None
+
+    def sentence(self, currency: str = "") -> str:
+        """Say it in words; amounts are money in the currency."""
+        effect, seen = (human(each, "money", currency) for each in (self.effect, self.detectable))
+        within = "" if self.days is None else f" in {self.days:,.0f} days"
+        could = [f"an effect of {seen}"]
+        if self.share_needed is not None:
+            could.append(f"this one with {human(self.share_needed, 'share')} held out")
+        if self.needed is not None:
+            could.append(f"this one with {self.needed:,} {self.what}")
+        if self.days_needed is not None and self.days_needed <= 3_650:
+            could.append(f"in {self.days_needed:,.0f} days")
+        if self.actions is not None:
+            could.append(f"over {self.actions:,} actions like it, read out together")
+        return (
+            f"You cannot learn this with {self.number:,} {self.what}{within}: with {human(self.share, 'share')} held "
+            f"out, an effect of {effect} each would be proven with a chance of {self.chance:.0%}. "
+            f"You could learn {', or '.join(could)}."
+        )
+
+
+class Power:
+    """Finds the smallest holdout that sees a predicted effect, or says that none does and what could be learnt.
+
+    The difference of two arms of k and K − k randomised units has the variance s²(1 − ρ²)·D/m·(1/k + 1/(K − k)), with
+    m units on average in each; D = 1 + (Σm²/Σm − 1)·r is what drawing whole clusters costs at an intraclass correlation
+    r, and 1 − ρ² is what values from before leave. The chance to prove an effect is that of the noncentral t, with
+    Welch's degrees of freedom, in the effect's own direction. An outcome with rare and large amounts in a very small
+    holdout is less regular than that; see the figures in the documentation.
+
+    Args:
+        level: Level of the read-out's interval, in (0, 1); an effect is proven where the interval leaves zero out.
+        power: Probability with which the predicted effect is to be proven, in (0, 1).
+        anytime: Whether a `Sequence` will read it, planned for the stop date: larger, since it may stop on any day; the
+            chance is that of a proof on the last day, earlier ones come on top.
+        largest: Largest share that may be held out, up to one half, which sees the most.
+
+    Reference:
+        Cohen (1988), Statistical power analysis for the behavioral sciences, chapter 2; Eldridge, Ashby and Kerry
+        (2006), Sample size for cluster randomized trials: effect of coefficient of variation of cluster size, equation
+        5; Deng, Xu, Kohavi and Walker (2013), section 3.
+    """
+
+    def __init__(self, level: float = 0.9, power: float = 0.8, anytime: bool = False, largest: float = 0.5):
+        if not 0 < largest <= 0.5:
+            raise BadInputError("The largest share held out is out of range", got=largest, allowed="above 0, to 0.5")
+        self.level = probability(level, "level")
+        self.power = probability(power, "power")
+        if power <= (1 - level) / 2:
+            raise BadInputError("The power is not above that of chance", got=power, allowed=f"above {(1 - level) / 2}")
+        self.anytime = anytime
+        self.largest = largest
+
+    def __call__(
+        self,
+        outcome: Outcome,
+        units: ArrayLike,
+        effect: Estimate,
+        days: float | None = None,
+        arriving: bool = False,
+        gain: Estimate | None = None,
+    ) -> Holdout | Unlearnable:
+        """Return the smallest holdout, or what could be learnt instead.
+
+        Args:
+            outcome: How the outcome varies.
+            units: Number of units, or [clusters] the number in each where whole clusters are drawn.
+            effect: Predicted effect per unit over the whole experiment, in the unit of the outcome.
+            days: How long it lasts, to say how long it should.
+            arriving: Whether further days bring further units. Where they do not, the same units are seen for longer,
+                with the effect growing with the days, and what each keeps spending anyway does not average out.
+            gain: What a unit forgoes that is held out; the effect where left out.
+
+        Returns:
+            The holdout, or why there is none.
+
+        Raises:
+            BadInputError: If the effect is zero, a cluster is empty, or there are so few that nothing can be told.
+        """
+        count, size, sd = self._drawn(outcome, units)
+        if not (math.isfinite(effect.mid) and effect.mid != 0):
+            raise BadInputError(
+                "The predicted effect is zero, or no number, and no holdout tells that from nothing", got=effect.mid,
+                do="predict an effect, or ask for the detectable one",
+            )  # fmt: skip
+        if days is not None and not days > 0:
+            raise BadInputError("The experiment lasts for a positive number of days", got=days)
+        fewest, most = self._bounds(count, size > 1)
+        total = round(count * size)
+        if self._chance(most, count - most, sd, effect.mid) < self.power:
+            return self._instead(outcome, (count, size, sd), most, effect.mid, (days, arriving))
+        low = self._smallest(fewest, most, count, sd, effect.mid)
+        each = [self._chance(low, count - low, sd, ahead) for ahead in (effect.low, effect.mid, effect.high)]
+        forgone = (effect if gain is None else gain).scaled(low * size)
+        error = sd * math.sqrt(1 / low + 1 / (count - low))
+        seen = self._least(low, count - low, sd)
+        return Holdout(low / count, round(low * size), total, low, (each[0], each[1], each[2]), seen, error, forgone)
+
+    def detectable(self, outcome: Outcome, units: ArrayLike, share: float) -> float:
+        """Return the smallest effect per unit that a holdout of this share proves as often as asked.
+
+        Args:
+            outcome: How the outcome varies.
+            units: Number of units, or [clusters] the number in each.
+            share: Share held out, in (0, 1).
+
+        Returns:
+            The effect, in the unit of the outcome.
+
+        Raises:
+            BadInputError: If the share is out of range, a cluster is empty, or nothing can be told.
+        """
+        held, rest, sd = self._shared(outcome, units, share)
+        return self._least(held, rest, sd)
+
+    def chance(self, outcome: Outcome, units: ArrayLike, share: float, effect: float) -> float:
+        """Return the probability that a holdout of this share proves the effect, in the effect's own direction.
+
+        Args:
+            outcome: How the outcome varies.
+            units: Number of units, or [clusters] the number in each.
+            share: Share held out, in (0, 1).
+            effect: Effect per unit, in the unit of the outcome.
+
+        Returns:
+            The probability.
+
+        Raises:
+            BadInputError: If the share is out of range, a cluster is empty, or nothing can be told.
+        """
+        held, rest, sd = self._shared(outcome, units, share)
+        if not math.isfinite(effect):
+            raise BadInputError("The effect is not a finite number", got=effect)
+        return self._chance(held, rest, sd, effect)
+
+    def _drawn(self, outcome: Outcome, units: ArrayLike) -> tuple[int, float, float]:
+        """How many are drawn, units in each, and the standard deviation of the mean of one that is drawn."""
+        sizes = numbers(units, "number of units")
+        if sizes.ndim > 1 or not np.isfinite(sizes).all() or sizes.size == 0:
+            raise BadInputError("The units are a number, or the number in each cluster", got=sizes.shape)
+        if (sizes < 1).any():
+            what = "There are no units" if sizes.ndim == 0 else "A cluster is empty"
+            raise BadInputError(
+                what, got=f"{int((sizes < 1).sum())} of {sizes.size}", allowed="one unit or more in each"
+            )
+        if sizes.ndim == 0:
+            return int(sizes), 1.0, outcome.left
+        size = float(sizes.mean())
+        spread = 1 + (float((sizes**2).sum() / sizes.sum()) - 1) * outcome.intraclass
+        return len(sizes), size, outcome.left * math.sqrt(spread / size)
+
+    def _shared(self, outcome: Outcome, units: ArrayLike, share: float) -> tuple[int, int, float]:
+        count, size, sd = self._drawn(outcome, units)
+        held = round(probability(share, "share held out") * count)
+        enough(held, count - held, self.level, "clusters" if size > 1 else "units")
+        return held, count - held, sd
+
+    def _bounds(self, count: int, clustered: bool) -> tuple[int, int]:
+        """Fewest and most that can be held out; raise where nothing can be told."""
+        what = "clusters" if clustered else "units"
+        most = math.floor(self.largest * count + 1e-9)
+        enough(most, count - most, self.level, what)
+        return next(held for held in range(2, most + 1) if tellable(held, count - held, self.level)), most
+
+    def _smallest(self, low: int, high: int, count: int, sd: float, effect: float) -> int:
+        """The fewest held out, of `low` to `high`, that see the effect; `high` is known to."""
+        while low < high:
+            middle = (low + high) // 2
+            if self._chance(middle, count - middle, sd, effect) >= self.power:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    def _chance(self, held: int, rest: int, sd: float, effect: float) -> float:
+        error, freedom, bound = self._bound(held, rest, sd)
+        return proven(abs(effect) / error, freedom, bound)
+
+    def _least(self, held: int, rest: int, sd: float) -> float:
+        """Effect that is proven as often as asked."""
+        error, freedom, bound = self._bound(held, rest, sd)
+        return error * distance(freedom, bound, self.power)
+
+    def _bound(self, held: int, rest: int, sd: float) -> tuple[float, float, float]:
+        """Standard error, degrees of freedom, and how many standard errors prove an effect."""
+        parts = np.array([1 / held, 1 / rest])
+        freedom = float(parts.sum() ** 2 / (parts**2 / np.array([held - 1, rest - 1])).sum())
+        tail = (1 - self.level) / 2
+        if self.anytime:
+            tail = float(special.ndtr(-boundary(narrowest(self.level), self.level)))
+        return sd * math.sqrt(parts.sum()), freedom, float(-special.stdtrit(freedom, tail))
+
+    def _instead(
+        self, outcome: Outcome, drawn: tuple[int, float, float], held: int, effect: float,
+        time: tuple[float | None, bool],
+    ) -> Unlearnable:  # fmt: skip
+        """Say what could be learnt where the largest holdout does not see the effect."""
+        (count, size, sd), (days, arriving) = drawn, time
+        seen = self._least(held, count - held, sd)
+        needed = self._needed(count, sd, effect)
+        half = count // 2
+        share = None
+        if held < half and self._chance(half, count - half, sd, effect) >= self.power:
+            share = self._smallest(held, half, count, sd, effect) / count
+        times = (seen / effect) ** 2
+        longer = times if arriving else _longer(times, outcome.correlation)
+        return Unlearnable(
+            "units", round(count * size), held / count, effect, self._chance(held, count - held, sd, effect), seen,
+            None if needed is None else round(needed * size), None if needed is None else math.ceil(needed / count),
+            share, days, None if days is None or longer is None else math.ceil(days * longer - 1e-9),
+        )  # fmt: skip
+
+    def _needed(self, count: int, sd: float, effect: float) -> int | None:
+        """Number that must be drawn from, at the largest share."""
+
+        def sees(total: int) -> bool:
+            held = max(2, math.floor(self.largest * total + 1e-9))
+            return self._chance(held, total - held, sd, effect) >= self.power
+
+        low, high = count, 2 * count
+        while not sees(high):
+            low, high = high, 2 * high
+            if high > MOST:
+                return None
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if sees(middle) else (middle, high)
+        return high
+
+
+def proven(away: float, freedom: float, bound: float) -> float:
+    """Return the probability that an effect is proven which lies `away` standard errors from zero.
+
+    Args:
+        away: Distance of the effect from zero, in standard errors; not negative.
+        freedom: Degrees of freedom of the standard error.
+        bound: Distance that proves an effect.
+
+    Returns:
+        The probability, by the noncentral t, in the effect's own direction.
+    """
+    if away > 30 + 10 * bound:  # where nothing is left to lose, and the noncentral t runs out of digits
+        return 1.0
+    return float(stats.nct.sf(bound, freedom, away))
+
+
+@lru_cache(maxsize=1024)
+def distance(freedom: float, bound: float, power: float) -> float:
+    """Return how many standard errors from zero an effect must lie to be proven with the probability `power`."""
+    above = bound + 1.0
+    while proven(above, freedom, bound) < power:
+        above *= 2
+    return float(optimize.brentq(lambda away: proven(away, freedom, bound) - power, 0, above))
+
+
+def _longer(times: float, correlation: float | None) -> float | None:
+    """By how much longer the same units are to be seen, so that the squared distance grows by `times`.
+
+    A unit's periods share what it always spends, a part ρ of the variance, and adjusting for a period before leaves
+    (1 − ρ)k(1 + kρ) of k periods' variance while the effect grows by k: the squared distance grows by
+    k(1 + ρ)/(1 + kρ), which never passes (1 + ρ)/ρ.
+    """
+    if correlation is None:
+        return None
+    left = 1 + correlation - times * correlation
+    return times / left if left > 0 else None
+
+
+def _intraclass(values: NDArray[np.float64], codes: NDArray[np.intp]) -> float:
+    """Correlation between two units of a cluster, by analysis of variance."""
+    sizes = np.bincount(codes)
+    clusters, units = len(sizes), len(values)
+    if clusters < 2 or clusters == units:
+        raise BadInputError(
+            "The clusters tell nothing of how alike their units are", got=f"{clusters} clusters of {units} units",
+            allowed="two or more, some with two units or more",
+        )  # fmt: skip
+    means = np.bincount(codes, weights=values) / sizes
+    between = float((sizes * (means - values.mean()) ** 2).sum()) / (clusters - 1)
+    within = float(((values - means[codes]) ** 2).sum()) / (units - clusters)
+    typical = (units - float((sizes**2).sum()) / units) / (clusters - 1)
+    whole = between + (typical - 1) * within
+    return min(1.0, max(0.0, (between - within) / whole)) if whole > 0 else 0.0

@@ -1,0 +1,219 @@
+"""Power: agrees with published formulas, and what it promises is what a simulated read-out achieves."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tradewind.errors import BadInputError
+from tradewind.methods.moments import Moments, contrast
+from tradewind.methods.power import Holdout, Outcome, Power, Unlearnable
+from tradewind.methods.sequence import Sequence
+from tradewind.study import Estimate
+
+ONE = Estimate(1.0, 0.5, 1.5)
+
+
+def customers(seed, people=200_000):
+    """Money before and after: most spend nothing, few spend much, the same people more often than others."""
+    rng = np.random.default_rng(seed)
+    rate, size = rng.gamma(0.5, 0.6, people), np.exp(rng.normal(3, 0.7, people))
+    return tuple(rng.poisson(rate) * size * np.exp(rng.normal(0, 0.5, people)) for _ in range(2))
+
+
+def arms(population, rng, runs, units):
+    """Moments of units drawn from a population, by run."""
+    now, before = population
+    found = []
+    for _ in range(runs):
+        picks = rng.integers(0, len(now), units)
+        found.append(Moments.of(now[picks], before[picks]))
+    return found
+
+
+def test_agrees_with_the_noncentral_t_of_statsmodels():
+    peer = pytest.importorskip("statsmodels.stats.power")
+    for units, effect in ((40, 0.7), (400, 0.2), (20_000, 0.04)):
+        expected = peer.TTestIndPower().power(effect, units // 2, 0.1)
+        assert Power().chance(Outcome(1, 1), units, 0.5, effect) == pytest.approx(expected, abs=2e-3)
+    for level, power in ((0.9, 0.8), (0.95, 0.9)):
+        expected = peer.TTestIndPower().solve_power(None, 5000, 1 - level, power, ratio=1)
+        assert Power(level, power).detectable(Outcome(1, 3), 10_000, 0.5) == pytest.approx(3 * expected, rel=1e-4)
+
+
+def test_agrees_with_the_normal_formula_where_units_are_many():
+    peer = pytest.importorskip("statsmodels.stats.power")
+    found = Power()(Outcome(10, 40), 500_000, ONE)
+    share = found.share
+    held = peer.NormalIndPower().solve_power(1 / 40, None, 0.1, 0.8, ratio=(1 - share) / share)
+    assert found.held == pytest.approx(held, rel=2e-3)
+
+
+def test_agrees_with_the_tables_for_shares_of_buyers():
+    """A conversion is an outcome as any other: statsmodels' test of two proportions, for a small difference."""
+    peer = pytest.importorskip("statsmodels.stats.proportion")
+    outcome = Outcome(0.05, math.sqrt(0.05 * 0.95))
+    expected = peer.power_proportions_2indep(0.005, 0.05, 20_000, 1, alpha=0.1, return_results=False)
+    assert Power().chance(outcome, 40_000, 0.5, 0.005) == pytest.approx(expected, abs=0.03)
+
+
+def test_it_is_the_smallest_and_says_what_it_sees_and_costs():
+    outcome = Outcome(4, 35, 0.4)
+    found = Power()(outcome, 100_000, ONE)
+    assert isinstance(found, Holdout)
+    assert Power().chance(outcome, 100_000, found.held / 100_000, 1.0) >= 0.8
+    assert Power().chance(outcome, 100_000, (found.held - 1) / 100_000, 1.0) < 0.8
+    assert found.chances[0] < 0.8 <= found.chances[1] < found.chances[2]
+    assert found.detectable == pytest.approx(1, rel=1e-3)
+    assert found.error == pytest.approx(outcome.left * math.sqrt(1 / found.held + 1 / (100_000 - found.held)))
+    assert found.cost == ONE.scaled(found.held)
+    assert Power()(outcome, 100_000, ONE, gain=Estimate(0.2, 0.1, 0.3)).cost.mid == pytest.approx(0.2 * found.held)
+    assert Power()(outcome, 100_000, -ONE).held == found.held
+    assert f"Hold out {found.held:,} of 100,000 units" in found.sentence("USD")
+
+
+def test_what_was_known_before_makes_the_holdout_smaller():
+    shares = [Power()(Outcome(4, 35, rho), 100_000, ONE).held for rho in (None, 0.0, 0.5, 0.9)]
+    assert shares[0] == shares[1] > shares[2] > shares[3]
+    assert shares[2] / shares[0] == pytest.approx(0.75, abs=0.03)
+
+
+def test_the_promised_power_is_achieved_on_money():
+    """Four of five at zero, skewness of 10, adjusted for the period before; a holdout of some hundreds."""
+    people = customers(1)
+    outcome = Outcome.of(*people)
+    rng, runs = np.random.default_rng(1), 300
+    for units, effect in ((3000, 4.0), (12_000, 2.5)):
+        found = Power()(outcome, units, Estimate(effect, effect, effect))
+        held = arms(people, rng, runs, found.held)
+        treated = arms((people[0] + effect, people[1]), rng, runs, units - found.held)
+        proven = [contrast(a, b).interval(0.9).low > 0 for a, b in zip(held, treated, strict=True)]
+        assert np.mean(proven) == pytest.approx(found.chances[1], abs=3 * math.sqrt(0.16 / runs))
+
+
+def test_the_promised_power_is_achieved_with_clusters():
+    rng, runs = np.random.default_rng(2), 400
+    sizes = rng.integers(5, 60, 60)
+    outcome = Outcome(0, math.sqrt(100 + 10), intraclass=10 / 110)
+    found = Power()(outcome, sizes, Estimate(4, 3, 5))
+    assert isinstance(found, Holdout)
+    assert found.drawn < 30
+    cluster = np.repeat(np.arange(60), sizes)
+    proven = 0
+    for _ in range(runs):
+        held = (rng.permutation(60) < found.drawn)[cluster]
+        values = rng.normal(0, math.sqrt(10), 60)[cluster] + rng.normal(0, 10, len(cluster)) + 4.0 * ~held
+        read = [Moments.of(values[who], cluster=cluster[who]) for who in (held, ~held)]
+        proven += contrast(*read).interval(0.9).low > 0
+    assert proven / runs == pytest.approx(found.chances[1], abs=3 * math.sqrt(0.16 / runs) + 0.02)
+
+
+def test_a_sequence_read_on_the_last_day_achieves_the_promised_power():
+    rng, runs = np.random.default_rng(3), 400
+    found = Power(anytime=True)(Outcome(0, 10), 6000, ONE)
+    assert found.held > Power()(Outcome(0, 10), 6000, ONE).held
+    sequence = Sequence(found.error)
+    proven = [
+        sequence(Moments.of(rng.normal(0, 10, found.held)), Moments.of(rng.normal(1, 10, 6000 - found.held))).effect.low
+        > 0
+        for _ in range(runs)
+    ]
+    assert np.mean(proven) == pytest.approx(0.8, abs=3 * math.sqrt(0.16 / runs) + 0.01)
+
+
+def test_what_cannot_be_learnt_says_what_could():
+    outcome, power = Outcome(4, 35, 0.1), Power()
+    found = power(outcome, 5000, ONE, days=28)
+    assert isinstance(found, Unlearnable)
+    assert found.chance == power.chance(outcome, 5000, 0.5, 1.0) < 0.8
+    assert found.detectable == pytest.approx(power.detectable(outcome, 5000, 0.5))
+    assert isinstance(power(outcome, 5000, Estimate(found.detectable * 1.001, 1, 9)), Holdout)
+    assert isinstance(power(outcome, found.needed, ONE), Holdout)
+    assert isinstance(power(outcome, found.needed - 2, ONE), Unlearnable)
+    assert found.actions == math.ceil(found.needed / 5000)
+    said = found.sentence("USD")
+    assert "You cannot learn this with 5,000 units in 28 days" in said
+    assert f"{found.needed:,} units" in said
+    assert f"{found.actions} actions" in said
+
+
+def test_a_share_that_is_allowed_too_small_is_named():
+    outcome = Outcome(4, 35)
+    found = Power(largest=0.05)(outcome, 100_000, ONE)
+    assert isinstance(found, Unlearnable)
+    assert Power().chance(outcome, 100_000, found.share_needed, 1.0) >= 0.8
+    assert "held out, or this one" in found.sentence()
+    assert Power(largest=0.05)(outcome, 1000, ONE).share_needed is None
+
+
+def test_further_days_of_further_units_and_of_the_same_units():
+    """The same units for k times as long: what adjusting leaves, from the covariances themselves."""
+    rho = 0.3
+    found = Power()(Outcome(4, 35, rho), 20_000, ONE, days=10, arriving=True)
+    assert found.days_needed == pytest.approx(10 * found.needed / 20_000, abs=1)
+    same = Power()(Outcome(4, 35, rho), 20_000, ONE, days=10)
+    times = same.days_needed / 10
+    periods = times * (1 - rho) + times**2 * rho - (times * rho) ** 2  # in units of the variance of one period
+    longer = Outcome(4, 35 * math.sqrt(periods), 0.0)
+    scaled = Estimate(times, times, times)
+    assert Power().chance(longer, 20_000, 0.5, scaled.mid) == pytest.approx(0.8, abs=0.01)
+    assert Power()(Outcome(4, 35), 20_000, ONE, days=10).days_needed is None
+    assert Power()(Outcome(4, 35, 0.9), 600, ONE, days=10).days_needed is None  # what they always spend stays
+
+
+def test_outcomes_of_the_past():
+    formula = pytest.importorskip("statsmodels.formula.api")
+    anova = pytest.importorskip("statsmodels.stats.anova")
+    rng = np.random.default_rng(4)
+    sizes = rng.integers(1, 40, 200)
+    cluster = np.repeat(np.arange(200), sizes)
+    before = rng.gamma(1, 10, len(cluster))
+    values = 0.6 * before + rng.normal(0, 2, 200)[cluster] + rng.normal(0, 6, len(cluster))
+    found = Outcome.of(values, before, cluster)
+    assert (found.mean, found.sd) == (pytest.approx(values.mean()), pytest.approx(values.std(ddof=1)))
+    assert found.correlation == pytest.approx(np.corrcoef(values, before)[0, 1])
+    assert found.intraclass == pytest.approx(0.1, abs=0.04)
+    left = values - np.polyval(np.polyfit(before, values, 1), before)
+    data = {"left": left, "cluster": cluster}
+    table = anova.anova_lm(formula.ols("left ~ C(cluster)", data).fit())
+    between, within = table["mean_sq"]
+    typical = (sizes.sum() - (sizes**2).sum() / sizes.sum()) / 199
+    assert found.intraclass == pytest.approx((between - within) / (between + (typical - 1) * within))
+    assert Outcome.of(rng.random(100), cluster=np.arange(100) // 2).intraclass < 0.3
+
+
+def test_three_clusters_tell_nothing():
+    with pytest.raises(BadInputError, match="With 3 clusters"):
+        Power()(Outcome(1, 1), [100, 100, 100], ONE)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Power(level=1.0),
+        lambda: Power(power=0.0),
+        lambda: Power(level=0.5, power=0.2),
+        lambda: Power(largest=0.6),
+        lambda: Outcome(1.0, 0.0),
+        lambda: Outcome(np.nan, 1.0),
+        lambda: Outcome(1.0, 1.0, 1.0),
+        lambda: Outcome(1.0, 1.0, intraclass=1.1),
+        lambda: Outcome.of([1.0, 1.0, 1.0]),
+        lambda: Outcome.of([1.0, np.nan, 2.0]),
+        lambda: Outcome.of([1.0, 2.0, 3.0], before=[1.0]),
+        lambda: Outcome.of([1.0, 2.0, 3.0], before=[1.0, 2.0, 3.0]),
+        lambda: Outcome.of([1.0, 2.0, 3.0], cluster=[1, 2, 3]),
+        lambda: Power()(Outcome(1, 1), 0, ONE),
+        lambda: Power()(Outcome(1, 1), 3, ONE),
+        lambda: Power()(Outcome(1, 1), [], ONE),
+        lambda: Power()(Outcome(1, 1), [5, 0, 5, 5, 5, 5, 5], ONE),
+        lambda: Power()(Outcome(1, 1), 100, Estimate(0, 0, 0)),
+        lambda: Power()(Outcome(1, 1), 100, ONE, days=0),
+        lambda: Power().chance(Outcome(1, 1), 100, 1.0, 1.0),
+        lambda: Power().detectable(Outcome(1, 1), 100, 0.001),
+        lambda: Power(largest=0.01)(Outcome(1, 1), 100, ONE),
+    ],
+)
+def test_bad_input_is_one_clear_error(make):
+    with pytest.raises(BadInputError):
+        make()
