@@ -1,0 +1,176 @@
+"""Calibration: known truth, two second implementations, coverage with width, and the winner's curse."""
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+
+from tradewind.errors import BadInputError
+from tradewind.methods.calibration import Calibration
+from tradewind.study import Estimate
+
+Z = 1.6448536269514722
+
+
+def launches(rng, factors, widths, each, noise=0.4):
+    """Launches of a lever for each factor: predicted, and proven as the model says."""
+    lever = np.repeat([f"lever {i}" for i in range(len(factors))], each)
+    f, w = np.repeat(factors, each), np.repeat(widths, each)
+    mid = rng.lognormal(3, 1, len(lever))
+    spread, error = mid * rng.uniform(0.2, 0.5, len(lever)), mid * noise * rng.uniform(0.5, 1.5, len(lever))
+    truth = f * mid + w * spread * rng.standard_normal(len(lever))
+    return lever, mid, mid - Z * spread, mid + Z * spread, truth + error * rng.standard_normal(len(lever)), error
+
+
+def test_recovers_a_known_truth():
+    found = Calibration()(*launches(np.random.default_rng(1), [0.4, 1.2], [2.0, 0.7], 600))
+    for name, factor, width in (("lever 0", 0.4, 2.0), ("lever 1", 1.2, 0.7)):
+        assert found.levers[name].factor.mid == pytest.approx(factor, abs=0.06)
+        assert found.levers[name].width.mid == pytest.approx(width, rel=0.1)
+        assert found.levers[name].readings == 600
+
+
+def test_agrees_with_weighted_least_squares_where_readings_decide():
+    # without width of the predictions' own, all that is not explained is the readings' error
+    lever, mid, _, _, effect, error = launches(np.random.default_rng(2), [0.6], [0.0], 400)
+    found = Calibration(draws=20_000)(lever, mid, mid, mid, effect, error).levers["lever 0"].factor
+    peer = sm.WLS(effect, mid, weights=1 / error**2).fit(cov_type="fixed scale")
+    assert found.mid == pytest.approx(peer.params[0], rel=0.002)
+    assert (found.high - found.low) == pytest.approx(2 * Z * peer.bse[0], rel=0.05)
+
+
+def test_agrees_with_draws_from_the_prior_weighted_by_their_likelihood():
+    rng = np.random.default_rng(3)
+    lever, mid, low, high, effect, error = launches(rng, [0.3, 0.8], [1.5, 1.5], 3)
+    count = 400_000
+    mu, tau = rng.normal(1, 0.5, count), np.abs(rng.normal(0, 0.5, count))
+    omega = rng.normal(0, 1, count)
+    f = mu + tau * rng.standard_normal((2, count))
+    w = np.exp(omega + 0.5 * rng.standard_normal((2, count)))
+    logs, spread = np.zeros(count), (high - low) / (2 * Z)
+    for i in range(6):
+        variance = (w[i // 3] * spread[i]) ** 2 + error[i] ** 2
+        logs -= 0.5 * ((effect[i] - f[i // 3] * mid[i]) ** 2 / variance + np.log(variance))
+    weight = np.exp(logs - logs.max())
+    weight /= weight.sum()
+    found = Calibration(draws=20_000)(lever, mid, low, high, effect, error)
+    for number, name in enumerate(("lever 0", "lever 1")):
+        peer = weight @ f[number]
+        deviation = np.sqrt(weight @ (f[number] - peer) ** 2)
+        order = np.argsort(w[number])
+        middle = w[number][order][np.searchsorted(np.cumsum(weight[order]), 0.5)]
+        assert found.levers[name].factor.mid == pytest.approx(peer, abs=0.02)
+        assert found.levers[name].factor.high - found.levers[name].factor.low == pytest.approx(
+            2 * Z * deviation, rel=0.1
+        )
+        assert found.levers[name].width.mid == pytest.approx(middle, rel=0.06)
+    assert found.others.factor.mid == pytest.approx(weight @ mu, abs=0.02)
+
+
+def test_intervals_cover_as_often_as_they_say():
+    """Truths come from the prior, so that 90 % is owed exactly: of factors, widths and what the next launch brings."""
+    runs, held, ratios = 120, np.zeros(3), []
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        mu, tau, omega = rng.normal(1, 0.5), abs(rng.normal(0, 0.5)), rng.normal(0, 1)
+        factors, widths = rng.normal(mu, tau, 2), np.exp(rng.normal(omega, 0.5, 2))
+        found = Calibration(draws=1000)(*launches(rng, factors, widths, 6))
+        for number in range(2):
+            worth, mid = found.levers[f"lever {number}"], rng.lognormal(3, 1)
+            spread = 0.3 * mid
+            truth = factors[number] * mid + widths[number] * spread * rng.standard_normal()
+            new = found(f"lever {number}", Estimate(mid, mid - Z * spread, mid + Z * spread))
+            pairs = ((worth.factor, factors[number]), (worth.width, widths[number]), (new, truth))
+            held += [estimate.low <= value <= estimate.high for estimate, value in pairs]
+            ratios.append((new.high - new.low) / (2 * Z * np.hypot(widths[number] * spread, 0.0)))
+    # 240 of each: within three standard errors of 90 %
+    assert (np.abs(held / (2 * runs) - 0.9) < 0.06).all()
+    # no wider than what is not known of factor and width from six launches asks for
+    assert 1.0 < np.median(ratios) < 1.6
+
+
+def test_the_winners_curse_is_taken_off_by_what_was_chosen():
+    """Chosen are the highest predictions: what the chosen ones proved mends the next choice, not what all proved."""
+    rng = np.random.default_rng(5)
+
+    def candidates():
+        truth = 20 + 10 * rng.standard_normal(400)
+        mid = truth + 15 * rng.standard_normal(400)
+        return truth, mid, np.argsort(-mid)[:40]
+
+    def learnt(truth, mid):
+        error = np.full(len(mid), 5.0)
+        return Calibration(draws=1000)(
+            ["x"] * len(mid), mid, mid - Z * 15, mid + Z * 15, truth + error * rng.standard_normal(len(mid)), error
+        )
+
+    truth, mid, chosen = candidates()
+    from_chosen, from_all = learnt(truth[chosen], mid[chosen]), learnt(truth, mid)
+    truth, mid, chosen = candidates()
+    brought = truth[chosen].sum()
+    assert mid[chosen].sum() > 1.4 * brought
+    assert from_chosen.of("x").factor.mid * mid[chosen].sum() == pytest.approx(brought, rel=0.08)
+    assert from_all.of("x").factor.mid * mid[chosen].sum() > 1.08 * brought
+
+
+def test_without_readings_predictions_stay_and_say_so():
+    found = Calibration()([], [], [], [], [], [])
+    predicted = Estimate(10.0, 5.0, 30.0, 0.8)
+    assert found("coupon", predicted) == predicted
+    assert (found.of("coupon").factor.mid, found.of("coupon").width.mid) == (1.0, 1.0)
+    assert found.of("coupon").readings == 0
+    assert found.said("coupon") == "not calibrated yet"
+
+
+def test_a_lever_without_readings_takes_what_others_proved():
+    found = Calibration()(*launches(np.random.default_rng(6), [0.3] * 5, [1.5] * 5, 10))
+    assert found.said("price") == "not calibrated yet; taken from what other levers proved"
+    assert found.said("lever 1") == "calibrated on 10 proven launches"
+    own, borrowed = found.of("lever 1").factor, found.of("price").factor
+    assert 0.15 < borrowed.mid < 0.6
+    assert borrowed.high - borrowed.low > own.high - own.low
+    assert found("price", Estimate(10.0, 5.0, 15.0)).mid == pytest.approx(10 * borrowed.mid)
+
+
+def test_a_lever_with_few_readings_leans_on_the_others():
+    rng = np.random.default_rng(7)
+    many = launches(rng, [0.5, 0.5, 0.5, 0.5], [1.0] * 4, 20, 0.2)
+    one = (["new"], [10.0], [6.0], [14.0], [20.0], [8.0])
+    together = Calibration()(*(np.concatenate([a, b]) for a, b in zip(many, one, strict=True)))
+    alone = Calibration()(*one)
+    assert 0.4 < together.of("new").factor.mid < 0.9 < alone.of("new").factor.mid
+
+
+def test_a_loss_stays_a_loss_and_units_do_not_matter():
+    data = launches(np.random.default_rng(8), [0.5], [1.0], 8)
+    found = Calibration()(*data)
+    gain, loss = found("lever 0", Estimate(10.0, 5.0, 15.0)), found("lever 0", Estimate(-10.0, -15.0, -5.0))
+    assert loss.mid == -gain.mid
+    assert loss.low < loss.mid < loss.high
+    cents = Calibration()(data[0], *(100 * each for each in data[1:]))
+    assert cents.of("lever 0").factor.mid == pytest.approx(found.of("lever 0").factor.mid, rel=1e-6)
+    assert cents("lever 0", Estimate(1000.0, 500.0, 1500.0)).high == pytest.approx(100 * gain.high, rel=1e-6)
+    assert Calibration()(*data)("lever 0", Estimate(10.0, 5.0, 15.0)) == gain
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: {**d, "effect": d["effect"][:-1]}, "do not fit"),
+        (lambda d: {**d, "lever": ["", *d["lever"][1:]]}, "names no lever"),
+        (lambda d: {**d, "mid": d["mid"] * np.nan}, "not finite"),
+        (lambda d: {**d, "effect": d["effect"] * np.inf}, "not finite"),
+        (lambda d: {**d, "low": d["high"], "high": d["low"]}, "outside its own interval"),
+        (lambda d: {**d, "error": d["error"] * 0}, "not above zero"),
+    ],
+)
+def test_bad_input_is_one_clear_error(change, words):
+    names = ("lever", "mid", "low", "high", "effect", "error")
+    data = dict(zip(names, launches(np.random.default_rng(9), [1.0], [1.0], 3), strict=True))
+    with pytest.raises(BadInputError, match=words):
+        Calibration()(**change(data))
+
+
+@pytest.mark.parametrize("settings", [{"level": 0.0}, {"level": 1.0}, {"draws": 10}])
+def test_settings_out_of_range(settings):
+    with pytest.raises(BadInputError, match="out of range"):
+        Calibration(**settings)
