@@ -88,6 +88,13 @@ class BusyError(TradewindError):
     status = 409
 
 
+class ConflictError(TradewindError):
+    """What is asked for stands already, or contradicts what stands."""
+
+    code = "conflict"
+    status = 409
+
+
 class UnsupportedError(TradewindError):
     """The engine cannot do this; the message names one that can."""
 
@@ -99,6 +106,13 @@ class CorruptStoreError(TradewindError):
     """The store's files do not agree with its manifest."""
 
     code = "corrupt_store"
+    status = 500
+
+
+class CorruptLedgerError(TradewindError):
+    """The ledger is not what was written into it."""
+
+    code = "corrupt_ledger"
     status = 500
 
 

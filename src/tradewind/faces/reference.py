@@ -18,6 +18,7 @@ _MADE = "<!-- Written by `python -m tradewind.faces.reference docs/` from the de
 _FLOORS = (
     ("faces", "What people see: they parse, call and render."),
     ("decisions", "One wing per business question; no wing knows another."),
+    ("ledger", "What was promised, launched, held out and proven, in a database that is only ever added to."),
     ("sources", "Outside data in: a folder of SQL per source."),
     ("engines", "Where tables live and expressions run."),
     ("measures", "Every metric and feature, declared once, as an expression over the tables."),
@@ -128,9 +129,9 @@ def architecture_page() -> str:
         "",
         _MADE,
         "",
-        "Imports run downward only, checked by import-linter: `faces` > `decisions` > `sources` > `engines` >",
-        "`measures` | `methods` > `tables` > ground. Sources fill tables; measures declare expressions; a store runs",
-        "them on an engine; a wing passes the answers to methods and returns a study; faces show it.",
+        "Imports run downward only, checked by import-linter: `faces` > `decisions` > `ledger` | `sources` >",
+        "`engines` > `measures` | `methods` > `tables` > ground. Sources fill tables; measures declare expressions; a",
+        "store runs them on an engine; a wing passes the answers to methods and returns a study; faces show it.",
     ]
     files = sorted(root.rglob("*.py"), key=lambda file: (_floor(root, file), file))
     for floor in dict.fromkeys(_floor(root, file) for file in files):
@@ -143,7 +144,7 @@ def architecture_page() -> str:
 
 def _floor(root: Path, file: Path) -> int:
     place = file.relative_to(root).parts[0]
-    order = ("faces", "decisions", "sources", "engines", "measures", "methods", "tables")
+    order = ("faces", "decisions", "ledger", "sources", "engines", "measures", "methods", "tables")
     return order.index(place) if place in order else len(order)
 
 

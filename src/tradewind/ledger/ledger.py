@@ -1,0 +1,378 @@
+"""The ledger: what was promised, launched, held out and proven, as one caller may see it."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import sqlalchemy as sa
+
+from tradewind.errors import BadInputError, ConflictError, CorruptLedgerError, ForbiddenError
+from tradewind.ledger import admission, chain, copying, export, reading, registration, standing, track, verification
+from tradewind.ledger.appender import Appender, Clock, last_entry
+from tradewind.ledger.chain import Entry, Head
+from tradewind.ledger.database import Database
+from tradewind.ledger.export import Exported
+from tradewind.ledger.key import Key, find_key
+from tradewind.ledger.lot import HOLDOUT
+from tradewind.ledger.promise import Approval, Promise, name, sentence
+from tradewind.ledger.reading import Kept, Reading
+from tradewind.ledger.registration import Terms
+from tradewind.ledger.schema import ENTRIES
+from tradewind.ledger.standing import Experiment, Launch, State
+from tradewind.ledger.track import Track
+from tradewind.ledger.verification import Verdict
+from tradewind.scope import OPERATOR, Scope
+from tradewind.study import Choice, Evidence, Party
+
+ADDRESS = "TRADEWIND_LEDGER"
+"""The variable that says where the ledger is."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a launch wrote.
+
+    Args:
+        plan: Name of the plan.
+        head: How far the ledger had come with it; to be kept with the plan, outside the ledger.
+        experiments: What was registered. Only their `treated` launches are to be done.
+    """
+
+    plan: str
+    head: Head
+    experiments: tuple[Experiment, ...]
+
+
+@dataclass(frozen=True)
+class Status:
+    """What the ledger says on a day.
+
+    Args:
+        today: The day.
+        experiments: The experiments that the caller sees whole, by age.
+        launches: Every launch that the caller sees, also of experiments that reach beyond the caller's shops.
+    """
+
+    today: date
+    experiments: tuple[Experiment, ...]
+    launches: tuple[Launch, ...]
+
+    def at(self, *states: State) -> tuple[Experiment, ...]:
+        """Return the experiments that are in one of these states."""
+        return tuple(each for each in self.experiments if each.state(self.today) in states)
+
+
+class Ledger:
+    """A ledger, opened by `open_ledger`.
+
+    Args:
+        database: Where it lives.
+        key: What seals its entries.
+        scope: Which shops the caller may see.
+        timezone: Whose days count: the store's.
+        clock: What says the time.
+    """
+
+    def __init__(self, database: Database, key: Key, scope: Scope, timezone: ZoneInfo, clock: Clock):
+        self._database = database
+        self._key = key
+        self.scope = scope
+        self.timezone = timezone
+        self._clock = clock
+
+    def seen_by(self, scope: Scope) -> Ledger:
+        """Return the same ledger as a caller of a narrower scope sees it.
+
+        Raises:
+            ForbiddenError: If the scope is wider than this one.
+        """
+        if scope.everything and not self.scope.everything:
+            raise ForbiddenError("A scope never widens", do="ask for your own shops only")
+        narrow = scope if scope.shops is None else self.scope.narrowed(scope.shops)
+        return Ledger(self._database, self._key, narrow, self.timezone, self._clock)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+    @property
+    def today(self) -> date:
+        """The day, in the ledger's timezone."""
+        return self._day(self._clock())
+
+    def launch(
+        self, plan: str, promises: Sequence[Promise], approval: Approval, who: str, terms: Terms | None = None
+    ) -> Receipt:
+        """Register a plan's actions before they start, and draw who goes without; all of it, or nothing.
+
+        Args:
+            plan: Name of the plan: with its key an action is launched once.
+            promises: What is to be launched.
+            approval: Who approved it, and when.
+            who: Who launches it.
+            terms: How it is registered.
+
+        Returns:
+            What was written, with the head to keep.
+
+        Raises:
+            ConflictError: If an action is launched already, or its units are in another one of the same lever, shop and
+                days.
+            ForbiddenError: If a subject lies outside the caller's scope.
+            BadInputError: If a promise cannot be kept or proven as asked, has begun, or rests on expired numbers.
+            BusyError: If another launch does not end in time.
+        """
+        terms = terms or Terms()
+        name(who, "Who launches")
+        drafts = registration.draft(plan, promises, approval, terms, self.scope)
+        with self._database.writing() as connection:
+            appender = Appender(connection, self._key, self._clock)
+            registration.register(appender, drafts, who, self._day(appender.now), terms)
+            found = tuple(standing.experiment(connection, self.scope, draft.said["experiment"])[1] for draft in drafts)
+            return Receipt(plan, self._head(connection), found)
+
+    def stop(self, launch: str, who: str, reason: str) -> Launch:
+        """Note that a launched action is stopped early, as of today.
+
+        Args:
+            launch: Id of the launch.
+            who: Who stops it.
+            reason: Why.
+
+        Returns:
+            The launch as it stands then.
+
+        Raises:
+            NotFoundError: If the caller sees no such launch.
+            ConflictError: If it was stopped already, is over, or was held out.
+        """
+        name(who, "Who stops")
+        sentence(reason, "The reason")
+        with self._database.writing() as connection:
+            number, found = standing.launch(connection, self.scope, launch)
+            appender = Appender(connection, self._key, self._clock)
+            today = self._day(appender.now)
+            if found.stopped is not None:
+                raise ConflictError("This launch was stopped already", got=found.stopped)
+            if found.arm == HOLDOUT:
+                raise ConflictError("This action was held out, and never launched", got=launch)
+            if found.days.last < today:
+                raise ConflictError("This action is over", got=found.days)
+            appender.add(
+                chain.STOP, who, {"launch": found.id, "entry": str(number), "day": str(today), "reason": reason}
+            )
+            return standing.launch(connection, self.scope, launch)[1]
+
+    def read(self, found: Reading, who: str) -> Kept:
+        """Keep what an experiment was found to have done; a look before all days are over is marked as early.
+
+        Args:
+            found: The reading.
+            who: Who read it.
+
+        Returns:
+            The reading as it is kept.
+
+        Raises:
+            NotFoundError: If the caller sees no such experiment whole.
+            BadInputError: If it cannot be of this experiment, or claims more than was earned.
+            ConflictError: If the experiment was read already and this one does not say what it corrects.
+        """
+        name(who, "Who reads")
+        with self._database.writing() as connection:
+            number, of = standing.experiment(connection, self.scope, found.experiment)
+            appender = Appender(connection, self._key, self._clock)
+            early = admission.admit(found, of, self._day(appender.now))
+            appender.add(chain.READING, who, reading.reading_said(found, number, early))
+            return standing.experiment(connection, self.scope, found.experiment)[1].readings[-1]
+
+    def status(self, plan: str | None = None) -> Status:
+        """Return what waits, runs, is due to be read and was read.
+
+        Args:
+            plan: Only what belongs to a plan.
+
+        Returns:
+            The status today.
+        """
+        with self._database.reading() as connection:
+            whole = standing.experiments(connection, self.scope, plan)
+            return Status(self.today, tuple(whole), tuple(standing.launches(connection, self.scope, plan)))
+
+    def experiment(self, id_: str) -> Experiment:
+        """Return an experiment; raise `NotFoundError` where the caller sees no such one whole."""
+        with self._database.reading() as connection:
+            return standing.experiment(connection, self.scope, id_)[1]
+
+    def choice(self, launch: str) -> Choice:
+        """Return what was chosen, as it was given to `launch`; raise `NotFoundError` where none is seen."""
+        with self._database.reading() as connection:
+            return standing.choice(connection, standing.launch(connection, self.scope, launch)[0])
+
+    def head(self) -> Head:
+        """Return how far the ledger has come, to be kept outside it."""
+        with self._database.reading() as connection:
+            return self._head(connection)
+
+    def verify(self, heads: Sequence[Head] = ()) -> Verdict:
+        """Say whether the ledger is what was written into it, and which entry is the first that does not fit.
+
+        Args:
+            heads: Heads that were kept outside. Without one, a history that was cut at its end looks like a short one.
+
+        Returns:
+            The verdict; to a caller who does not see all shops it says only whether all is well.
+        """
+        with self._database.reading() as connection:
+            found = verification.verify(connection, self._key, heads)
+        if self.scope.everything:
+            return found
+        return Verdict(found.sound, None, None, "" if found.sound else "The ledger is not what was written into it")
+
+    def export(self, file: Path, plan: str | None = None) -> Exported:
+        """Write who drew which arm to a CSV or Parquet file, with the ledger's head beside it.
+
+        Args:
+            file: Where to; its ending says which format.
+            plan: Only what belongs to a plan.
+
+        Returns:
+            What was written.
+
+        Raises:
+            BadInputError: If the ending is of another format.
+            CorruptLedgerError: If units are not those that were registered.
+        """
+        with self._database.reading() as connection:
+            found = standing.experiments(connection, self.scope, plan)
+            return export.export(connection, found, self._head(connection), file)
+
+    def track(self, party: Party | None = None, weakest: Evidence = Evidence.RANDOMISED) -> Track:
+        """Return what was promised beside what was proven, for calibration.
+
+        Args:
+            party: Whose gain, or None for all parties together.
+            weakest: Weakest evidence of a reading that counts as proof.
+
+        Returns:
+            The record, of the caller's own shops only.
+        """
+        status = self.status()
+        due = frozenset(each.id for each in status.at(State.DUE))
+        return track.track(status.experiments, due, party, weakest)
+
+    def copy(self, address: str | Path) -> Head:
+        """Copy the ledger into an empty file or database, under the same key.
+
+        Args:
+            address: Where to.
+
+        Returns:
+            The head of both.
+
+        Raises:
+            ForbiddenError: If the caller is no operator.
+            ConflictError: If there is a ledger already.
+            CorruptLedgerError: If entries or units do not fit their seals.
+        """
+        if not self.scope.everything:
+            raise ForbiddenError("Only an operator copies a ledger")
+        target = Database(address)
+        try:
+            with self._database.reading() as source, target.preparing(create=True) as connection:
+                head = self._head(source)
+                copying.copy(source, connection, self._key, head)
+                return head
+        finally:
+            target.close()
+
+    def _head(self, connection: sa.Connection) -> Head:
+        last, first = last_entry(connection), _first(connection)
+        if last is None or first is None:
+            raise CorruptLedgerError("The ledger has no entries", do="restore it from a copy")
+        return Head(first.said["ledger"], last.hash, last.number if self.scope.everything else None)
+
+    def _day(self, at: datetime) -> date:
+        return at.astimezone(self.timezone).date()
+
+
+def open_ledger(
+    address: str | Path,
+    scope: Scope = OPERATOR,
+    timezone: str = "UTC",
+    *,
+    create: bool = True,
+    environment: Mapping[str, str] | None = None,
+    clock: Clock | None = None,
+) -> Ledger:
+    """Open a ledger, begun where there is none, its schema brought up to date.
+
+    Args:
+        address: A file, `sqlite:///FILE`, or `postgresql://USER@HOST/NAME`.
+        scope: Which shops the caller may see.
+        timezone: IANA name of the timezone whose days count: the store's.
+        create: Whether a ledger may be begun.
+        environment: Where the key is looked for; the process's environment when left out.
+        clock: What says the time; the machine's clock when left out.
+
+    Returns:
+        The ledger.
+
+    Raises:
+        NotFoundError: If there is no ledger and none may be begun, or the server cannot be reached.
+        MissingDataError: If there is no key or no driver.
+        ForbiddenError: If others may read the key file.
+        BadInputError: If the address or timezone cannot be used, or the ledger is of a newer version than this code.
+        CorruptLedgerError: If the key does not fit the ledger's first entry.
+    """
+    try:
+        zone = ZoneInfo(timezone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise BadInputError("There is no such timezone", got=timezone, allowed="such as America/Sao_Paulo") from error
+    environment, clock = os.environ if environment is None else environment, clock or _now
+    database = Database(address)
+    try:
+        key = _unlocked(database, environment, clock, create)
+    except BaseException:
+        database.close()
+        raise
+    return Ledger(database, key, scope, zone, clock)
+
+
+def _unlocked(database: Database, environment: Mapping[str, str], clock: Clock, create: bool) -> Key:
+    """Return the key that fits the ledger, which is begun or brought up to date where need be."""
+    file = None if database.file is None else database.file.with_name(database.file.name + ".key")
+    first = None
+    if database.prepared():
+        with database.reading() as connection:
+            first = _first(connection)
+    if first is not None:
+        key = find_key(environment, file, fresh=False)
+    else:
+        with database.preparing(create=create) as connection:
+            first = _first(connection)
+            key = find_key(environment, file, fresh=first is None)
+            if first is None:
+                said = {"ledger": uuid.uuid4().hex, "format": chain.FORMAT}
+                first = Appender(connection, key, clock).add(chain.OPENED, "tradewind", said)
+    if not chain.fits(key, first):
+        raise CorruptLedgerError(
+            f"The key in {key.origin} does not fit the ledger's first entry", got=database.shown,
+            do="set the key that the ledger was begun with; if it is that one, the entry was changed",
+        )  # fmt: skip
+    return key
+
+
+def _first(connection: sa.Connection) -> Entry | None:
+    row = connection.execute(ENTRIES.select().order_by(ENTRIES.c.number).limit(1)).one_or_none()
+    return None if row is None else Entry(*row)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,330 @@
+"""Registration: promises as the entries and assignment rows that are written before anything is launched."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from tradewind.errors import BadInputError, ConflictError, ForbiddenError
+from tradewind.ledger import chain
+from tradewind.ledger.appender import SKEW, Appender
+from tradewind.ledger.lot import HOLDOUT, TREATED, Tally, picked, salt, thrown
+from tradewind.ledger.promise import Approval, Promise, name, number, promise_said
+from tradewind.ledger.schema import ASSIGNMENTS, LAUNCHES, STOPS
+from tradewind.scope import Scope
+
+LONGEST_ECHO = 366
+NAMED = 3
+"""Most units or launches that an error names one by one."""
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How a plan's promises are registered.
+
+    Args:
+        echo: Days after an action's last day during which what it brings is still counted; the reading is due after.
+        seed: Seed of the lots.
+        exclusive: Whether a unit may be in one action of a lever and a shop on a day only.
+        late: Whether actions that have begun already may be registered; each then says so for ever.
+
+    Raises:
+        BadInputError: If the echo is out of range.
+    """
+
+    echo: int = 14
+    seed: int = 0
+    exclusive: bool = True
+    late: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.echo <= LONGEST_ECHO:
+            raise BadInputError("The days of echo are out of range", got=self.echo, allowed=f"0 to {LONGEST_ECHO}")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An experiment about to be registered.
+
+    Args:
+        said: What its entry says.
+        launches: What the entries of its launches say.
+        rows: Its units with their arms, sorted by unit; empty where the units are the launches themselves.
+    """
+
+    said: dict[str, Any]
+    launches: tuple[dict[str, Any], ...]
+    rows: tuple[tuple[str, str], ...]
+
+
+def draft(plan: str, promises: Sequence[Promise], approval: Approval, terms: Terms, scope: Scope) -> list[Draft]:
+    """Return what a launch of a plan will write, all lots drawn; nothing is asked of the database.
+
+    Args:
+        plan: Name of the plan.
+        promises: What is to be launched.
+        approval: Who approved it.
+        terms: How it is registered.
+        scope: The caller's.
+
+    Returns:
+        One draft for each action that reaches customers, and one for each group of other actions.
+
+    Raises:
+        ForbiddenError: If a subject lies outside the scope.
+        BadInputError: If a promise cannot be kept or proven as asked.
+    """
+    name(plan, "The name of a plan")
+    if not promises:
+        raise BadInputError("The plan has no actions to launch", got=plan)
+    keys = [promise.choice.action.key for promise in promises]
+    if len(set(keys)) < len(keys):
+        twice = sorted(key for key, times in Counter(keys).items() if times > 1)
+        raise BadInputError("An action stands in the plan twice", got=", ".join(twice[:NAMED]))
+    _inside(promises, scope)
+    common = {"plan": plan, "approval": {"who": approval.who, "at": chain.moment(approval.at)}}
+    found: list[Draft] = []
+    groups: dict[tuple[str, ...], list[Promise]] = {}
+    for promise in promises:
+        action = promise.choice.action
+        if action.assignment is not None:
+            found.append(_on_customers(plan, promise, terms, common))
+        else:
+            # a group is of like actions, whatever it is called: of one lever, kind of subject and days
+            like = (
+                promise.group,
+                str(action.lever),
+                action.subject.kind,
+                str(action.days.first),
+                str(action.days.last),
+            )
+            groups.setdefault(like, []).append(promise)
+    return found + [_on_group(plan, like, members, terms, common) for like, members in groups.items()]
+
+
+def _inside(promises: Sequence[Promise], scope: Scope) -> None:
+    shops = {promise.choice.action.subject.shop for promise in promises}
+    if not scope.everything and None in shops:
+        raise ForbiddenError(
+            "Only an operator launches what is the marketplace's", do="name your shop as its subject's"
+        )
+    scope.narrowed(shop for shop in shops if shop is not None)
+
+
+def _on_customers(plan: str, promise: Promise, terms: Terms, common: Mapping[str, Any]) -> Draft:
+    action = promise.choice.action
+    units = sorted(_units(promise))
+    lot = salt(terms.seed, action.subject.shop, plan, action.key)
+    held = {HOLDOUT: promise.holdout} if promise.holdout else {}
+    arms = {**held, TREATED: 1 - promise.holdout}
+    drawn = thrown(lot, units, arms)
+    tally = Tally()
+    for unit, arm in zip(units, drawn, strict=True):
+        tally.add(unit, arm)
+    if missing := set(arms) - set(tally.arms):
+        raise BadInputError(
+            f"The lot of the action '{action.key}' left one arm empty, so that there is nothing to compare",
+            got=f"{len(units)} customers, none in the arm {', '.join(missing)}",
+            do="hold out a larger share, or none, or reach more customers",
+        )
+    experiment = chain.digest("experiment", action.subject.shop, plan, action.key)[:16]
+    said = {
+        **_experiment(experiment, action.key, promise, terms), "unit": "customer", "salt": lot,
+        "arms": {arm: number(share, "A propensity") for arm, share in arms.items()},
+        "units": {arm: str(tally.arms[arm]) for arm in arms}, "digest": tally.digest,
+    }  # fmt: skip
+    launch = {**common, **_launch(plan, promise), "arm": None}
+    return Draft(said, (launch,), tuple(zip(units, drawn, strict=True)))
+
+
+def _units(promise: Promise) -> Sequence[str]:
+    action = promise.choice.action
+    units = action.assignment.units if action.assignment is not None else ()
+    if not len(units):
+        raise BadInputError(f"The action '{action.key}' reaches nobody", do="leave it out of the plan")
+    checked = [name(unit, f"A customer of the action '{action.key}'") for unit in units]
+    if len(unique := set(checked)) < len(checked):
+        twice = sorted(unit for unit, times in Counter(checked).items() if times > 1)
+        raise BadInputError(
+            f"Customers stand in the list of the action '{action.key}' twice",
+            got=f"{len(checked) - len(unique)} of {len(checked)}, such as {', '.join(twice[:NAMED])}",
+            do="name each customer once",
+        )
+    return checked
+
+
+def _on_group(
+    plan: str, like: tuple[str, ...], members: Sequence[Promise], terms: Terms, common: Mapping[str, Any]
+) -> Draft:
+    first = members[0]
+    shares = {promise.holdout for promise in members}
+    if len(shares) > 1:
+        raise BadInputError(
+            f"Actions of one group hold out different shares: {_called(first)}", got=sorted(shares),
+            do="give the group one share, or give the actions groups of their own",
+        )  # fmt: skip
+    [share] = shares
+    by_key = {promise.choice.action.key: promise for promise in members}
+    if share and len(members) < 2:
+        raise BadInputError(
+            f"The action '{first.choice.action.key}' is alone of its kind, so that one arm would be empty", got=share,
+            do="hold out 0 of it, and read it by comparison; or launch it among like actions",
+        )  # fmt: skip
+    # so many exactly, at least one in each arm: a throw for each would leave small groups without a holdout
+    held = min(max(int(share * len(members) + 0.5), 1), len(members) - 1) if share else 0
+    shops = sorted({promise.choice.action.subject.shop or "" for promise in members})
+    lot = salt(terms.seed, *shops, plan, *like)
+    out = picked(lot, sorted(by_key), held)
+    counts = {HOLDOUT: held, TREATED: len(members) - held}
+    experiment = chain.digest("group", *shops, plan, *sorted(by_key))[:16]
+    said = {
+        **_experiment(experiment, _called(first), first, terms), "unit": "action", "salt": lot,
+        "arms": {arm: number(count / len(members), "A propensity") for arm, count in counts.items() if count},
+        "units": {arm: str(count) for arm, count in counts.items() if count}, "digest": None,
+    }  # fmt: skip
+    launches = (
+        {**common, **_launch(plan, promise), "arm": HOLDOUT if key in out else TREATED}
+        for key, promise in by_key.items()
+    )
+    return Draft(said, tuple(launches), ())
+
+
+def _called(promise: Promise) -> str:
+    action = promise.choice.action
+    if promise.group:
+        return name(promise.group, "The name of a group")
+    return f"{action.lever} on {action.subject.kind}s, {action.days}"
+
+
+def _experiment(experiment: str, called: str, promise: Promise, terms: Terms) -> dict[str, Any]:
+    action = promise.choice.action
+    return {
+        "experiment": experiment,
+        "name": called,
+        "lever": str(action.lever),
+        "days": [str(action.days.first), str(action.days.last)],
+        "due": str(action.days.last + timedelta(days=terms.echo)),
+        "seed": str(terms.seed),
+        "exclusive": terms.exclusive,
+    }
+
+
+def _launch(plan: str, promise: Promise) -> dict[str, Any]:
+    action = promise.choice.action
+    return {
+        "launch": chain.digest("launch", action.subject.shop, plan, action.key)[:16],
+        "promise": promise_said(promise),
+    }
+
+
+def register(appender: Appender, drafts: Sequence[Draft], who: str, today: date, terms: Terms) -> None:
+    """Write drafts: entries and assignment rows in the writer's one transaction, so that all of it stands or nothing.
+
+    Args:
+        appender: The writer.
+        drafts: What to write.
+        who: Who launches.
+        today: The day, in the ledger's timezone.
+        terms: How it is registered.
+
+    Raises:
+        ConflictError: If a launch stands already, or units are in another action of the lever on those days.
+        BadInputError: If an action has begun, is over, or rests on numbers that have expired.
+    """
+    approved = max(launch["approval"]["at"] for each in drafts for launch in each.launches)
+    if approved > chain.moment(appender.now + SKEW):
+        raise BadInputError("The approval lies in the future", got=approved)
+    _timely(drafts, today, terms)
+    _once(appender.connection, drafts)
+    for each in drafts:
+        experiment = appender.add(chain.EXPERIMENT, who, each.said)
+        appender.assign(experiment.number, each.rows)
+        for launch in each.launches:
+            late = launch["promise"]["days"][0] <= str(today)
+            entry = appender.add(chain.LAUNCH, who, {**launch, "entry": str(experiment.number), "late": late})
+            if terms.exclusive:
+                _alone(appender.connection, launch["promise"], entry.number, experiment.number)
+
+
+def _timely(drafts: Sequence[Draft], today: date, terms: Terms) -> None:
+    for promise in (launch["promise"] for each in drafts for launch in each.launches):
+        first, last = (date.fromisoformat(day) for day in promise["days"])
+        key = promise["key"]
+        if last < today:
+            raise BadInputError(f"The action '{key}' is over already", got=last, do="plan it anew")
+        if first <= today and not terms.late:
+            raise BadInputError(
+                f"The action '{key}' begins too early to be registered before its launch", got=first,
+                allowed=f"after {today}", do="move its days, or say that it is registered late",
+            )  # fmt: skip
+        if promise["expires"] is not None and date.fromisoformat(promise["expires"]) < today:
+            raise BadInputError(
+                f"The numbers of the action '{key}' have expired", got=promise["expires"], do="make the plan anew"
+            )
+
+
+def _once(connection: sa.Connection, drafts: Sequence[Draft]) -> None:
+    keys = {launch["launch"]: launch["promise"]["key"] for each in drafts for launch in each.launches}
+    ids = list(keys)
+    stand = []
+    for at in range(0, len(ids), 500):
+        found = connection.execute(sa.select(LAUNCHES.c.id).where(LAUNCHES.c.id.in_(ids[at : at + 500])))
+        stand += [keys[id_] for (id_,) in found]
+    if stand:
+        more = f" and {len(stand) - NAMED} more" if len(stand) > NAMED else ""
+        raise ConflictError(
+            "Actions of this plan are launched already; nothing was launched again",
+            got=", ".join(sorted(stand)[:NAMED]) + more, do="look at the ledger's status; leave them out of the plan",
+        )  # fmt: skip
+
+
+def _alone(connection: sa.Connection, promise: Mapping[str, Any], launch: int, experiment: int) -> None:
+    """See that no unit of a launch is in another one of the same lever and shop on the same days."""
+    subject, (first, last) = promise["subject"], promise["days"]
+    until = sa.case((STOPS.c.day < LAUNCHES.c.last, STOPS.c.day), else_=LAUNCHES.c.last)
+    running = (
+        sa.select(LAUNCHES.c.experiment, LAUNCHES.c.plan, LAUNCHES.c.action)
+        .join(STOPS, STOPS.c.launch == LAUNCHES.c.number, isouter=True)
+        .where(
+            LAUNCHES.c.number != launch,
+            _is(LAUNCHES.c.shop, subject["shop"]),
+            LAUNCHES.c.lever == promise["lever"],
+            LAUNCHES.c.subject_kind == subject["kind"],
+            LAUNCHES.c.first <= last,
+            LAUNCHES.c.first <= until,  # one that was stopped before it began held nobody
+            until >= first,
+        )
+    )
+    if subject["kind"] == "customers":
+        others = {held: f"{plan}/{action}" for held, plan, action in connection.execute(running)}
+        own, other = ASSIGNMENTS.alias("own"), ASSIGNMENTS.alias("other")
+        met: set[str] = set()
+        names = []
+        for held, called in others.items():
+            both = own.join(other, sa.and_(other.c.unit == own.c.unit, other.c.experiment == held))
+            shared = set(
+                connection.scalars(sa.select(own.c.unit).select_from(both).where(own.c.experiment == experiment))
+            )
+            if shared:
+                met |= shared
+                names.append(called)
+        who = f"{len(met)} of its customers are"
+    else:
+        same = running.where(LAUNCHES.c.subject_id == subject["id"], _is(LAUNCHES.c.partner, subject["partner"]))
+        who, names = "Its subject is", [f"{plan}/{action}" for _, plan, action in connection.execute(same)]
+    if names:
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        raise ConflictError(
+            f"The action '{promise['key']}' cannot be proven beside another. {who} in other actions of the lever "
+            f"{promise['lever']} on the same days", got=", ".join(sorted(names)[:NAMED]) + more,
+            do="leave them out, choose other days, or say that actions may overlap",
+        )  # fmt: skip
+
+
+def _is(column: sa.Column[Any], value: str | None) -> sa.ColumnElement[bool]:
+    return column.is_(None) if value is None else column == value

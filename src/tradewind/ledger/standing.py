@@ -1,0 +1,292 @@
+"""Standing: what the ledger says of each experiment and launch, as one caller may see it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from enum import StrEnum
+from typing import Any
+
+import sqlalchemy as sa
+
+from tradewind.errors import NotFoundError
+from tradewind.ledger.chain import Entry
+from tradewind.ledger.lot import HOLDOUT
+from tradewind.ledger.promise import choice_read, period_read, setting_read
+from tradewind.ledger.reading import Kept, reading_read
+from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, EXPERIMENTS, LAUNCHES, READINGS, STOPS
+from tradewind.period import Period
+from tradewind.scope import Scope
+from tradewind.study import Choice, Lever, Setting, Subject
+
+_PAGE = 500
+
+
+class State(StrEnum):
+    """How far an experiment has come."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    ECHOING = "echoing"
+    DUE = "due"
+    READ = "read"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True)
+class Launch:
+    """An action that was registered.
+
+    Args:
+        id: Its id: the same for the same shop, plan and action on every machine.
+        plan: Name of its plan.
+        action: Key of the action in the plan.
+        lever: Its lever.
+        subject: What it is pulled on.
+        days: When it holds.
+        setting: What was chosen, with what was promised.
+        raw: The same before a calibration; None where none shrank it.
+        arm: `treated` or `holdout` where the action as a whole drew one; a held-out action is not to be done. None
+            where its customers drew theirs.
+        who: Who launched it.
+        at: When it was registered, ISO 8601, UTC.
+        approved_by: Who approved it.
+        approved_at: When.
+        late: Whether it had begun before it was registered.
+        stopped: The day on which it was stopped early, or None.
+        why: Why it was stopped.
+    """
+
+    id: str
+    plan: str
+    action: str
+    lever: Lever
+    subject: Subject
+    days: Period
+    setting: Setting
+    raw: Setting | None
+    arm: str | None
+    who: str
+    at: str
+    approved_by: str
+    approved_at: str
+    late: bool
+    stopped: date | None = None
+    why: str = ""
+
+    @property
+    def held(self) -> float:
+        """Share of its days on which it held: less than one where it was stopped early."""
+        if self.stopped is None:
+            return 1.0
+        lived = self.days.clipped(Period(min(self.stopped, self.days.first), self.stopped))
+        return lived.days / self.days.days if lived else 0.0
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is proven together: one action among its customers, or a group of like actions.
+
+    Args:
+        id: Its id.
+        name: What it is called: the action's key, or the group's name.
+        lever: The lever.
+        unit: `customer`, where customers of an action drew arms, or `action`, where actions of a group did.
+        days: When it holds.
+        due: Last day on which what it brings is counted.
+        arms: Propensity of each arm; only `treated` where nothing was held out.
+        units: Number of units by arm.
+        launches: Its launches.
+        readings: What was read of it, in order.
+    """
+
+    id: str
+    name: str
+    lever: Lever
+    unit: str
+    days: Period
+    due: date
+    arms: Mapping[str, float]
+    units: Mapping[str, int]
+    launches: tuple[Launch, ...]
+    readings: tuple[Kept, ...] = ()
+
+    @property
+    def proves(self) -> bool:
+        """Whether something was held out at random, so that it can be read as randomised."""
+        return HOLDOUT in self.arms
+
+    @property
+    def treated(self) -> tuple[Launch, ...]:
+        """The launches that were done, if only to some of their customers."""
+        return tuple(launch for launch in self.launches if launch.arm != HOLDOUT)
+
+    @property
+    def final(self) -> Kept | None:
+        """The reading that counts: of all the days that count, and not corrected."""
+        return next((kept for kept in self.readings if not kept.early and not kept.replaced), None)
+
+    def state(self, today: date) -> State:
+        """Return how far it has come on a day."""
+        if self.final is not None:
+            return State.READ
+        if all(launch.held == 0 for launch in self.treated):
+            return State.STOPPED  # before it began: there is nothing to read
+        if today < self.days.first:
+            return State.WAITING
+        if today > self.due:
+            return State.DUE
+        stopped = all(launch.stopped is not None for launch in self.treated)
+        return State.ECHOING if stopped or today > self.days.last else State.RUNNING
+
+
+def experiments(connection: sa.Connection, scope: Scope, plan: str | None = None) -> list[Experiment]:
+    """Return the experiments of which the caller may see every launch, by age.
+
+    Args:
+        connection: A connection to the ledger.
+        scope: The caller's.
+        plan: Only those of a plan.
+
+    Returns:
+        The experiments, with their launches and readings.
+    """
+    chosen = sa.select(EXPERIMENTS.c.number).where(whole(scope))
+    if plan is not None:
+        chosen = chosen.where(_some(LAUNCHES.c.plan == plan))
+    return list(_experiments(connection, chosen))
+
+
+def experiment(connection: sa.Connection, scope: Scope, id_: str) -> tuple[int, Experiment]:
+    """Return an experiment with the number of its entry.
+
+    Raises:
+        NotFoundError: If there is none of that id, or the caller may not see all of it; the message tells no which.
+    """
+    number = connection.scalar(sa.select(EXPERIMENTS.c.number).where(EXPERIMENTS.c.id == id_, whole(scope)))
+    if number is None:
+        raise NotFoundError(
+            "There is no such experiment", got=id_, do="look at the ledger's status for those you may see"
+        )
+    [found] = _experiments(connection, sa.select(EXPERIMENTS.c.number).where(EXPERIMENTS.c.number == number))
+    return number, found
+
+
+def launches(connection: sa.Connection, scope: Scope, plan: str | None = None) -> list[Launch]:
+    """Return the launches that the caller may see, by age; also those whose group reaches beyond the caller's shops."""
+    chosen = sa.select(LAUNCHES.c.number).where(seen(scope))
+    if plan is not None:
+        chosen = chosen.where(LAUNCHES.c.plan == plan)
+    return [launch for _, launch in _launches(connection, chosen)]
+
+
+def launch(connection: sa.Connection, scope: Scope, id_: str) -> tuple[int, Launch]:
+    """Return a launch with the number of its entry.
+
+    Raises:
+        NotFoundError: If there is none of that id that the caller may see; the message tells no which.
+    """
+    number = connection.scalar(sa.select(LAUNCHES.c.number).where(LAUNCHES.c.id == id_, seen(scope)))
+    if number is None:
+        raise NotFoundError("There is no such launch", got=id_, do="look at the ledger's status for those you may see")
+    [(_, found)] = _launches(connection, sa.select(LAUNCHES.c.number).where(LAUNCHES.c.number == number))
+    return number, found
+
+
+def choice(connection: sa.Connection, number: int) -> Choice:
+    """Return what was chosen as it was given, its customers among it, of the launch of that entry."""
+    [(held, payload)] = connection.execute(
+        sa.select(LAUNCHES.c.experiment, ENTRIES.c.payload)
+        .join(ENTRIES, ENTRIES.c.number == LAUNCHES.c.number)
+        .where(LAUNCHES.c.number == number)
+    )
+    of = sa.select(ASSIGNMENTS.c.unit).where(ASSIGNMENTS.c.experiment == held).order_by(ASSIGNMENTS.c.unit)
+    return choice_read(_said(payload)["promise"], tuple(connection.scalars(of)))
+
+
+def seen(scope: Scope) -> sa.ColumnElement[bool]:
+    """Return the condition that a launch may be seen."""
+    return sa.true() if scope.shops is None else LAUNCHES.c.shop.in_(sorted(scope.shops))
+
+
+def whole(scope: Scope) -> sa.ColumnElement[bool]:
+    """Return the condition that every launch of an experiment may be seen."""
+    if scope.shops is None:
+        return sa.true()
+    return sa.not_(_some(sa.or_(LAUNCHES.c.shop.is_(None), LAUNCHES.c.shop.not_in(sorted(scope.shops)))))
+
+
+def _some(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    return sa.exists().where(LAUNCHES.c.experiment == EXPERIMENTS.c.number, condition)
+
+
+def _experiments(connection: sa.Connection, chosen: sa.Select[tuple[int]]) -> Iterator[Experiment]:
+    members: dict[int, list[Launch]] = {}
+    of = sa.select(LAUNCHES.c.number).where(LAUNCHES.c.experiment.in_(chosen))
+    for held, found in _launches(connection, of):
+        members.setdefault(held, []).append(found)
+    readings: dict[int, list[Entry]] = {}
+    rows = connection.execute(
+        sa.select(READINGS.c.experiment, *ENTRIES.c)
+        .join(ENTRIES, ENTRIES.c.number == READINGS.c.number)
+        .where(READINGS.c.experiment.in_(chosen))
+        .order_by(ENTRIES.c.number)
+    )
+    for held, *entry in rows:
+        readings.setdefault(held, []).append(Entry(*entry))
+    rows = connection.execute(
+        sa.select(ENTRIES.c.number, ENTRIES.c.payload).where(ENTRIES.c.number.in_(chosen)).order_by(ENTRIES.c.number)
+    )
+    for number, payload in rows:
+        yield _experiment(_said(payload), tuple(members[number]), readings.get(number, []))
+
+
+def _experiment(said: Mapping[str, Any], members: tuple[Launch, ...], readings: Sequence[Entry]) -> Experiment:
+    days = period_read(said["days"])
+    echo = date.fromisoformat(said["due"]) - days.last
+    # what was stopped early brings nothing new after the last one was stopped, but for its echo
+    last = max(
+        (min(each.stopped or days.last, days.last) for each in members if each.arm != HOLDOUT), default=days.last
+    )
+    due = max(last, days.first - timedelta(days=1)) + echo
+    corrected = {entry.said["replaces"] for entry in readings}
+    kept = (
+        Kept(reading_read(entry.said), place, entry.at, entry.who, entry.said["early"], str(place) in corrected)
+        for place, entry in enumerate(readings, start=1)
+    )
+    return Experiment(
+        said["experiment"], said["name"], Lever(said["lever"]), said["unit"], days, due,
+        {arm: float(share) for arm, share in said["arms"].items()},
+        {arm: int(count) for arm, count in said["units"].items()}, members, tuple(kept),
+    )  # fmt: skip
+
+
+def _launches(connection: sa.Connection, chosen: sa.Select[tuple[int]]) -> Iterator[tuple[int, Launch]]:
+    stopped = ENTRIES.alias("stopped")
+    rows = connection.execute(
+        sa.select(LAUNCHES.c.experiment, *ENTRIES.c, stopped.c.payload.label("stop"))
+        .join(ENTRIES, ENTRIES.c.number == LAUNCHES.c.number)
+        .join(STOPS, STOPS.c.launch == LAUNCHES.c.number, isouter=True)
+        .join(stopped, stopped.c.number == STOPS.c.number, isouter=True)
+        .where(LAUNCHES.c.number.in_(chosen))
+        .order_by(LAUNCHES.c.number)
+        .execution_options(yield_per=_PAGE)
+    )
+    for held, *fields, stop in rows:
+        entry = Entry(*fields)
+        said, ended = entry.said, _said(stop) if stop else None
+        promise, approval = said["promise"], said["approval"]
+        subject = promise["subject"]
+        yield held, Launch(
+            said["launch"], said["plan"], promise["key"], Lever(promise["lever"]),
+            Subject(subject["kind"], subject["id"], subject["shop"], subject["partner"]), period_read(promise["days"]),
+            setting_read(promise["menu"][int(promise["place"])]),
+            None if promise["raw"] is None else setting_read(promise["raw"]), said["arm"], entry.who, entry.at,
+            approval["who"], approval["at"], said["late"],
+            date.fromisoformat(ended["day"]) if ended else None, ended["reason"] if ended else "",
+        )  # fmt: skip
+
+
+def _said(payload: str) -> dict[str, Any]:
+    return Entry(0, "", "", "", payload, "", "").said

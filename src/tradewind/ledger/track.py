@@ -1,0 +1,152 @@
+"""Track record: what was promised beside what was proven, from which the next plan's gains are calibrated."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from tradewind.ledger.standing import Experiment, Launch
+from tradewind.methods.calibration import Calibrated, Calibration
+from tradewind.study import Action, Estimate, Evidence, Lever, Party, Setting
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A promise and what came of it, both of the treated units over the days on which the action held.
+
+    Args:
+        experiment: Id of the experiment.
+        lever: Its lever.
+        promised: What was predicted, before any calibration.
+        proven: What was read.
+    """
+
+    experiment: str
+    lever: Lever
+    promised: Estimate
+    proven: Estimate
+
+
+@dataclass(frozen=True)
+class Track:
+    """A track record.
+
+    Args:
+        pairs: Promises that were proven.
+        left_out: By id of an experiment that was read or is due, why it is not among the pairs. A record from which
+            those that went badly are missing flatters.
+    """
+
+    pairs: tuple[Pair, ...]
+    left_out: dict[str, str]
+
+    def calibrated(self, level: float = 0.9, seed: int = 0) -> Calibrated:
+        """Return what predictions are worth, by lever.
+
+        Args:
+            level: Level of the intervals.
+            seed: Seed of the draws.
+
+        Returns:
+            Factors and widths by lever.
+        """
+        promised = [_at(pair.promised, level) for pair in self.pairs]
+        errors = [(p.proven.high - p.proven.low) / (2 * _reach(p.proven.level)) for p in self.pairs]
+        return Calibration(level, seed=seed)(
+            [str(pair.lever) for pair in self.pairs],
+            [each.mid for each in promised],
+            [each.low for each in promised],
+            [each.high for each in promised],
+            [pair.proven.mid for pair in self.pairs],
+            errors,
+        )
+
+
+def track(experiments: Iterable[Experiment], due: frozenset[str], party: Party | None, weakest: Evidence) -> Track:
+    """Return what was promised beside what was proven.
+
+    Args:
+        experiments: Experiments, read or not.
+        due: Ids of those that should have been read by now.
+        party: Whose gain, or None for all parties together.
+        weakest: Weakest evidence of a reading that counts as proof.
+
+    Returns:
+        The record.
+    """
+    pairs: list[Pair] = []
+    left_out: dict[str, str] = {}
+    for each in experiments:
+        found = _pair(each, each.id in due, party, weakest)
+        if isinstance(found, Pair):
+            pairs.append(found)
+        elif found:
+            left_out[each.id] = found
+    return Track(tuple(pairs), left_out)
+
+
+def _pair(each: Experiment, due: bool, party: Party | None, weakest: Evidence) -> Pair | str:
+    if each.final is None:
+        return "it is due and was not read" if due else ""
+    reading = each.final.reading
+    if Evidence.weakest([reading.evidence, weakest]) != weakest:
+        return f"its reading is {reading.evidence} only"
+    if reading.skewed:
+        return "its arms are not as the lot drew them"
+    if any(launch.late for launch in each.treated):
+        return "it was registered after it had begun"
+    proven = reading.joint if party is None else reading.effect.get(party)
+    promises = [_promised(launch, party) for launch in each.treated]
+    if proven is None or not all(promises):
+        return f"{'all parties together were' if party is None else f'the {party} was'} not both promised and read"
+    # of an action among its customers only the treated ones can bring what was promised for all
+    share = each.units["treated"] / sum(each.units.values()) if each.unit == "customer" else 1.0
+    parts = [
+        promise.scaled(launch.held * share) for promise, launch in zip(promises, each.treated, strict=True) if promise
+    ]
+    parts = [_at(part, proven.level) for part in parts]
+    if sum(launch.held for launch in each.treated) == 0:
+        return "it was stopped before it began"
+    # one model predicted them all, and is taken to be wrong about all of them together
+    mid, low, high = (sum(getattr(part, end) for part in parts) for end in ("mid", "low", "high"))
+    return Pair(each.id, each.lever, Estimate(mid, low, high, proven.level), proven)
+
+
+def _promised(launch: Launch, party: Party | None) -> Estimate | None:
+    setting = launch.raw or launch.setting
+    return setting.joint if party is None else setting.gain.get(party)
+
+
+def _at(estimate: Estimate, level: float) -> Estimate:
+    """Return the estimate with its interval at another level."""
+    if estimate.level == level:
+        return estimate
+    times = _reach(level) / _reach(estimate.level)
+    low, high = (estimate.mid + (end - estimate.mid) * times for end in (estimate.low, estimate.high))
+    return Estimate(estimate.mid, low, high, level)
+
+
+def _reach(level: float) -> float:
+    return NormalDist().inv_cdf((1 + level) / 2)
+
+
+def shrunk(action: Action, calibrated: Calibrated) -> Action:
+    """Return an action with every gain of its menu as the calibration lets expect; what it costs stays.
+
+    Args:
+        action: The action as its wing predicts it. Keep it: a promise names the chosen setting of it as `raw`.
+        calibrated: What predictions are worth.
+
+    Returns:
+        The action to plan with.
+    """
+    lever = str(action.lever)
+
+    def fresh(setting: Setting) -> Setting:
+        gain = {who: calibrated(lever, value) for who, value in setting.gain.items()}
+        joint = None if setting.joint is None else calibrated(lever, setting.joint)
+        return dataclasses.replace(setting, gain=gain, joint=joint)
+
+    return dataclasses.replace(action, menu=tuple(fresh(setting) for setting in action.menu))
