@@ -1,0 +1,557 @@
+"""Allocation: known truth by brute force, HiGHS as second implementation, and a certificate that holds."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.sparse import csr_matrix, vstack
+
+from tradewind.arena.purse import pick
+from tradewind.errors import BadInputError
+from tradewind.methods import allocate_budget, allocate_whole
+from tradewind.methods.allocate import Allocate, Cap, Rules, cautious, frontier, upper_bound
+from tradewind.methods.allocate_budget import OneBudget
+from tradewind.methods.allocate_dual import Dual
+from tradewind.methods.allocate_menus import TablesInMemory
+from tradewind.methods.allocate_program import Program
+from tradewind.study import Party
+
+INF = np.inf
+
+
+def market(count, levels=6, seed=1):
+    """Menus whose gains bend, some dominated; a tenth loses money at every setting."""
+    rng = np.random.default_rng(seed)
+    cost = np.cumsum(rng.uniform(0.3, 1.7, (count, levels)) * rng.lognormal(0, 0.5, (count, 1)), axis=1)
+    scale = rng.lognormal(0.3, 0.8, (count, 1)) * np.where(rng.random((count, 1)) < 0.1, -1, 1)
+    gain = scale * cost ** rng.uniform(0.35, 0.95, (count, 1)) * rng.lognormal(0, 0.25, (count, levels))
+    return gain, cost, 0.3 * cost[:, -1].sum()
+
+
+def ruled(count, shops, levels=6, seed=1, tight=0.25):
+    """Three payers, customers with several menus, a cap for every shop, floors for two of four regions."""
+    gain, total, _ = market(count, levels, seed)
+    rng = np.random.default_rng(seed + 1)
+    cost = np.stack([total * share[:, None] for share in rng.dirichlet([2, 1, 1], count).T])
+    budgets = cost[:, :, -1].sum(axis=1) * [0.25, 0.3, 0.2]
+    shop, region = rng.integers(0, shops, count), rng.integers(-1, 4, count)
+    floors = np.floor([0.36, 0.36, 0, 0] * np.bincount(region + 1, minlength=5)[1:])
+    caps = [Cap(shop, most=np.floor(tight * np.bincount(shop, minlength=shops))), Cap(region, least=floors)]
+    return gain, cost, budgets, Rules(rng.integers(0, count // 2, count), caps)
+
+
+def small(rng, count=5, levels=3, payers=2, owners=True, caps=True):
+    gain = rng.normal(1, 1, (count, levels))
+    gain[rng.random((count, levels)) < 0.15] = -INF
+    cost = rng.uniform(0.05, 2, (payers, count, levels))
+    budgets = rng.uniform(0.1, 0.35, payers) * count
+    rules = Rules(
+        rng.integers(0, max(1, count - 2), count) if owners else None,
+        [
+            Cap(rng.integers(-1, 2, count), most=[0.3 * count, 0.5 * count]),
+            Cap(rng.integers(0, 2, count), most=rng.uniform(0.1, 0.2, 2) * count, weight=int(payers - 1)),
+            Cap(rng.integers(-1, 2, count), most=np.full(2, 0.3 * count), weight=rng.uniform(0, 1, (count, levels))),
+        ]
+        if caps
+        else (),
+    )
+    return gain, cost, budgets, rules
+
+
+def limits(gain, cost, budgets, rules):
+    """Every rule as rows over flat settings: matrix, lowest, highest."""
+    count, levels = gain.shape
+    unit, flat, one = np.repeat(np.arange(count), levels), np.arange(gain.size), np.ones(gain.size)
+    owner = np.arange(count) if rules.owner is None else np.unique(rules.owner, return_inverse=True)[1]
+    rows = [csr_matrix((one, (owner[unit], flat))), csr_matrix(cost.reshape(len(budgets), -1))]
+    low = [np.full(owner.max() + 1 + len(budgets), -INF)]
+    high = [np.ones(owner.max() + 1), np.asarray(budgets, float)]
+    for cap in rules.caps:
+        group = np.asarray(cap.group)[unit]
+        count_of = max(np.size(cap.most), np.size(cap.least), group.max() + 1)
+        weight = np.asarray(1.0 if cap.weight is None else cap.weight)
+        if weight.ndim == 0 and cap.weight is not None:
+            weight = cost[int(weight)]
+        weight = np.broadcast_to(weight[:, None] if weight.ndim == 1 else weight, gain.shape).ravel()
+        inside = group >= 0
+        rows.append(csr_matrix((weight[inside], (group[inside], flat[inside])), shape=(count_of, gain.size)))
+        low.append(np.broadcast_to(np.asarray(cap.least, float), count_of))
+        high.append(np.broadcast_to(np.asarray(cap.most, float), count_of))
+    return vstack(rows, format="csr"), np.concatenate(low), np.concatenate(high)
+
+
+def by_highs(gain, cost, budgets, rules, whole=True):
+    matrix, low, high = limits(gain, cost, budgets, rules)
+    offered = (gain > -INF).ravel()
+    solved = milp(
+        -np.where(offered, gain.ravel(), 0), integrality=np.full(gain.size, int(whole)),
+        bounds=Bounds(0, offered.astype(float)), constraints=LinearConstraint(matrix, low, high),
+        options={"mip_rel_gap": 0},
+    )  # fmt: skip
+    return -solved.fun if solved.x is not None else None
+
+
+def by_brute_force(gain, cost, budgets, rules):
+    matrix, low, high = limits(gain, cost, budgets, rules)
+    count, levels = gain.shape
+    best = -INF
+    for choice in itertools.product(range(-1, levels), repeat=count):
+        taken = np.zeros(gain.shape)
+        for unit, setting in enumerate(choice):
+            if setting >= 0:
+                taken[unit, setting] = 1
+        value = gain[taken > 0].sum()
+        use = matrix @ taken.ravel()
+        if value > best and (use >= low - 1e-9).all() and (use <= high + 1e-9).all():
+            best = value
+    return best
+
+
+def assert_kept(found, gain, cost, budgets, rules, tight=1e-9):
+    """The choice keeps every limit, and value, spend, bound and gap are what they say."""
+    taken = np.zeros(gain.shape)
+    on = np.flatnonzero(found.choice >= 0)
+    taken[on, found.choice[on]] = 1
+    assert (gain[taken > 0] > -INF).all()
+    matrix, low, high = limits(gain, cost, budgets, rules)
+    use = matrix @ taken.ravel()
+    assert (use <= high + tight * np.abs(np.where(np.isfinite(high), high, 0))).all()
+    assert (use >= low - tight * np.abs(np.where(np.isfinite(low), low, 0))).all()
+    assert found.value == pytest.approx(gain[taken > 0].sum(), rel=1e-9, abs=1e-12)
+    assert found.spent == pytest.approx((cost * taken).sum(axis=(1, 2)), rel=1e-9, abs=1e-12)
+    assert found.bound >= found.value
+    again = upper_bound(gain, cost, budgets, found.multipliers, rules, found.cap_multipliers)
+    assert found.bound == pytest.approx(again, rel=1e-9, abs=1e-9 * max(1, abs(found.value)))
+
+
+# Known truth.
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_small_programs_are_solved_to_the_best_choice(seed):
+    rng = np.random.default_rng(seed)
+    gain, cost, budgets, rules = small(rng, owners=seed % 2 == 0, caps=seed % 4 < 3, payers=1 + seed % 3)
+    found = Allocate()(gain, cost, budgets, rules)
+    assert found.value == pytest.approx(by_brute_force(gain, cost, budgets, rules), rel=1e-6)
+    assert found.exact or found.gap <= 1e-4
+    assert_kept(found, gain, cost, budgets, rules)
+
+
+def test_the_best_of_identical_menus_is_known():
+    """A thousand menus of gain √cost: with 1.5 settings' worth of money each, half take one coin and half two."""
+    cost = np.tile([1.0, 2.0, 3.0], (1000, 1))
+    found = Allocate()(np.sqrt(cost), cost, 1500.0)
+    assert np.bincount(found.choice).tolist() == [500, 500]
+    assert found.gap == 0
+    assert found.multipliers == pytest.approx(np.sqrt(2) - 1)
+
+
+def test_multipliers_are_the_worth_of_one_more_unit():
+    gain, cost, budget = market(5000)
+    found, more = (Allocate()(gain, cost, limit) for limit in (budget, budget * 1.001))
+    assert (more.bound - found.bound) / (0.001 * budget) == pytest.approx(found.multipliers[0], rel=0.01)
+
+
+# A second implementation: HiGHS.
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_agrees_with_highs_on_random_programs(seed):
+    rng = np.random.default_rng(100 + seed)
+    gain, cost, budgets, rules = small(rng, count=30, levels=4, owners=seed % 2 == 0, payers=1 + seed % 3)
+    best, relaxed = (by_highs(gain, cost, budgets, rules, whole) for whole in (True, False))
+    for exact in (0, 1000):
+        found = Allocate(exact=exact)(gain, cost, budgets, rules)
+        assert_kept(found, gain, cost, budgets, rules)
+        assert found.value <= best + 1e-6
+        assert best <= found.bound + 1e-6
+        assert found.bound == pytest.approx(relaxed, rel=1e-6)
+        if found.exact:
+            assert found.value == pytest.approx(best, rel=1e-6)
+
+
+def test_floors_agree_with_highs():
+    rng = np.random.default_rng(5)
+    gain, cost, budgets, _ = small(rng, count=24, caps=False)
+    gain -= 1.5  # most lose money, so that floors bind
+    group = np.arange(24) % 3
+    rules = Rules(None, [Cap(group, least=[4, 0, 3]), Cap(group, most=[INF, 2.5, INF], least=[0, 0, 1.0], weight=0)])
+    best = by_highs(gain, cost, budgets * 3, rules)
+    found = Allocate()(gain, cost, budgets * 3, rules)
+    assert_kept(found, gain, cost, budgets * 3, rules)
+    assert found.value == pytest.approx(best, rel=1e-4)
+    assert min(multiplier.min() for multiplier in found.cap_multipliers) < 0
+
+
+def test_many_rules_come_near_the_linear_bound_of_highs():
+    gain, cost, budgets, rules = ruled(9000, shops=30, levels=3)
+    found = Allocate()(gain, cost, budgets, rules)
+    assert_kept(found, gain, cost, budgets, rules)
+    assert found.gap <= 2e-4
+    assert found.bound == pytest.approx(by_highs(gain, cost, budgets, rules, whole=False), rel=1e-4)
+
+
+def test_one_budget_agrees_with_the_sort_of_all_steps(monkeypatch):
+    gain, cost, budget = market(60_001)
+    found = Allocate()(gain, cost, budget)
+    monkeypatch.setattr(allocate_budget, "SMALL", 1 << 30)
+    assert Allocate()(gain, cost, budget).bound == pytest.approx(found.bound, rel=1e-12)
+    menu = frontier(gain, cost, points=1 << 30)
+    assert np.interp(budget, menu.cost, menu.gain) == pytest.approx(found.bound, rel=1e-12)
+    assert found.gap < 1e-6
+    assert_kept(found, gain, cost[None], [budget], Rules())
+
+
+def test_plays_the_part_of_the_purse():
+    """What the arena's purse solves: single settings with a menu's number, under payers' budgets."""
+    rng = np.random.default_rng(3)
+    menu, value = rng.integers(0, 40, 120), rng.normal(1, 1, 120)
+    draws = rng.uniform(0, 1, (2, 120))
+    parties = (Party.MERCHANT, Party.PLATFORM)
+    taken = pick(menu, value, dict(zip(parties, draws, strict=True)), dict.fromkeys(parties, 5.0))
+    found = Allocate()(value[:, None], draws[:, :, None], [5.0, 5.0], Rules(owner=menu))
+    assert value[taken].sum() <= found.value * (1 + 1e-9)
+    assert found.value <= found.bound
+
+
+# The certificate holds, whatever the instance.
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+def test_any_multipliers_bound_any_choice(seed):
+    rng = np.random.default_rng(seed)
+    gain, cost, budgets, rules = small(rng, count=4, levels=2)
+    multipliers = rng.exponential(1.0, 2) * (rng.random(2) < 0.8)
+    prices = [rng.exponential(0.5, 2) for _ in rules.caps]
+    assert by_brute_force(gain, cost, budgets, rules) <= upper_bound(gain, cost, budgets, multipliers, rules, prices)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 9), st.floats(1e-4, 1e4), st.floats(1e-4, 1e4))
+def test_every_choice_is_within_the_rules_whatever_the_units(seed, count, coin, worth):
+    rng = np.random.default_rng(seed)
+    gain, cost, budgets, rules = small(rng, count=count, payers=1 + seed % 2, owners=seed % 3 == 0, caps=seed % 5 > 1)
+    solve = Allocate(exact=0)
+    found = solve(gain, cost, budgets, rules)
+    assert_kept(found, gain, cost, budgets, rules)
+    in_coins = Rules(rules.owner, [
+        Cap(cap.group, np.asarray(cap.most) * (coin if isinstance(cap.weight, int) else 1), cap.least, cap.weight)
+        for cap in rules.caps
+    ])  # fmt: skip
+    scaled = solve(gain * worth, cost * coin, budgets * coin, in_coins)
+    assert scaled.bound == pytest.approx(found.bound * worth, rel=1e-6, abs=1e-9 * worth)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000), st.floats(0, 2))
+def test_more_money_never_hurts_and_dominated_settings_are_never_chosen(seed, share):
+    rng = np.random.default_rng(seed)
+    gain, cost, budget = market(int(rng.integers(1, 200)), 4, seed)
+    little, much = (Allocate(exact=0)(gain, cost, budget * part) for part in (share, share * 1.2))
+    assert much.bound >= little.bound * (1 - 1e-12)
+    assert much.value >= little.value * (1 - much.gap) - 1e-9
+    for unit, setting in enumerate(much.choice):
+        if setting >= 0:
+            cheaper = cost[unit] <= cost[unit, setting]
+            assert gain[unit, setting] >= max(0, gain[unit][cheaper].max())
+
+
+# Streams, samples, memory.
+
+
+def blocks(gain, cost, size):
+    def read():
+        for start in range(0, len(gain), size):
+            yield gain[start : start + size], cost[..., start : start + size, :]
+
+    return read
+
+
+def test_a_stream_gives_the_same_as_memory():
+    gain, cost, budget = market(60_001)
+    held = Allocate(threads=1)(gain, cost, budget)
+    streamed = Allocate(threads=2).stream(blocks(gain, cost, 7001), len(gain), budget)
+    assert (streamed.choice == held.choice).all()
+    assert streamed.bound == pytest.approx(held.bound, rel=1e-12)
+
+
+def test_a_stream_keeps_rules_too():
+    gain, cost, budgets, rules = ruled(6000, shops=12, levels=3)
+    order = np.argsort(rules.owner, kind="stable")
+    sorted_caps = [Cap(np.asarray(cap.group)[order], cap.most, cap.least) for cap in rules.caps]
+    sorted_rules = Rules(np.asarray(rules.owner)[order], sorted_caps)
+    held = Allocate()(gain, cost, budgets, rules)
+    starts = np.flatnonzero(np.append(True, np.diff(sorted_rules.owner) > 0))[::500]
+
+    def read():
+        for start, end in itertools.pairwise([*starts.tolist(), len(gain)]):
+            yield gain[order][start:end], cost[:, order][:, start:end]
+
+    streamed = Allocate().stream(read, len(gain), budgets, sorted_rules)
+    assert streamed.value == pytest.approx(held.value, rel=1e-4)
+    assert (streamed.choice == held.choice[order]).mean() > 0.99
+    assert_kept(streamed, gain[order], cost[:, order], budgets, sorted_rules)
+    with pytest.raises(BadInputError, match="cuts the menus of one customer"):
+        Allocate().stream(blocks(gain[order], cost[:, order], 1001), len(gain), budgets, sorted_rules)
+    with pytest.raises(BadInputError, match="lie apart"):
+        Allocate().stream(blocks(gain, cost, 1001), len(gain), budgets, rules)
+
+
+@pytest.mark.parametrize("wrong", [(5.0, 6.0), (0.01, 0.02), (1.0, 1.0), (0.0, 1e-9), (50.0, INF)])
+def test_a_sample_that_errs_is_found_out(monkeypatch, wrong):
+    gain, cost, budget = market(60_001)
+    right = Allocate()(gain, cost, budget)
+    monkeypatch.setattr(OneBudget, "_sampled", lambda self, budget: wrong)
+    found = Allocate()(gain, cost, budget)
+    assert found.bound == pytest.approx(right.bound, rel=1e-12)
+    assert found.gap < 1e-6
+
+
+def test_a_few_who_own_nearly_everything():
+    """Ten units hold nine tenths of all cost: a sample that misses them errs, and is found out."""
+    gain, cost, _ = market(60_001)
+    cost[:10] *= 1e5
+    gain[:10] *= 1e5
+    budget = 0.3 * cost[:, -1].sum()
+    found = Allocate()(gain, cost, budget)
+    menu = frontier(gain, cost, points=1 << 30)
+    assert found.bound == pytest.approx(np.interp(budget, menu.cost, menu.gain), rel=1e-12)
+    assert_kept(found, gain, cost[None], [budget], Rules())
+
+
+def test_prices_of_a_sample_are_a_start_only():
+    gain, cost, budgets, rules = ruled(72_000, shops=40, levels=2)
+    found = Allocate()(gain, cost, budgets, rules)
+    assert found.gap <= 1e-4
+    assert_kept(found, gain, cost, budgets, rules)
+
+
+def test_the_curvature_of_the_softened_dual_is_right():
+    rng = np.random.default_rng(0)
+    gain, cost, own = rng.normal(1, 1, (40, 3)), rng.uniform(0, 2, (2, 40, 3)), rng.uniform(0, 1, (40, 3))
+    starts = np.array([0, 3, 4, 5, 9, *range(10, 40, 2)])
+    groups = [rng.integers(-1, size, 40) for size in (5, 2, 2)]
+    row = np.stack([np.where(g >= 0, g + first, -1) for g, first in zip(groups, (2, 7, 9), strict=True)])
+    program = Program(
+        TablesInMemory(gain, cost, 2, 1, starts), np.full(11, 3.0), np.full(11, -INF), np.array([-2, 1, -1]),
+        row.astype(np.int32), (own,), np.array([2, 7, 9, 11]), starts,
+    )  # fmt: skip
+    dual, price, heat, tiny = Dual(program), rng.uniform(0.1, 0.6, 11), 0.3, 1e-5
+    soft = dual.soft(price, heat)
+    moves = tiny * np.eye(11)
+    slope = [(dual.soft(price + move, heat).value - dual.soft(price - move, heat).value) / 2 / tiny for move in moves]
+    assert slope == pytest.approx(3.0 - soft.used, abs=1e-6)
+    bend = np.array([dual.soft(price - move, heat).used - dual.soft(price + move, heat).used for move in moves])
+    bend /= 2 * tiny
+    assert bend[np.ix_(dual.dense, dual.dense)] == pytest.approx(soft.square, abs=1e-5)
+    assert bend[np.ix_(dual.apart, dual.dense)] == pytest.approx(soft.cross, abs=1e-5)
+    assert bend[dual.apart, dual.apart] == pytest.approx(soft.own, abs=1e-5)
+
+
+def test_single_precision_is_read_where_it_lies():
+    gain, cost, budget = market(3000)
+    gain, cost = gain.astype(np.float32), cost.astype(np.float32)
+    assert np.shares_memory(TablesInMemory(gain, cost, 1, 1).gain, gain)
+    found = Allocate()(gain, cost, budget)
+    assert_kept(found, gain.astype(float), cost.astype(float)[None], [budget], Rules())
+    assert found.value == pytest.approx(Allocate()(*market(3000)).value, rel=1e-5)
+
+
+def test_the_same_seed_gives_the_same_answer():
+    gain, cost, budgets, rules = ruled(6000, shops=12, levels=3)
+    first, again = (Allocate(seed=4, threads=threads)(gain, cost, budgets, rules) for threads in (1, 2))
+    assert (first.choice == again.choice).all()
+    assert (first.value, first.bound) == (again.value, again.bound)
+
+
+# Frontiers and caution.
+
+
+def test_a_frontier_is_concave_and_every_point_can_be_had():
+    gain, cost, _ = market(4000)
+    menu = frontier(gain, cost, points=40)
+    assert len(menu.cost) == 40
+    slopes = np.diff(menu.gain) / np.diff(menu.cost)
+    assert (slopes > 0).all()
+    assert (np.diff(slopes) < 0).all()
+    assert menu.totals(gain) == pytest.approx(menu.gain, rel=1e-9)
+    assert menu.totals(cost / 2) == pytest.approx(menu.cost / 2, rel=1e-9)
+    for point in (0, 7, 39):
+        choice = menu.choice(point)
+        on = np.flatnonzero(choice >= 0)
+        assert gain[on, choice[on]].sum() == pytest.approx(menu.gain[point], rel=1e-9, abs=1e-9)
+        found = Allocate()(gain, cost, menu.cost[point])
+        assert found.value == pytest.approx(menu.gain[point], rel=1e-9, abs=1e-9)
+    whole = frontier(gain, cost, points=1 << 30)
+    between = np.interp(whole.cost, menu.cost, menu.gain)
+    assert (whole.gain - between).max() < 0.01 * whole.gain[-1]  # forty points lose a hundredth at most
+    assert menu.choice(39).tolist() == np.where(gain.max(axis=1) > 0, gain.argmax(axis=1), -1).tolist()
+
+
+def test_a_frontier_begins_with_what_costs_nothing():
+    menu = frontier([[2.0, 3.0], [-1.0, 4.0], [-INF, 1.0]], [[0.0, 1.0], [0.0, 2.0], [np.nan, 1.0]])
+    assert menu.cost.tolist() == [0.0, 2.0, 4.0]
+    assert menu.gain.tolist() == [2.0, 6.0, 8.0]
+    assert menu.choice(0).tolist() == [0, -1, -1]
+    nothing = frontier(np.full((3, 2), -1.0), np.ones((3, 2)))
+    assert (nothing.cost.tolist(), nothing.gain.tolist()) == ([0.0], [0.0])
+
+
+def test_caution_goes_to_the_low_end():
+    mid, low = np.array([[3.0, 5.0, -INF]], np.float32), np.array([[2.5, 0.0, -INF]], np.float32)
+    assert cautious(mid, low, 0).tolist() == mid.tolist()
+    assert cautious(mid, low, 1).tolist() == low.tolist()
+    assert cautious(mid, low, 0.5).dtype == np.float32
+    sure = Allocate()(cautious(mid, low, 0.7), [[1.0, 1.0, 1.0]], 1.0)
+    assert sure.choice.tolist() == [0]
+    assert Allocate()(mid, [[1.0, 1.0, 1.0]], 1.0).choice.tolist() == [1]
+
+
+# Edges.
+
+
+@pytest.mark.parametrize("rules", [None, Rules(caps=[Cap(np.array([], int), most=[])]), Rules(owner=np.array([], int))])
+def test_nobody_gets_nothing(rules):
+    found = Allocate()(np.empty((0, 3)), np.empty((0, 3)), 5.0, rules)
+    assert (found.choice.shape, found.value, found.bound, found.gap) == ((0,), 0, 0, 0)
+
+
+@pytest.mark.parametrize("rules", [Rules(), Rules(caps=[Cap([0, 0], most=2)])])
+def test_budgets_of_nothing_and_without_end(rules):
+    gain, cost = np.array([[1.0, 2.0], [3.0, -INF]]), np.array([[0.0, 2.0], [1.0, np.nan]])
+    found = Allocate()(gain, cost, 0.0, rules)
+    assert (found.choice.tolist(), found.value) == ([0, -1], 1.0)
+    found = Allocate()(gain, cost, INF, rules)
+    assert (found.choice.tolist(), found.value, found.bound, found.multipliers.tolist()) == ([1, 0], 5.0, 5.0, [0.0])
+    found = Allocate()(np.full((2, 2), -INF), cost, 1.0, rules)
+    assert (found.choice.tolist(), found.value, found.bound) == ([-1, -1], 0.0, 0.0)
+
+
+def test_a_budget_is_used_to_the_last_cent_despite_rounding():
+    found = Allocate()([[1.0], [1.0]], [[0.1], [0.2]], 0.3)
+    assert found.choice.tolist() == [0, 0]
+
+
+def test_identical_menus_in_large_numbers():
+    found = Allocate()(np.full((60_001, 2), [3.0, 4.0]), np.full((60_001, 2), [1.0, 2.0]), 70_000.0)
+    assert np.bincount(found.choice).tolist() == [50_002, 9_999]
+    assert found.gap == 0
+
+
+@pytest.mark.parametrize("size", [1e-150, 1e150])
+def test_very_large_and_very_small_money(size):
+    gain, cost, budgets, rules = small(np.random.default_rng(1), count=20, caps=False)
+    usual, found = Allocate()(gain, cost, budgets, rules), Allocate()(gain * size, cost, budgets, rules)
+    assert found.value == pytest.approx(usual.value * size, rel=1e-4)
+    gain, cost, budget = market(200)
+    found = Allocate()(gain, cost * size, budget * size)
+    assert found.value == pytest.approx(Allocate()(gain, cost, budget).value, rel=1e-9)
+
+
+def test_a_search_that_is_not_allowed_leaves_an_honest_gap():
+    found = Allocate(exact=0)([[10.0], [7.0], [7.0]], [[6.0], [5.0], [5.0]], 10.0)
+    assert (found.value, found.exact) == (10.0, False)
+    assert found.gap == pytest.approx(1 - 10 / found.bound)
+    best = Allocate()([[10.0], [7.0], [7.0]], [[6.0], [5.0], [5.0]], 10.0)
+    assert (best.value, best.exact) == (14.0, True)
+    assert best.gap > 0
+
+
+def test_floors_may_cost_money():
+    """Nobody gains, but the rule wants one offer of two: the one that loses least."""
+    found = Allocate()([[-3.0, -2.0], [-1.0, -4.0]], [[1.0, 2.0], [2.0, 1.0]], 5.0, Rules(caps=[Cap([0, 0], least=1)]))
+    assert found.choice.tolist() == [-1, 0]
+    assert found.value == -1.0
+
+
+@pytest.mark.parametrize("count", [4, 9000])
+def test_floors_that_no_budget_pays_are_refused(count):
+    gain, cost, _ = market(count, 2)
+    rules = Rules(caps=[Cap(np.zeros(count, int), least=count / 2)])
+    with pytest.raises(BadInputError, match="cannot all be kept"):
+        Allocate()(gain, cost, 0.05 * cost.min(axis=1).sum(), rules)
+
+
+def test_floors_that_only_parts_of_offers_could_keep_are_refused():
+    rules = Rules(caps=[Cap([0, 0], least=3.0, most=3.0, weight=[2.0, 2.0])])
+    with pytest.raises(BadInputError, match="by whole offers"):
+        Allocate()([[1.0], [1.0]], [[1.0], [1.0]], 5.0, rules)
+    with pytest.raises(BadInputError, match="No choice was found"):
+        Allocate(exact=0)([[1.0], [1.0]], [[1.0], [1.0]], 5.0, rules)
+
+
+def test_a_wrong_account_is_never_passed_on(monkeypatch):
+    monkeypatch.setattr(allocate_whole, "_account", lambda piece, choice, used: used.__iadd__(100.0).sum())
+    with pytest.raises(RuntimeError, match="breaks limit"):
+        Allocate()([[1.0], [1.0]], [[1.0], [1.0]], 5.0, Rules(caps=[Cap([0, 0], most=1)]))
+
+
+GAIN, COST = [[1.0, 2.0], [1.0, 3.0]], [[1.0, 2.0], [1.0, 2.0]]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: Allocate()(GAIN, COST, -1.0), "budget is negative"),
+        (lambda: Allocate()(GAIN, COST, np.nan), "budget is negative"),
+        (lambda: Allocate()(GAIN, COST, []), "budget is negative"),
+        (lambda: Allocate()(GAIN, COST, "much"), "not numbers"),
+        (lambda: Allocate()([[np.nan, 1.0]], [[1.0, 1.0]], 1.0), "gain of setting 0 of unit 0"),
+        (lambda: Allocate()([[INF, 1.0]], [[1.0, 1.0]], 1.0), "gain of setting 0 of unit 0"),
+        (lambda: Allocate()([[1.0, 1.0]], [[1.0, -1.0]], 1.0), "cost of setting 1 of unit 0"),
+        (lambda: Allocate()([[1.0, 1.0]], [[1.0, np.nan]], 1.0), "cost of setting 1 of unit 0"),
+        (lambda: Allocate()([[1.0, 1.0]], [[1.0, INF]], 1.0), "cost of setting 1 of unit 0"),
+        (lambda: Allocate()(GAIN, np.stack([COST, np.array(COST) - 5]), [1, 1]), "cost of setting 0 of unit 0"),
+        (lambda: Allocate()(GAIN, COST, [1.0, 1.0]), "do not fit together"),
+        (lambda: Allocate()(GAIN, [1.0, 2.0], 1.0), "do not fit together"),
+        (lambda: Allocate()([1.0, 2.0], [1.0, 2.0], 1.0), "do not fit together"),
+        (lambda: Allocate()(np.empty((2, 0)), np.empty((2, 0)), 1.0), "do not fit together"),
+        (lambda: Allocate()([[1.0], [1.0, 2.0]], COST, 1.0), "not numbers"),
+        (lambda: Allocate()(np.ones((1, 40_000)), np.ones((1, 40_000)), 1.0), "too long"),
+        (lambda: Allocate(tolerance=-1), "Settings out of range"),
+        (lambda: Allocate(threads=0), "Settings out of range"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(owner=[1, 2, 3])), "one owner"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(owner=[1.0, np.nan])), "whole number or a name"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 1, 1])])), "groups of cap 0"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, -2])])), "groups of cap 0"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0.0, 1.0])])), "groups of cap 0"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 1], most=[1])])), "one for each group"),
+        (
+            lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 1], most=[1, 1], least=[0, 0, 0])])),
+            "for each group",
+        ),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 1], most=-1)])), "negative"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 1], least=np.nan)])), "negative"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 1], most=1, least=2)])), "above its cap"),
+        (lambda: Allocate()(GAIN, COST, 9.0, Rules(caps=[Cap([0, 0], least=3)])), "above all that its menus hold"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 1], weight=1)])), "names no payer"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 1], weight=0.5)])), "names no payer"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 1], weight=[-1.0, 1.0])])), "A weight of cap 0"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 1], weight=[1.0])])), "A weight of cap 0"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 1], weight=np.ones((2, 3)))])), "A weight of cap 0"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 1])] * 2)), "given twice"),
+        (lambda: Allocate().stream(blocks(np.ones((5, 2)), np.ones((5, 2)), 2), 6, 1.0), "fewer units"),
+        (lambda: Allocate().stream(blocks(np.ones((5, 2)), np.ones((5, 2)), 2), 4, 1.0), "more units"),
+        (lambda: Allocate().stream(lambda: iter([(GAIN, COST), ([[1.0]], [[1.0]])]), 3, 1.0), "Blocks differ"),
+        (lambda: Allocate().stream(lambda: iter([]), -1, 1.0), "0 or more"),
+        (lambda: frontier(GAIN, COST, points=1), "two points"),
+        (lambda: frontier(GAIN, np.stack([COST, COST])), "do not fit together"),
+        (lambda: frontier([[np.nan]], [[1.0]]), "gain of setting 0"),
+        (lambda: frontier(GAIN, COST).totals([[1.0]]), "do not fit"),
+        (lambda: cautious([1.0], [2.0]), "above its middle"),
+        (lambda: cautious([1.0], [np.nan]), "above its middle"),
+        (lambda: cautious([1.0], [0.0, 1.0]), "differ in shape"),
+        (lambda: cautious([1.0], [0.0], -1), "Caution"),
+        (lambda: upper_bound(GAIN, COST, 1.0, [1.0, 2.0]), "one multiplier"),
+        (lambda: upper_bound(GAIN, COST, 1.0, [-1.0]), "a limit that there is not"),
+        (lambda: upper_bound(GAIN, COST, INF, [1.0]), "a limit that there is not"),
+        (lambda: upper_bound(GAIN, COST, 1.0, [1.0], Rules(caps=[Cap([0, 0])]), [[1.0]]), "a limit that there is not"),
+    ],
+)
+def test_bad_input_is_one_clear_error(call, words):
+    with pytest.raises(BadInputError, match=words):
+        call()
