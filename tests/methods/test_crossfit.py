@@ -9,7 +9,7 @@ from scipy.stats import binom, multivariate_normal
 from sklearn.linear_model import LogisticRegression
 
 from tradewind.errors import BadInputError
-from tradewind.methods.additive import BENDS, LINES, Basis, moments, shrink
+from tradewind.methods.additive import DOUBT, HEAVY, Basis, moments, shrink
 from tradewind.methods.crossfit import Crossfit, combined
 from tradewind.methods.learner import Learner
 
@@ -91,24 +91,23 @@ def test_levels_of_a_category_are_pooled():
 
 
 def test_spreads_maximise_the_evidence():
-    """The spreads found by fixed points are those that maximise the marginal likelihood directly."""
+    """The spreads found by fixed points are those that maximise marginal likelihood and prior directly."""
     rng = np.random.default_rng(5)
-    x = rng.normal(size=(250, 3))
-    y = x[:, 0] + np.abs(x[:, 1]) + rng.normal(size=250)
+    x = rng.integers(0, 2, size=(250, 3)).astype(float)
+    y = x @ [1.0, 1.5, -0.6] + rng.normal(size=250)
     basis = Basis.of(x, pairs=False)
     found = shrink(basis, moments(basis, x, y))
     design = basis.design(x).astype(float)
 
     def loss(log):
-        own = {LINES: np.exp(log[0]), BENDS: np.exp(log[1])}
-        prior = np.array([own[b] for b in basis.block])
-        cover = design * prior @ design.T + np.exp(log[2]) * np.eye(250) + 100.0
-        return -multivariate_normal.logpdf(y, np.zeros(250), cover)
+        spread, noise = np.exp(log[:3]), np.exp(log[3])
+        cover = design * spread @ design.T + noise * np.eye(250) + 100.0
+        common = (1 - DOUBT / (3 * HEAVY)) / np.mean(1 / spread)  # where it is at its best
+        law = HEAVY / 2 * (log[:3] + common / spread - np.log(common)).sum() + DOUBT / 2 * np.log(common)
+        return law - multivariate_normal.logpdf(y, np.zeros(250), cover)
 
-    start = np.array([-1.0, -1.0, 0.5])
-    best = np.exp(minimize(loss, start, method="Nelder-Mead", options={"xatol": 0.02, "fatol": 1e-3}).x)
-    mine = [found.prior[1:][basis.block == b][0] for b in (LINES, BENDS)] + [found.noise]
-    assert mine == pytest.approx(list(best), rel=0.1)
+    best = np.exp(minimize(loss, [-1, -1, -1, 0.5], method="L-BFGS-B", bounds=[(-4, 4)] * 4).x)
+    assert [*found.prior[1:], found.noise] == pytest.approx(list(best), rel=0.1)
     cover = design * found.prior[1:] @ design.T + found.noise * np.eye(250) + found.prior[0]
     posterior = design * found.prior[1:] @ design.T + found.prior[0]
     assert found.predict(x) == pytest.approx(posterior @ np.linalg.solve(cover, y), abs=0.01)

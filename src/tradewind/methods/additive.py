@@ -1,14 +1,14 @@
 """Additive regression: lines, bends, levels and pairs, each shrunk by how much the data says of it.
 
 A mean is written as a constant, a line in every number, bends in it at its quantiles, an effect of every level of a
-category, and products of pairs. The coefficients of one block share a normal law around zero, whose spread is found by
-maximising the evidence: a block of which the data knows nothing is shrunk to nothing, and what is left is its prior.
+category, and products of pairs. Coefficients follow laws around zero whose spreads are found from the data: a part of
+which the data knows nothing is shrunk to nothing, so that no size of data needs a choice of columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,11 +24,16 @@ PAIRED_LEVELS = 8  # a category of more levels takes no part in pairs
 MOST_PAIRS = 300  # beyond this, pairs are left to trees
 CHUNK = 8_192  # rows of the design that are held at once
 SAMPLE = 50_000  # rows from which the centres of columns are taken
+HEAVY = 2.0  # degrees of freedom of the law of coefficients: the fewer, the more it lets few be large among many
+DOUBT = 1.0  # of a common spread c, whose law c^(-½) leans to nothing: without it, small blocks follow chance
 STEPS = 60  # of the search for the spreads
 FIXED = 1e6  # prior variance, in units of the outcome's, of what is not shrunk
-LEAST = 1e-7  # share of the outcome's variance below which a block counts as nothing
+NOTHING = 0.03  # share of a family that the data determines below which it is left out
+WARM = 8  # steps before any is left out
+SETTLED = 0.02  # relative change of every spread at which the search ends
 
 LINES, BENDS, LEVELS, PAIRS = range(4)
+NONE: NDArray[np.int64] = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -62,6 +67,7 @@ class Basis:
         pairs: [pairs, 2] which two of the line and level columns are multiplied.
         centres: [columns] what is taken off each column, so that the constant is the mean.
         block: [columns] which block each column belongs to.
+        family: [columns] which columns share one spread: the bends of a number, the levels of a category, else alone.
     """
 
     numbers: tuple[_Number, ...]
@@ -69,6 +75,7 @@ class Basis:
     pairs: NDArray[np.int64]
     centres: Array
     block: NDArray[np.int64]
+    family: NDArray[np.int64]
 
     @classmethod
     def of(cls, x: Array, categorical: Sequence[int] = (), pairs: bool = True) -> Basis:
@@ -93,12 +100,12 @@ class Basis:
             number = _number(j, seen, len(seen) < len(column))
             if number is not None:
                 numbers.append(number)
-        basis = cls(tuple(numbers), tuple(categories), np.empty((0, 2), np.int64), np.empty(0), np.empty(0, np.int64))
+        basis = cls(tuple(numbers), tuple(categories), NONE.reshape(0, 2), np.empty(0), NONE, NONE)
         source = [n.column for n in numbers]
         source += [c.column if len(c.levels) <= PAIRED_LEVELS else -1 for c in categories for _ in c.levels]
         index = np.array([(i, k) for i in range(len(source)) for k in range(i) if -1 < source[i] != source[k] > -1])
         if pairs and 0 < len(index) <= MOST_PAIRS:
-            basis = cls(basis.numbers, basis.categories, index, basis.centres, basis.block)
+            basis = replace(basis, pairs=index)
         block = (
             [LINES] * len(numbers)
             + [LEVELS] * sum(len(c.levels) for c in categories)
@@ -106,13 +113,23 @@ class Basis:
             + [BENDS] * sum(len(n.knots) for n in numbers)
             + [PAIRS] * len(basis.pairs)
         )
-        basis = cls(basis.numbers, basis.categories, basis.pairs, np.zeros(len(block)), np.array(block, np.int64))
+        sizes = [1] * len(numbers) + [len(c.levels) for c in categories] + [1] * sum(n.missing for n in numbers)
+        sizes += [len(n.knots) for n in numbers if len(n.knots)] + [1] * len(basis.pairs)
+        family = np.repeat(np.arange(len(sizes)), sizes)
+        basis = replace(basis, centres=np.zeros(len(block)), block=np.array(block, np.int64), family=family)
         centres = basis.design(x[:: -(-len(x) // SAMPLE)]).mean(axis=0, dtype=np.float64)
-        return cls(basis.numbers, basis.categories, basis.pairs, centres, basis.block)
+        return replace(basis, centres=centres)
 
     def design(self, x: Array) -> Design:
         """Return the centred columns [n, columns] of features [n, p]."""
         return self._into(np.empty((len(self.block), len(x)), np.float32), x).T
+
+    def clipped(self, x: Array) -> Array:
+        """Return features [n, p] with every number held within its range, for what else must not extrapolate."""
+        out = x.copy()
+        for number in self.numbers:
+            np.clip(out[:, number.column], number.low, number.high, out=out[:, number.column])
+        return out
 
     def full(self, x: Array, beside: Array | None = None) -> Design:
         """Return the constant, the columns [n, k] beside the basis, and its centred columns, [n, 1 + k + columns]."""
@@ -219,6 +236,16 @@ class Additive:
     prior: Array
     noise: float
 
+    def variance(self, x: Array, beside: Array | None = None) -> Array:
+        """Return the posterior variance [n] of the mean at features [n, p]."""
+        out = np.empty(len(x))
+        alive = np.flatnonzero(self.prior > 0)
+        covariance = self.covariance[np.ix_(alive, alive)].astype(np.float32)
+        for rows in _chunks(len(x)):
+            full = self.basis.full(x[rows], None if beside is None else beside[rows]).T[alive]
+            out[rows] = (covariance @ full * full).sum(axis=0)
+        return out
+
     def predict(self, x: Array, beside: Array | None = None) -> Array:
         """Return the mean [n] at features [n, p], with the columns [n, k] beside the basis it was fitted with."""
         out = np.empty(len(x))
@@ -228,12 +255,10 @@ class Additive:
         return out
 
 
-def additive(
-    basis: Basis, x: Array, y: Array, weight: Array | None = None, beside: Array | None = None, inflation: float = 1.0
-) -> Additive:
+def additive(basis: Basis, x: Array, y: Array, weight: Array | None = None) -> Additive:
     """Return the regression of an outcome on features; arguments as for `moments` and `shrink`."""
     centre = float(np.average(y, weights=weight))  # taken off first: columns are in single precision
-    found = shrink(basis, moments(basis, x, y - centre, weight, beside), inflation)
+    found = shrink(basis, moments(basis, x, y - centre, weight))
     found.coefficients[0] += centre
     return found
 
@@ -263,47 +288,89 @@ def moments(basis: Basis, x: Array, y: Array, weight: Array | None = None, besid
     return Moments(float(times.sum()), gram, cross, float(times @ y**2))
 
 
-def shrink(basis: Basis, known: Moments, inflation: float = 1.0) -> Additive:
-    """Return the regression whose blocks are shrunk as the evidence says.
+def shrink(basis: Basis, known: Moments, inflation: float = 1.0, beside: Array | None = None) -> Additive:
+    """Return the regression whose coefficients are shrunk as the evidence says.
+
+    A family's coefficients follow N(0, v); the v of a block's families are drawn around a common spread c with heavy
+    tails, so that the coefficients of a block are Student's t with `HEAVY` degrees of freedom: most may be nothing
+    while few are large. Both v and c are found from the data, v ← (Σβ² + ν c)/(γ + ν) with γ = Σ(1 − Σ_jj/v), the
+    number of coefficients that the data determines, and c ← (1 − 1/(ν families))/mean(1/v).
 
     Args:
         basis: The columns.
         known: The moments of the rows that teach.
         inflation: How many times the noise of sums exceeds that of independent rows, as where rows come in clusters.
+        beside: [k] prior variance of the columns beside the basis; they are not shrunk where left out.
 
     Reference:
-        MacKay (1992), Bayesian interpolation, Neural Computation 4(3), equations 3.10 to 3.12, one spread per block.
+        MacKay (1992), Bayesian interpolation, Neural Computation 4(3), equations 3.10 to 3.12; Tipping (2001), Sparse
+        Bayesian learning and the relevance vector machine, JMLR 1, section 5.1 (Student's t by gamma hyperpriors).
     """
-    fixed = len(known.gram) - len(basis.block)
-    group = np.concatenate([np.full(fixed, -1), basis.block])
+    width = len(known.gram)
+    fixed = width - len(basis.block)
     mean = known.cross[0] / known.count
     spread = known.square / known.count - mean**2
+    coefficients, covariance = np.eye(1, width)[0] * mean, np.zeros((width, width))
     if spread <= 1e-12 * mean**2:  # a constant
-        width = len(known.gram)
-        return Additive(basis, np.eye(1, width)[0] * mean, np.zeros((width, width)), np.zeros(width), 0.0)
-    # The start: every block explains a tenth of the spread.
-    prior = np.full(len(group), FIXED * spread)
-    scale = np.maximum(np.diag(known.gram) / known.count, 1e-12)
-    names = [int(b) for b in np.unique(basis.block)]
-    for b in names:
-        prior[group == b] = 0.1 * spread / scale[group == b].sum()
+        return Additive(basis, coefficients, covariance, np.zeros(width), 0.0)
+    scale = np.maximum(np.diag(known.gram)[fixed:] / known.count, 1e-12)
+    families = int(basis.family.max()) + 1 if len(basis.family) else 0
+    block = np.zeros(families, np.int64)
+    block[basis.family] = basis.block
+    size = np.bincount(basis.family, minlength=families)
+    own = np.zeros(families)  # the start: every block explains a tenth of the spread
+    for b in np.unique(block):
+        own[block == b] = 0.1 * spread / scale[basis.block == b].sum()
+    common = own.copy()
+    open_ = np.full(fixed, FIXED * spread)
+    if beside is not None:
+        open_[1 : 1 + len(beside)] = beside
     noise = spread * inflation
-    for _ in range(STEPS):
-        covariance = _inverse(known.gram / noise + np.diag(1 / prior))
-        coefficients = covariance @ (known.cross / noise)
-        certain = 1 - np.diag(covariance) / prior  # how far each coefficient is the data's rather than the prior's
-        before = prior.copy()
-        for b in names:
-            own = group == b
-            prior[own] = max(
-                float(coefficients[own] @ coefficients[own]) / max(certain[own].sum(), 1e-9),
-                LEAST * spread / scale[own].sum(),
-            )
-        left = known.square - 2 * coefficients @ known.cross + coefficients @ known.gram @ coefficients
+    alive = np.ones(families, bool)
+    for step in range(STEPS):
+        active = np.flatnonzero(np.r_[np.ones(fixed, bool), alive[basis.family]])
+        family = basis.family[active[fixed:] - fixed]
+        prior = np.r_[open_, own[family]]
+        gram, cross = known.gram[np.ix_(active, active)], known.cross[active]
+        inner = _inverse(gram / noise + np.diag(1 / prior))
+        beta = inner @ (cross / noise)
+        certain = np.clip(1 - np.diag(inner) / prior, 0, 1)
+        squares = np.bincount(family, beta[fixed:] ** 2, families)
+        determined = np.bincount(family, certain[fixed:], families)
+        before = own
+        own = np.where(alive, (squares + HEAVY * common) / (determined + HEAVY), own)
+        for b in np.unique(block[alive]):
+            some = (block == b) & alive
+            common[block == b] = (1 - DOUBT / (HEAVY * some.sum())) / np.mean(1 / own[some])
+        left = known.square - 2 * beta @ cross + beta @ gram @ beta
         noise = max(left / max(known.count - certain.sum(), 1.0), 1e-12 * spread) * inflation
-        if np.all(np.abs(np.log(prior / before))[group >= 0] < 0.02):
+        if np.all(np.abs(np.log(own / before)) < SETTLED):
             break
-    return Additive(basis, coefficients, covariance, prior, float(noise))
+        if step >= WARM:
+            alive &= determined > NOTHING * size
+    coefficients[active], covariance[np.ix_(active, active)] = beta, inner
+    full = np.zeros(width)
+    full[active] = prior
+    return Additive(basis, coefficients, covariance, full, float(noise))
+
+
+def average(fits: Sequence[Additive], known: Moments, times: float) -> Additive:
+    """Return the average of fits, with the posterior variance that all their rows together leave.
+
+    Args:
+        fits: Fits on one basis.
+        known: Sum of the moments that the fits were made from.
+        times: 1 over the number of fits that each row taught.
+    """
+    prior = np.mean([fit.prior for fit in fits], axis=0)
+    noise = float(np.mean([fit.noise for fit in fits]))
+    covariance = np.zeros_like(known.gram)
+    active = np.flatnonzero(prior > 0)
+    if noise > 0:
+        held = known.gram[np.ix_(active, active)] * times / noise
+        covariance[np.ix_(active, active)] = _inverse(held + np.diag(1 / prior[active]))
+    coefficients = np.mean([fit.coefficients for fit in fits], axis=0)
+    return Additive(fits[0].basis, coefficients, covariance, prior, noise)
 
 
 def _inverse(matrix: Array) -> Array:

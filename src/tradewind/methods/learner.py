@@ -26,7 +26,7 @@ WHOLE = 50_000  # rows up to which trees are grown again on all rows, once their
 ASIDE = 0.25  # share of the clusters that say how many trees
 ROUNDS = 500
 PATIENCE = 15
-PENALTIES = (0.001, 0.01, 0.1, 1.0)  # of the logistic start: prior variance of its standardised coefficients
+PENALTIES = (0.001, 0.01, 0.1, 1.0, 100.0)  # of the logistic start: prior variance of its standardised coefficients
 FLOOR = 1e-6  # no chance is closer to 0 or 1
 TREES = {
     "learning_rate": 0.1,
@@ -63,6 +63,10 @@ class Mean:
         if self.trees is not None:
             out = out + self.trees.predict(x, num_threads=1)
         return np.clip(out, self.low, self.high)
+
+    def variance(self, x: Array) -> Array:
+        """Return the posterior variance [n] of the additive part at features [n, p]."""
+        return self.start.variance(x)
 
 
 @dataclass(frozen=True)
@@ -146,7 +150,7 @@ class Learner:
         x, label, cluster = x[rows], label[rows], cluster[rows]
         basis = Basis.of(x, self.categorical)
         design = basis.design(x)
-        aside = _aside(cluster, rng)
+        aside = set_aside(cluster, ASIDE, rng)
         share = np.bincount(label, minlength=classes) / len(label)
         slopes = np.zeros((design.shape[1] + 1, classes))
         slopes[0] = np.log(np.maximum(share, FLOOR))
@@ -201,7 +205,7 @@ class Learner:
         rng: np.random.Generator,
     ) -> lgb.Booster | None:
         """Return as many trees as lower the loss on clusters set aside, None where that is none."""
-        aside = _aside(cluster, rng)
+        aside = set_aside(cluster, ASIDE, rng)
         teach, check = np.flatnonzero(~aside), np.flatnonzero(aside)
         if min(len(teach), len(check)) == 0:
             return None
@@ -225,11 +229,12 @@ def _leaf(rows: int) -> int:
     return int(np.clip(rows // 200, 20, 500))
 
 
-def _aside(cluster: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.bool_]:
+def set_aside(cluster: NDArray[np.int64], share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Return which rows [n] are set aside: a share of the clusters, drawn at random."""
     names, code = np.unique(cluster, return_inverse=True)
     taken = np.zeros(len(names), bool)
-    taken[rng.permutation(len(names))[: int(ASIDE * len(names))]] = True
-    return taken[code]
+    taken[rng.permutation(len(names))[: int(share * len(names))]] = True
+    return np.asarray(taken[code])
 
 
 def _softmax(score: Array) -> Array:
