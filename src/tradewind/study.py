@@ -229,6 +229,94 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """A limit beside the budgets.
+
+    Args:
+        text: The rule as it was given.
+        of: What each limit is for: a lever's name, `shop` (each shop), or `product` (each product).
+        id: Only this shop or product; all of them where it is empty.
+        counts: `spend` (money that all payers draw on it) or `actions`.
+        most: At most so much.
+        least: At least so much.
+        share: Whether these are shares of all budgets together.
+    """
+
+    text: str
+    of: str
+    id: str = ""
+    counts: str = "spend"
+    most: float = math.inf
+    least: float = 0.0
+    share: bool = False
+
+
+@dataclass(frozen=True)
+class Purse:
+    """What a payer may spend in a plan, and what came of it.
+
+    Args:
+        limit: The budget.
+        spent: What the plan draws from it at most.
+        worth: What one more unit of it would gain, in the plan's objective; 0 where it is not used up.
+    """
+
+    limit: float
+    spent: float
+    worth: float
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """An action that a plan does not take.
+
+    Args:
+        action: The action.
+        gain: What its best setting would gain, in the plan's objective.
+        reason: Why it was left out, in words.
+    """
+
+    action: Action
+    gain: Estimate
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do: one setting of each chosen menu, under budgets and rules.
+
+    Args:
+        name: Its name; with it an action is launched once.
+        objective: Whose gain was sought: `joint` or a party.
+        caution: Share of the way from the middle to the low end of each gain by which it was picked.
+        choices: What was picked, the largest gain first; gains are net of interplay and as calibrated.
+        raw: Chosen settings as predicted before a calibration, by the action's key; empty where none was applied.
+        interplay: Money that a choice loses by what else was picked, by the action's key; taken off its gain already.
+        purses: Budgets by payer.
+        rules: Rules that were kept.
+        left_out: What was not picked, and why.
+        total: Gain of all choices by party.
+        joint: Gain of all parties together.
+        attributed: GMV that last-touch attribution would credit to the choices; not a gain.
+        gap: By what share of the best that is possible the plan may fall short, at most; not counting interplay.
+    """
+
+    name: str
+    objective: str
+    caution: float
+    choices: tuple[Choice, ...]
+    raw: Mapping[str, Setting]
+    interplay: Mapping[str, float]
+    purses: Mapping[Party, Purse]
+    rules: tuple[Rule, ...]
+    left_out: tuple[LeftOut, ...]
+    total: Mapping[Party, Estimate]
+    joint: Estimate
+    attributed: float
+    gap: float
+
+
+@dataclass(frozen=True)
 class Column:
     """One column of a finding's table.
 

@@ -24,6 +24,8 @@ from tradewind.sources.worlds.preset import preset
 from tradewind.sources.worlds.world import World
 from tradewind.study import Lever, Party, jsonable
 
+pytestmark = pytest.mark.xdist_group("arena")  # one history for all of it, not one for every worker
+
 NAMES = ["none", "uniform", "rule", "attributed", "tradewind", "learnable", "oracle"]
 
 

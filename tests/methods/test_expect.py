@@ -295,6 +295,7 @@ def panel_answer() -> Expectation:
     return Expect(seasons=(7,), seed=3)(values[:, :420], 14, known={"promotion": promo})
 
 
+@pytest.mark.xdist_group("panel")  # its answer is made once, not by every worker
 class TestPanel:
     @pytest.fixture(scope="class")
     def found(self) -> Expectation:

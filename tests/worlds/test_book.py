@@ -23,6 +23,9 @@ from tradewind.tables import TABLES
 Ask = Callable[[str], list[tuple[Any, ...]]]
 
 
+pytestmark = pytest.mark.xdist_group("book")
+
+
 @pytest.fixture(scope="module")
 def ask(tiny_store: Store) -> Ask:
     """SQL over the tables, apart from the engine."""

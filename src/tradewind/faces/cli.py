@@ -12,7 +12,7 @@ from tradewind import progress, sources
 from tradewind.engines.store import split_address
 from tradewind.errors import ForbiddenError, MissingDataError
 from tradewind.faces import check as checks
-from tradewind.faces import counting, options, studies, terminal
+from tradewind.faces import counting, options, plan_commands, studies, terminal
 from tradewind.faces.study_commands import StudyCommands
 from tradewind.faces.voice import Commands, Voice
 
@@ -27,6 +27,8 @@ source_app = typer.Typer(no_args_is_help=True, help="Describe your own data, so 
 study_app = typer.Typer(cls=StudyCommands, no_args_is_help=True, help="Answer one business question over one period.")
 app.add_typer(source_app, name="source")
 app.add_typer(study_app, name="study")
+app.add_typer(plan_commands.ledger_app, name="ledger")
+app.command("plan")(plan_commands.plan)
 
 
 def main() -> None:

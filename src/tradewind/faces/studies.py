@@ -21,11 +21,13 @@ class Wing:
         name: Its name on the command line, and of its module in `tradewind.decisions`.
         title: What the reader sees.
         question: The question, in the user's words.
+        acts: Whether it proposes actions for the plan to pick from.
     """
 
     name: str
     title: str
     question: str
+    acts: bool = False
 
     def load(self) -> Answerer:
         """Import the wing: late, since what it computes with takes a second to load."""

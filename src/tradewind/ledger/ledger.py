@@ -19,11 +19,11 @@ from tradewind.ledger.chain import Entry, Head
 from tradewind.ledger.database import Database
 from tradewind.ledger.export import Exported
 from tradewind.ledger.key import Key, find_key
-from tradewind.ledger.lot import HOLDOUT
+from tradewind.ledger.lot import HOLDOUT, TREATED
 from tradewind.ledger.promise import Approval, Promise, name, sentence
 from tradewind.ledger.reading import Kept, Reading
 from tradewind.ledger.registration import Terms
-from tradewind.ledger.schema import ENTRIES
+from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES
 from tradewind.ledger.standing import Experiment, Launch, State
 from tradewind.ledger.track import Track
 from tradewind.ledger.verification import Verdict
@@ -100,6 +100,11 @@ class Ledger:
     def close(self) -> None:
         """Let go of the database."""
         self._database.close()
+
+    @property
+    def now(self) -> datetime:
+        """The moment, in UTC."""
+        return self._clock()
 
     @property
     def today(self) -> date:
@@ -209,6 +214,24 @@ class Ledger:
         """Return an experiment; raise `NotFoundError` where the caller sees no such one whole."""
         with self._database.reading() as connection:
             return standing.experiment(connection, self.scope, id_)[1]
+
+    def arms(self, id_: str) -> dict[str, str]:
+        """Return the arm of each unit of an experiment: of its customers, or of the subjects of its group's actions.
+
+        A subject on which one action was done and another held out tells nothing, and is left out.
+
+        Raises:
+            NotFoundError: If the caller sees no such experiment whole.
+        """
+        with self._database.reading() as connection:
+            number, found = standing.experiment(connection, self.scope, id_)
+            if found.unit == "customer":
+                rows = sa.select(ASSIGNMENTS.c.unit, ASSIGNMENTS.c.arm).where(ASSIGNMENTS.c.experiment == number)
+                return {unit: arm for unit, arm in connection.execute(rows)}
+        seen: dict[str, set[str]] = {}
+        for each in found.launches:
+            seen.setdefault(each.subject.id, set()).add(each.arm or TREATED)
+        return {unit: arms.pop() for unit, arms in seen.items() if len(arms) == 1}
 
     def choice(self, launch: str) -> Choice:
         """Return what was chosen, as it was given to `launch`; raise `NotFoundError` where none is seen."""

@@ -1,0 +1,287 @@
+"""A plan as a study: what to do, what it is worth to whom, what each budget is worth, who loses, what was left out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from tradewind import charts
+from tradewind.decisions.plan.pick import JOINT, together
+from tradewind.decisions.plan.words import Names, deed
+from tradewind.engines.store import Store
+from tradewind.money import human
+from tradewind.period import Period
+from tradewind.study import Action, Choice, Column, Estimate, Evidence, Finding, Grid, Party, Plan, Study
+
+DRAWN = 12  # bars of the chart
+LOSSES = 20  # losers that are named
+ONE_BY_ONE = 40  # left-out actions that are named
+
+
+def study(store: Store, plan: Plan, caveats: Sequence[str] = ()) -> Study:
+    """Return a plan as findings for people.
+
+    Args:
+        store: The store that it was made from, for names.
+        plan: The plan.
+        caveats: What the wings could not answer.
+
+    Returns:
+        Findings: the plan, the gain by party, budgets with what one more unit of each would gain, levers with the
+        attributed GMV beside, who loses where, interplay, and what was left out with the reason.
+    """
+    teller = _Teller(store, plan)
+    parts = (
+        teller.plan_itself(), teller.parties(), teller.purses(), teller.levers(), teller.losers(), teller.interplay(),
+        teller.left_out(),
+    )  # fmt: skip
+    return Study(
+        "plan",
+        f"What to do with {teller.budgets()}?",
+        teller.days,
+        tuple(part for part in parts if part is not None),
+        store.provenance,
+        {
+            "objective": plan.objective, "caution": plan.caution, "rules": [rule.text for rule in plan.rules],
+            "budgets": {str(payer): purse.limit for payer, purse in plan.purses.items()},
+        },
+        tuple(caveats),
+        tuple(choice.action for choice in plan.choices),
+    )  # fmt: skip
+
+
+class _Teller:
+    def __init__(self, store: Store, plan: Plan):
+        self.plan = plan
+        self.currency = store.provenance.currency
+        actions = [c.action for c in plan.choices] or [left.action for left in plan.left_out]
+        last = store.span.last
+        self.days = (
+            Period(min(a.days.first for a in actions), max(a.days.last for a in actions))
+            if actions else Period(last, last)
+        )  # fmt: skip
+        self.names = _names(store, plan)
+        self.grade = Evidence.weakest([c.action.evidence for c in plan.choices] or [Evidence.ASSUMED])
+
+    def money(self, value: float | Estimate, *, signed: bool = False) -> str:
+        return human(value, "money", self.currency, signed=signed)
+
+    def budgets(self) -> str:
+        some = [f"{self.money(p.limit)} of the {payer}" for payer, p in self.plan.purses.items() if p.limit > 0]
+        return " and ".join(some) or "no money"
+
+    def _sought(self, choice: Choice) -> Estimate:
+        setting = choice.setting
+        found = setting.joint if self.plan.objective == JOINT else setting.gain.get(Party(self.plan.objective))
+        return found or Estimate(0.0, 0.0, 0.0)
+
+    def plan_itself(self) -> Finding:
+        plan = self.plan
+        if not plan.choices:
+            return Finding(
+                "plan", "Nothing that was proposed is expected to gain under these budgets and rules: do nothing.",
+                self.grade, {"actions": 0}, weight=100.0,
+            )  # fmt: skip
+        spent = sum(purse.spent for purse in plan.purses.values())
+        whose = "all parties together" if plan.objective == JOINT else f"the {plan.objective}"
+        sought = plan.joint if plan.objective == JOINT else plan.total[Party(plan.objective)]
+        count = f"{len(plan.choices):,} actions" if len(plan.choices) > 1 else "One action"
+        sentence = (
+            f"{count} for up to {self.money(spent)} {'are' if len(plan.choices) > 1 else 'is'} expected "
+            f"to bring {whose} {self.money(sought.mid)} of contribution profit ({self.money(sought.low)} to "
+            f"{self.money(sought.high)}) over doing nothing."
+        )
+        rows = []
+        for rank, choice in enumerate(plan.choices, 1):
+            gain = self._sought(choice)
+            rows.append({
+                "rank": rank, "what": deed(choice, self.currency, self.names), "gain": gain.mid, "low": gain.low,
+                "high": gain.high, "cost": sum(choice.setting.cost.values()), "payer": self._payers(choice),
+                "attributed": choice.setting.attributed, "evidence": str(choice.action.evidence),
+            })  # fmt: skip
+        columns = (
+            Column("rank", "#", "count"), Column("what", "What to do"), Column("gain", "Gain", "money"),
+            Column("low", "Low", "money"), Column("high", "High", "money"), Column("cost", "Draws at most", "money"),
+            Column("payer", "Paid by"), Column("attributed", "Attributed GMV", "money"), Column("evidence", "Evidence"),
+        )  # fmt: skip
+        top = [(deed(c, self.currency, self.names), self._sought(c)) for c in plan.choices[:DRAWN]]
+        chart = charts.ranked_bars(
+            top, currency=self.currency, alt_text="Expected gain of the largest actions, with intervals"
+        )
+        by = f"with caution {plan.caution:g}, towards the low end" if plan.caution else "by the middle of the interval"
+        note = (
+            "Gains are incremental contribution profit over an action's days and what follows, against doing nothing. "
+            f"They were picked {by}; by the same numbers no other choice within these budgets and rules gains more "
+            f"than {human(plan.gap, 'share')} on top. Attributed GMV is what last-touch attribution would credit."
+        )
+        numbers: dict[str, float | Estimate] = {
+            "actions": len(plan.choices), "gain": sought, "spent": spent, "attributed_gmv": plan.attributed,
+        }  # fmt: skip
+        return Finding("plan", sentence, self.grade, numbers, Grid(columns, tuple(rows)), chart, note, 100.0)
+
+    @staticmethod
+    def _payers(choice: Choice) -> str:
+        return ", ".join(str(payer) for payer, cost in choice.setting.cost.items() if cost > 0) or "nobody"
+
+    def parties(self) -> Finding | None:
+        """Who gains what."""
+        if not self.plan.total:
+            return None
+        rows = [
+            {"party": str(party), "gain": value.mid, "low": value.low, "high": value.high}
+            for party, value in sorted(self.plan.total.items(), key=lambda pair: -pair[1].mid)
+        ] + [{"party": "all together", "gain": self.plan.joint.mid, "low": self.plan.joint.low,
+              "high": self.plan.joint.high}]  # fmt: skip
+        said = ", ".join(
+            f"the {party} {'gains' if value.mid >= 0 else 'loses'} {self.money(abs(value.mid))}"
+            for party, value in self.plan.total.items()
+        )
+        columns = (
+            Column("party", "Party"), Column("gain", "Gain", "money"), Column("low", "Low", "money"),
+            Column("high", "High", "money"),
+        )  # fmt: skip
+        note = "Transfers between parties, such as a commission, cancel in the last line."
+        numbers = {str(party): value for party, value in self.plan.total.items()}
+        return Finding("parties", _sentence(said), self.grade, numbers, Grid(columns, tuple(rows)), None, note, 90.0)
+
+    def purses(self) -> Finding:
+        """What each budget is worth."""
+        rows, said = [], []
+        for payer, purse in self.plan.purses.items():
+            rows.append({
+                "payer": str(payer), "limit": purse.limit, "spent": purse.spent, "left": purse.limit - purse.spent,
+                "worth": purse.worth,
+            })  # fmt: skip
+            if purse.limit > 0:
+                more = (
+                    f"one more unit would gain about {purse.worth:.2f}" if purse.worth > 0
+                    else "more of it would gain nothing"
+                )  # fmt: skip
+                said.append(f"the {payer} draws up to {self.money(purse.spent)} of {self.money(purse.limit)}; {more}")
+        columns = (
+            Column("payer", "Payer"), Column("limit", "Budget", "money"), Column("spent", "Draws at most", "money"),
+            Column("left", "Left", "money"), Column("worth", "Gain of one more unit", "ratio"),
+        )  # fmt: skip
+        numbers = {f"worth_{payer}": purse.worth for payer, purse in self.plan.purses.items()}
+        note = "The gain of one more unit is the dual price of the budget: move money to where it is largest."
+        sentence = _sentence("; ".join(said)) if said else "No payer has a budget."
+        return Finding("budgets", sentence, self.grade, numbers, Grid(columns, tuple(rows)), None, note, 80.0)
+
+    def levers(self) -> Finding | None:
+        """Levers, with attributed GMV beside the incremental profit."""
+        if not self.plan.choices:
+            return None
+        by_lever: dict[str, list[Choice]] = {}
+        for choice in self.plan.choices:
+            by_lever.setdefault(choice.action.lever, []).append(choice)
+        rows = []
+        for lever, some in by_lever.items():
+            gain = together(some, None)
+            rows.append({
+                "lever": lever, "actions": len(some), "gain": gain.mid, "low": gain.low, "high": gain.high,
+                "cost": sum(sum(c.setting.cost.values()) for c in some),
+                "attributed": sum(c.setting.attributed or 0.0 for c in some),
+            })  # fmt: skip
+        rows.sort(key=lambda row: -float(str(row["gain"])))
+        columns = (
+            Column("lever", "Lever"), Column("actions", "Actions", "count"), Column("gain", "Gain of all", "money"),
+            Column("low", "Low", "money"), Column("high", "High", "money"), Column("cost", "Draws at most", "money"),
+            Column("attributed", "Attributed GMV", "money"),
+        )  # fmt: skip
+        best = rows[0]
+        sentence = (
+            f"Attribution would credit these actions with {self.money(self.plan.attributed)} of GMV; what they are "
+            f"expected to add is {self.money(self.plan.joint.mid)} of profit, most of it by {best['lever']}."
+        )
+        note = "Within a lever errors are taken to be shared, between levers to be independent."
+        return Finding("levers", sentence, self.grade, {}, Grid(columns, tuple(rows)), None, note, 70.0)
+
+    def losers(self) -> Finding:
+        """Who loses where someone does."""
+        rows = []
+        for choice in self.plan.choices:
+            for party, value in choice.setting.gain.items():
+                if value.mid < 0:
+                    pays = choice.setting.cost.get(party, 0.0) > 0
+                    rows.append({
+                        "what": deed(choice, self.currency, self.names), "party": str(party), "loss": value.mid,
+                        "low": value.low, "high": value.high, "pays": "pays for it" if pays else "does not pay",
+                    })  # fmt: skip
+        rows.sort(key=lambda row: float(str(row["loss"])))
+        if not rows:
+            return Finding(
+                "losers", "Nobody is expected to lose by any of these actions.", self.grade, {"losers": 0}, weight=60.0
+            )
+        count = Counter(str(row["party"]) for row in rows)
+        said = ", ".join(f"the {party} by {number:,}" for party, number in count.most_common())
+        columns = (
+            Column("what", "Action"), Column("party", "Who loses"), Column("loss", "Expected", "money"),
+            Column("low", "Low", "money"), Column("high", "High", "money"), Column("pays", "And"),
+        )  # fmt: skip
+        note = (
+            "All together gain by these, but not everyone: agree on a share before launching, or plan with "
+            "`--rule \"payers gain\"` or `--rule \"all gain\"`."
+        )  # fmt: skip
+        sentence = f"Somebody is expected to lose by {len(rows):,} of the choices: {said}."
+        return Finding(
+            "losers", sentence, self.grade, {"losers": len(rows)}, Grid(columns, tuple(rows[:LOSSES])), None, note, 60.0
+        )
+
+    def interplay(self) -> Finding | None:
+        """What choices take from each other."""
+        if not self.plan.interplay:
+            return None
+        lost = sum(self.plan.interplay.values())
+        sentence = (
+            f"{len(self.plan.interplay):,} choices meet marked-down products of the same plan; {self.money(lost)} was "
+            "taken off their gains."
+        )
+        note = "An order that a coupon or creator wins at a marked-down price earns less; taken at its largest."
+        return Finding("interplay", sentence, Evidence.ASSUMED, {"interplay": lost}, None, None, note, 40.0)
+
+    def left_out(self) -> Finding | None:
+        """What was left out, and why."""
+        out = self.plan.left_out
+        if not out:
+            return None
+        rows = [
+            {"what": deed(_at_best(left.action, self.plan.objective), self.currency, self.names), "gain": left.gain.mid,
+             "low": left.gain.low, "high": left.gain.high, "reason": left.reason}
+            for left in out[:ONE_BY_ONE]
+        ]  # fmt: skip
+        why = Counter(left.reason for left in out)
+        said = "; ".join(f"{number:,} since {reason}" for reason, number in why.most_common())
+        columns = (
+            Column("what", "Left out, at its best setting"), Column("gain", "Gain", "money"),
+            Column("low", "Low", "money"), Column("high", "High", "money"), Column("reason", "Why"),
+        )  # fmt: skip
+        sentence = f"{len(out):,} proposals were left out: {said}."
+        return Finding(
+            "left-out", sentence, self.grade, {"left_out": len(out)}, Grid(columns, tuple(rows)), None, "", 50.0
+        )
+
+
+def _at_best(action: Action, objective: str) -> Choice:
+    gains = [setting.joint if objective == JOINT else setting.gain.get(Party(objective)) for setting in action.menu]
+    return Choice(action, max(range(len(gains)), key=lambda n: 0.0 if (gain := gains[n]) is None else gain.mid))
+
+
+def _sentence(words: str) -> str:
+    return words[:1].upper() + words[1:] + "."
+
+
+def _names(store: Store, plan: Plan) -> Names:
+    """Titles of what is named on the page, by id."""
+    subjects = [c.action.subject for c in plan.choices]
+    subjects += [left.action.subject for left in plan.left_out[:ONE_BY_ONE]]
+    found: dict[str, str] = {}
+    for table, key, title, ids in (
+        ("products", "product_id", "title", {s.id for s in subjects if s.kind == "product"}),
+        ("shops", "shop_id", "name", {s.id for s in subjects if s.kind == "shop"}),
+        ("creators", "creator_id", "name", {s.partner for s in subjects if s.partner}),
+    ):
+        if ids and store.has(table, title):
+            rows = store.table(table)
+            named = store.run(rows.filter(rows[key].isin(sorted(ids))).select(key, title))
+            found |= {k: v for k, v in zip(named[key].to_pylist(), named[title].to_pylist(), strict=True) if v}
+    return found

@@ -1,0 +1,194 @@
+"""A plan as a folder of files: what was picked for a ledger, and tables for whoever carries it out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tradewind.errors import BadInputError, NotFoundError
+from tradewind.ledger.promise import Promise, choice_read, promise_said, setting_read
+from tradewind.study import Action, Choice, Estimate, Party, Plan, Provenance, Setting, jsonable
+
+FORMAT = 1
+PLAN, ACTIONS, MENUS, UNITS = "plan.json", "actions.parquet", "menus.parquet", "assignments.parquet"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A plan as it was kept: what a ledger registers.
+
+    Args:
+        name: Its name.
+        choices: What was picked, with the customers that each reaches.
+        raw: Chosen settings before a calibration, by the action's key.
+        currency: ISO 4217 code of its money.
+        timezone: Timezone of its days.
+        simulated: Whether its numbers describe no real business.
+    """
+
+    name: str
+    choices: tuple[Choice, ...]
+    raw: Mapping[str, Setting]
+    currency: str
+    timezone: str
+    simulated: bool
+
+
+def write_plan(plan: Plan, origin: Provenance, folder: Path, actions: Sequence[Action] = ()) -> list[Path]:
+    """Write a plan into a folder, whole or not at all.
+
+    Args:
+        plan: The plan.
+        origin: Where its numbers come from.
+        folder: Where to; a plan that stands there is replaced.
+        actions: All actions that could have been picked, for the table of menus; the chosen ones where left out.
+
+    Returns:
+        The files: `plan.json` (for a ledger), `actions.parquet` (ranked, one row a choice), `menus.parquet` (every
+        setting of every action) and `assignments.parquet` (who is reached by which action).
+
+    Raises:
+        BadInputError: If something else stands there.
+    """
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / PLAN).exists())):
+        raise BadInputError("The folder holds something else than a plan", got=folder, do="name another folder")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        chosen = {choice.action.key: choice.place for choice in plan.choices}
+        everything = {action.key: action for action in actions} | {c.action.key: c.action for c in plan.choices}
+        units = [
+            (c.action.key, unit) for c in plan.choices if c.action.assignment for unit in c.action.assignment.units
+        ]
+        pq.write_table(_actions(plan), fresh / ACTIONS)
+        pq.write_table(_menus(list(everything.values()), chosen), fresh / MENUS)
+        columns = {"action": [key for key, _ in units], "unit_id": [unit for _, unit in units]}
+        pq.write_table(pa.table(columns, pa.schema([("action", pa.string()), ("unit_id", pa.string())])), fresh / UNITS)
+        (fresh / PLAN).write_text(json.dumps(_said(plan, origin), ensure_ascii=False, indent=1), encoding="utf-8")
+        old = folder.with_name(f".{folder.name}-old-{os.getpid()}")
+        if folder.exists():
+            for kept in folder.iterdir():  # what others put beside it, such as a page, stays
+                if kept.name not in {PLAN, ACTIONS, MENUS, UNITS}:
+                    shutil.move(kept, fresh / kept.name)
+            folder.rename(old)
+        fresh.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    return [folder / name for name in (PLAN, ACTIONS, MENUS, UNITS)]
+
+
+def read_plan(folder: Path) -> Kept:
+    """Return the plan that a folder keeps.
+
+    Raises:
+        NotFoundError: If there is none.
+        BadInputError: If it cannot be read, or is of a newer format.
+    """
+    file = folder / PLAN
+    if not file.is_file():
+        raise NotFoundError("There is no plan in this folder", got=folder, do="make one: tradewind plan --out FOLDER")
+    try:
+        said = json.loads(file.read_text(encoding="utf-8"))
+        if said["format"] != FORMAT:
+            raise BadInputError("The plan is of another format", got=said["format"], allowed=str(FORMAT))
+        table = pq.read_table(folder / UNITS).to_pydict()
+        units: dict[str, list[str]] = {}
+        for key, unit in zip(table["action"], table["unit_id"], strict=True):
+            units.setdefault(key, []).append(unit)
+        choices = tuple(choice_read(each, tuple(units.get(each["key"], ()))) for each in said["choices"])
+        raw = {key: setting_read(each) for key, each in said["raw"].items()}
+        return Kept(said["name"], choices, raw, said["currency"], said["timezone"], bool(said["simulated"]))
+    except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+        raise BadInputError(
+            "The plan in this folder cannot be read", got=folder, do="make it anew: tradewind plan --out FOLDER"
+        ) from error
+
+
+def _said(plan: Plan, origin: Provenance) -> dict[str, Any]:
+    promises = [promise_said(Promise(c, 0.0, raw=plan.raw.get(c.action.key))) for c in plan.choices]
+    return {
+        "format": FORMAT,
+        "name": plan.name,
+        "currency": origin.currency,
+        "timezone": origin.timezone,
+        "snapshot": origin.snapshot,
+        "simulated": origin.simulated,
+        "assumptions": list(origin.assumptions),
+        "objective": plan.objective,
+        "caution": plan.caution,
+        "joint": jsonable(plan.joint),
+        "total": jsonable(plan.total),
+        "attributed_gmv": plan.attributed,
+        "gap": plan.gap,
+        "budgets": jsonable(plan.purses),
+        "rules": [rule.text for rule in plan.rules],
+        "interplay": dict(plan.interplay),
+        "choices": promises,
+        "raw": {key: promise["raw"] for key, promise in zip(_keys(plan), promises, strict=True) if promise["raw"]},
+        "left_out": [
+            {"action": left.action.key, "lever": left.action.lever, "gain": jsonable(left.gain), "reason": left.reason}
+            for left in plan.left_out
+        ],
+    }
+
+
+def _keys(plan: Plan) -> list[str]:
+    return [choice.action.key for choice in plan.choices]
+
+
+def _ends(name: str, value: Estimate | None) -> dict[str, float | None]:
+    return {f"{name}_{end}": None if value is None else float(getattr(value, end)) for end in ("mid", "low", "high")}
+
+
+def _setting(setting: Setting) -> dict[str, Any]:
+    row: dict[str, Any] = {f"dose_{name}": value for name, value in setting.dose.items()}
+    row |= {f"cost_{payer}": setting.cost.get(payer, 0.0) for payer in Party}
+    row |= _ends("joint", setting.joint)
+    for party in Party:
+        row |= _ends(party, setting.gain.get(party))
+    return row | {"attributed_gmv": setting.attributed}
+
+
+def _subject(action: Action) -> dict[str, Any]:
+    subject = action.subject
+    days: tuple[date, date] = (action.days.first, action.days.last)
+    size = len(action.assignment.units) if action.assignment else None
+    return {
+        "action": action.key, "lever": str(action.lever), "subject_kind": subject.kind, "subject_id": subject.id,
+        "shop_id": subject.shop, "partner_id": subject.partner, "first_day": days[0], "last_day": days[1],
+        "customers": size, "evidence": str(action.evidence), "why": action.why, "expires": action.expires,
+    }  # fmt: skip
+
+
+def _actions(plan: Plan) -> pa.Table:
+    rows = [
+        {"rank": rank, **_subject(c.action), **_setting(c.setting), "interplay": plan.interplay.get(c.action.key, 0.0)}
+        for rank, c in enumerate(plan.choices, 1)
+    ]
+    return _table(rows)
+
+
+def _menus(actions: Sequence[Action], chosen: Mapping[str, int]) -> pa.Table:
+    rows = [
+        {**_subject(action), "place": place, "chosen": chosen.get(action.key) == place, **_setting(setting)}
+        for action in actions
+        for place, setting in enumerate(action.menu)
+    ]
+    return _table(rows)
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    return pa.table({name: [row.get(name) for row in rows] for name in names})

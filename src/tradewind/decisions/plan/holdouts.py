@@ -1,0 +1,97 @@
+"""Holdouts: how many of each action's units to leave out, so that what it promises can be proven."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+
+from tradewind.decisions.plan.outcomes import before, outcomes
+from tradewind.engines.store import Store
+from tradewind.errors import BadInputError
+from tradewind.methods.power import Holdout, Outcome, Power
+from tradewind.period import Period
+from tradewind.study import Choice, Estimate
+
+LARGEST = 0.2
+"""Share held out at most where nobody says otherwise: what is held out forgoes the gain."""
+SHARE = 0.1
+"""Share held out where the effect cannot be proven by this action alone: many such readings together still can."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """How many units of a choice are held out, and why.
+
+    Args:
+        choice: The choice.
+        share: Share held out.
+        learnable: Whether the effect predicted is proven with that as often as asked.
+        sentence: Why, in words.
+    """
+
+    choice: Choice
+    share: float
+    learnable: bool
+    sentence: str
+
+
+def holdouts(store: Store, choices: Sequence[Choice], echo: int, asked: float | None = None) -> list[Held]:
+    """Return the share to hold out of each choice.
+
+    Args:
+        store: The store, up to the day before the actions begin or longer.
+        choices: What is to be launched. Choices on customers hold customers out; like choices on products or shops (one
+            lever, the same days) are a group of which some are held out.
+        echo: Days after an action that count.
+        asked: The share, where it was given; otherwise the smallest that proves the prediction in eight of ten cases.
+
+    Returns:
+        One for each choice, in order.
+    """
+    if asked is not None:
+        if not 0 <= asked < 1:
+            raise BadInputError("A holdout is a share", got=asked, allowed="from 0 to below 1, or auto")
+        words = "nothing is held out: nothing will be proven" if asked == 0 else "as asked"
+        return [Held(choice, asked, False, words) for choice in choices]
+    groups: dict[tuple[str, ...], list[Choice]] = {}
+    for choice in choices:
+        action = choice.action
+        alone = (action.key,) if action.assignment is not None else ()
+        key = (action.lever, action.subject.kind, str(action.days.first), str(action.days.last), *alone)
+        groups.setdefault(key, []).append(choice)
+    found: dict[str, Held] = {}
+    for members in groups.values():
+        share, learnable, words = _share(store, members, echo)
+        for choice in members:
+            found[choice.action.key] = Held(choice, share, learnable, words)
+    return [found[choice.action.key] for choice in choices]
+
+
+def _share(store: Store, members: Sequence[Choice], echo: int) -> tuple[float, bool, str]:
+    action = members[0].action
+    units = list(action.assignment.units) if action.assignment else sorted({c.action.subject.id for c in members})
+    kind = "customer" if action.assignment else action.subject.kind
+    if len(units) < 4:
+        return SHARE, False, f"{len(units)} {kind}s are too few to hold any out and learn from it"
+    length = action.days.days + echo
+    last = min(action.days.first - timedelta(days=1), store.span.last)
+    recent = Period(last - timedelta(days=length - 1), last)
+    past = before(recent)
+    if recent.clipped(store.span) != recent:
+        return SHARE, False, f"the store holds less than the {length} days that the action lasts"
+    known = past if past.clipped(store.span) == past else None
+    now = sum(outcomes(store, kind, units, recent).values())
+    then = None if known is None else sum(outcomes(store, kind, units, known).values())
+    joint = [c.setting.joint for c in members if c.setting.joint is not None]
+    total = [sum(getattr(value, end) for value in joint) / len(units) for end in ("mid", "low", "high")]
+    if np.std(now) == 0 or total[0] == 0:
+        return SHARE, False, "nothing was sold to these before, so that no one can say how much they vary"
+    outcome = Outcome.of(now, then)
+    level = joint[0].level if joint else 0.9
+    effect = Estimate(total[0], total[1], total[2], level)
+    asked = Power(largest=LARGEST)(outcome, len(units), effect, days=float(length))
+    words = asked.sentence(store.provenance.currency)
+    return (asked.share, True, words) if isinstance(asked, Holdout) else (SHARE, False, words)

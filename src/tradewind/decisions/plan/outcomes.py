@@ -1,0 +1,67 @@
+"""Outcomes: contribution profit of single customers or products, by party, over some days."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind.engines.store import Store
+from tradewind.errors import MissingDataError
+from tradewind.measures import metrics as m
+from tradewind.measures.query import Query, lights_up
+from tradewind.period import Period
+from tradewind.study import Party
+
+Array = NDArray[np.float64]
+
+PROFITS = {
+    Party.MERCHANT: m.MERCHANT_PROFIT,
+    Party.PLATFORM: m.PLATFORM_PROFIT,
+    Party.CREATOR: m.CREATOR_PROFIT,
+}
+UNITS = {"customer": "customer_id", "product": "product_id", "shop": "shop_id"}
+
+
+def outcomes(store: Store, unit: str, ids: Sequence[str], days: Period) -> Mapping[Party, Array]:
+    """Return the contribution profit of each unit by party.
+
+    Args:
+        store: The store.
+        unit: `customer`, `product` or `shop`.
+        ids: [n] their ids.
+        days: The days, all within the store's.
+
+    Returns:
+        By party, [n] money, 0 where nothing was sold; parties whose profit the store does not tell are left out.
+
+    Raises:
+        MissingDataError: If the days are not all there, or nothing tells the merchant's profit.
+    """
+    span = store.span
+    if days.clipped(span) != days:
+        raise MissingDataError(
+            "The store does not hold all days that count", got=days, allowed=f"{span.first} to {span.last}",
+            do="import the days that are missing",
+        )  # fmt: skip
+    shown = {party: metric for party, metric in PROFITS.items() if lights_up(metric, store)}
+    if Party.MERCHANT not in shown:
+        raise MissingDataError("Profit rests on a unit cost, and the store has none", do="add --assume margin=0.3")
+    rows = store.metrics(Query(tuple(shown.values()), days, (UNITS[unit],)))
+    place = {name: n for n, name in enumerate(ids)}
+    at = np.array([place.get(name, -1) for name in rows[UNITS[unit]].to_pylist()], np.int64)
+    found = {}
+    for party, metric in shown.items():
+        column = np.zeros(len(ids))
+        values = np.array([float(value or 0) for value in rows[metric.name].to_pylist()])
+        column[at[at >= 0]] = values[at >= 0]
+        found[party] = column
+    return found
+
+
+def before(days: Period, length: int | None = None) -> Period:
+    """Return the days right before some, as many or so many."""
+    last = days.first - timedelta(days=1)
+    return Period(last - timedelta(days=(length or days.days) - 1), last)

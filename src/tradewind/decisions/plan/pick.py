@@ -1,0 +1,300 @@
+"""Pick: the menus of all wings in one knapsack, for a named objective, under budgets and rules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind.decisions.plan.interplay import Interplay
+from tradewind.decisions.plan.rules import ALL_GAIN, PAYERS_GAIN, SUBJECTS, WORDS
+from tradewind.errors import BadInputError
+from tradewind.methods.allocate import Allocate, Allocation, Cap, Rules, cautious
+from tradewind.study import Action, Choice, Estimate, LeftOut, Party, Plan, Purse, Rule, Setting
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+JOINT = "joint"
+NEAR = 1e-3  # gap that is near enough: a gain is known to a tenth at best
+SEARCHED = 300  # settings up to which the last of it is searched for
+ROUNDS = 4  # times that interplay is taken into account anew, at most
+
+
+class Planner:
+    """Picks one setting of each chosen menu for the most gain under budgets and rules.
+
+    Actions on customers of one lever that share a customer are never both chosen: nobody gets two offers. What choices
+    take from each other (`Interplay`) is taken off their gains, and the plan picked anew, until nothing changes.
+
+    Args:
+        objective: Whose gain is sought: `joint`, all parties together, or a party.
+        caution: Share of the way from the middle to the low end of each gain by which it is picked, 0 or more.
+        seed: Seed of the allocation.
+
+    Raises:
+        BadInputError: If there is no such party, or the caution is negative.
+    """
+
+    def __init__(self, objective: str = JOINT, caution: float = 0.0, seed: int = 0):
+        if objective != JOINT and objective not in set(Party):
+            raise BadInputError(
+                "There is no such objective", got=objective, allowed=[JOINT, *(str(party) for party in Party)]
+            )
+        if not 0 <= caution < math.inf:
+            raise BadInputError("Caution is a share of the way to the low end", got=caution, allowed="0 or more")
+        self.objective = objective
+        self.caution = caution
+        self.seed = seed
+
+    def __call__(
+        self, name: str, actions: Sequence[Action], budgets: Mapping[Party, float], rules: Sequence[Rule] = (),
+        sales: Mapping[str | None, float] | None = None, raw: Mapping[str, Action] | None = None,
+    ) -> Plan:  # fmt: skip
+        """Return the plan.
+
+        Args:
+            name: Its name.
+            actions: What the wings propose, each setting with its gain by party and of all together.
+            budgets: What each payer may spend; a payer without one pays nothing.
+            rules: Limits beside the budgets.
+            sales: GMV of as many days as actions hold, by shop, None for all; for interplay.
+            raw: Actions before a calibration, by key, where one was applied.
+
+        Returns:
+            What to do, what was left out and why, and what each budget is worth.
+
+        Raises:
+            BadInputError: If two actions share a key, a gain is missing, or rules cannot all be kept.
+        """
+        table = _Table(actions, budgets, self.objective, self.caution)
+        allowed = table.allowed(rules)
+        limits = Rules(table.owner, table.caps(rules, sum(budgets.values())))
+        allocate = Allocate(tolerance=NEAR, exact=SEARCHED, seed=self.seed)
+        meeting = Interplay(actions, sales or {})
+        losses, best = np.zeros(len(actions)), None
+        for _ in range(ROUNDS):
+            gain = np.where(allowed, table.gain - losses[:, None], -np.inf)
+            found = allocate(gain, table.cost, table.limits, limits) if len(actions) else _nothing(len(table.limits))
+            places = found.choice.astype(np.int64)
+            lost = meeting.losses(places)
+            chosen = places >= 0
+            value = float((table.gain[chosen, places[chosen]] - lost[chosen]).sum())
+            if best is None or value > best[0] + 1e-9:
+                best = value, found, places, lost
+            if np.array_equal(np.where(chosen, lost, 0), np.where(chosen, losses, 0)):
+                break
+            losses = np.maximum(losses, lost)
+        assert best is not None  # noqa: S101 - at least one round
+        _, found, places, lost = best
+        return self._plan(name, table, rules, found, places, lost, raw or {})
+
+    def _plan(
+        self, name: str, table: _Table, rules: Sequence[Rule], found: Allocation, places: Ints, lost: Array,
+        raw: Mapping[str, Action],
+    ) -> Plan:  # fmt: skip
+        choices, interplay = [], {}
+        for number in np.flatnonzero(places >= 0).tolist():
+            action, place, loss = table.actions[number], int(places[number]), float(lost[number])
+            if loss > 0:
+                interplay[action.key] = loss
+                settings = (*action.menu[:place], _less(action.menu[place], loss), *action.menu[place + 1 :])
+                action = replace(action, menu=settings)
+            choices.append(Choice(action, place))
+        choices.sort(key=lambda choice: (-self._gain(choice.setting).mid, choice.action.key))
+        settings_raw = {c.action.key: raw[c.action.key].menu[c.place] for c in choices if c.action.key in raw}
+        parties = [party for party in Party if any(party in c.setting.gain for c in choices)]
+        purses = {
+            payer: Purse(float(limit), float(spent), float(worth))
+            for payer, limit, spent, worth in zip(
+                table.payers, table.limits, found.spent, found.multipliers, strict=True
+            )
+        }  # fmt: skip
+        return Plan(
+            name, self.objective, self.caution, tuple(choices), settings_raw, interplay, purses, tuple(rules),
+            self._left_out(table, places, found, rules),
+            {party: together(choices, party) for party in parties}, together(choices, None),
+            sum(choice.setting.attributed or 0.0 for choice in choices), 0.0 if found.exact else found.gap,
+        )  # fmt: skip
+
+    def _gain(self, setting: Setting) -> Estimate:
+        return _of(setting, self.objective)
+
+    def _left_out(self, table: _Table, places: Ints, found: Allocation, rules: Sequence[Rule]) -> tuple[LeftOut, ...]:
+        """Say of each action that was not picked why not."""
+        allowed = table.allowed(rules)
+        taken = set(table.owner[places >= 0].tolist())
+        result = []
+        for number in np.flatnonzero(places < 0).tolist():
+            action, gains = table.actions[number], table.gain[number]
+            width = len(action.menu)
+            best = int(np.argmax(gains[:width]))
+            net = gains[:width] - found.multipliers @ table.cost[:, number, :width]
+            over = np.any(table.cost[:, number, :width] > table.limits[:, None] * (1 + 1e-9), axis=0)
+            left = table.limits - found.spent
+            fits = np.all(table.cost[:, number, :width] <= left[:, None] * (1 + 1e-9), axis=0)
+            if gains[best] <= 0:
+                reason = "no setting is expected to gain"
+            elif not allowed[number, :width].any():
+                reason = "at every setting somebody is expected to lose, which a rule excludes"
+            elif int(table.owner[number]) in taken:
+                reason = "another action was picked for its customers"
+            elif bool(np.all(over[gains[:width] > 0])):
+                reason = "it costs more than a payer's whole budget"
+            elif net.max() <= 0 or not fits[gains[:width] > 0].any():
+                reason = "the budget gains more elsewhere"
+            else:
+                reason = "a rule leaves no room for it, or it meets a choice that gains more"
+            result.append(LeftOut(action, self._gain(action.menu[best]), reason))
+        return tuple(sorted(result, key=lambda left: (-left.gain.mid, left.action.key)))
+
+
+class _Table:
+    """Actions as arrays: gains [n, L], costs [K, n, L], and who may not get two."""
+
+    def __init__(self, actions: Sequence[Action], budgets: Mapping[Party, float], objective: str, caution: float):
+        self.actions = tuple(actions)
+        keys = [action.key for action in actions]
+        if twice := sorted({key for key in keys if keys.count(key) > 1} if len(set(keys)) < len(keys) else ()):
+            raise BadInputError("Two actions share a key", got=", ".join(twice[:3]))
+        drawn = {payer for action in actions for setting in action.menu for payer in setting.cost}
+        self.payers = [party for party in Party if party in drawn or party in budgets]
+        if wrong := {str(payer): value for payer, value in budgets.items() if not 0 <= value < math.inf}:
+            raise BadInputError("A budget is nothing or more", got=wrong)
+        self.limits = np.array([budgets.get(payer, 0.0) for payer in self.payers])
+        width = max((len(action.menu) for action in actions), default=1)
+        mids, lows = (np.full((len(actions), width), -np.inf) for _ in range(2))
+        self.cost = np.zeros((len(self.payers), len(actions), width))
+        self.worst = np.zeros((2, len(actions), width))  # smallest gain of a payer, and of anybody
+        places = {payer: k for k, payer in enumerate(self.payers)}
+        for n, action in enumerate(actions):
+            for place, setting in enumerate(action.menu):
+                gain = _of(setting, objective, action.key)
+                mids[n, place], lows[n, place] = gain.mid, min(gain.low, gain.mid)
+                for payer, amount in setting.cost.items():
+                    self.cost[places[payer], n, place] = amount
+                own = {party: value.mid for party, value in setting.gain.items()}
+                self.worst[0, n, place] = min((own.get(p, 0.0) for p, c in setting.cost.items() if c > 0), default=0.0)
+                self.worst[1, n, place] = min(own.values(), default=0.0)
+        self.gain = np.asarray(cautious(mids, lows, caution), float)
+        self.owner = _owners(self.actions)
+
+    def allowed(self, rules: Sequence[Rule]) -> NDArray[np.bool_]:
+        """Which settings the rules in words leave: [n, L]."""
+        words = {rule.of for rule in rules}
+        found = self.gain > -np.inf
+        for number, word in enumerate((PAYERS_GAIN, ALL_GAIN)):
+            if word in words:
+                found &= self.worst[number] >= 0
+        return found
+
+    def caps(self, rules: Sequence[Rule], money: float) -> list[Cap]:
+        """Return rules as caps and floors of groups of menus."""
+        found = []
+        total = self.cost.sum(axis=0)
+        for rule in rules:
+            if rule.of in WORDS:
+                continue
+            names = [self._group(rule, action) for action in self.actions]
+            known = sorted({name for name in names if name is not None})
+            if not known:
+                raise BadInputError(
+                    "A rule is about nothing that could be done", got=rule.text,
+                    do="leave it out, or look at what the studies propose",
+                )  # fmt: skip
+            number = {name: place for place, name in enumerate(known)}
+            group = np.array([-1 if name is None else number[name] for name in names], np.int64)
+            times = money if rule.share else 1.0
+            weight = total if rule.counts == "spend" else None
+            least = min(rule.least * times, math.inf)
+            self._attainable(rule, group, known, least, total)
+            found.append(Cap(group, rule.most * times, least, weight))
+        return found
+
+    def _group(self, rule: Rule, action: Action) -> str | None:
+        if rule.of not in SUBJECTS:
+            return rule.of if action.lever == rule.of else None
+        subject = action.subject
+        name = subject.shop if rule.of == "shop" else (subject.id if subject.kind == "product" else None)
+        return name if not rule.id or name == rule.id else None
+
+    def _attainable(self, rule: Rule, group: Ints, known: list[str], least: float, total: Array) -> None:
+        """Refuse a floor that all actions of a group together do not reach."""
+        most = total.max(axis=1) if rule.counts == "spend" else np.ones(len(group))
+        held = np.bincount(group[group >= 0], most[group >= 0], len(known))
+        short = np.asarray(held < least - 1e-9)
+        if short.any():
+            raise BadInputError(
+                "A rule asks for more than can be done", got=rule.text,
+                allowed=f"at most {held.min():,.6g} for {known[int(np.argmax(short))]}",
+            )  # fmt: skip
+
+
+def _owners(actions: Sequence[Action]) -> Ints:
+    """Number the sets of actions of which at most one may be chosen: those of a lever that share a customer."""
+    parent = list(range(len(actions)))
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    first: dict[tuple[str, str], int] = {}
+    for number, action in enumerate(actions):
+        if action.assignment is not None:
+            for unit in action.assignment.units:
+                other = first.setdefault((action.lever, unit), number)
+                if other != number:
+                    parent[root(number)] = root(other)
+        else:
+            same = (action.lever, f"{action.subject.kind} {action.subject.id} {action.subject.partner}")
+            parent[root(number)] = root(first.setdefault(same, number))
+    return np.array([root(number) for number in range(len(actions))], np.int64)
+
+
+def _of(setting: Setting, objective: str, key: str = "") -> Estimate:
+    found = setting.joint if objective == JOINT else setting.gain.get(Party(objective))
+    if found is None:
+        raise BadInputError(
+            f"A setting of the action '{key}' says no gain", got=objective, do="estimate it before it is planned"
+        )
+    return found
+
+
+def _less(setting: Setting, loss: float) -> Setting:
+    """Return a setting whose gain is smaller by what interplay takes; it falls on the merchant, who gives the price."""
+
+    def down(value: Estimate) -> Estimate:
+        return Estimate(value.mid - loss, value.low - loss, value.high - loss, value.level)
+
+    gain = {party: down(value) if party == Party.MERCHANT else value for party, value in setting.gain.items()}
+    return replace(setting, gain=gain, joint=None if setting.joint is None else down(setting.joint))
+
+
+def together(choices: Sequence[Choice], party: Party | None) -> Estimate:
+    """Return the gain of choices together, of a party or of all.
+
+    What is wrong with one estimate of a lever is likely wrong with all of them: within a lever ends add up; between
+    levers errors are independent, and add up as squares.
+    """
+    sums: dict[str, list[float]] = {}
+    level = 0.9
+    for choice in choices:
+        value = choice.setting.joint if party is None else choice.setting.gain.get(party)
+        if value is None:
+            continue
+        level = value.level
+        parts = sums.setdefault(choice.action.lever, [0.0, 0.0, 0.0])
+        for place, part in enumerate((value.mid, value.mid - value.low, value.high - value.mid)):
+            parts[place] += part
+    mid = sum(parts[0] for parts in sums.values())
+    below, above = (math.sqrt(sum(parts[side] ** 2 for parts in sums.values())) for side in (1, 2))
+    return Estimate(mid, mid - below, mid + above, level)
+
+
+def _nothing(payers: int) -> Allocation:
+    return Allocation(np.zeros(0, np.int16), 0.0, 0.0, np.zeros(payers), np.zeros(payers))

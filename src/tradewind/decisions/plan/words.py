@@ -1,0 +1,75 @@
+"""What an action does, in words for whoever carries it out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from tradewind.money import human
+from tradewind.study import Action, Choice, Lever, Setting
+
+Names = Mapping[str, str]
+
+
+def deed(choice: Choice, currency: str, names: Names) -> str:
+    """Return what to do: `20% off Silk scarf (S12)`.
+
+    Args:
+        choice: What was picked.
+        currency: ISO 4217 code.
+        names: Titles of products, shops and creators by id.
+    """
+    return f"{dose(choice.setting, choice.action.lever, currency)} {_where(choice.action, names)}"
+
+
+def dose(setting: Setting, lever: Lever, currency: str) -> str:
+    """Return a setting in words."""
+    given = setting.dose
+
+    def money(name: str) -> str:
+        value = given.get(name, 0.0)
+        return human(int(value) if value == int(value) else value, "money", currency).replace(".00", "")
+
+    def share(name: str) -> str:
+        return human(round(given.get(name, 0.0), 4), "share").replace(".00%", "%").replace(".0%", "%")
+
+    match lever:
+        case Lever.COUPON:
+            threshold = f" from {money('threshold')}" if given.get("threshold") else ""
+            return f"coupon of {money('face')}{threshold}{_funded(given, 'merchant')} for"
+        case Lever.COMMISSION | Lever.CREATOR:
+            return f"commission of {share('rate')}{_funded(given, 'merchant')} on"
+        case Lever.PRICE:
+            return (
+                f"{share('off')} off the list price of" if given.get("off", 0) >= 0 else f"price up {share('off')} of"
+            )
+        case Lever.TRAFFIC:
+            return f"{money('budget')} of traffic a day for"
+        case Lever.LISTING:
+            return "a new listing of"
+        case Lever.OUTREACH:
+            return "a message to"
+        case Lever.ASSORTMENT:
+            return "list" if given.get("list") else "take off"
+        case _:
+            return f"{lever} on"
+
+
+def _funded(given: Mapping[str, float], else_by: str) -> str:
+    platform = given.get("platform", 0.0)
+    if platform >= 1:
+        return ", paid by the platform,"
+    if platform > 0:
+        return f", {human(platform, 'share')} of it paid by the platform,"
+    return f", paid by the {else_by},"
+
+
+def _where(action: Action, names: Names) -> str:
+    subject = action.subject
+    if action.assignment is not None:
+        where = f"{len(action.assignment.units):,} customers ({subject.id})"
+    else:
+        name = names.get(subject.id)
+        where = f"{name} ({subject.id})" if name else f"{subject.kind} {subject.id}"
+    if subject.partner:
+        where += f" with {names.get(subject.partner, subject.partner)}"
+    return where

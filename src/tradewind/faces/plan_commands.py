@@ -1,0 +1,267 @@
+"""The commands `plan` and `ledger`: what to do, and whether it worked."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
+
+import typer
+
+from tradewind import progress
+from tradewind.errors import BadInputError, ConflictError, MissingDataError
+from tradewind.faces import options, terminal
+from tradewind.faces.voice import Voice
+from tradewind.scope import OPERATOR, Scope
+
+if TYPE_CHECKING:
+    from tradewind.ledger import Ledger
+
+ADDRESS = "TRADEWIND_LEDGER"
+DEFAULT_LEDGER = "tradewind-ledger.db"
+BACK = "last-28d"
+
+LedgerOption = Annotated[
+    str,
+    typer.Option(
+        "--ledger",
+        metavar="ADDRESS",
+        help=f"File of the ledger, or postgresql://USER@HOST/NAME. Else {ADDRESS}, else ./{DEFAULT_LEDGER}.",
+    ),
+]
+TodayOption = Annotated[
+    str, typer.Option("--today", metavar="DAY", help="The day it is, for plans on simulated data only: 2025-06-30.")
+]
+
+ledger_app = typer.Typer(
+    no_args_is_help=True, help="Register what is launched, and prove afterwards what it was worth."
+)
+
+
+def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
+    budget: Annotated[
+        list[str] | None,
+        typer.Option("--budget", metavar="PAYER=AMOUNT", help="What a payer may spend: platform=50000. Repeat."),
+    ] = None,
+    rule: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rule", metavar="RULE", help='A limit: "coupon<=20%", "shop actions<=3", "payers gain". Repeat.'
+        ),
+    ] = None,
+    objective: Annotated[
+        str, typer.Option("--objective", metavar="PARTY", help="Whose gain is sought: joint, merchant, platform, …")
+    ] = "joint",
+    caution: Annotated[
+        float, typer.Option("--caution", metavar="SHARE", help="0 picks by expected gains, 1 by their low ends.")
+    ] = 0.0,
+    wings: Annotated[
+        list[str] | None, typer.Option("--wings", metavar="NAME", help="Only these studies propose. Repeat.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FOLDER", help="Write the plan, its tables and its page here.")
+    ] = None,
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the plan; the folder's otherwise.")] = "",
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of all draws.")] = 0,
+    ledger: LedgerOption = "",
+    period: Annotated[
+        str, typer.Option("--period", metavar="PERIOD", help=f"Days to look back on; actions begin after. Else {BACK}.")
+    ] = "",
+    shop: options.ShopOption = None,
+    assume: options.AssumeOption = None,
+    top: options.TopOption = None,
+    store: options.StoreOption = "",
+    as_json: options.JsonOption = False,
+) -> None:
+    """Pick among the actions of all studies, under budgets and rules, for the most incremental profit."""
+    from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
+    from tradewind.faces.planning import Asked, kept, planned  # noqa: PLC0415 - slow to load
+
+    voice = Voice(as_json)
+    opened = options.opened(store, voice, options.listed(shop), assume)
+    days = options.days(period or BACK, opened, voice)
+    asked = Asked(tuple(budget or ()), tuple(rule or ()), objective, caution, options.listed(wings), seed)
+    record = _record(ledger, opened.provenance.timezone)
+    with voice.counting() as told, progress.listening(told):
+        found = planned(opened, days, asked, name or (out.name if out else "plan"), record)
+        files = kept(found, out) if out else []
+    limit = terminal.ROWS if top is None else top
+    document = {"plan": found.plan, "study": found.answer, "files": [str(file) for file in files]}
+    voice.answer(document, lambda: proofs.planned(found, files, limit))
+
+
+@ledger_app.command("launch")
+def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
+    folder: Annotated[Path, typer.Argument(metavar="PLAN", help="Folder of the plan.")],
+    holdout: Annotated[
+        str, typer.Option("--holdout", metavar="SHARE", help="Share held out, or auto: as many as the proof needs.")
+    ] = "auto",
+    approved_by: Annotated[
+        str, typer.Option("--approved-by", metavar="NAME", help="Who approved it; you, where left out.")
+    ] = "",
+    echo: Annotated[int, typer.Option("--echo", metavar="DAYS", help="Days after an action that still count.")] = 14,
+    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the lots.")] = 0,
+    late: Annotated[
+        bool, typer.Option("--late", help="Register actions that have begun; they never calibrate a plan.")
+    ] = False,
+    today: TodayOption = "",
+    ledger: LedgerOption = "",
+    assume: options.AssumeOption = None,
+    store: options.StoreOption = "",
+    as_json: options.JsonOption = False,
+) -> None:
+    """Register a plan before it starts: what it promises, who is held out, when it is read."""
+    from tradewind.decisions.plan import holdouts, read_plan  # noqa: PLC0415 - slow to load
+    from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
+    from tradewind.ledger import Approval, Promise, Terms  # noqa: PLC0415 - slow to load
+
+    voice = Voice(as_json)
+    plan = read_plan(folder)
+    if not plan.choices:
+        raise BadInputError("The plan has no actions to launch", got=folder)
+    opened = options.opened(store, voice, (), assume)
+    share = _share(holdout)
+    with voice.working("Weighing holdouts"):
+        held = holdouts(opened, plan.choices, echo, share)
+    where = _ledger(ledger, plan.timezone, today, plan.simulated)
+    promises = [Promise(each.choice, each.share, raw=plan.raw.get(each.choice.action.key)) for each in held]
+    who = getpass.getuser()
+    now = where.now
+    with voice.working("Writing the ledger"):
+        receipt = where.launch(
+            plan.name, promises, Approval(approved_by or who, now), who, Terms(echo, seed, late=late)
+        )
+        head = proofs.keep_head(folder, receipt.head)
+        arms = where.export(folder / "arms.csv", plan.name)
+    document = {"receipt": receipt, "holdouts": held, "files": [str(head), str(arms.file)]}
+    voice.answer(document, lambda: proofs.launched(receipt, held, [head, arms.file]))
+
+
+@ledger_app.command("status")
+def status(
+    plan: Annotated[str | None, typer.Option("--plan", metavar="NAME", help="Only this plan.")] = None,
+    shop: options.ShopOption = None,
+    today: TodayOption = "",
+    ledger: LedgerOption = "",
+    as_json: options.JsonOption = False,
+) -> None:
+    """Say what waits, runs, is due to be read and was read."""
+    from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
+
+    voice = Voice(as_json)
+    where = _ledger(ledger, "UTC", today, simulated=True, create=False, shops=options.listed(shop))
+    found = where.status(plan)
+    voice.answer(found, lambda: proofs.status(found))
+
+
+@ledger_app.command("read")
+def read(
+    today: TodayOption = "",
+    ledger: LedgerOption = "",
+    assume: options.AssumeOption = None,
+    store: options.StoreOption = "",
+    as_json: options.JsonOption = False,
+) -> None:
+    """Read every experiment that is due from the store's orders, and keep what was found."""
+    from tradewind.decisions.plan import proof  # noqa: PLC0415 - slow to load
+    from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
+    from tradewind.ledger import State  # noqa: PLC0415 - slow to load
+
+    voice = Voice(as_json)
+    opened = options.opened(store, voice, (), assume)
+    origin = opened.provenance
+    where = _ledger(ledger, origin.timezone, today, origin.simulated, create=False)
+    due, found, unread = where.status().at(State.DUE), [], {}
+    with voice.counting() as told:
+        for n, each in enumerate(due):
+            told(f"reading {each.name}", n, len(due))
+            try:
+                reading = proof.read(opened, each, where.arms(each.id))
+                found.append((each, where.read(reading, getpass.getuser())))
+            except (BadInputError, MissingDataError, ConflictError) as error:
+                unread[each.name] = str(error)
+    document = {"readings": [kept for _, kept in found], "unread": unread}
+    voice.answer(document, lambda: proofs.readings(found, unread, origin.currency))
+
+
+@ledger_app.command("calibrate")
+def calibrate(ledger: LedgerOption = "", today: TodayOption = "", as_json: options.JsonOption = False) -> None:
+    """Say how much of what was promised came true, lever by lever: the next plan's gains are scaled by it."""
+    from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
+
+    voice = Voice(as_json)
+    where = _ledger(ledger, "UTC", today, simulated=True, create=False)
+    record = where.track()
+    found = record.calibrated()
+    voice.answer({"track": record, "levers": found.levers, "others": found.others}, lambda: proofs.calibrated(record))
+
+
+@ledger_app.command("verify")
+def verify(
+    plans: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[PLAN]...", help="Folders of launched plans, whose heads are held up."),
+    ] = None,
+    ledger: LedgerOption = "",
+    as_json: options.JsonOption = False,
+) -> None:
+    """Say whether the ledger is what was written into it."""
+    from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
+    from tradewind.ledger import Head  # noqa: PLC0415 - slow to load
+
+    voice = Voice(as_json)
+    where = _ledger(ledger, "UTC", "", simulated=False, create=False)
+    verdict = where.verify([Head.parse(proofs.head_of(folder)) for folder in plans or ()])
+    voice.answer(verdict, lambda: proofs.verdict(verdict))
+    if not verdict.sound:
+        raise typer.Exit(1)
+
+
+def _address(given: str) -> str:
+    return given or os.environ.get(ADDRESS) or DEFAULT_LEDGER
+
+
+def _record(given: str, timezone: str) -> Ledger | None:
+    """Return the ledger that calibrates a plan: the one named, or the default one where it is there."""
+    from tradewind.ledger import open_ledger  # noqa: PLC0415 - slow to load
+
+    address = _address(given)
+    named = bool(given or os.environ.get(ADDRESS))
+    return open_ledger(address, timezone=timezone, create=False) if named or Path(address).exists() else None
+
+
+def _ledger(
+    given: str, timezone: str, today: str, simulated: bool, *, create: bool = True, shops: tuple[str, ...] = ()
+) -> Ledger:
+    from tradewind.ledger import open_ledger  # noqa: PLC0415 - slow to load
+
+    clock = None
+    if today:
+        if not simulated:
+            raise BadInputError(
+                "The day is the machine's, save for simulated data: a ledger that believes any day proves nothing",
+                got=today, do="leave --today out",
+            )  # fmt: skip
+        noon = datetime.combine(_day(today), time(12), ZoneInfo(timezone)).astimezone(UTC)
+        clock = lambda: noon  # noqa: E731 - the simulated day stands still
+    scope = Scope.of(shops) if shops else OPERATOR
+    return open_ledger(_address(given), scope, timezone, create=create, clock=clock)
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise BadInputError("A day cannot be read", got=text, allowed="such as 2025-06-30") from None
+
+
+def _share(text: str) -> float | None:
+    if text == "auto":
+        return None
+    try:
+        return float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        raise BadInputError("A holdout is a share", got=text, allowed="auto, or such as 0.1 or 10%") from None

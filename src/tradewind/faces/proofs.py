@@ -1,0 +1,186 @@
+"""Plans and what became of them, on a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from tradewind.decisions.plan import Held
+from tradewind.errors import BadInputError, NotFoundError
+from tradewind.faces import terminal
+from tradewind.faces.planning import Planned
+from tradewind.ledger import Experiment, Head, Kept, Receipt, State, Status, Track, Verdict
+from tradewind.money import human
+from tradewind.study import Estimate
+
+HEAD = "ledger.json"
+ROWS = 30
+
+
+def planned(found: Planned, files: Sequence[Path], limit: int) -> RenderableType:
+    """Return a plan: the study of it, and where its files are."""
+    parts: list[RenderableType] = [terminal.study(found.answer, limit)]
+    if files:
+        folder = files[0].parent
+        lines = Text.assemble("Written to ", (str(folder), "bold"), ": ", ", ".join(file.name for file in files), ".")
+        lines.append(f"\nNext: look at {folder / 'plan.html'}, then tradewind ledger launch {folder}", "dim")
+        parts.append(Padding(lines, (1, 0, 0, 0)))
+    return Group(*parts)
+
+
+def keep_head(folder: Path, head: Head) -> Path:
+    """Write a ledger's head beside the plan that was launched, and return the file."""
+    file = folder / HEAD
+    file.write_text(json.dumps({"head": str(head), "count": head.count}, indent=1) + "\n", encoding="utf-8")
+    return file
+
+
+def head_of(folder: Path) -> str:
+    """Return the head that a launched plan's folder keeps.
+
+    Raises:
+        NotFoundError: If it keeps none.
+        BadInputError: If it cannot be read.
+    """
+    file = folder / HEAD
+    if not file.is_file():
+        raise NotFoundError("This folder keeps no head of a ledger", got=folder, do="launch the plan first")
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["head"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInputError("The head in this folder cannot be read", got=file) from error
+
+
+def launched(receipt: Receipt, held: Sequence[Held], files: Sequence[Path]) -> RenderableType:
+    """Return what a launch registered."""
+    table = _table("Experiment", "Lever", "Treated", "Held out", "Days", "Read after")
+    for each in receipt.experiments[:ROWS]:
+        count = each.units
+        table.add_row(
+            each.name, str(each.lever), f"{count.get('treated', 0):,}", f"{count.get('holdout', 0):,}",
+            f"{each.days.first} to {each.days.last}", str(each.due),
+        )  # fmt: skip
+    parts: list[RenderableType] = [
+        Text(
+            f"Registered {len(held):,} actions of the plan {receipt.plan}: {len(receipt.experiments):,} experiments.",
+            style="bold",
+        ),
+        table, *_more(len(receipt.experiments)),
+    ]  # fmt: skip
+    said = {each.sentence for each in held}
+    parts += [Text(f"  • {sentence}", style="dim") for sentence in sorted(said)[:8]]
+    proven = sum(each.learnable for each in held)
+    if proven < len(held):
+        parts.append(
+            Text(
+                f"{len(held) - proven:,} of {len(held):,} are too small to be proven one by one: read together they "
+                "still calibrate the next plan.", "yellow",
+            )
+        )  # fmt: skip
+    parts.append(
+        Text.assemble(
+            "Who gets what: ", (str(files[-1]), "bold"), ". The ledger's head is in ", (str(files[0]), "bold"),
+            f": keep it, it shows whether the history was changed.\nHead: {receipt.head}",
+        )
+    )  # fmt: skip
+    return Group(*parts)
+
+
+def status(found: Status) -> RenderableType:
+    """Return what a ledger says today."""
+    if not found.launches:
+        return Text("Nothing was launched yet. Make a plan: tradewind plan --budget platform=50000 --out plan/")
+    table = _table("Experiment", "Lever", "State", "Days", "Read after", "Treated", "Held out", "Promised", "Proven")
+    for each in found.experiments[:ROWS]:
+        count = each.units
+        joint = [launch.setting.joint for launch in each.treated if launch.setting.joint]
+        promised = sum(value.mid for value in joint)
+        proven = each.final.reading.joint if each.final else None
+        table.add_row(
+            each.name, str(each.lever), str(each.state(found.today)), f"{each.days.first} to {each.days.last}",
+            str(each.due), f"{count.get('treated', 0):,}", f"{count.get('holdout', 0):,}",
+            human(promised, "money", signed=True), "" if proven is None else human(proven, "money", signed=True),
+        )  # fmt: skip
+    counts = {state: len(found.at(state)) for state in State}
+    said = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
+    parts: list[RenderableType] = [
+        Text(f"{found.today}: {len(found.experiments):,} experiments: {said}.", style="bold"),
+        table, *_more(len(found.experiments)),
+    ]  # fmt: skip
+    if counts[State.DUE]:
+        parts.append(Text("Next: tradewind ledger read", style="dim"))
+    return Group(*parts)
+
+
+def readings(found: Sequence[tuple[Experiment, Kept]], unread: Mapping[str, str], currency: str) -> RenderableType:
+    """Return what was read."""
+    if not found and not unread:
+        return Text("Nothing is due to be read.")
+    table = _table("Experiment", "Lever", "Promised", "Proven", "Treated", "Held out", "Verdict")
+    for each, kept in found[:ROWS]:
+        joint, count = kept.reading.joint, kept.reading.units
+        share = count.get("treated", 0) / max(sum(count.values()), 1) if each.unit == "customer" else 1.0
+        promises = [launch.setting.joint for launch in each.treated if launch.setting.joint]
+        promised = sum(value.mid for value in promises) * share
+        table.add_row(
+            each.name, str(each.lever), human(promised, "money", currency, signed=True),
+            "" if joint is None else human(joint, "money", currency, signed=True), f"{count.get('treated', 0):,}",
+            f"{count.get('holdout', 0):,}", "" if joint is None else _verdict(joint),
+        )  # fmt: skip
+    parts: list[RenderableType] = [Text(f"Read {len(found):,} experiments.", style="bold"), table, *_more(len(found))]
+    parts += [Text(f"  • {name}: {why}", style="yellow") for name, why in list(unread.items())[:ROWS]]
+    parts.append(Text("Next: tradewind ledger calibrate", style="dim"))
+    return Group(*parts)
+
+
+def calibrated(record: Track) -> RenderableType:
+    """Return what predictions were worth, lever by lever."""
+    found = record.calibrated()
+    if not record.pairs:
+        lines = Text("Nothing was proven yet: plans take predictions as they are.", style="bold")
+        for name, why in list(record.left_out.items())[:ROWS]:
+            lines.append(f"\n  • {name}: {why}", style="dim")
+        return lines
+    table = _table("Lever", "Proven launches", "Came true, share of what was promised", "Interval should be wider by")
+    for lever, worth in found.levers.items():
+        width = worth.width
+        table.add_row(lever, f"{worth.readings:,}", human(worth.factor, "share"), f"× {width.mid:.2f}")
+    promised = sum(pair.promised.mid for pair in record.pairs)
+    proven = sum(pair.proven.mid for pair in record.pairs)
+    held = sum(pair.promised.low <= pair.proven.mid <= pair.promised.high for pair in record.pairs)
+    head = (
+        f"Of {human(promised, 'money')} promised by {len(record.pairs):,} launches, {human(proven, 'money')} was read; "
+        f"{held:,} readings lie in the promised interval."
+    )
+    parts: list[RenderableType] = [Text(head, style="bold"), table]
+    parts += [Text(f"  • {name} is left out: {why}", style="dim") for name, why in list(record.left_out.items())[:ROWS]]
+    parts.append(Text("The next `tradewind plan` scales its gains by these.", style="dim"))
+    return Group(*parts)
+
+
+def verdict(found: Verdict) -> RenderableType:
+    """Return whether a ledger is what was written into it."""
+    if found.sound:
+        count = "" if found.count is None else f": {found.count:,} entries"
+        return Text(f"The ledger is what was written into it{count}.", style="green")
+    where = "" if found.entry is None else f" Entry {found.entry:,}: "
+    return Text(f"The ledger is not what was written into it.{where}{found.what}.", style="bold red")
+
+
+def _verdict(joint: Estimate) -> str:
+    return "proven gain" if joint.low > 0 else "proven loss" if joint.high < 0 else "open"
+
+
+def _table(*titles: str) -> Table:
+    table = Table(*titles, box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+    return table
+
+
+def _more(count: int) -> list[RenderableType]:
+    return [Text(f"… and {count - ROWS:,} more", style="dim")] if count > ROWS else []

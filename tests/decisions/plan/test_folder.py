@@ -1,0 +1,66 @@
+"""A plan kept in a folder is the plan that was made; what is not a plan is said to be none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from bazaar import M, P, many
+
+import market
+from tradewind.decisions.plan import Planner, read_plan, write_plan
+from tradewind.errors import BadInputError, NotFoundError
+from tradewind.study import Plan
+
+
+@pytest.fixture
+def plan() -> Plan:
+    return Planner()("spring", many(2), {M: 100.0, P: 30.0})
+
+
+def test_what_is_read_is_what_was_written(tmp_path: Path, plan: Plan) -> None:
+    actions = many(2)
+    files = write_plan(plan, market.PROVENANCE, tmp_path / "a" / "plan", actions)
+    assert all(file.exists() for file in files)
+    kept = read_plan(tmp_path / "a" / "plan")
+    assert kept.choices == plan.choices
+    assert (kept.name, kept.currency, kept.simulated) == ("spring", "BRL", True)
+    ranked = pq.read_table(files[1])
+    assert ranked["action"].to_pylist() == [choice.action.key for choice in plan.choices]
+    assert ranked["joint_mid"].to_pylist() == sorted(ranked["joint_mid"].to_pylist(), reverse=True)
+    menus = pq.read_table(files[2])
+    assert menus.num_rows == sum(len(action.menu) for action in actions)
+    assert sum(menus["chosen"].to_pylist()) == len(plan.choices)
+
+
+def test_a_plan_replaces_a_plan_and_nothing_else(tmp_path: Path, plan: Plan) -> None:
+    folder = tmp_path / "plan"
+    write_plan(plan, market.PROVENANCE, folder)
+    (folder / "notes.txt").write_text("mine")
+    write_plan(Planner()("second", [], {M: 1.0}), market.PROVENANCE, folder)
+    assert read_plan(folder).name == "second"
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["plan"]
+    other = tmp_path / "photos"
+    other.mkdir()
+    (other / "cat.txt").write_text("meow")
+    with pytest.raises(BadInputError, match="something else"):
+        write_plan(plan, market.PROVENANCE, other)
+    assert [path.name for path in other.iterdir()] == ["cat.txt"]
+
+
+def test_what_is_no_plan_is_said_to_be_none(tmp_path: Path, plan: Plan) -> None:
+    with pytest.raises(NotFoundError, match="no plan"):
+        read_plan(tmp_path)
+    folder = tmp_path / "plan"
+    write_plan(plan, market.PROVENANCE, folder)
+    file = folder / "plan.json"
+    said = json.loads(file.read_text())
+    file.write_text(json.dumps({**said, "format": 99}))
+    with pytest.raises(BadInputError, match="another format"):
+        read_plan(folder)
+    file.write_text("{")
+    with pytest.raises(BadInputError, match="cannot be read"):
+        read_plan(folder)

@@ -1,0 +1,163 @@
+"""The planner: known best, a second implementation, rules, interplay, and who loses."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import numpy as np
+import pytest
+from bazaar import C, M, P, coupon, doses, face, many, off, price, setting
+from scipy.optimize import Bounds, LinearConstraint, milp
+
+from tradewind.decisions.plan import Planner, rules
+from tradewind.errors import BadInputError
+from tradewind.study import Action, Estimate, Evidence, Party, Plan
+
+
+def plan(actions: list[Action], budgets: dict[Party, float], *limits: str, **settings: object) -> Plan:
+    return Planner(**settings)("test", actions, budgets, rules(limits))
+
+
+def joint(found: Plan) -> float:
+    return sum(choice.setting.joint.mid for choice in found.choices if choice.setting.joint)
+
+
+def exact(actions: list[Action], budgets: dict[Party, float], most_of_shop: float = np.inf) -> float:
+    """The best there is, by branch and bound over every setting of every action."""
+    cells = [(n, place, s) for n, action in enumerate(actions) for place, s in enumerate(action.menu)]
+    rows = [[1.0 if n == of else 0.0 for n, _, _ in cells] for of in range(len(actions))]
+    upper = [1.0] * len(actions)
+    for payer, limit in budgets.items():
+        rows.append([s.cost.get(payer, 0.0) for _, _, s in cells])
+        upper.append(limit)
+    for shop in {action.subject.shop for action in actions} - {None}:
+        rows.append([sum(s.cost.values()) if actions[n].subject.shop == shop else 0.0 for n, _, s in cells])
+        upper.append(most_of_shop)
+    gain = np.array([s.joint.mid for _, _, s in cells])
+    found = milp(
+        -gain, integrality=np.ones(len(cells)), bounds=Bounds(0, 1),
+        constraints=LinearConstraint(np.array(rows), ub=upper), options={"mip_rel_gap": 0},
+    )  # fmt: skip
+    return float(-found.fun)
+
+
+def test_the_best_is_found_where_it_can_be_seen() -> None:
+    actions = [
+        price("p1", off(0.1, 5, 10), off(0.2, 12, 14)), price("p2", off(0.1, 4, 1)),
+        coupon("new", ["c1", "c2"], face(2.0, 8, 6), face(5.0, 30, 7)), coupon("old", ["c3"], face(2.0, 3, -4)),
+    ]  # fmt: skip
+    found = plan(actions, {M: 12.0, P: 10.0})
+    assert doses(found.choices) == {"price-p1": 1, "coupon-new": 0}
+    assert [c.action.key for c in found.choices] == ["price-p1", "coupon-new"]
+    assert (found.purses[M].spent, found.purses[P].spent) == (12, 8)
+    assert found.total[P].mid == pytest.approx(1.4 - 8)
+    reasons = {left.action.key: left.reason for left in found.left_out}
+    assert reasons == {"price-p2": "the budget gains more elsewhere", "coupon-old": "no setting is expected to gain"}
+    assert found.joint.mid == pytest.approx(joint(found))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_agrees_with_branch_and_bound(seed: int) -> None:
+    actions = many(seed)
+    budgets = {M: 120.0, P: 40.0}
+    for cap in (np.inf, 20.0):
+        found = plan(actions, budgets, *([] if cap == np.inf else ["shop<=20"]))
+        best = exact(actions, budgets, cap)
+        assert joint(found) <= best + 1e-6
+        assert joint(found) >= best * (1 - 2e-3) - 1e-6
+        assert found.gap >= (best - joint(found)) / best - 1e-9
+        for payer, limit in budgets.items():
+            assert found.purses[payer].spent <= limit * (1 + 1e-9)
+
+
+def test_rules_hold_and_are_said() -> None:
+    actions = many(1)
+    found = plan(actions, {M: 200.0, P: 60.0}, "price actions<=5", "coupon<=10%", "shop=s1 actions<=1", "shop<=15%")
+    levers = [c.action.lever for c in found.choices]
+    assert levers.count("price") <= 5
+    assert sum(sum(c.setting.cost.values()) for c in found.choices if c.action.lever == "coupon") <= 26 + 1e-9
+    assert sum(c.action.subject.shop == "s1" for c in found.choices) <= 1
+    assert found.rules[0].text == "price actions<=5"
+    floor = plan(actions, {M: 200.0, P: 60.0}, "shop actions>=2")
+    for shop in ("s0", "s1", "s2", "s3"):
+        assert sum(c.action.subject.shop == shop for c in floor.choices) >= 2
+
+
+def test_nobody_gets_two_offers_of_a_lever() -> None:
+    a = coupon("a", ["c1", "c2"], face(2.0, 1, 9))
+    b = coupon("b", ["c2", "c3"], face(2.0, 1, 8))
+    c = coupon("c", ["c4"], face(2.0, 1, 3))
+    found = plan([a, b, c], {P: 100.0})
+    assert doses(found.choices) == {"coupon-a": 0, "coupon-c": 0}
+    assert found.left_out[0].reason == "another action was picked for its customers"
+
+
+def test_caution_prefers_what_is_sure() -> None:
+    actions = [price("wild", off(0.1, 5, 10, wide=40.0)), price("sure", off(0.1, 5, 8, wide=1.0))]
+    assert doses(plan(actions, {M: 5.0}).choices) == {"price-wild": 0}
+    assert doses(plan(actions, {M: 5.0}, caution=0.5).choices) == {"price-sure": 0}
+
+
+def test_an_objective_of_one_party_and_rules_for_losers() -> None:
+    gives = price("gives", setting({"off": 0.1}, {M: 5.0}, {M: -3.0, C: 10.0}))
+    keeps = price("keeps", setting({"off": 0.1}, {M: 5.0}, {M: 2.0, C: -1.0}))
+    assert doses(plan([gives, keeps], {M: 20.0}).choices) == {"price-gives": 0, "price-keeps": 0}
+    assert doses(plan([gives, keeps], {M: 20.0}, objective="merchant").choices) == {"price-keeps": 0}
+    assert doses(plan([gives, keeps], {M: 20.0}, "payers gain").choices) == {"price-keeps": 0}
+    assert not plan([gives, keeps], {M: 20.0}, "all gain").choices
+
+
+def test_a_coupon_on_marked_down_products_earns_less() -> None:
+    cut = price("p1", off(0.5, 10, 30, attributed=400.0))
+    offer = coupon("all", ["c1"], face(2.0, 5, 20, attributed=100.0))
+    alone = Planner()("x", [offer], {P: 10.0, M: 10.0}, (), {None: 1000.0, "s1": 1000.0})
+    both = Planner()("x", [cut, offer], {P: 10.0, M: 10.0}, (), {None: 1000.0, "s1": 1000.0})
+    assert alone.interplay == {}
+    # 400 of 1000 is sold at half the price: of 100 credited, 100 × 0.4 × 0.5 is lost at most
+    assert both.interplay == {"coupon-all": pytest.approx(20.0)} or doses(both.choices) == {"price-p1": 0}
+    assert both.joint.mid == pytest.approx(33.0)
+    small = coupon("all", ["c1"], face(2.0, 5, 20, attributed=10.0))
+    both = Planner()("x", [cut, small], {P: 10.0, M: 10.0}, (), {None: 1000.0, "s1": 1000.0})
+    assert both.interplay == {"coupon-all": pytest.approx(2.0)}
+    assert both.joint.mid == pytest.approx(33.0 + 20.0 - 2.0)
+
+
+def test_the_worth_of_a_budget_is_what_more_of_it_gains() -> None:
+    actions = many(3, 400)
+    less, more = (plan(actions, {M: amount, P: 1000.0}) for amount in (300.0, 330.0))
+    slope = (joint(more) - joint(less)) / 30
+    assert less.purses[M].worth == pytest.approx(slope, rel=0.25)
+
+
+def test_a_town_is_planned_anew_in_under_a_second() -> None:
+    actions = many(4, 6000)
+    plan(actions, {M: 3000.0, P: 500.0}, "shop<=30%")  # compiles
+    start = time.process_time()
+    plan(actions, {M: 3100.0, P: 500.0}, "shop<=30%")
+    assert time.process_time() - start < 5  # measured in benchmarks; here only that nothing has gone wild
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda: plan(many(0), {M: -1.0}), "nothing or more"),
+        (lambda: plan([*many(0), many(0)[0]], {M: 1.0}), "share a key"),
+        (lambda: plan(many(0), {M: 1.0}, "traffic<=5"), "about nothing that could be done"),
+        (lambda: plan(many(0), {M: 50.0}, "shop=s1 actions>=90"), "more than can be done"),
+        (lambda: plan(many(0), {M: 50.0}, "coupon gratis"), "cannot be read"),
+        (lambda: Planner("brand new"), "no such objective"),
+        (lambda: Planner(caution=-1), "Caution"),
+    ],
+)
+def test_what_cannot_be_kept_is_one_clear_error(change: object, words: str) -> None:
+    with pytest.raises(BadInputError, match=words):
+        change()
+
+
+def test_nothing_to_do_is_a_plan_too() -> None:
+    found = plan([], {M: 10.0})
+    assert (found.choices, found.joint) == ((), Estimate(0.0, 0.0, 0.0))
+    assert plan([price("p1", off(0.1, 5, -1))], {M: 10.0}).choices == ()
+    assert Evidence.OBSERVATIONAL in {c.action.evidence for c in plan([price("p", off(0.1, 1, 1))], {M: 9.0}).choices}
+    assert list(itertools.chain(found.left_out)) == []

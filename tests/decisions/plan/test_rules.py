@@ -1,0 +1,51 @@
+"""Budgets and rules as people write them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from tradewind.decisions.plan import budgets, rules
+from tradewind.errors import BadInputError
+from tradewind.study import Party
+
+
+def test_budgets_are_read() -> None:
+    assert budgets(["platform=50,000", "merchant = 2e4EUR", "platform=1"], "EUR") == {
+        Party.PLATFORM: 50_001.0,
+        Party.MERCHANT: 20_000.0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["platform=-5"], "nothing or more"),
+        (["platform=1e999"], "nothing or more"),
+        (["shop=5"], "no such payer"),
+        (["platform"], "cannot be read"),
+        (["platform=5e"], "amount of money"),
+        (["platform=50USD"], "another currency"),
+        ([], "needs a budget"),
+    ],
+)
+def test_budgets_that_make_no_sense(given: list[str], words: str) -> None:
+    with pytest.raises(BadInputError, match=words):
+        budgets(given, "EUR")
+
+
+def test_rules_are_read() -> None:
+    cap, count, floor, words = rules(
+        ["coupon <= 20%", "shop=S 1".replace(" ", "") + " actions<=3", "shop>=5", "all gain"]
+    )
+    assert (cap.of, cap.counts, cap.most, cap.share) == ("coupon", "spend", 0.2, True)
+    assert (count.of, count.id, count.counts, count.most) == ("shop", "S1", "actions", 3.0)
+    assert (floor.most, floor.least) == (math.inf, 5.0)
+    assert words.of == "all gain"
+
+
+@pytest.mark.parametrize("text", ["coupon", "moon<=5", "coupon=C1<=5", "shop actions<=20%", "shop<=-5", "coupon<5"])
+def test_rules_that_cannot_be_read(text: str) -> None:
+    with pytest.raises(BadInputError, match=r"cannot be read|not of actions"):
+        rules([text])
