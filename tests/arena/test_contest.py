@@ -168,6 +168,8 @@ def test_what_cannot_be_asked_is_refused(work: Path) -> None:
         contest("tiny", [1], ["luck"], work)
     with pytest.raises(BadInputError, match="needs a world"):
         contest("tiny", [], ["none"], work)
+    with pytest.raises(BadInputError, match="not on offer"):
+        contest("tiny", [1], ["none"], work, levers=["live"])
     with pytest.raises(BadInputError, match="Seeds"):
         seeds("ten")
     assert seeds("3") == [0, 1, 2]

@@ -12,7 +12,7 @@ import numpy as np
 
 from tradewind.arena import memory
 from tradewind.arena.launch import moves
-from tradewind.arena.offer import DAYS, offer
+from tradewind.arena.offer import DAYS, LEVERS, offer
 from tradewind.arena.oracle import Oracle
 from tradewind.arena.policies import POLICIES
 from tradewind.arena.score import LEARNABLE, NAMES, ORACLE, Contest, Score, Told
@@ -29,7 +29,7 @@ ECHO = 14  # days after the actions' last that are counted too: what they pulled
 
 def contest(
     name: str, seeds: Sequence[int], policies: Sequence[str], work: Path | None = None, futures: int = 2, jobs: int = 1,
-    told: Callable[[str, int, int], None] | None = None,
+    told: Callable[[str, int, int], None] | None = None, levers: Sequence[str] = LEVERS,
 ) -> Contest:  # fmt: skip
     """Let policies compete: each gets the same history, the same budgets and four weeks to act.
 
@@ -41,19 +41,23 @@ def contest(
         futures: Futures over which truth is averaged.
         jobs: Worlds at a time, each in a process of its own.
         told: Told how far it has come.
+        levers: What is on offer.
 
     Raises:
         NotFoundError: If there is no such preset.
-        BadInputError: If a policy is not known, or there are no seeds.
+        BadInputError: If a policy or lever is not known, or there are no seeds.
     """
     preset(name)
     if unknown := [policy for policy in policies if policy not in NAMES]:
         raise BadInputError("There is no such policy in the arena", got=unknown, allowed=NAMES)
+    if (unknown := [str(lever) for lever in levers if lever not in LEVERS]) or not levers:
+        raise BadInputError("This lever is not on offer in the arena", got=unknown, allowed=LEVERS)
+    offered = tuple(lever for lever in LEVERS if lever in levers)
     if not seeds or not policies:
         raise BadInputError("A contest needs a world and a policy", got=(list(seeds), list(policies)))
     with tempfile.TemporaryDirectory(prefix="arena-") as temporary:
         folder = work or Path(temporary)
-        asked = [(name, seed, tuple(policies), folder, futures) for seed in seeds]
+        asked = [(name, seed, tuple(policies), folder, futures, offered) for seed in seeds]
         found: list[Score] = []
         if jobs > 1:
             with ProcessPoolExecutor(jobs, get_context("spawn")) as pool:
@@ -67,26 +71,30 @@ def contest(
                 found += bout(*each)
                 if told:
                     told(f"arena in the world `{name}`", done, len(asked))
-    return Contest(name, VERSION, tuple(seeds), tuple(found))
+    return Contest(name, VERSION, tuple(seeds), tuple(found), offered)
 
 
-def bout(name: str, seed: int, policies: Sequence[str], work: Path, futures: int) -> list[Score]:
+def bout(
+    name: str, seed: int, policies: Sequence[str], work: Path, futures: int, levers: Sequence[Lever] = LEVERS
+) -> list[Score]:
     """Let policies compete in one world; what was scored by the same code before is not scored again."""
-    asked = (name, seed, VERSION, tuple(policies), futures)
+    asked = (name, seed, VERSION, tuple(policies), futures, *(() if levers == LEVERS else (tuple(levers),)))
     path = work / "scores" / f"{name}-{seed}-{memory.short(asked)}.json"
     found = memory.recalled(path, asked)
     if found is None:
-        found = _scored(name, seed, policies, work, futures)
+        found = _scored(name, seed, policies, work, futures, levers)
         memory.keep(path, asked, found)
     return found
 
 
-def _scored(name: str, seed: int, policies: Sequence[str], work: Path, futures: int) -> list[Score]:
+def _scored(
+    name: str, seed: int, policies: Sequence[str], work: Path, futures: int, levers: Sequence[Lever]
+) -> list[Score]:
     size, folder = preset(name), work / f"{name}-{seed}"
     fill(name, seed, folder)
     world = World(size, seed)
     world.advance(size.days)
-    offered = offer(open_store(str(folder)))
+    offered = offer(open_store(str(folder)), levers)
     knows = Oracle(world, offered) if {ORACLE, LEARNABLE} & set(policies) else None
     plans: dict[str, list[Choice]] = {}
     for policy in policies:

@@ -6,7 +6,7 @@ a lever only as the offer says, so that all policies compete under the same budg
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -68,13 +68,14 @@ class Offer:
                 yield number, place, setting
 
 
-def offer(store: Store) -> Offer:
-    """Return what can be done on the day after the last of a store's history."""
+def offer(store: Store, levers: Sequence[Lever] = LEVERS) -> Offer:
+    """Return what can be done with these levers on the day after the last of a store's history."""
     first = store.span.last + timedelta(days=1)
     days = Period(first, first + timedelta(days=DAYS - 1))
     goods, people = history.products(store), history.customers(store)
     segment = segments(people)
-    found = [*_on_products(goods, days), *_on_customers(people, segment, days)]
+    everything = (*_on_products(goods, days), *_on_customers(people, segment, days))
+    found = [(action, unit) for action, unit in everything if action.lever in levers]
     gross = float(goods["gross"].sum())
     budgets = {Party.PLATFORM: PLATFORM_BUDGET * gross, Party.MERCHANT: MERCHANT_BUDGET * gross}
     return Offer(

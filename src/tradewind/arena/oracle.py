@@ -81,10 +81,10 @@ class Oracle:
     def _scales(self, values: Values) -> dict[Lever, float]:
         """By how much closed forms overstate each lever, when its best settings are pulled together: from 0 to 1.5."""
         chosen = best(self.offer, sure(values))
-        by_lever = {lever: [c for c in chosen if c.action.lever == lever] for lever in NAMES}
+        by_lever = {lever: some for lever in NAMES if (some := [c for c in chosen if c.action.lever == lever])}
         plans = [moves(self.world, some) for some in by_lever.values()]
         effects = compared(self.world, plans, DAYS, futures=(2_001,))
-        found = {}
+        found = dict.fromkeys(NAMES, 1.0)
         for (lever, some), effect in zip(by_lever.items(), effects, strict=True):
             told = sum(choice.setting.joint.mid for choice in some if choice.setting.joint)
             found[lever] = float(np.clip(effect.joint / told, 0.0, 1.5)) if told > 0 else 1.0

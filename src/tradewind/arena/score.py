@@ -101,12 +101,14 @@ class Contest:
         version: Version of their laws.
         seeds: Their seeds.
         scores: A score for each policy and seed.
+        offered: What was on offer.
     """
 
     preset: str
     version: int
     seeds: tuple[int, ...]
     scores: tuple[Score, ...]
+    offered: tuple[Lever, ...]
 
     def of(self, policy: str) -> list[Score]:
         """Return a policy's scores, in the order of the seeds."""

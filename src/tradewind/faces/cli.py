@@ -198,6 +198,9 @@ def arena(
     policies: Annotated[
         str, typer.Option("--policies", metavar="NAMES", help="Who competes, with commas between.")
     ] = "none,uniform,rule,attributed,tradewind,learnable,oracle",
+    levers: Annotated[
+        str, typer.Option("--levers", metavar="NAMES", help="What is on offer, with commas between; everything else.")
+    ] = "",
     futures: Annotated[
         int, typer.Option("--futures", min=1, metavar="N", help="Futures over which truth is averaged.")
     ] = 2,
@@ -210,10 +213,17 @@ def arena(
 ) -> None:
     """Let policies compete in simulated worlds, each under the same budgets, and score them by the truth."""
     from tradewind.arena.contest import contest  # noqa: PLC0415 - slow to load, and no other command competes
+    from tradewind.arena.offer import LEVERS  # noqa: PLC0415
     from tradewind.faces.standings import standings  # noqa: PLC0415
 
     voice = Voice(as_json)
+    offered = tuple(dict.fromkeys(options.parts(levers))) or LEVERS
     with voice.counting() as told:
-        found = contest(preset, options.seeds(seeds), options.parts(policies), work, futures, jobs, told)
-    document = {"standings": found.standings(), "levers": found.levers("attributed"), "contest": found}
+        found = contest(preset, options.seeds(seeds), options.parts(policies), work, futures, jobs, told, offered)
+    document = {
+        "standings": found.standings(),
+        "levers": found.levers("attributed"),
+        "promises": found.levers("tradewind"),
+        "contest": found,
+    }
     voice.answer(document, lambda: standings(found))

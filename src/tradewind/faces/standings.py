@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tradewind.arena.contest import ECHO
-from tradewind.arena.offer import DAYS, LEVERS
+from tradewind.arena.offer import DAYS
 from tradewind.arena.score import LEVEL, Contest, Standing, Told
 from tradewind.money import human
 from tradewind.study import Estimate
@@ -36,18 +36,13 @@ def standings(found: Contest) -> RenderableType:
         f"Profit: incremental contribution profit of all parties, expected, over {DAYS} days of action and {ECHO} "
         f"after. Shares: sums over sums, with {LEVEL:.0%} intervals over worlds.",
         "Gains in: worlds in which it did better than nothing. Learnable: the best choice from what can be seen.",
-        f"Levers offered: {', '.join(LEVERS)}. Every policy has the same history, actions, costs and budgets.",
+        f"Levers offered: {', '.join(found.offered)}. Every policy has the same history, actions, costs and budgets.",
     ]
-    if any(each.policy == "tradewind" for each in found.standings()) and not _acts(found):
-        notes.append("tradewind: no wing proposes actions yet, so it does nothing.")
     parts: list[RenderableType] = [head, table, *(Text(note, style="dim") for note in notes)]
-    if told := found.levers("attributed"):
-        parts += [Text(), Text("What attribution claims, and what is true", style="bold"), _told(told)]
+    for policy, title in (("attributed", "What attribution claims"), ("tradewind", "What the plan promises")):
+        if told := found.levers(policy):
+            parts += [Text(), Text(f"{title}, and what is true", style="bold"), _told(told)]
     return Group(*parts)
-
-
-def _acts(found: Contest) -> bool:
-    return any(score.actions for score in found.of("tradewind"))
 
 
 def _row(each: Standing, worlds: int, with_intervals: bool) -> tuple[str, ...]:

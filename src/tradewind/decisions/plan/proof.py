@@ -52,8 +52,7 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
     past = before(days)
     then = outcomes(store, kind, units, past) if past.clipped(store.span) == past else None
     arm = np.array([arms[unit] for unit in units])
-    shares = dict(experiment.arms) if experiment.unit == "customer" else None
-    readout = Readout(HOLDOUT, shares, LEVEL)
+    readout = Readout(HOLDOUT, dict(experiment.arms), LEVEL)
     effect: dict[Party, Estimate] = {}
     for party, values in now.items():
         if np.ptp(values) > 0:

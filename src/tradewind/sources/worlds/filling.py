@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -16,6 +18,7 @@ from tradewind.sources.worlds import checkpoint
 from tradewind.sources.worlds.aftermath import Aftermath, aftermath, check, plan, write
 from tradewind.sources.worlds.book import Book, clock_of
 from tradewind.sources.worlds.incidents import Incident
+from tradewind.sources.worlds.moves import Move
 from tradewind.sources.worlds.preset import VERSION, preset
 from tradewind.sources.worlds.sheets import TIMEZONE, Sheets
 from tradewind.sources.worlds.world import World
@@ -28,7 +31,7 @@ MOST = 25_000_000  # rows after which what is done is put by, though the month i
 
 def fill(
     name: str, seed: int, store: Path, progress: Callable[[str, int, int], None] | None = None, force: bool = False,
-    days: int | None = None, incidents: Sequence[Incident] = (),
+    days: int | None = None, incidents: Sequence[Incident] = (), moves: Sequence[Move] = (),
 ) -> ImportReport:  # fmt: skip
     """Run a world and write its history into a store of its own, with the truth of its incidents beside it.
 
@@ -40,8 +43,9 @@ def fill(
         store: The store's folder; it must be new, or hold the same world.
         progress: Told what is done, how many days of it, and of how many.
         force: Run it again from its first day although the store holds this very world, or a part of it.
-        days: Days to run, from the first; all of them if None.
+        days: Days to run, from the first; all of the preset's if None. With moves it may be up to twice as many.
         incidents: What goes wrong in it; what each truly did is written to `truth/incidents.parquet` in the folder.
+        moves: What somebody does to it; days before the first of them are the same as without.
 
     Returns:
         What was written.
@@ -53,13 +57,17 @@ def fill(
     """
     size, began = preset(name), time.monotonic()
     last = size.days if days is None else days
-    if not 1 <= last <= size.days:
-        raise BadInputError(f"The history of the world `{name}` is not that long", got=last,
-                            allowed=f"1 to {size.days} days")  # fmt: skip
+    most = size.days * (2 if moves else 1)
+    if not 1 <= last <= most:
+        raise BadInputError(
+            f"The history of the world `{name}` is not that long", got=last, allowed=f"1 to {most} days"
+        )
     source = f"world_{name}"
     check(incidents, size)
     planted = [asdict(incident) for incident in incidents]
-    asked = {"preset": name, "seed": seed, "version": VERSION, "days": last, "incidents": planted}
+    asked: dict[str, Any] = {
+        "preset": name, "seed": seed, "version": VERSION, "days": last, "incidents": planted,
+    } | ({"moves": _digest(moves)} if moves else {})  # fmt: skip
     with Draft(store) as draft:
         if draft.base and draft.base.provenance.source != source:
             raise BadInputError(
@@ -76,7 +84,7 @@ def fill(
             draft.start_over()
         try:
             checkpoint.resume(draft, asked, world, sheets, book)
-            truths = _live(draft, asked, (world, sheets, book), last, progress)
+            truths = _live(draft, asked, (world, sheets, book), last, moves, progress)
         except OSError as error:
             if error.errno != errno.ENOSPC and "No space left" not in str(error):
                 raise
@@ -98,8 +106,17 @@ def fill(
     return ImportReport(source, manifest.name, tables, (), (), *counted, time.monotonic() - began)
 
 
+def _digest(moves: Sequence[Move]) -> str:
+    """Return a short name for moves: another run does not go on from where one with these stood."""
+    found = hashlib.sha256()
+    for move in moves:
+        dose = {key: value.tolist() if hasattr(value, "tolist") else value for key, value in move.dose.items()}
+        found.update(json.dumps([move.lever, move.start, move.days, dose], sort_keys=True).encode())
+    return found.hexdigest()[:16]
+
+
 def _live(
-    draft: Draft, asked: Mapping[str, Any], run: tuple[World, Sheets, Book], last: int,
+    draft: Draft, asked: Mapping[str, Any], run: tuple[World, Sheets, Book], last: int, moves: Sequence[Move],
     progress: Callable[[str, int, int], None] | None,
 ) -> list[Aftermath]:  # fmt: skip
     """Run the days that are left, and close the book; from time to time put by what is done.
@@ -111,7 +128,7 @@ def _live(
     before, truths = sum(sheets.rows.values()), []
     while world.state.day < last:
         truths += aftermath(world, [one for one in world.incidents if one.start == world.state.day])
-        world.advance(1, watch=book)
+        world.advance(1, moves, watch=book)
         day, rows = world.state.day, sum(sheets.rows.values())
         if day % MONTH == 0 or rows - before >= MOST:
             sheets.turn()

@@ -1,0 +1,160 @@
+"""From a launch to its reading: what was held out, lived through and read agrees with the truth of a world."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bazaar import M, P, worth
+
+from tradewind.arena.launch import moves
+from tradewind.decisions.plan import holdouts, proof
+from tradewind.decisions.plan.outcomes import outcomes
+from tradewind.engines.store import Store, open_store
+from tradewind.errors import BadInputError, MissingDataError
+from tradewind.ledger import Approval, Experiment, Ledger, Promise, Receipt, Terms, open_ledger
+from tradewind.period import Period
+from tradewind.sources.worlds.filling import fill
+from tradewind.sources.worlds.preset import preset
+from tradewind.sources.worlds.truth import realised
+from tradewind.sources.worlds.world import World
+from tradewind.study import Action, Assignment, Choice, Evidence, Lever, Party, Setting, Subject
+
+pytestmark = pytest.mark.xdist_group("proof")
+
+SEED, BEFORE, LIVED, ECHO = 5, 20, 10, 3
+
+
+class Launched:
+    """A coupon for all customers and prices of forty products, launched in the tiny world and lived through."""
+
+    def __init__(self, folder: Path) -> None:
+        fill("tiny", SEED, folder / "before", days=BEFORE)
+        self.before = open_store(str(folder / "before"))
+        first = self.before.span.last + timedelta(days=1)
+        days = Period(first, first + timedelta(days=LIVED - ECHO - 1))
+        people = self.before.run(self.before.table("customers").select("customer_id"))["customer_id"].to_pylist()
+        goods = self.before.run(self.before.table("products").select("product_id", "shop_id")).to_pylist()
+        dose = {"face": 5.0, "threshold": 8.0, "platform": 1.0, "brand": 0.0}
+        promise = Setting(dose, {P: 4000.0}, {M: worth(900.0, 500), P: worth(-1500.0, 500)}, worth(-600.0, 900), 9000.0)
+        self.choices = [
+            Choice(
+                Action("coupon", Lever.COUPON, Subject("customers", "all"), days, (promise,),
+                       assignment=Assignment("all", tuple(sorted(people)))), 0,
+            )
+        ] + [
+            Choice(
+                Action(f"price-{row['product_id']}", Lever.PRICE, Subject("product", row["product_id"], row["shop_id"]),
+                       days, (Setting({"off": 0.2}, {M: 5.0}, {M: worth(2.0)}, worth(2.0)),)), 0,
+            )
+            for row in goods[:40]
+        ]  # fmt: skip
+        self.now = datetime(first.year, first.month, first.day, 12, tzinfo=UTC) - timedelta(days=1)
+        self.ledger: Ledger = open_ledger(folder / "ledger.db", clock=lambda: self.now)
+        self.held = holdouts(self.before, self.choices, ECHO, 0.5)
+        promises = [Promise(each.choice, each.share) for each in self.held]
+        self.receipt: Receipt = self.ledger.launch(
+            "p", promises, Approval("Bea", self.now), "Ann", Terms(echo=ECHO, seed=1)
+        )
+        world = World(preset("tiny"), SEED)
+        world.advance(BEFORE)
+        self.coupon, self.prices = self.receipt.experiments
+        treated = [unit for unit, arm in self.ledger.arms(self.coupon.id).items() if arm == "treated"]
+        self.world, self.moves = world, moves(world, self._done(treated))
+        fill("tiny", SEED, folder / "after", days=BEFORE + LIVED, moves=self.moves)
+        self.after: Store = open_store(str(folder / "after"))
+
+    def _done(self, treated: list[str]) -> list[Choice]:
+        first = self.choices[0]
+        coupon = replace(first, action=replace(first.action, assignment=Assignment("all", tuple(treated))))
+        done = {launch.action for launch in self.prices.treated}
+        return [coupon, *(choice for choice in self.choices if choice.action.key in done)]
+
+
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> Launched:
+    return Launched(tmp_path_factory.mktemp("launched"))
+
+
+def test_history_before_the_moves_is_the_same(launched: Launched) -> None:
+    seen = launched.before.span
+    for store in (launched.before, launched.after):
+        lines = store.table("order_lines")
+        rows = store.run(
+            lines.filter(lines.day <= seen.last).select("order_id", "line", "unit_price").order_by("order_id", "line")
+        )
+        if store is launched.before:
+            kept = rows
+    assert rows.equals(kept)
+    assert launched.after.span.last == seen.last + timedelta(days=LIVED)
+
+
+def test_the_reading_holds_the_truth(launched: Launched) -> None:
+    found = proof.read(launched.after, launched.coupon, launched.ledger.arms(launched.coupon.id))
+    alone = [move for move in launched.moves if move.lever == "coupon"]
+    truth = realised(launched.world, alone, LIVED)
+    assert found.joint is not None
+    assert found.joint.low <= truth.joint <= found.joint.high
+    assert found.effect[Party.PLATFORM].low <= truth.of(Party.PLATFORM) <= found.effect[Party.PLATFORM].high
+    assert found.effect[Party.PLATFORM].high < 0, "the platform pays for what is redeemed"
+    assert found.evidence == Evidence.RANDOMISED
+    assert found.sample_ratio is not None
+    assert found.sample_ratio > 0.001
+
+
+def test_the_reading_agrees_with_means_taken_by_hand(launched: Launched) -> None:
+    arms = launched.ledger.arms(launched.coupon.id)
+    days = Period(launched.coupon.days.first, launched.coupon.due)
+    units = sorted(arms)
+    joint = sum(outcomes(launched.after, "customer", units, days).values())
+    treated = np.array([arms[unit] == "treated" for unit in units])
+    plain = (joint[treated].mean() - joint[~treated].mean()) * treated.sum()
+    found = proof.read(launched.after, launched.coupon, arms).joint
+    assert found is not None
+    assert abs(found.mid - plain) < (found.high - found.low) / 2
+
+
+def test_outcomes_agree_with_metrics(launched: Launched) -> None:
+    """Customers' profits add up to those of the marketplace, what is not of an order aside."""
+    store, days = launched.after, Period(launched.coupon.days.first, launched.coupon.due)
+    lines = store.run(store.table("order_lines")).to_pylist()
+    status = store.run(store.table("order_status")).to_pylist()
+    paid = {(row["order_id"], row["line"]) for row in status if row["status"] == "paid"}
+    refunds = store.run(store.table("refunds")).to_pylist()
+    sold = [row for row in lines if days.first <= row["day"] <= days.last and (row["order_id"], row["line"]) in paid]
+    back = [row for row in refunds if days.first <= row["day"] <= days.last]
+    creator = sum(float(row["commission"] or 0) for row in sold)
+    creator -= sum(float(row["commission_reversed"] or 0) for row in back)
+    people = sorted({row["customer_id"] for row in lines})
+    assert outcomes(store, "customer", people, days)[Party.CREATOR].sum() == pytest.approx(creator)
+
+
+def test_a_group_is_read_and_all_of_it_calibrates(launched: Launched) -> None:
+    launched.now += timedelta(days=LIVED + 2)
+    for each in launched.receipt.experiments:
+        launched.ledger.read(proof.read(launched.after, each, launched.ledger.arms(each.id)), "Ann")
+    track = launched.ledger.track()
+    assert {pair.lever for pair in track.pairs} == {Lever.COUPON, Lever.PRICE}
+    assert set(track.calibrated().levers) == {"coupon", "price"}
+    assert launched.ledger.verify([launched.receipt.head]).sound
+
+
+def test_holdouts_by_power_or_as_asked(launched: Launched) -> None:
+    by_power = holdouts(launched.before, launched.choices, ECHO)
+    assert all(0 < each.share <= 0.2 for each in by_power)
+    assert len({each.share for each in by_power[1:]}) == 1, "a group has one share"
+    assert "hold out" in by_power[0].sentence.lower() or "cannot learn" in by_power[0].sentence
+    with pytest.raises(BadInputError, match="a share"):
+        holdouts(launched.before, launched.choices, ECHO, 1.5)
+
+
+def test_what_cannot_be_read_says_why(launched: Launched) -> None:
+    arms = launched.ledger.arms(launched.coupon.id)
+    with pytest.raises(MissingDataError, match="not over"):
+        proof.read(launched.before, launched.coupon, arms)
+    bare: Experiment = replace(launched.coupon, arms={"treated": 1.0})
+    with pytest.raises(BadInputError, match="Nothing was held out"):
+        proof.read(launched.after, bare, dict.fromkeys(arms, "treated"))
