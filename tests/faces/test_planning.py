@@ -1,0 +1,122 @@
+"""From a plan to a launch on the command line: what is said, what is written, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.csv as pc
+import pytest
+import reef
+from typer.testing import CliRunner
+
+from tradewind.faces.cli import app
+from tradewind.faces.studies import WINGS, Wing
+
+ASSUME = ("--assume", "margin=0.4")
+
+
+@pytest.fixture
+def acting(monkeypatch: pytest.MonkeyPatch, home: Path) -> Path:
+    """A folder with the market's store, where one wing acts and the ledger is a file of its own."""
+    monkeypatch.setitem(sys.modules, "tradewind.decisions.reef", reef)
+    for name in list(WINGS):
+        monkeypatch.delitem(WINGS, name)
+    monkeypatch.setitem(WINGS, "reef", Wing("reef", "Reef", "Is it alive?", acts=True))
+    monkeypatch.setitem(WINGS, "idle", Wing("idle", "Idle", "Does nothing?"))
+    monkeypatch.delenv("TRADEWIND_LEDGER", raising=False)
+    return home
+
+
+def run(*words: str) -> Any:
+    return CliRunner().invoke(app, list(words))
+
+
+def told(*words: str) -> dict[str, Any]:
+    found = run(*words, "--json")
+    assert found.exit_code == 0, found.output
+    return json.loads(found.stdout)
+
+
+def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
+    found = told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--rule", "price actions<=3",
+                 "--out", "spring")  # fmt: skip
+    chosen = [choice["action"]["key"] for choice in found["plan"]["choices"]]
+    assert chosen[0] == "price-11"
+    assert "coupon-all" in chosen
+    assert sum(key.startswith("price") for key in chosen) == 3
+    page = (acting / "spring" / "plan.html").read_text()
+    assert "What to do with" in page
+    assert "The reef is alive." in page
+    assert page.count("<script") == 0
+    today = found["study"]["provenance"]
+    assert today["simulated"]
+    last = told("plan", "--budget", "platform=1")["study"]["period"]["first"]
+    day = f"{last[:8]}{int(last[8:]) - 1:02d}"
+    launched = told("ledger", "launch", "spring", "--today", day, "--holdout", "0.3", *ASSUME)
+    assert launched["receipt"]["plan"] == "spring"
+    arms = pc.read_csv(acting / "spring" / "arms.csv")
+    assert set(arms["arm"].to_pylist()) == {"treated", "holdout"}
+    status = told("ledger", "status", "--today", day)
+    assert {each["lever"] for each in status["experiments"]} == {"coupon", "price"}
+    assert "waiting" in run("ledger", "status", "--today", day).output
+    assert told("ledger", "verify", "spring")["sound"]
+    assert told("ledger", "read", "--today", day, *ASSUME) == {"readings": [], "unread": {}}
+    assert told("ledger", "calibrate", "--today", day)["levers"] == {}
+    again = run("ledger", "launch", "spring", "--today", day, "--holdout", "0.3", *ASSUME)
+    assert again.exit_code != 0
+    assert "launched already" in again.output
+    assert "not calibrated yet" in run("plan", "--budget", "platform=100").output
+
+
+def test_what_people_read(acting: Path) -> None:
+    said = run("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "p").output
+    for words in (
+        "What to do with",
+        "Draws at most",
+        "one more unit",
+        "coupon of R$5 from R$20",
+        "Next: look at",
+        "No tides.",
+    ):
+        assert words in said
+    assert "left out" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("plan",), "needs a budget"),
+        (("plan", "--budget", "platform=-1"), "nothing or more"),
+        (("plan", "--budget", "shop=1"), "no such payer"),
+        (("plan", "--budget", "platform=1USD"), "another currency"),
+        (("plan", "--budget", "platform=1", "--rule", "moon<=1"), "cannot be read"),
+        (("plan", "--budget", "platform=1", "--rule", "shop actions>=99"), "more than can be done"),
+        (("plan", "--budget", "platform=1", "--objective", "me"), "no such objective"),
+        (("plan", "--budget", "platform=1", "--wings", "idle"), "proposes no actions"),
+        (("ledger", "launch", "nowhere"), "no plan in this folder"),
+        (("ledger", "status"), "no ledger"),
+    ],
+)
+def test_what_cannot_be_done_says_so(acting: Path, words: tuple[str, ...], said: str) -> None:
+    found = run(*words)
+    assert found.exit_code in (1, 2)
+    assert said in " ".join(found.output.replace("│", " ").split())
+
+
+def test_an_edited_plan_or_ledger_is_found_out(acting: Path) -> None:
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring")
+    first = told("plan", "--budget", "platform=1")["study"]["period"]["first"]
+    day = f"{first[:8]}{int(first[8:]) - 1:02d}"
+    assert run("ledger", "launch", "spring", "--today", day, "--holdout", "2", *ASSUME).exit_code == 2
+    assert run("ledger", "launch", "spring", "--today", "soon", *ASSUME).exit_code == 2
+    assert not (acting / "spring" / "ledger.json").exists()
+    told("ledger", "launch", "spring", "--today", day, "--holdout", "0.3", *ASSUME)
+    file = acting / "spring" / "ledger.json"
+    kept = json.loads(file.read_text())
+    file.write_text(json.dumps({**kept, "head": kept["head"][:-4] + "0000"}))
+    found = run("ledger", "verify", "spring")
+    assert found.exit_code == 1
+    assert "is not what was written" in found.output
