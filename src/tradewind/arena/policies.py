@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -13,14 +14,20 @@ from numpy.typing import NDArray
 from tradewind.arena.history import RECENT
 from tradewind.arena.offer import DAYS, LEVERS, Offer
 from tradewind.arena.purse import pick
+from tradewind.decisions.plan import Planner
 from tradewind.engines.store import Store
-from tradewind.study import Choice, Estimate, Evidence, Lever, Party
+from tradewind.ledger import shrunk
+from tradewind.methods.calibration import Calibrated
+from tradewind.period import Period
+from tradewind.study import Action, Choice, Estimate, Evidence, Lever, Party, Plan
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Wishes = Sequence[tuple[int, int]]
 """Settings in the order in which they are wanted: number of the action, place in its menu."""
 
+ACTING = {Lever.PRICE: "prices", Lever.COMMISSION: "commissions", Lever.COUPON: "coupons"}
+"""The wing that appraises each lever."""
 MARGIN = 0.3  # share of GMV that rules of thumb take for profit
 
 
@@ -160,9 +167,33 @@ def _by_segment(offer: Offer) -> tuple[dict[int, float], dict[int, float]]:
 
 
 def tradewind(offer: Offer, seed: int) -> list[Choice]:
-    """Take what the wings propose, and let the plan pick; no wing acts yet, so that this does nothing."""
-    del offer, seed
-    return []
+    """Let the wings appraise what is on offer, and the plan pick; levers that no wing knows are left alone."""
+    return list(planned(offer, seed).choices)
+
+
+def planned(offer: Offer, seed: int, calibrated: Calibrated | None = None) -> Plan:
+    """Return the plan of what is on offer, with every gain as the wings tell it or as a ledger's record lets expect.
+
+    Args:
+        offer: What can be done.
+        seed: Seed of the wings and of the allocation.
+        calibrated: What predictions were worth.
+    """
+    store = offer.store
+    recent = Period(store.span.last - timedelta(days=RECENT - 1), store.span.last)
+    told: list[Action] = []
+    for lever, name in ACTING.items():
+        if mine := [action for action in offer.actions if action.lever == lever]:
+            wing = importlib.import_module(f"tradewind.decisions.{name}")  # late: what it computes with loads slowly
+            settings = getattr(wing, f"{name.capitalize()}Settings")(seed=seed)
+            told += wing.learn(store, recent, settings).appraise(mine)
+    raw = {action.key: action for action in told} if calibrated else {}
+    actions = [shrunk(action, calibrated) for action in told] if calibrated else told
+    products = offer.products
+    sales: dict[str | None, float] = {None: float(products["gross"].sum())}
+    for shop, gross in zip(products.shops, products["gross"].tolist(), strict=True):
+        sales[shop] = sales.get(shop, 0.0) + gross
+    return Planner(seed=seed)("arena", actions, offer.budgets, (), sales, raw)
 
 
 def best(offer: Offer, value: Mapping[tuple[int, int], Estimate]) -> list[Choice]:
