@@ -58,6 +58,7 @@ WINGS: dict[str, Wing] = {
     for wing in (
         Wing("performance", "Performance", "How is the business doing?"),
         Wing("fluctuation", "Fluctuation", "Why did a metric move?"),
+        Wing("prices", "Prices", "Which price, which campaign, which depth pays?"),
     )
 }
 

@@ -1,0 +1,178 @@
+"""The prices study: which products should be dearer or cheaper, which promotions lose money, what cannot be told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind import progress
+from tradewind.decisions.prices.economics import economics
+from tradewind.decisions.prices.findings import Teller
+from tradewind.decisions.prices.learnt import CHEAPEST, DEAREST, Learnt
+from tradewind.decisions.prices.outlook import outlook
+from tradewind.decisions.prices.panel import read
+from tradewind.decisions.prices.response import response
+from tradewind.engines.store import Store
+from tradewind.errors import BadInputError, MissingDataError
+from tradewind.period import Period
+from tradewind.study import Action, Finding, Lever, Party, Setting, Study, Subject
+
+Ints = NDArray[np.int64]
+
+NEEDS = ("order_lines",)
+IMPROVED_BY = {
+    "product_history": "prices of products that did not sell, and unit costs",
+    "products": "categories, by which few sales are steadied",
+    "order_discounts": "prices paid, where listings tell none",
+    "promotions": "displays and mailers, so that they are not taken for the price",
+    "assignments": "prices drawn by lot, which no seller's timing confounds",
+    "traffic": "what products with few sales are likely to sell",
+    "refunds": "refunds in the profit of a piece",
+    "inventory": "slow stock",
+}
+LEAST_PIECES = 0.25  # pieces that a product is taken to sell when it hardly sells: no discount is free of cost
+
+
+@dataclass(frozen=True)
+class PricesSettings:
+    """What to propose.
+
+    Args:
+        category: Only products of this category, or below it, such as `Beauty` or `Beauty/Hair`; all if empty.
+        days: Days for which a price would hold.
+        offs: Shares off the list price to choose from, each from -0.5 to 0.9.
+        most: Most actions to propose, the most valuable ones.
+        seed: Seed of intervals.
+    """
+
+    category: str = ""
+    days: int = 28
+    offs: tuple[str, ...] = ("0", "0.1", "0.2", "0.3")
+    most: int = 200
+    seed: int = 0
+
+    def menu(self) -> tuple[float, ...]:
+        """Return the shares as numbers, from small to large.
+
+        Raises:
+            BadInputError: If one is no such share, or another setting is out of range.
+        """
+        try:
+            shares = tuple(sorted({float(off) for off in self.offs}))
+        except ValueError as error:
+            raise BadInputError("A share off the list price is a number", got=self.offs, allowed="0.1,0.2") from error
+        if not shares or not all(DEAREST <= off <= CHEAPEST for off in shares):
+            raise BadInputError(
+                "A share off the list price is out of range", got=self.offs, allowed=f"from {DEAREST} to {CHEAPEST}"
+            )
+        if not 1 <= self.days <= 182 or self.most < 0:
+            raise BadInputError(
+                "Settings out of range", got=(self.days, self.most), allowed="1 to 182 days, 0 or more actions"
+            )
+        return shares
+
+
+def learn(store: Store, period: Period, settings: PricesSettings | None = None) -> Learnt:
+    """Learn how demand answers to price, and what is to come, from all that is known by the end of a period.
+
+    Args:
+        store: The store, as the caller may see it.
+        period: The days whose demand is taken as the base of what is to come.
+        settings: What to propose.
+
+    Raises:
+        MissingDataError: If the period does not meet the data, no price ever moved, or nothing tells unit costs.
+    """
+    settings = settings or PricesSettings()
+    seen = period.clipped(store.span)
+    if seen is None:
+        span = store.span
+        raise MissingDataError(
+            "The period lies outside the data", got=period, allowed=f"days from {span.first} to {span.last}",
+            do="choose a period inside",
+        )  # fmt: skip
+    steps: tuple[str, ...] = ("reading prices and sales", "reading profit", "learning elasticities", "looking ahead")
+    progress.told(steps[0], 0, len(steps))
+    panel = read(store, seen.last)
+    progress.told(steps[1], 1, len(steps))
+    profit = economics(store, panel)
+    progress.told(steps[2], 2, len(steps))
+    answer = response(store, panel, settings.seed)
+    progress.told(steps[3], 3, len(steps))
+    coming = outlook(panel, answer.elasticity, seen)
+    return Learnt(panel, profit, answer, coming, store.provenance.currency, settings.seed)
+
+
+def study(store: Store, period: Period, settings: PricesSettings | None = None) -> Study:
+    """Tell which prices and promotions pay, and propose prices.
+
+    Args:
+        store: The store, as the caller may see it.
+        period: The days whose demand is taken as the base of what is to come.
+        settings: What to propose.
+
+    Returns:
+        Findings: which products should be dearer or cheaper, how demand answers to price, what past promotions of each
+        depth brought, what was pulled forward, slow stock; and actions of the lever price.
+
+    Raises:
+        MissingDataError: If the period does not meet the data, no price ever moved, nothing tells unit costs, or no
+            product of the category is on sale.
+        BadInputError: If a setting is out of range.
+    """
+    settings = settings or PricesSettings()
+    menu = settings.menu()
+    learnt = learn(store, period, settings)
+    panel = learnt.panel
+    rows = _chosen(learnt, settings.category)
+    first = panel.last + timedelta(days=1)
+    days = Period(first, first + timedelta(days=settings.days - 1))
+    worth = learnt.worth(rows, menu, days)
+    best = np.argmax(worth.joint[:, :, 0], axis=1)
+    gain = worth.joint[np.arange(len(rows)), best, 0]
+    order = np.argsort(-gain, kind="stable")
+    order = order[gain[order] > 0][: settings.most]
+    proposed = [
+        Action(
+            f"price-{panel.products[rows[at]]}", Lever.PRICE,
+            Subject("product", panel.products[rows[at]], panel.shops[rows[at]] or None), days,
+            tuple(
+                Setting(
+                    {"off": off},
+                    {Party.MERCHANT: max(off, 0.0) * float(panel.list_price[rows[at]])
+                     * max(float(worth.pieces[at, k]), LEAST_PIECES)},
+                )
+                for k, off in enumerate(menu)
+            ),
+        )
+        for at in order.tolist()
+    ]  # fmt: skip
+    actions = learnt.appraise(proposed)
+    teller = Teller(store, learnt, rows, worth, menu, days)
+    parts: tuple[Callable[[], Finding | None], ...] = (
+        teller.prices, teller.promotions, teller.losers, teller.answer, teller.aftermath, teller.slow_stock,
+    )  # fmt: skip
+    told = [part() for part in parts]
+    title = f"Which prices pay after {period.title}?"
+    found = tuple(sorted((f for f in told if f is not None), key=lambda finding: -finding.weight))
+    return Study(
+        "prices", title, period, found, store.provenance, asdict(settings), teller.caveats(), actions
+    )  # fmt: skip
+
+
+def _chosen(learnt: Learnt, category: str) -> Ints:
+    """Places of the products on sale in a category, with a price and a cost."""
+    panel = learnt.panel
+    path = category.strip("/")
+    inside = np.array([not path or name == path or name.startswith(path + "/") for name in panel.category])
+    rows = np.flatnonzero(inside & panel.active & (panel.list_price > 0) & ~np.isnan(panel.cost))
+    if not len(rows):
+        raise MissingDataError(
+            "No product with a price and a unit cost is on sale there", got=category or None,
+            do="choose another category, or assume a margin with --assume margin=0.3",
+        )  # fmt: skip
+    return rows

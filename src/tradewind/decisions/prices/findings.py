@@ -1,0 +1,416 @@
+"""Findings of the prices study: what is known of prices in the user's words, with tables and charts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind import charts
+from tradewind.decisions.prices.learnt import DRAWS, LEVEL, Learnt, Worth
+from tradewind.engines.store import Store
+from tradewind.money import human
+from tradewind.period import Period
+from tradewind.study import Column, Estimate, Evidence, Finding, Grid
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+SHOWN = 15  # rows of a table
+SLOW = 26.0  # weeks of cover from which stock counts as slow
+SETTLED = 8  # weeks for which a product must have been on sale before its stock counts as slow
+NARROW = 0.15  # standard error of an elasticity that a test would be planned for
+SOLD = 20.0  # pieces below which a product's own prices tell next to nothing
+
+
+class Teller:
+    """Turns what was learnt into findings.
+
+    Args:
+        store: The store, for titles and stock.
+        learnt: What was learnt.
+        rows: [n] places of the products in question.
+        worth: What each share off is worth for them.
+        menu: The shares.
+        days: When they would hold.
+    """
+
+    def __init__(self, store: Store, learnt: Learnt, rows: Ints, worth: Worth, menu: tuple[float, ...], days: Period):
+        self.store = store
+        self.learnt = learnt
+        self.rows = rows
+        self.worth = worth
+        self.menu = menu
+        self.days = days
+        self.currency = learnt.currency
+        self.weakest = Evidence.ASSUMED if learnt.economics.assumed else Evidence.OBSERVATIONAL
+
+    def _money(self, value: float, *, signed: bool = False) -> str:
+        return human(value, "money", self.currency, signed=signed)
+
+    def _names(self, products: list[str]) -> dict[str, str]:
+        """Titles of some products; their ids where they have none."""
+        if not self.store.has("products", "title") or not products:
+            return {name: name for name in products}
+        table = self.store.table("products")
+        rows = self.store.run(table.filter(table.product_id.isin(products)).select("product_id", "title")).to_pylist()
+        titles = {row["product_id"]: row["title"] for row in rows}
+        return {name: titles.get(name) or name for name in products}
+
+    def prices(self) -> Finding:
+        """Which products should be dearer or cheaper than they are usually sold."""
+        panel, worth = self.learnt.panel, self.worth
+        best = np.argmax(worth.joint[:, :, 0], axis=1)
+        each = np.arange(len(self.rows))
+        gain = worth.joint[each, best, 0]
+        offs = np.array(self.menu)[best]
+        good = gain > 0
+        dearer = good & (offs < worth.before)
+        together = _of_draws(worth.best)
+        order = np.argsort(-gain, kind="stable")[:SHOWN]
+        order = order[good[order]]
+        names = self._names([panel.products[self.rows[n]] for n in order])
+        share, amount = self.learnt.economics.joint
+        shown: list[dict[str, Any]] = []
+        for n in order.tolist():
+            row = int(self.rows[n])
+            full = float(panel.list_price[row])
+            shown.append({
+                "product": names[panel.products[row]], "before": float(worth.before[n]), "off": float(offs[n]),
+                "price": full * (1 - float(offs[n])), "without": float(worth.without[n]),
+                "pieces": float(worth.pieces[n, best[n]]),
+                "each_before": float(share[row] * full * (1 - worth.before[n]) - amount[row]),
+                "each": float(share[row] * full * (1 - offs[n]) - amount[row]),
+                "elasticity": float(-self.learnt.response.elasticity[row]),
+                "gain": _estimate(worth.joint[n, best[n]]),
+            })  # fmt: skip
+        columns = (
+            Column("product", "Product"), Column("before", "Usually off", "share"), Column("off", "Best off", "share"),
+            Column("price", "Price", "money"), Column("without", "Pieces as usual", "count"),
+            Column("pieces", "Pieces at that price", "count"),
+            Column("each_before", "A piece brings as usual", "money"),
+            Column("each", "A piece brings", "money"), Column("elasticity", "Elasticity", "ratio"),
+            Column("gain", "Gain", "estimate"),
+        )  # fmt: skip
+        numbers: dict[str, Estimate | int] = {
+            "dearer": int(dearer.sum()),
+            "cheaper": int((good & ~dearer).sum()),
+            "gain": together,
+        }
+        sure = good & (worth.joint[each, best, 1] > 0)
+        if good.any():
+            sentence = (
+                f"{int(good.sum())} of {len(good)} products would earn more at a steady price for "
+                f"{self.days.days} days "
+                f"({int(sure.sum())} surely): "
+                f"{numbers['dearer']} dearer than they are usually sold, {numbers['cheaper']} cheaper; together "
+                f"{self._money(together.mid, signed=True)} contribution profit "
+                f"({self._money(together.low, signed=True)} "
+                f"to {self._money(together.high, signed=True)})."
+            )
+        else:
+            sentence = (
+                f"None of {len(good)} products would earn more at any of these prices than as it is usually sold."
+            )
+        chart = None
+        if shown:
+            chart = charts.ranked_bars([(row["product"], row["gain"]) for row in shown], currency=self.currency)
+        note = (
+            "Gain is incremental contribution profit of all parties against the seller's usual discounting, "
+            "over the days "
+            "and what is pulled forward from after them. GMV would fall where a product gets dearer."
+        )
+        return Finding("prices", sentence, self.weakest, numbers, Grid(columns, tuple(shown)), chart, note, 100.0)
+
+    def promotions(self) -> Finding | None:
+        """What past promotions of each depth sold more, beside what they would have had to sell more."""
+        panel, bands = self.learnt.panel, self.learnt.response.bands
+        share, amount = self.learnt.economics.joint
+        full = np.nan_to_num(panel.list_price)
+        plain = share * full - np.nan_to_num(amount)
+        shown: list[dict[str, Any]] = []
+        for band in bands:
+            off = np.nan_to_num(panel.off)
+            sold = np.where((off >= band.low) & (off < band.high), panel.units, 0.0)[self.rows]
+            if not sold.any():
+                continue
+            at_list = (sold * plain[self.rows, None]).sum()
+            at_price = (sold * (share * full)[self.rows, None] * (1 - off[self.rows])).sum() - (
+                sold * np.nan_to_num(amount)[self.rows, None]
+            ).sum()
+            kept = 1 - self.learnt.response.diverted.mid
+            needed = float((at_list / at_price - 1) / kept) if at_price > 0 else None
+            lost = [
+                float(at_price - at_list * (1 + uplift * (1 - kept)) / (1 + uplift))
+                for uplift in (band.uplift.mid, band.uplift.low, band.uplift.high)
+            ]
+            shown.append({
+                "depth": _said(band.low, band.high), "weeks": band.weeks,
+                "pieces": float(sold.sum()), "uplift": band.uplift, "needed": needed,
+                "brought": Estimate(lost[0], min(lost), max(lost), LEVEL),
+            })  # fmt: skip
+        if not shown:
+            return None
+        columns = (
+            Column("depth", "Depth"), Column("weeks", "Product-weeks", "count"),
+            Column("pieces", "Pieces sold", "count"),
+            Column("uplift", "Sold more", "estimate"), Column("needed", "Needed to break even", "share"),
+            Column("brought", "Profit against no promotion", "estimate"),
+        )  # fmt: skip
+        losing = [row for row in shown if row["brought"].high < 0]
+        total = sum(row["brought"].mid for row in shown)
+        if losing:
+            worst = min(losing, key=lambda row: row["brought"].mid)
+            needs = (
+                f"needed {human(worst['needed'], 'share')}"
+                if worst["needed"] is not None
+                else "sold below cost, so that no uplift could pay"
+            )
+            sentence = (
+                f"Promotions of the last {len(panel.weeks)} weeks brought {self._money(total, signed=True)} against no "
+                f"promotion. At {worst['depth']} off they sold {human(worst['uplift'].mid, 'share')} more and {needs}."
+            )
+        else:
+            sentence = (
+                f"Promotions of the last {len(panel.weeks)} weeks brought {self._money(total, signed=True)} against no "
+                f"promotion; no depth surely lost money."
+            )
+        chart = charts.ranked_bars([(row["depth"], row["brought"]) for row in shown], currency=self.currency)
+        note = (
+            "Sold more: within each product, against its weeks at the list price, weeks of all products taken "
+            "out. Needed: "
+            "by how much pieces must rise for profit to stay the same. The interval carries the uplift's error alone."
+        )
+        grade = Evidence.weakest([self.weakest, Evidence.OBSERVATIONAL])
+        return Finding(
+            "promotions", sentence, grade, {"brought": total}, Grid(columns, tuple(shown)), chart, note, 90.0
+        )
+
+    def losers(self) -> Finding | None:
+        """The products whose past discounts cost most."""
+        panel, answer = self.learnt.panel, self.learnt.response
+        off = np.nan_to_num(panel.off)[self.rows]
+        on = off >= 0.03
+        sold = np.where(on, panel.units[self.rows], 0.0)
+        share, amount = (np.nan_to_num(values)[self.rows, None] for values in self.learnt.economics.joint)
+        full = np.nan_to_num(panel.list_price)[self.rows, None]
+        at_price, at_list = share * full * (1 - off) - amount, share * full - amount
+
+        def brought(steep: Array) -> Array:
+            return np.asarray((sold * (at_price - at_list * (1 - off) ** steep[:, None])).sum(axis=1))
+
+        mid = answer.elasticity[self.rows]
+        far = 1.645 * np.hypot(answer.error[self.rows], answer.common)
+        values, low, high = brought(mid), brought(mid - far), brought(mid + far)
+        order = np.argsort(values, kind="stable")[:SHOWN]
+        order = order[(values[order] < 0) & (np.maximum(low, high)[order] < 0)]
+        if not len(order):
+            return None
+        names = self._names([panel.products[self.rows[n]] for n in order])
+        shown: list[dict[str, Any]] = [
+            {
+                "product": names[panel.products[self.rows[n]]], "weeks": int(on[n].sum()),
+                "pieces": float(sold[n].sum()),
+                "depth": float((sold[n] * off[n]).sum() / max(float(sold[n].sum()), 1e-9)),
+                "brought": Estimate(float(values[n]), float(min(low[n], high[n])), float(max(low[n], high[n])), LEVEL),
+            }
+            for n in order.tolist()
+        ]  # fmt: skip
+        columns = (
+            Column("product", "Product"), Column("weeks", "Weeks discounted", "count"),
+            Column("pieces", "Pieces sold meanwhile", "count"), Column("depth", "Mean depth of what was sold", "share"),
+            Column("brought", "Profit against no promotion", "estimate"),
+        )  # fmt: skip
+        first = shown[0]
+        sentence = (
+            f"The discounts of {first['product']} cost most: {self._money(first['brought'].mid, signed=True)} "
+            "against its "
+            f"list price, over {first['weeks']} weeks at {human(first['depth'], 'share')} off."
+        )
+        chart = charts.ranked_bars([(row["product"], row["brought"]) for row in shown], currency=self.currency)
+        note = (
+            "Products whose interval leaves out nought. Pieces at the list price follow from the product's elasticity."
+        )
+        return Finding("losers", sentence, self.weakest, {}, Grid(columns, tuple(shown)), chart, note, 80.0)
+
+    def answer(self) -> Finding:
+        """How demand answers to price."""
+        answer = self.learnt.response
+        share, amount = self.learnt.economics.joint
+        full = self.learnt.panel.list_price
+        kept = np.nanmedian(((share * full - amount) / full)[self.rows])
+        enough = 1 / float(kept) if kept > 0 else None
+        rows: list[dict[str, Any]] = [{"of": "All products", "elasticity": -answer.overall},
+                                      {"of": "Prices that sellers set", "elasticity": -answer.observed}]  # fmt: skip
+        if answer.randomised is not None:
+            rows.append({"of": "Prices drawn by lot", "elasticity": -answer.randomised})
+        there = {self.learnt.panel.category[n] for n in self.rows.tolist()}
+        by = sorted(
+            ((k, v) for k, v in answer.categories.items() if k and k in there), key=lambda kv: (-kv[1].mid, kv[0])
+        )
+        rows += [{"of": name, "elasticity": -value} for name, value in by[:SHOWN]]
+        pays = (
+            f"; at the usual margin a lower price would pay from an elasticity of {-enough:.1f}"
+            if enough is not None
+            else ""
+        )
+        sentence = (
+            f"When a price falls by 1%, {answer.overall.mid:.2f}% more pieces are sold ({answer.overall.low:.2f} to "
+            f"{answer.overall.high:.2f}){pays}."
+        )
+        columns = (Column("of", "Of"), Column("elasticity", "Elasticity", "estimate"))
+        chart = charts.ranked_bars([(row["of"], row["elasticity"]) for row in rows], unit="ratio", signed=False)
+        note = f"From {answer.rows:,} product-weeks, each product and each week of its own. Categories are steadied."
+        numbers = {"elasticity": -answer.overall, "enough": None if enough is None else -enough}
+        return Finding("answer", sentence, answer.evidence, numbers, Grid(columns, tuple(rows)), chart, note, 70.0)
+
+    def aftermath(self) -> Finding:
+        """What of a promotion lasts, what is pulled forward, and what other products lose."""
+        answer = self.learnt.response
+        rows: list[dict[str, Any]] = [
+            {"part": "Lasts over the two weeks after", "share": answer.lasting},
+            {"part": "Pulled forward", "share": _less(answer.lasting)},
+            {"part": "Drawn from other products", "share": answer.diverted},
+        ]
+        pulled = _less(answer.lasting)
+        sentence = (
+            f"Of what a promotion sells more, {human(pulled.mid, 'share')} ({human(pulled.low, 'share')} to "
+            f"{human(pulled.high, 'share')}) is missing in the two weeks after, and "
+            f"{human(answer.diverted.mid, 'share')} "
+            f"({human(answer.diverted.low, 'share')} to {human(answer.diverted.high, 'share')}) is drawn from "
+            "other products."
+        )
+        columns = (Column("part", "Of what is sold more"), Column("share", "Share", "estimate"))
+        chart = charts.ranked_bars([(row["part"], row["share"]) for row in rows], unit="share", signed=False)
+        note = "Both start from what is usual elsewhere, with a wide interval, and follow the data as far as it tells."
+        return Finding(
+            "aftermath", sentence, Evidence.OBSERVATIONAL, {"lasting": answer.lasting, "diverted": answer.diverted},
+            Grid(columns, tuple(rows)), chart, note, 60.0,
+        )  # fmt: skip
+
+    def slow_stock(self) -> Finding | None:
+        """Stock that would take half a year to sell, and what a markdown would free."""
+        if not self.store.has("inventory", "on_hand"):
+            return None
+        panel = self.learnt.panel
+        table = self.store.table("inventory")
+        recent = table.filter(table.day.between(panel.last - timedelta(days=6), panel.last))
+        latest = recent.group_by("product_id").aggregate(day=recent.day.max())
+        stock = recent.inner_join(latest, ["product_id", "day"])
+        held = self.store.run(stock.group_by("product_id").aggregate(pieces=stock.on_hand.sum())).to_pylist()
+        pieces = {row["product_id"]: float(row["pieces"] or 0) for row in held}
+        here = np.array([pieces.get(panel.products[n], 0.0) for n in self.rows])
+        weekly = self.worth.without * 7 / self.days.days
+        cover = here / np.maximum(weekly, 1e-3)
+        settled = (~np.isnan(panel.off[self.rows])).sum(axis=1) >= SETTLED
+        bound = here * np.nan_to_num(panel.cost[self.rows])
+        slow = settled & (cover > SLOW) & (here > 0)
+        if not slow.any():
+            return None
+        deepest = len(self.menu) - 1
+        share, amount = self.learnt.economics.joint
+        order = np.flatnonzero(slow)
+        order = order[np.argsort(-bound[order], kind="stable")][:SHOWN]
+        names = self._names([panel.products[self.rows[n]] for n in order])
+        shown: list[dict[str, Any]] = [
+            {
+                "product": names[panel.products[self.rows[n]]], "pieces": here[n], "cover": float(cover[n]),
+                "bound": float(bound[n]), "floor": float(amount[self.rows[n]] / max(float(share[self.rows[n]]), 1e-9)),
+                "more": float(self.worth.pieces[n, deepest] - self.worth.without[n]),
+                "gain": _estimate(self.worth.joint[n, deepest]),
+            }
+            for n in order.tolist()
+        ]  # fmt: skip
+        off = human(self.menu[deepest], "share")
+        columns = (
+            Column("product", "Product"), Column("pieces", "On hand", "count"),
+            Column("cover", "Weeks of cover", "count"),
+            Column("bound", "Bound at cost", "money"), Column("floor", "Lowest price that covers costs", "money"),
+            Column("more", f"Pieces more at {off} off", "count"), Column("gain", f"Gain at {off} off", "estimate"),
+        )  # fmt: skip
+        sentence = (
+            f"{int(slow.sum())} products have stock for more than {SLOW:.0f} weeks, "
+            f"{self._money(float(bound[slow].sum()))} at "
+            f"cost; at {off} off they would sell "
+            f"{float((self.worth.pieces[:, deepest] - self.worth.without)[slow].sum()):.1f} pieces more in "
+            f"{self.days.days} "
+            f"days."
+        )
+        chart = charts.ranked_bars(
+            [(row["product"], row["bound"]) for row in shown], currency=self.currency, signed=False
+        )
+        note = (
+            "Gain counts a piece's cost as always, as if it could be sold later. Where it cannot, its cost is "
+            "lost already, "
+            "and any price above nought is a gain. What storage costs is not known."
+        )
+        return Finding("slow_stock", sentence, self.weakest, {}, Grid(columns, tuple(shown)), chart, note, 50.0)
+
+    def caveats(self) -> tuple[str, ...]:
+        """What the data cannot tell, and the cheapest test that would."""
+        panel, answer, profit = self.learnt.panel, self.learnt.response, self.learnt.economics
+        found = []
+        few = panel.units[self.rows].sum(axis=1) < SOLD
+        still = np.nan_to_num(np.nanstd(np.where(np.isnan(panel.off), 0.0, panel.off)[self.rows], axis=1)) < 0.01
+        if few.any() or still.any():
+            found.append(
+                f"{int((few | still).sum())} of {len(self.rows)} products sold fewer than {SOLD:.0f} pieces or "
+                "never changed "
+                f"their price: their elasticity is their category's, no product's own."
+            )
+        pace = float(panel.units[self.rows].sum() / max(int((~np.isnan(panel.off[self.rows])).sum()), 1))
+        needed = int(
+            np.ceil(1 / (NARROW**2 * max(pace, 1e-3) * 0.0087))
+        )  # variance of log price of arms 0, 10, 20 % off
+        if answer.randomised is None:
+            found.append(
+                "No price was drawn by lot, so that sellers' timing may be taken for an answer to price. The "
+                "cheapest test: "
+                f"draw 0, 10 or 20% off by lot for {min(needed, 10**7):,} product-weeks, a week each."
+            )
+        elif _sd(answer.randomised) > NARROW:
+            found.append(
+                f"Prices drawn by lot tell the elasticity to ±{1.645 * _sd(answer.randomised):.2f} only; for ±"
+                f"{1.645 * NARROW:.2f} draw {min(needed, 10**7):,} product-weeks in all."
+            )
+        found.append(
+            "What other products lose to a cheaper one is hardly told by prices that move one by one. The "
+            "cheapest test: "
+            "draw by lot, week by week, in which categories all prices are lowered."
+        )
+        if not panel.told:
+            found.append(
+                "Prices are known from sales alone: the price of a week without a sale is taken from the week "
+                "before, and "
+                "only products that sold in most weeks teach how demand answers."
+            )
+        if profit.absent:
+            found.append(f"Profit is computed without {', '.join(profit.absent)}: the source has none.")
+        unknown = int((panel.active & np.isnan(panel.cost)).sum())
+        if unknown:
+            found.append(f"{unknown} products on sale have no known unit cost and are left out.")
+        return tuple(found)
+
+
+def _said(low: float, high: float) -> str:
+    return f"{human(low, 'share')} or more" if high >= 1 else f"{human(low, 'share')} to {human(high, 'share')}"
+
+
+def _of_draws(draws: Array) -> Estimate:
+    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if len(draws) == DRAWS else (0.0, 0.0)
+    mid = float(draws.mean())
+    return Estimate(mid, min(float(low), mid), max(float(high), mid), LEVEL)
+
+
+def _estimate(ends: Array) -> Estimate:
+    return Estimate(float(ends[0]), float(ends[1]), float(ends[2]), LEVEL)
+
+
+def _less(share: Estimate) -> Estimate:
+    return Estimate(1 - share.mid, 1 - share.high, 1 - share.low, share.level)
+
+
+def _sd(estimate: Estimate) -> float:
+    return (estimate.high - estimate.low) / 3.29

@@ -1,0 +1,283 @@
+"""Learnt: all that is known of demand and profit on a day, and what any price from the next day on is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind.decisions.prices.economics import PARTIES, Economics
+from tradewind.decisions.prices.outlook import Outlook
+from tradewind.decisions.prices.panel import Panel
+from tradewind.decisions.prices.response import Response
+from tradewind.errors import BadInputError
+from tradewind.money import human
+from tradewind.period import Period
+from tradewind.study import Action, Estimate, Evidence, Lever, Party, Setting
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+LEVEL = 0.9
+DRAWS = 200  # of what is not known
+BLOCK = 256  # products that share a source of draws
+KEPT = 14  # days after the base period for which numbers may still be used
+STEEPEST = 6.0  # elasticity above which no draw goes
+DEAREST, CHEAPEST = -0.5, 0.9  # ends of the shares off the list price that can be judged
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What settings are worth: draws summed up.
+
+    Args:
+        joint: [n, settings, 3] gain of all parties together: mean, lower and upper end.
+        party: [parties, n, settings, 3] the same by party.
+        pieces: [n, settings] pieces that would be sold.
+        without: [n] pieces that would be sold otherwise.
+        gmv: [n, settings] GMV of the product meanwhile.
+        before: [n] mean share off the list price otherwise.
+        break_even: [n, settings] margin of the list price at which the joint gain would be nought; a lower price pays
+            above it, a higher one below.
+        best: [draws] gain of all products at their best settings together, those left alone that gain nothing.
+    """
+
+    joint: Array
+    party: Array
+    pieces: Array
+    without: Array
+    gmv: Array
+    before: Array
+    break_even: Array
+    best: Array
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What is known on the last day of a period.
+
+    Args:
+        panel: Products by weeks.
+        economics: What a piece brings each party.
+        response: How demand answers to price.
+        outlook: What is to come if nobody does anything.
+        currency: Of all money.
+        seed: Seed of draws.
+    """
+
+    panel: Panel
+    economics: Economics
+    response: Response
+    outlook: Outlook
+    currency: str
+    seed: int
+
+    def appraise(self, actions: Sequence[Action]) -> tuple[Action, ...]:
+        """Return the same actions with what every setting is worth.
+
+        Args:
+            actions: Actions of the lever price on products, each with any menu of shares off the list price.
+
+        Returns:
+            The actions in their order, with the gain by party of every setting, what attribution would credit, how it
+            was earned, and a sentence for whoever approves it.
+
+        Raises:
+            BadInputError: If an action is not one on the price of a product that is on sale, or a share is out of
+                range.
+        """
+        place = {name: n for n, name in enumerate(self.panel.products)}
+        groups: dict[tuple[Period, tuple[float, ...]], list[int]] = {}
+        for n, action in enumerate(actions):
+            groups.setdefault((action.days, self._offs(action, place)), []).append(n)
+        found: list[Action | None] = [None] * len(actions)
+        for (days, offs), numbers in groups.items():
+            rows = np.array([place[actions[n].subject.id] for n in numbers], np.int64)
+            worth = self.worth(rows, offs, days)
+            for at, n in enumerate(numbers):
+                found[n] = self._told(actions[n], int(rows[at]), worth, at)
+        return tuple(action for action in found if action is not None)
+
+    def worth(self, rows: Ints, offs: Sequence[float], days: Period) -> Worth:
+        """Return what shares off the list price are worth for some products.
+
+        Args:
+            rows: [n] places of the products.
+            offs: Shares off the list price.
+            days: When they would hold.
+        """
+        block = rows // BLOCK
+        order = np.argsort(block, kind="stable")
+        parts = [self._drawn(rows[order[block[order] == n]], np.asarray(offs, float), days) for n in np.unique(block)]
+        if not parts:
+            raise BadInputError("No product was named", do="name one that is on sale")
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        names = ("joint", "pieces", "without", "gmv", "before", "break_even")
+        joined = {name: np.concatenate([getattr(part, name) for part in parts])[back] for name in names}
+        party = np.concatenate([part.party for part in parts], axis=1)[:, back]
+        return Worth(party=party, best=np.sum([part.best for part in parts], axis=0), **joined)
+
+    def _drawn(self, rows: Ints, offs: Array, days: Period) -> Worth:
+        """Draw what is not known and sum the draws up, for products of one block.
+
+        With the elasticity ε, of which λ lasts, a price of a share d off sells (1 − d)^(−ελ) of what the list price
+        sells. Of what is sold more, a share δ is drawn from other products.
+        """
+        out, answer = self.outlook, self.response
+        common = np.random.default_rng([self.seed, 1])
+        together = common.standard_normal(DRAWS) * answer.common
+        lasting = np.clip(answer.lasting.mid + _sd(answer.lasting) * common.standard_normal(DRAWS), 0.2, 1.3)
+        diverted = np.clip(answer.diverted.mid + _sd(answer.diverted) * common.standard_normal(DRAWS), 0.0, 1.0)
+        drift = np.exp(out.drift * common.standard_normal(DRAWS) - out.drift**2 / 2)
+        # A product's luck depends on its place alone, so that its numbers do not depend on what else is asked.
+        start = int(rows[0]) // BLOCK * BLOCK
+        block = np.arange(start, min(start + BLOCK, len(self.panel.products)))
+        own, size, at = np.random.default_rng([self.seed, 2, start]), (len(block), DRAWS), rows - start
+        steep = answer.elasticity[rows, None] + together + answer.error[rows, None] * own.standard_normal(size)[at]
+        steep = np.clip(steep, 0.0, STEEPEST) * lasting
+        level = own.standard_gamma(np.broadcast_to(out.shape[block, None], size))[at] / out.rate[rows, None]
+        base = level * drift * (days.days / 7)
+        often = own.beta(out.often[block, 0][:, None], out.often[block, 1][:, None], size)[at]
+        usual, usual_price, before = self._without(rows, steep, days, often, (own, size, at))
+        full, share, amount = self.panel.list_price[rows], self.economics.share[:, rows], self.economics.amount[:, rows]
+        full, amount = np.nan_to_num(full), np.nan_to_num(amount)
+        others, same = self.economics.others, self.economics.same_shop[rows]
+        shape = (len(rows), len(offs))
+        party, joint = np.zeros((len(PARTIES), *shape, 3)), np.zeros((*shape, 3))
+        pieces, break_even = np.zeros(shape), np.full(shape, np.nan)
+        best, best_mean = np.zeros((len(rows), DRAWS)), np.zeros(len(rows))
+        for k, off in enumerate(offs.tolist()):
+            sold = (1 - off) ** -steep
+            more, money = sold - usual, sold * (1 - off) - usual_price
+            lost = base * diverted * more
+            total = -lost * float(others.sum())
+            for n, who in enumerate(PARTIES):
+                gain = base * (share[n][:, None] * full[:, None] * money - amount[n][:, None] * more)
+                total = total + gain
+                loses = lost * others[n]
+                party[n, :, k] = _ends(gain - (loses * same[:, None] if who == Party.MERCHANT else loses))
+            joint[:, k] = _ends(total)
+            better = joint[:, k, 0] > best_mean
+            best[better], best_mean[better] = total[better], joint[better, k, 0]
+            pieces[:, k] = (base * sold).mean(axis=1)
+            extra = (base * more).mean(axis=1)
+            # The unit cost at which the gain would be nought, as a margin of the list price.
+            allowed = joint[:, k, 0] / np.where(np.abs(extra) > 1e-9, extra, np.nan) + self.economics.cost[rows]
+            break_even[:, k] = 1 - allowed / np.where(full > 0, full, np.nan)
+        gmv = pieces * (1 - offs) * full[:, None]
+        return Worth(joint, party, pieces, (base * usual).mean(axis=1), gmv, before, break_even, best.sum(axis=0))
+
+    def _without(
+        self,
+        rows: Ints,
+        steep: Array,
+        days: Period,
+        often: Array,
+        luck: tuple[np.random.Generator, tuple[int, int], Ints],
+    ) -> tuple[Array, Array, Array]:
+        """Return what would be sold and taken without the action, for each piece at the list price, and the share off.
+
+        The price of the last known day stands to the end of its week; then the seller discounts week by week.
+        """
+        out, (random, size, at) = self.outlook, luck
+        rest = min(max(out.rest - (days.first - self.panel.last).days + 1, 0), days.days)
+        lengths = [rest] if rest else []
+        while sum(lengths) < days.days:
+            lengths.append(min(7, days.days - sum(lengths)))
+        bounds = np.cumsum(out.chances[rows], axis=1)
+        sold, taken, before = np.zeros(steep.shape), np.zeros(steep.shape), np.zeros(len(rows))
+        for n, length in enumerate(lengths):
+            if n == 0 and rest:
+                off = np.broadcast_to(out.now[rows, None], steep.shape)
+            else:
+                pick, hit = random.random(size)[at], random.random(size)[at] < often
+                depth = np.zeros(steep.shape, np.int64)
+                for k in range(bounds.shape[1] - 1):
+                    depth += pick > bounds[:, k, None]
+                off = np.where(hit, out.depths[depth], 0.0)
+            weight = length / days.days
+            answer = (1 - off) ** -steep
+            sold += weight * answer
+            taken += weight * answer * (1 - off)
+            before += weight * off.mean(axis=1)
+        return sold, taken, before
+
+    def _offs(self, action: Action, place: dict[str, int]) -> tuple[float, ...]:
+        if action.lever != Lever.PRICE or action.subject.kind != "product":
+            raise BadInputError(
+                "This is no action on the price of a product", got=action.key, allowed="the lever price"
+            )
+        if action.subject.id not in place:
+            raise BadInputError(
+                "Nothing is known of the product", got=action.subject.id, do="choose one that is on sale"
+            )
+        offs = tuple(setting.dose.get("off", np.nan) for setting in action.menu)
+        if not all(DEAREST <= off <= CHEAPEST for off in offs):
+            raise BadInputError(
+                "A share off the list price is out of range", got=offs, allowed=f"from {DEAREST} to {CHEAPEST}"
+            )
+        if action.days.first <= self.panel.last:
+            raise BadInputError(
+                "An action begins after the days that were learnt from", got=action.days, do="learn from earlier days"
+            )
+        return offs
+
+    def _told(self, action: Action, row: int, worth: Worth, at: int) -> Action:
+        menu = tuple(
+            Setting(
+                setting.dose, setting.cost,
+                {party: _interval(worth.party[n, at, k]) for n, party in enumerate(PARTIES)},
+                _interval(worth.joint[at, k]), float(worth.gmv[at, k]),
+            )
+            for k, setting in enumerate(action.menu)
+        )  # fmt: skip
+        best = int(np.argmax(worth.joint[at, :, 0]))
+        expires = self.panel.last + timedelta(days=KEPT)
+        why = self.sentence(row, worth, at, best, action)
+        grade = Evidence.ASSUMED if self.economics.assumed else Evidence.OBSERVATIONAL
+        return replace(action, menu=menu, evidence=grade, why=why, expires=expires)
+
+    def sentence(self, row: int, worth: Worth, at: int, k: int, action: Action) -> str:
+        """Return why a setting of an action is worth what it is, with the numbers."""
+        off = action.menu[k].dose["off"]
+        share, amount = (float(v[row]) for v in self.economics.joint)
+        full, before = float(self.panel.list_price[row]), float(worth.before[at])
+
+        def money(value: float, *, signed: bool = False) -> str:
+            return human(value, "money", self.currency, signed=signed)
+
+        low, high = worth.joint[at, k, 1:]
+        each = money(share * full * (1 - off) - amount)
+        said = (
+            f"At {human(off, 'share')} off the list price of {money(full)} it would sell about "
+            f"{worth.pieces[at, k]:.1f} pieces in {action.days.days} days instead of {worth.without[at]:.1f} at "
+            f"{human(before, 'share')} off as usual, and a piece would bring all parties {each} instead of "
+            f"{money(share * full * (1 - before) - amount)}: {money(worth.joint[at, k, 0], signed=True)} in all "
+            f"({money(low, signed=True)} to {money(high, signed=True)})"
+        )
+        if not self.economics.assumed:
+            return said + "."
+        margin = float(worth.break_even[at, k])
+        side = "above" if worth.pieces[at, k] > worth.without[at] else "below"
+        return f"{said}; it pays at margins {side} {human(min(max(margin, 0.0), 1.0), 'share')}."
+
+
+def _ends(draws: Array) -> Array:
+    """[n, 3] mean and ends of draws [n, draws]."""
+    low = int(np.floor((1 - LEVEL) / 2 * (draws.shape[1] - 1)))
+    high = draws.shape[1] - 1 - low
+    split = np.partition(draws, (low, high), axis=1)
+    mean = draws.mean(axis=1)
+    return np.stack([mean, np.minimum(split[:, low], mean), np.maximum(split[:, high], mean)], axis=1)
+
+
+def _interval(ends: Array) -> Estimate:
+    return Estimate(float(ends[0]), float(ends[1]), float(ends[2]), LEVEL)
+
+
+def _sd(estimate: Estimate) -> float:
+    return (estimate.high - estimate.low) / 3.29

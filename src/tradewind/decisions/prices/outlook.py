@@ -1,0 +1,184 @@
+"""Outlook: what each product would sell at its list price in the days to come, and how often it would be discounted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln
+
+from tradewind.decisions.prices.panel import Panel
+from tradewind.errors import BadInputError
+from tradewind.period import Period
+
+Array = NDArray[np.float64]
+
+BACK = 4  # weeks that are held out to choose how fast the past is forgotten
+FORGETTING = (0.5, 0.65, 0.8, 0.9, 0.97)  # weight of a week for each week that it lies back
+SHAPES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the gamma distribution around what a product's clicks say
+LEAST_DRIFT = 0.08  # standard deviation by which all demand may come out otherwise than the last weeks say
+DISCOUNTED = 0.03  # share off the list price from which a week counts as discounted
+STEP = 0.05  # of depths of discounts
+CLASSES = 8  # of products by what they sell, between which sellers may discount differently
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is to come if nobody does anything.
+
+    Args:
+        shape: [n] shape of the gamma distribution of what a product sells at its list price in a week.
+        rate: [n] its rate, so that the mean is shape over rate.
+        drift: Standard deviation of the logarithm of what all products together sell, against that.
+        often: [n, 2] the two parameters of the beta distribution of the share of weeks in which it is discounted.
+        depths: [k] depths of discounts.
+        chances: [n, k] chance of each depth, given a discount.
+        now: [n] share off the list price on the last day that is known.
+        rest: Days for which that price still stands.
+        forgetting: Weight of a week for each week that it lies back, as chosen.
+    """
+
+    shape: Array
+    rate: Array
+    drift: float
+    often: Array
+    depths: Array
+    chances: Array
+    now: Array
+    rest: int
+    forgetting: float
+
+    @property
+    def weekly(self) -> Array:
+        """[n] pieces that each product is expected to sell in a week at its list price."""
+        return self.shape / self.rate
+
+    @property
+    def discount(self) -> Array:
+        """[n] mean share off the list price that is to be expected."""
+        often = self.often[:, 0] / self.often.sum(axis=1)
+        return np.asarray(often * (self.chances @ self.depths))
+
+
+def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
+    """Return what is to come.
+
+    Args:
+        panel: Products by weeks.
+        elasticity: [n] of each product, positive.
+        period: The days whose demand is taken as the base of what is to come.
+
+    Raises:
+        BadInputError: If the period meets no day that is known.
+    """
+    pull = np.where(np.isnan(panel.off), 0.0, (1 - np.nan_to_num(panel.off)) ** -elasticity[:, None])
+    busy = _weeks(panel.units, pull)
+    exposure = pull * busy
+    forgetting, shape, drift = _learnt(panel, exposure)
+    last = exposure.shape[1]
+    a, b = _posterior(panel, exposure, last, 1, forgetting, shape)
+    inside = [n for n, week in enumerate(panel.weeks) if period.first <= week <= period.last or week in period]
+    inside = inside or [n for n, week in enumerate(panel.weeks) if week <= period.last][-1:]
+    if not inside:
+        raise BadInputError("The period meets no day that is known", got=period)
+    usual = 7 * float(busy[inside].sum()) / float(panel.days[inside].sum())
+    now = 1 - np.where(panel.list_price > 0, panel.price / panel.list_price, np.nan)
+    depths, often, chances = _usual(panel, np.log(a / b))
+    return Outlook(
+        a, b / max(usual, 1e-9), drift, often, depths, chances, np.clip(np.nan_to_num(now), 0.0, 0.95),
+        6 - panel.last.weekday(), forgetting,
+    )  # fmt: skip
+
+
+def _weeks(units: Array, pull: Array) -> Array:
+    """[w] how much was sold each week beside what prices and what was on sale explain, 1 on average."""
+    pace = units.sum(axis=1) / np.maximum(pull.sum(axis=1), 1e-9)
+    busy = units.sum(axis=0) / np.maximum((pace[:, None] * pull).sum(axis=0), 1e-9)
+    return np.asarray(busy / max(float(busy.mean()), 1e-9))
+
+
+def _posterior(
+    panel: Panel, exposure: Array, end: int, slot: int, forgetting: float, shape: float
+) -> tuple[Array, Array]:
+    """Return shape and rate of what each product sells in a week at its list price, as known before a week.
+
+    What its clicks of the last four weeks, or else its category, would make of it is the prior; its own sales follow,
+    the older the less.
+    """
+    recent = slice(max(end - BACK, 0), end)
+    sold, seen = panel.units[:, recent].sum(axis=1), exposure[:, recent].sum(axis=1)
+    code = np.unique(np.array(panel.category), return_inverse=True)[1]
+    clicks = panel.clicks[:, slot]
+    measure = seen if np.isnan(clicks).any() else clicks + 0.5
+    overall = sold.sum() / max(float(measure.sum()), 1e-9)
+    ratio = (np.bincount(code, sold) + 20 * overall) / (np.bincount(code, measure) + 20)
+    expected = ratio[code] * measure / np.maximum(seen, 1e-9)
+    prior = np.where(seen > 0, np.maximum(expected, 1e-6), max(float(sold.sum() / max(seen.sum(), 1e-9)), 1e-6))
+    age = np.arange(end - 1, -1, -1)
+    weight = forgetting**age
+    a = shape + panel.units[:, :end] @ weight
+    b = shape / prior + exposure[:, :end] @ weight
+    return a, b
+
+
+def _learnt(panel: Panel, exposure: Array) -> tuple[float, float, float]:
+    """Choose how fast to forget, and how far to trust clicks, by what tells the last weeks best from those before."""
+    end = exposure.shape[1] - BACK
+    sold, seen = panel.units[:, end:].sum(axis=1), exposure[:, end:].sum(axis=1)
+    there = seen > 0
+    best = (-np.inf, FORGETTING[-1], 1.0, LEAST_DRIFT)
+    for forgetting in FORGETTING:
+        for shape in SHAPES:
+            a, b = (v[there] for v in _posterior(panel, exposure, end, 0, forgetting, shape))
+            y, t = sold[there], seen[there]
+            chance = gammaln(y + a) - gammaln(a) + a * np.log(b / (b + t)) + y * np.log(t / (b + t))
+            if (told := float(chance.sum())) > best[0]:
+                off = float(np.log(max(y.sum(), 1.0) / max(float((a / b * t).sum()), 1e-9)))
+                best = (told, forgetting, shape, max(LEAST_DRIFT, abs(off)))
+    return best[1], best[2], best[3]
+
+
+def _usual(panel: Panel, pace: Array) -> tuple[Array, Array, Array]:
+    """Return depths, how often each product is discounted, and the chance of each depth.
+
+    A product's own weeks are steadied by those of products that sell as much: by as many weeks as products differ
+    little. Prices that were drawn by lot do not tell what a seller would do.
+    """
+    known = ~np.isnan(panel.off) & ~panel.drawn
+    off = np.where(known, np.nan_to_num(panel.off), 0.0)
+    on = known & (off >= DISCOUNTED)
+    weeks, hits = known.sum(axis=1).astype(float), on.sum(axis=1).astype(float)
+    edges = np.quantile(pace, np.linspace(0, 1, CLASSES + 1)[1:-1])
+    sort = np.digitize(pace, edges)
+    total, times = np.bincount(sort, weeks, CLASSES), np.bincount(sort, hits, CLASSES)
+    overall = max(float(hits.sum()), 0.5) / max(float(weeks.sum()), 1.0)
+    mean = np.clip((times + 10 * overall) / (total + 10), 1e-3, 1 - 1e-3)[sort]
+    strength = _strength(hits, weeks, mean)
+    often = np.stack([strength * mean + hits, strength * (1 - mean) + weeks - hits], axis=1)
+    step = np.where(on, np.round(off / STEP), 0).astype(np.int64)
+    size = max(int(step.max()), 1)
+    counted = np.stack([(step == k).sum(axis=1) for k in range(1, size + 1)], axis=1).astype(float)
+    common = (counted.sum(axis=0) + 1e-3) / (counted.sum() + 1e-3 * size)
+    depths = STEP * np.arange(1, size + 1)
+    variance = float(common @ (depths - common @ depths) ** 2)
+    held = counted.sum(axis=1)
+    several = held >= 2
+    own = counted[several] @ depths / held[several] if several.any() else np.zeros(1)
+    chance = variance * float((1 / held[several]).mean()) if several.any() else 0.0
+    between = max(float(own.var()) - chance, 1e-6)
+    pieces = min(max(variance / between, 1.0), 1e4)
+    chances = (pieces * common + counted) / (pieces + held)[:, None]
+    return np.asarray(depths, float), often, np.asarray(chances, float)
+
+
+def _strength(hits: Array, weeks: Array, mean: Array) -> float:
+    """Return how many weeks of products alike steady a product's own: the method of moments of a beta-binomial."""
+    told = weeks >= 4
+    if not told.any():
+        return 1e3
+    n, y, p = weeks[told], hits[told], mean[told]
+    excess = float(((y - n * p) ** 2 - n * p * (1 - p)).sum())
+    most = float((n * (n - 1) * p * (1 - p)).sum())
+    alike = min(max(excess / max(most, 1e-9), 1e-3), 0.9)
+    return (1 - alike) / alike

@@ -1,0 +1,306 @@
+"""Panel: what each product sold, at which price, week by week, as known on the last day in question."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from tradewind.engines.store import Store
+from tradewind.errors import MissingDataError
+from tradewind.measures import metrics as m
+from tradewind.measures.query import Query, lights_up
+from tradewind.period import Period
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+
+WEEKS = 26  # weeks of history that prices and demand are learnt from
+DENSE = 0.6  # share of weeks in which a product sold, for its price to be known from its sales alone
+CLEAR = 0.8  # share of what prices vary by that an experiment's arms explain, if it is one about prices
+DEEPEST = 0.9  # share off the list price beyond which a record counts as an error
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Products by weeks (Monday to Sunday; the first and the last may be cut).
+
+    Args:
+        products: [n] ids in rising order.
+        shops: [n] the shop of each; empty where several sell it.
+        category: [n] path of each; empty where none is known.
+        weeks: [w] first day of each week.
+        last: Last day that is known.
+        units: [n, w] pieces sold.
+        off: [n, w] share off the list price; NaN where the product was not on sale or nothing tells.
+        drawn: [n, w] whether the week's price was drawn by lot.
+        arms: [n, w] share off the list price that was drawn, on average over its arm; NaN where none was.
+        list_price: [n] list price now; NaN where none is known.
+        price: [n] price now.
+        cost: [n] unit cost now; NaN where none is known.
+        active: [n] whether it is on sale now.
+        clicks: [n, 2] clicks in the four weeks before the last four, and in the last four; NaN without traffic.
+        told: Whether prices come from listings, rather than from what was paid.
+    """
+
+    products: tuple[str, ...]
+    shops: tuple[str, ...]
+    category: tuple[str, ...]
+    weeks: tuple[date, ...]
+    last: date
+    units: Array
+    off: Array
+    drawn: Flags
+    arms: Array
+    list_price: Array
+    price: Array
+    cost: Array
+    active: Flags
+    clicks: Array
+    told: bool
+
+    @property
+    def days(self) -> Array:
+        """[w] days of each week that are known."""
+        ends = [min(week + timedelta(days=6), self.last) for week in self.weeks]
+        return np.array([(end - week).days + 1.0 for week, end in zip(self.weeks, ends, strict=True)])
+
+    @property
+    def dense(self) -> Flags:
+        """[n] whether a product's price is known in enough weeks to tell how demand answers to it."""
+        if self.told:
+            return np.asarray(self.units.sum(axis=1) > 0)
+        return np.asarray((self.units > 0).mean(axis=1) >= DENSE)
+
+
+def read(store: Store, last: date) -> Panel:
+    """Return the panel of the weeks up to a day.
+
+    Args:
+        store: The store, as the caller may see it.
+        last: Last day that may be known.
+
+    Raises:
+        MissingDataError: If fewer than eight weeks are known, or no price.
+    """
+    first = max(store.span.first, last - timedelta(days=7 * WEEKS - 1))
+    days = Period(first, last)
+    monday = first - timedelta(days=first.weekday())
+    weeks = [monday + timedelta(days=7 * n) for n in range((last - monday).days // 7 + 1)]
+    if len(weeks) < 8:
+        raise MissingDataError(
+            "Prices need eight weeks of sales up to the last day in question", got=f"{days.days} days",
+            do="choose a later period, or import more days",
+        )  # fmt: skip
+    sold = store.metrics(Query((m.ITEMS, m.GMV, m.GROSS_SALES), days, ("product_id",), every="week"))
+    told = store.has("product_history", "sale_price") and store.has("product_history", "list_price")
+    listed = _listed(store, last) if told else None
+    ids = _strings(listed["product_id"]) if listed is not None else _strings(sold["product_id"])
+    products = np.unique(ids[ids != ""])
+    if not len(products):
+        raise MissingDataError("No product was sold", do="choose another period")
+    shape = (len(products), len(weeks))
+    row = _places(products, _strings(sold["product_id"]))
+    column = np.array([(week - monday).days // 7 for week in sold["week"].to_pylist()], np.int64)
+    units, gmv, gross = (_summed(shape, row, column, _floats(sold[name])) for name in ("items", "gmv", "gross_sales"))
+    shops, category = _about(store, products)
+    drawn = np.zeros(shape, bool)
+    arms = np.full(shape, np.nan)
+    if listed is not None:
+        zone = ZoneInfo(store.provenance.timezone)
+        off, now = _from_listings(listed, products, weeks, last, zone)
+        drawn, arms = _by_lot(store, products, weeks, off, zone)
+    else:
+        off, now = _from_sales(units, gmv, gross)
+    cost = now["cost"]
+    if store.has("order_lines", "unit_cost"):
+        cost = np.where(np.isnan(cost), _paid_cost(store, days, products), cost)
+    margin = store.assumptions.margin
+    if margin is not None:
+        cost = np.where(np.isnan(cost), now["list"] * (1 - margin), cost)
+    starts = tuple(max(week, first) for week in weeks)
+    return Panel(
+        tuple(products.tolist()), shops, category, starts, last, units, off, drawn, arms, now["list"], now["price"],
+        cost, now["active"] > 0, _clicks(store, last, products), told,
+    )  # fmt: skip
+
+
+def _listed(store: Store, last: date) -> pa.Table:
+    history = store.table("product_history")
+    cost = history.unit_cost.cast("float64") if store.has("product_history", "unit_cost") else None
+    chosen = history.select(
+        "product_id", "shop_id", "valid_from", "valid_to", "active", list=history.list_price.cast("float64"),
+        price=history.sale_price.cast("float64"), **({} if cost is None else {"cost": cost}),
+    )  # fmt: skip
+    return store.run(chosen.filter(chosen.valid_from.date() <= last + timedelta(days=1)))
+
+
+def _from_listings(
+    rows: pa.Table, products: NDArray[np.str_], weeks: list[date], last: date, zone: ZoneInfo
+) -> tuple[Array, dict[str, Array]]:
+    """Return share off by week, and what stands on the last day, from when each price was valid."""
+    monday, end = weeks[0], (last - weeks[0]).days + 1
+    begin = np.maximum(_day(rows["valid_from"], monday, zone, 0), 0)
+    until = np.minimum(_day(rows["valid_to"], monday, zone, end), end)
+    place = _places(products, _strings(rows["product_id"]))
+    full, price = _floats(rows["list"]), _floats(rows["price"])
+    cost = _floats(rows["cost"]) if "cost" in rows.column_names else np.full(len(full), np.nan)
+    off = 1 - price / np.where(full > 0, full, np.nan)
+    active = np.array([value is not False for value in rows["active"].to_pylist()])
+    good = active & (begin < until) & (off < DEEPEST) & (off > -1.0)
+    # A price that holds for several weeks counts in each of them by its days.
+    place, begin, until = place[good], begin[good], until[good]
+    off, full, price, cost = off[good], full[good], price[good], cost[good]
+    spans = (until - 1) // 7 - begin // 7 + 1
+    of = np.repeat(np.arange(len(spans)), spans)
+    week = begin[of] // 7 + np.arange(len(of)) - np.repeat(np.cumsum(spans) - spans, spans)
+    held = np.minimum(until[of], 7 * week + 7) - np.maximum(begin[of], 7 * week)
+    shape = (len(products), len(weeks))
+    days = _summed(shape, place[of], week, held.astype(float))
+    kept = _summed(shape, place[of], week, held * off[of])
+    mean = np.where(days >= 3, kept / np.maximum(days, 1.0), np.nan)
+    now = np.flatnonzero(until == end)
+    found = {name: np.full(len(products), np.nan) for name in ("list", "price", "cost")}
+    found["active"] = np.zeros(len(products))
+    for name, values in (("list", full), ("price", price), ("cost", cost)):
+        some = now[np.isfinite(values[now])]
+        count = np.bincount(place[some], minlength=len(products))
+        found[name] = np.where(count > 0, np.bincount(place[some], values[some], len(products)), np.nan)
+        found[name] = found[name] / np.maximum(count, 1)
+    found["active"][place[now]] = 1.0
+    return mean, found
+
+
+def _from_sales(units: Array, gmv: Array, gross: Array) -> tuple[Array, dict[str, Array]]:
+    """Return the same from what was paid; a week without a sale is taken to have had the price of the week before."""
+    off = np.where(gross > 0, np.clip(1 - gmv / np.where(gross > 0, gross, 1.0), 0.0, DEEPEST), np.nan)
+    known = np.where(np.isnan(off), -1, np.arange(off.shape[1]))
+    latest = np.maximum.accumulate(known, axis=1)
+    rows = np.arange(len(off))[:, None]
+    filled = np.where(latest >= 0, off[rows, np.maximum(latest, 0)], np.nan)
+    recent = slice(-8, None)
+    pieces = units[:, recent].sum(axis=1)
+    full = np.where(pieces > 0, gross[:, recent].sum(axis=1) / np.maximum(pieces, 1.0), np.nan)
+    found = {"list": np.where(full > 0, full, np.nan), "cost": np.full(len(off), np.nan)}
+    found["price"] = found["list"] * (1 - np.nan_to_num(filled[:, -1]))
+    found["active"] = (~np.isnan(found["list"])).astype(float)
+    return filled, found
+
+
+def _by_lot(
+    store: Store, products: NDArray[np.str_], weeks: list[date], off: Array, zone: ZoneInfo
+) -> tuple[Flags, Array]:
+    """Return in which weeks a product's price was drawn, and the mean share off of what was drawn.
+
+    An experiment is one about prices if its arms explain nearly all that prices vary by; it counts for the week that
+    begins on the day of the draw.
+    """
+    drawn, arms = np.zeros(off.shape, bool), np.full(off.shape, np.nan)
+    if not store.has("assignments", "propensity"):
+        return drawn, arms
+    table = store.table("assignments")
+    rows = store.run(
+        table.filter((table.unit_kind == "product") & table.propensity.notnull())
+        .select("experiment_id", "unit_id", "arm", "assigned_at")
+    )  # fmt: skip
+    if not rows.num_rows:
+        return drawn, arms
+    place = _places(products, _strings(rows["unit_id"]))
+    day = _day(rows["assigned_at"], weeks[0], zone, -1)
+    good = (place >= 0) & (day >= 0) & (day % 7 == 0) & (day // 7 < len(weeks))
+    place, week = place[good], day[good] // 7
+    experiment = np.unique(_strings(rows["experiment_id"])[good], return_inverse=True)[1]
+    arm = np.unique(
+        np.char.add(np.char.add(_strings(rows["experiment_id"])[good], "\n"), _strings(rows["arm"])[good]),
+        return_inverse=True,
+    )[1]
+    price = off[place, week]
+    known = ~np.isnan(price)
+    place, week, experiment, arm, price = (v[known] for v in (place, week, experiment, arm, price))
+    if not len(price):
+        return drawn, arms
+
+    def centred(code: Ints) -> Array:
+        return np.asarray((np.bincount(code, price) / np.maximum(np.bincount(code), 1))[code])
+
+    between, within = (price - centred(experiment)) ** 2, (price - centred(arm)) ** 2
+    of_price = np.bincount(experiment, within) < (1 - CLEAR) * np.bincount(experiment, between)
+    chosen = of_price[experiment]
+    drawn[place[chosen], week[chosen]] = True
+    arms[place[chosen], week[chosen]] = centred(arm)[chosen]
+    return drawn, arms
+
+
+def _about(store: Store, products: NDArray[np.str_]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the one shop that sells each product, and its category."""
+    shops, category = np.full(len(products), "", object), np.full(len(products), "", object)
+    if store.has("products"):
+        table = store.table("products")
+        rows = store.run(table.select("product_id", "shop_id", "category"))
+        place = _places(products, _strings(rows["product_id"]))
+        there = place >= 0
+        shops[place[there]] = _strings(rows["shop_id"])[there]
+        category[place[there]] = _strings(rows["category"])[there]
+    return tuple(shops.tolist()), tuple(category.tolist())
+
+
+def _paid_cost(store: Store, days: Period, products: NDArray[np.str_]) -> Array:
+    """Mean unit cost of what was sold lately."""
+    lines = store.table("order_lines")
+    lines = lines.filter(lines.day.between(days.first, days.last) & lines.unit_cost.notnull())
+    rows = store.run(lines.group_by("product_id").aggregate(cost=lines.unit_cost.cast("float64").mean()))
+    found = np.full(len(products), np.nan)
+    place = _places(products, _strings(rows["product_id"]))
+    found[place[place >= 0]] = _floats(rows["cost"])[place >= 0]
+    return found
+
+
+def _clicks(store: Store, last: date, products: NDArray[np.str_]) -> Array:
+    """Clicks on each product in the last four weeks, and in the four before."""
+    if not lights_up(m.CLICKS, store, ("product_id",)):
+        return np.full((len(products), 2), np.nan)
+    slots = tuple(Period(last - timedelta(days=back + 27), last - timedelta(days=back)) for back in (28, 0))
+    rows = store.metrics(Query((m.CLICKS,), slots[1], ("product_id",), slots=slots))
+    place = _places(products, _strings(rows["product_id"]))
+    slot = np.array(rows["slot"].to_pylist(), np.int64)
+    return _summed((len(products), 2), place, slot, _floats(rows["clicks"]))
+
+
+def _summed(shape: tuple[int, int], row: Ints, column: Ints, values: Array) -> Array:
+    """Add values up in the cells of a table; rows of no known product are left out."""
+    good = (row >= 0) & (column >= 0) & (column < shape[1])
+    cell = row[good] * shape[1] + column[good]
+    return np.asarray(np.bincount(cell, values[good], shape[0] * shape[1]).reshape(shape), float)
+
+
+def _places(products: NDArray[np.str_], names: NDArray[np.str_]) -> Ints:
+    """The place of each name among the products; -1 where it is none of them."""
+    place = np.minimum(np.searchsorted(products, names), len(products) - 1)
+    return np.where(products[place] == names, place, -1)
+
+
+def _strings(column: pa.ChunkedArray) -> NDArray[np.str_]:
+    return np.asarray(pc.fill_null(pc.cast(column, pa.string()), "").to_pylist(), str)
+
+
+def _floats(column: pa.ChunkedArray) -> Array:
+    return np.asarray(pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), float)
+
+
+def _day(column: pa.ChunkedArray, monday: date, zone: ZoneInfo, missing: int) -> Ints:
+    """Days from a Monday to the local days of UTC moments, which are few and often the same."""
+    coded = pc.dictionary_encode(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
+    days = [_local(moment, monday, zone) for moment in coded.dictionary.to_pylist()] + [missing]
+    index = pc.fill_null(coded.indices, len(days) - 1).to_numpy(zero_copy_only=False)
+    return np.asarray(np.array(days, np.int64)[index])
+
+
+def _local(moment: datetime, monday: date, zone: ZoneInfo) -> int:
+    utc = moment.replace(tzinfo=ZoneInfo("UTC"))
+    return (utc.astimezone(zone).date() - monday).days

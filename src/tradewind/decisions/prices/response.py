@@ -1,0 +1,293 @@
+"""Response: how demand answers to price, in all, by category and by product, at once and in the weeks after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from tradewind.decisions.prices.panel import Panel
+from tradewind.engines.store import Store
+from tradewind.errors import BadInputError, MissingDataError
+from tradewind.methods.within_counts import Slopes, WithinCounts
+from tradewind.study import Estimate, Evidence
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Flags = NDArray[np.bool_]
+Fitted = Callable[..., Slopes]
+
+MOST = 100_000  # rows that slopes are learnt from
+FEWEST_DRAWN = 200  # product-weeks with drawn prices, and pieces sold in them, from which these count
+GAP = 0.3  # standard deviation that sellers' own timing may put into the elasticity that is not randomised
+LASTING, LASTING_SD = 0.85, 0.15  # share of a promotion's answer that is not pulled forward, before the data speaks
+DIVERTED, DIVERTED_SD = 0.1, 0.07  # share of an answer that other products lose, before the data speaks
+BANDS = (0.03, 0.125, 0.175, 0.225, 0.275, 0.35)  # lower ends of bands of depth, each up to the next
+LEAST_SPREAD = 0.2  # standard deviation between products that no data can rule out
+USUAL_SPAN = (0.3, 5.0)  # elasticities outside of which no product's is taken to lie
+
+
+@dataclass(frozen=True)
+class Band:
+    """What promotions of some depth did to the pieces sold.
+
+    Args:
+        low: Lower end of the depth.
+        high: Upper end.
+        depth: Mean depth.
+        weeks: Product-weeks.
+        units: Pieces sold in them.
+        uplift: Pieces sold for each one without a promotion, less 1.
+    """
+
+    low: float
+    high: float
+    depth: float
+    weeks: int
+    units: float
+    uplift: Estimate
+
+
+@dataclass(frozen=True)
+class Response:
+    """How demand answers to price; elasticities count positive.
+
+    Args:
+        elasticity: [n] by how many per cent a product's pieces rise when its price falls by one, steadied.
+        error: [n] standard deviation of what is not known of it, apart from what is common to all.
+        common: Standard deviation of what is not known of all of them together.
+        overall: The elasticity of all products together.
+        observed: From prices that sellers set, alone.
+        randomised: From prices that were drawn by lot, alone; None without enough of them.
+        lasting: Share of the answer that is left once two later weeks are counted.
+        diverted: Share of the answer that other products of the marketplace lose.
+        bands: What promotions of each depth did.
+        categories: Elasticity of each category.
+        rows: Product-weeks that slopes rest on.
+        evidence: How the elasticity was earned.
+    """
+
+    elasticity: Array
+    error: Array
+    common: float
+    overall: Estimate
+    observed: Estimate
+    randomised: Estimate | None
+    lasting: Estimate
+    diverted: Estimate
+    bands: tuple[Band, ...]
+    categories: dict[str, Estimate]
+    rows: int
+    evidence: Evidence
+
+
+def response(store: Store, panel: Panel, seed: int) -> Response:
+    """Return how demand answered to prices in the panel.
+
+    Args:
+        store: The store, for what was displayed beside.
+        panel: Products by weeks.
+        seed: Seed of draws among too many products.
+
+    Raises:
+        MissingDataError: If no price ever moved, or nothing was sold twice.
+    """
+    fit = WithinCounts(MOST, seed)
+    known = ~np.isnan(panel.off) & panel.dense[:, None]
+    price = np.log1p(-np.nan_to_num(panel.off))
+    beside = _displayed(store, panel)
+
+    def slopes(mask: Flags, *columns: Array) -> Slopes:
+        row, week = np.nonzero(mask)
+        shown = [column[mask] for column in beside]
+        return fit(panel.units[mask], np.column_stack([*(column[mask] for column in columns), *shown]), row, week)
+
+    try:
+        plain = slopes(known, price)
+    except BadInputError as still:
+        raise MissingDataError(
+            "No price moved while a product sold, so that nothing tells how demand answers to prices",
+            do="vary some prices, best by lot, for some weeks",
+        ) from still
+    drawn = known & panel.drawn
+    clean = None
+    if drawn.sum() >= FEWEST_DRAWN and panel.units[drawn].sum() >= FEWEST_DRAWN:
+        by_lot = drawn.astype(float)
+        clean = slopes(known, price * by_lot, price * (1 - by_lot), by_lot)
+    observed, sd = -float(plain.mid[0]), float(plain.error[0])
+    own_var = sd**2 + GAP**2
+    mid, var, randomised, evidence = observed, own_var, None, Evidence.OBSERVATIONAL
+    if clean is not None:
+        lot, lot_var = -float(clean.mid[0]), float(clean.covariance[0, 0])
+        # What sellers' timing puts into the observed elasticity is not known; what was drawn has none of it.
+        weight = own_var / (own_var + lot_var)
+        mid, var = weight * lot + (1 - weight) * observed, own_var * lot_var / (own_var + lot_var)
+        randomised = _estimate(lot, lot_var**0.5)
+        evidence = Evidence.RANDOMISED if weight > 0.5 else Evidence.OBSERVATIONAL
+    code = np.unique(np.array(panel.category), return_inverse=True)[1]
+    shift, error, by_category = _steadied(plain, code, len(panel.products))
+    lasting, diverted = _afterwards(panel, price, known, slopes, mid)
+    names = sorted(set(panel.category))
+    return Response(
+        elasticity=np.clip(mid - shift, *USUAL_SPAN), error=error, common=var**0.5,
+        overall=_estimate(mid, var**0.5), observed=_estimate(observed, sd), randomised=randomised, lasting=lasting,
+        diverted=diverted, bands=_bands(panel, known, slopes),
+        categories={
+            names[n]: _estimate(mid - move, float(np.hypot(spread, var**0.5))) for n, (move, spread) in
+            by_category.items()
+        },
+        rows=int(known.sum()), evidence=evidence,
+    )  # fmt: skip
+
+
+def _steadied(fit: Slopes, code: Ints, count: int) -> tuple[Array, Array, dict[int, tuple[float, float]]]:
+    """Return by how much each product's slope lies off the common one, steadied, its error, and each category's.
+
+    One step of Newton's method from the common slope gives each category its own, then each product within its
+    category; both are drawn towards what they have in common by the spread that is left beyond chance.
+
+    Reference:
+        DerSimonian and Laird (1986), Meta-analysis in clinical trials, Controlled Clinical Trials 7(3), equation 8.
+    """
+    at = fit.units.astype(np.int64)
+    informed = fit.information > 1e-9
+    at, score, information = at[informed], fit.score[informed], fit.information[informed]
+    group = code[at]
+    mass = np.bincount(group, information, code.max() + 1)
+    there = np.flatnonzero(mass > 0)
+    moves = np.bincount(group, score, len(mass))[there] / mass[there]
+    kept, left, _ = _drawn_in(moves, fit.spread / mass[there])
+    shift = np.zeros(count)
+    error = np.zeros(count)
+    of_category = np.zeros(len(mass))
+    of_category[there] = kept
+    spread_c = np.full(len(mass), float(np.sqrt(left.max(initial=0.0))))
+    spread_c[there] = np.sqrt(left)
+    own = score / information - of_category[group]
+    closer, rest, between = _drawn_in(own, fit.spread / information, mean=0.0)
+    shift[:] = of_category[code]
+    error[:] = np.sqrt(spread_c[code] ** 2 + max(between, LEAST_SPREAD**2))
+    shift[at] += closer
+    error[at] = np.sqrt(spread_c[group] ** 2 + np.maximum(rest, LEAST_SPREAD**2))
+    told = {int(n): (float(of_category[n]), float(spread_c[n])) for n in there}
+    return shift, error, told
+
+
+def _drawn_in(values: Array, noise: Array, mean: float | None = None) -> tuple[Array, Array, float]:
+    """Draw values towards their mean; return them, their variances, and the variance between them."""
+    weight = 1 / noise
+    centre = float((weight * values).sum() / weight.sum()) if mean is None else mean
+    excess = float((weight * (values - centre) ** 2).sum()) - (len(values) - 1)
+    between = max(0.0, excess / max(float(weight.sum() - (weight**2).sum() / weight.sum()), 1e-300))
+    share = between / (between + noise)
+    return centre + share * (values - centre), share * noise, between
+
+
+def _afterwards(panel: Panel, price: Array, known: Flags, slopes: Fitted, mid: float) -> tuple[Estimate, Estimate]:
+    """Return the share of an answer that lasts, and the share that other products of the category lose.
+
+    With an elasticity −ε of the own price and θ of the mean price of the category's others (weighted by what they
+    usually sell), a cut that sells ε more of its own pieces takes θ of theirs, whatever its own share is.
+    """
+    earlier = [_before(price, known, lag) for lag in (1, 2)]
+    mask = known & earlier[0][1] & earlier[1][1]
+    pace = panel.units.mean(axis=1)
+    code = np.unique(np.array(panel.category), return_inverse=True)[1]
+    weight = np.where(known, pace[:, None], 0.0)
+    total, sums = (_by_code(code, values)[code] for values in (weight, weight * price))
+    others = total - weight
+    rival = np.where(others > 0, (sums - weight * price) / np.where(others > 0, others, 1.0), 0.0)
+    lasting, diverted = (LASTING, LASTING_SD), (DIVERTED, DIVERTED_SD)
+    for name, columns in (("rest", (price, earlier[0][0], earlier[1][0])), ("rival", (price, rival))):
+        try:
+            found = slopes(mask, *columns)
+        except BadInputError:
+            continue  # the data does not tell: what is known from elsewhere stands, with its wide interval
+        if name == "rest":
+            last = 1 - float(found.mid[1] + found.mid[2]) / max(mid, 0.5)
+            error = float(np.sqrt(found.covariance[1:3, 1:3].sum())) / max(mid, 0.5)
+            lasting = _joined(last, error, LASTING, LASTING_SD)
+        else:
+            diverted = _joined(float(found.mid[1]) / max(mid, 0.5), float(found.error[1]) / max(mid, 0.5), DIVERTED,
+                               DIVERTED_SD)  # fmt: skip
+    low, high = diverted[0] - 1.645 * diverted[1], diverted[0] + 1.645 * diverted[1]
+    return _estimate(*lasting), Estimate(max(diverted[0], 0.0), max(low, 0.0), max(high, 0.0))
+
+
+def _before(price: Array, known: Flags, lag: int) -> tuple[Array, Flags]:
+    past, there = np.zeros_like(price), np.zeros_like(known)
+    past[:, lag:], there[:, lag:] = price[:, :-lag], known[:, :-lag]
+    return past, there
+
+
+def _by_code(code: Ints, values: Array) -> Array:
+    sums = np.zeros((int(code.max()) + 1, values.shape[1]))
+    np.add.at(sums, code, values)
+    return sums
+
+
+def _bands(panel: Panel, known: Flags, slopes: Fitted) -> tuple[Band, ...]:
+    """Return what promotions of each depth did, each within its product and week."""
+    off = np.nan_to_num(panel.off)
+    ends = (*BANDS, 1.0)
+    masks = [known & (off >= low) & (off < high) for low, high in pairwise(ends)]
+    used = [n for n, mask in enumerate(masks) if mask.sum() >= 30 and panel.units[mask].sum() >= 30]
+    if not used:
+        return ()
+    try:
+        found = slopes(known, *(masks[n].astype(float) for n in used))
+    except BadInputError:
+        return ()
+    told = []
+    for place, n in enumerate(used):
+        line = _estimate(float(found.mid[place]), float(found.error[place]))
+        uplift = Estimate(*(float(np.expm1(value)) for value in (line.mid, line.low, line.high)))
+        mask = masks[n]
+        told.append(
+            Band(ends[n], ends[n + 1], float(off[mask].mean()), int(mask.sum()), float(panel.units[mask].sum()), uplift)
+        )
+    return tuple(told)
+
+
+def _displayed(store: Store, panel: Panel) -> list[Array]:
+    """In how many of a product's shops it was displayed or advertised beside its price, a column for each kind."""
+    if not store.has("promotions", "kind"):
+        return []
+    table = store.table("promotions")
+    first, last = panel.weeks[0] - timedelta(days=6), panel.last
+    rows = table.filter(table.starts_on.between(first, last) & table.discount.isnull() & table.kind.notnull())
+    rows = rows.mutate(week=rows.starts_on.truncate("W"))
+    counted = store.run(rows.group_by("product_id", "week", "kind").aggregate(shops=rows.count()))
+    if not counted.num_rows:
+        return []
+    monday = panel.weeks[0] - timedelta(days=panel.weeks[0].weekday())
+    products = np.array(panel.products)
+    names = np.asarray(counted["product_id"].to_pylist(), str)
+    row = np.minimum(np.searchsorted(products, names), len(products) - 1)
+    week = np.array([(day - monday).days // 7 for day in counted["week"].to_pylist()], np.int64)
+    kinds = np.asarray(counted["kind"].to_pylist(), str)
+    shops = np.asarray(counted["shops"].to_pylist(), float)
+    good = (products[row] == names) & (week >= 0) & (week < len(panel.weeks))
+    found = []
+    for kind in np.unique(kinds).tolist():
+        mine = good & (kinds == kind)
+        column = np.zeros(panel.units.shape)
+        column[row[mine], week[mine]] = shops[mine]
+        if column.any():
+            found.append(column / max(float(column.max(axis=1).max()), 1.0))
+    return found
+
+
+def _joined(value: float, error: float, usual: float, sd: float) -> tuple[float, float]:
+    weight = sd**2 / (sd**2 + error**2)
+    return weight * value + (1 - weight) * usual, sd * error / float(np.hypot(sd, error))
+
+
+def _estimate(mid: float, sd: float, level: float = 0.9) -> Estimate:
+    half = float(norm.ppf((1 + level) / 2)) * sd
+    return Estimate(mid, mid - half, mid + half, level)

@@ -1,0 +1,120 @@
+"""A marketplace whose answer to price is planted: what a price is worth in it can be worked out by hand."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import market
+from tradewind.engines.store import Store, open_store
+from tradewind.period import Period
+
+FIRST, WEEKS = date(2024, 1, 1), 26  # a Monday
+LAST = FIRST + timedelta(days=7 * WEEKS - 1)
+MONTH = Period(LAST - timedelta(days=27), LAST)
+PRODUCTS, SHOPS = 80, 4
+ELASTICITY, FEE = 2.0, 0.05
+OFTEN, DEPTH = 0.8, 0.4
+"""Every second product is discounted that often and that deep: more than its cost allows."""
+UTC_MIDNIGHT = time(3)  # the zone of the market made by hand lies three hours behind
+
+
+def build(
+    folder: Path, seed: int = 1, *, listings: bool = True, cost: bool = True, lot: bool = True, still: bool = False
+) -> Store:
+    """Write a store in which every product answers to its price with the same elasticity."""
+    draw = np.random.default_rng(seed)
+    pace = draw.gamma(2.0, 4.0, PRODUCTS)
+    lines: list[dict[str, Any]] = []
+    discounts: list[dict[str, Any]] = []
+    history: list[dict[str, Any]] = []
+    arms: list[dict[str, Any]] = []
+    for week in range(WEEKS):
+        monday = FIRST + timedelta(days=7 * week)
+        begins = datetime.combine(monday, UTC_MIDNIGHT)
+        for n in range(PRODUCTS):
+            full, on = price(n), draw.random() < (OFTEN if n % 2 == 0 else 0.15)
+            off = (DEPTH if n % 2 == 0 else 0.1) if on else 0.0
+            if still:
+                off = 0.0
+            elif lot and draw.random() < 0.15:
+                arm = int(draw.integers(3))
+                off = 0.1 * arm
+                arms.append({
+                    "experiment_id": f"week-{week}", "unit_kind": "product", "unit_id": name(n), "arm": str(arm),
+                    "propensity": 1 / 3, "assigned_at": begins,
+                })  # fmt: skip
+            pieces = int(draw.poisson(pace[n] * (1 - off) ** -ELASTICITY))
+            history.append({
+                "product_id": name(n), "shop_id": shop(n), "valid_from": begins,
+                "valid_to": begins + timedelta(days=7) if week < WEEKS - 1 else None, "list_price": Decimal(full),
+                "sale_price": money(full * (1 - off)), "active": True,
+                "unit_cost": Decimal(full) / 2 if cost else None,
+            })  # fmt: skip
+            if pieces:
+                at = datetime.combine(monday + timedelta(days=int(draw.integers(7))), time(12))
+                gross = full * pieces
+                lines.append({
+                    "order_id": f"o{week}-{n}", "line": 0, "ordered_at": at, "known_at": at, "day": at.date(),
+                    "hour": at, "customer_id": f"c{n}", "shop_id": shop(n), "product_id": name(n), "quantity": pieces,
+                    "unit_price": Decimal(full), "unit_cost": Decimal(full) / 2 if cost else None,
+                    "platform_fee": money(FEE * gross * (1 - off)),
+                })  # fmt: skip
+                if off:
+                    discounts.append({
+                        "order_id": f"o{week}-{n}", "line": 0, "n": 0, "payer": "merchant", "kind": "promotion",
+                        "amount": money(gross * off),
+                    })  # fmt: skip
+    tables: dict[str, list[dict[str, Any]]] = {
+        "order_lines": lines, "order_discounts": discounts,
+        "products": [
+            {"product_id": name(n), "shop_id": shop(n), "title": f"Product {n}", "category": f"Home/Sort {n % 5}"}
+            for n in range(PRODUCTS)
+        ],
+        "shops": [{"shop_id": f"s{n}", "name": f"Shop {n}"} for n in range(SHOPS)],
+        "inventory": [
+            {"product_id": name(n), "shop_id": shop(n), "day": LAST, "on_hand": 10_000 if n == 3 else 5}
+            for n in range(PRODUCTS)
+        ],
+    }  # fmt: skip
+    if listings:
+        tables["product_history"] = history
+    if arms:
+        tables["assignments"] = arms
+    market.write(folder, tables)
+    return open_store(str(folder))
+
+
+def money(amount: float) -> Decimal:
+    """An amount as tables hold it."""
+    return Decimal(str(round(amount, 4)))
+
+
+def price(n: int) -> int:
+    """List price of a product."""
+    return 10 + n
+
+
+def name(n: int) -> str:
+    """Id of a product."""
+    return f"p{n:03d}"
+
+
+def shop(n: int) -> str:
+    """The shop of a product."""
+    return f"s{n % SHOPS}"
+
+
+def worth(n: int, off: float, pace: float) -> float:
+    """What four weeks of a steady price bring more than the seller's usual discounts, by hand, in expectation."""
+
+    def brings(share: float) -> float:
+        # Refunds, commission and shipping do not occur; the fee goes from the merchant to the platform.
+        return float(price(n) * ((1 - share) - 0.5) * (1 - share) ** -ELASTICITY)
+
+    often, depth = (OFTEN, DEPTH) if n % 2 == 0 else (0.15, 0.1)
+    return 4 * pace * (brings(off) - often * brings(depth) - (1 - often) * brings(0.0))
