@@ -96,7 +96,7 @@ class Allocate:
         ([1, 0], 9.0, [4.0], 0.0)
     """
 
-    def __init__(self, tolerance: float = 1e-4, exact: int = 1000, seed: int = 0, threads: int | None = None):
+    def __init__(self, tolerance: float = 1e-4, exact: int = 300, seed: int = 0, threads: int | None = None):
         if not 0 <= tolerance < 1 or exact < 0 or (threads is not None and threads < 1):
             raise BadInputError(
                 "Settings out of range", got=(tolerance, exact, threads),

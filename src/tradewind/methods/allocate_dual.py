@@ -17,11 +17,18 @@ from tradewind.methods.allocate_program import Program, look_over, respond, soft
 REACH = 8.0
 """How many temperatures a price may move a unit's profit in one step."""
 
-STEPS = 6
+SHORTEST = 0.5
+"""The same after a step that had to be cut, at least."""
+
+STEPS = 30
+
+OFF = 1e-3
+"""Share of the bound that limits unused or broken may be worth where the search for prices ends."""
+
 COOLING = 0.25
 COLDEST = 1e-7
 
-SAMPLE = 10_000
+SAMPLE = 3_000
 TEPID = 1 / 64
 """Share of the first temperature to which a sample is cooled: below it sees its own chance."""
 
@@ -240,13 +247,17 @@ class Dual:
                 else:
                     break
                 far = (np.abs(step) >= limit) & (step * last >= 0) & (share == 1)
-                reach = np.where(far, 2 * reach, np.maximum(REACH, reach / 2))
+                near = np.maximum(SHORTEST if share < 1 else REACH, share * reach / 2)
+                reach = np.where(far, 2 * reach, near)
                 last = step
                 moved = float(np.max(np.abs(trial - price) * look.usual, initial=0.0))
                 price, now = trial, then
-                if moved < heat / 2:
+                if share == 1 and moved < heat / 2:
                     break
-            if now.undecided <= open_ or heat <= coldest * look.scale:
+            slope = self._slopes(price, now.used)
+            off = float((np.maximum(np.abs(price), OFF * look.scale / look.usual) * np.abs(slope)).sum())
+            done = now.undecided <= open_ and off <= OFF * abs(now.value)
+            if done or heat <= coldest * look.scale:
                 return price
             heat *= COOLING
             now = self.soft(price, heat)

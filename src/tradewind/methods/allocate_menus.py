@@ -79,6 +79,10 @@ class Menus:
         self.threads = threads
         self.levels = 0
 
+    def parts(self) -> Iterable[tuple[ArrayLike, ArrayLike]]:
+        """Return gains and costs part by part, from the first unit on."""
+        return self.read()
+
     def blocks(self) -> Iterator[Block]:
         """Yield all blocks in order.
 
@@ -86,7 +90,7 @@ class Menus:
             BadInputError: If a block is misshapen, or the blocks are not of as many units as were said.
         """
         first = 0
-        for number, (gains, costs) in enumerate(self.read()):
+        for number, (gains, costs) in enumerate(self.parts()):
             gain, cost = table(gains, "The gains"), table(costs, "The costs")
             if cost.ndim == 2:
                 cost = cost[None]
@@ -153,10 +157,11 @@ class TablesInMemory(Menus):
         self.cost = table(cost, "The costs")
         if self.cost.ndim == 2:
             self.cost = self.cost[None]
-        super().__init__(self._slices, len(self.gain) if self.gain.ndim else 0, payers, threads)
+        super().__init__(tuple, len(self.gain) if self.gain.ndim else 0, payers, threads)
         self.starts = starts
 
-    def _slices(self) -> Iterator[tuple[Array, Array]]:
+    def parts(self) -> Iterator[tuple[Array, Array]]:
+        """Return slices of the arrays: by a method, since a reference to itself would keep them in memory."""
         if self.gain.ndim != 2 or self.cost.shape != (self.payers, *self.gain.shape):
             yield self.gain, self.cost  # one block, which is refused with its shape
             return

@@ -11,12 +11,12 @@ from scipy.sparse import csr_matrix, hstack, vstack
 
 from tradewind.methods.allocate_menus import Floats, Ints, compiled
 
-NODES = 500
+NODES = 200
 """Branches that HiGHS may open in a search: a number, not a time, so that the same input gives the same answer."""
 
 SWEEPS = 20
 
-PAIRED = 1500
+PAIRED = 800
 """Options, those of least loss, that are also tried in pairs."""
 
 
