@@ -2,6 +2,7 @@
 
 usage: python benchmarks/allocate.py --n 1000000 --choice OUT.npy [--peers numpy,highs,pdlp,cp_sat] [--limit 300]
        python benchmarks/allocate.py --n 100000 --rules [--shops 200] [--peers highs]
+       python benchmarks/allocate.py --plans
 
 The menus are those of a fixed synthetic market, a function of n alone; the best gain that a linear program allows is
 computed by the way, from all concave steps sorted. Every contender runs in a process of its own, which reads the menus
@@ -225,6 +226,34 @@ def rules_by_highs(folder: Path, limit: float) -> dict[str, float]:
     return {"bound": -solved.fun if solved.x is not None else float("nan")}
 
 
+def plans() -> None:
+    """Print what plans cost: some menus, three payers, a cap on one lever's spend, a cap on every shop's offers."""
+    from tradewind.methods.allocate import Allocate, Cap, Rules
+
+    print("| menus | shops | search | gap | proven best | CPU s, again | seconds, again |")
+    print("|---|---|---|---|---|---|---|")
+    for count, shops in ((100, 5), (300, 10), (600, 20), (2000, 40), (6000, 60), (20_000, 100)):
+        with tempfile.TemporaryDirectory() as folder:
+            market(Path(folder), count)
+            gain, total = np.load(Path(folder) / "gain.npy"), np.load(Path(folder) / "cost.npy")
+        rng = np.random.default_rng(1)
+        cost = np.stack([total * share[:, None] for share in rng.dirichlet([0.3, 0.3, 0.3], count).T])
+        shop, lever = rng.integers(0, shops, count), np.where(rng.random(count) < 0.125, 0, -1)
+        caps = [
+            Cap(lever, most=0.1 * total[lever == 0, -1].sum(), weight=total),
+            Cap(shop, most=np.floor(0.3 * np.bincount(shop, minlength=shops))),
+        ]
+        budgets = cost[:, :, -1].sum(axis=1) * [0.25, 0.3, 0.2]
+        for exact in (0, 300):
+            solve = Allocate(exact=exact, threads=1)
+            solve(gain, cost, budgets, Rules(caps=caps))
+            start, cpu = time.perf_counter(), time.process_time()
+            found = solve(gain, cost, budgets, Rules(caps=caps))
+            cpu, start = time.process_time() - cpu, time.perf_counter() - start
+            print(f"| {count} | {shops} | {'yes' if exact else 'no'} | {100 * found.gap:.4f} % | "
+                  f"{'yes' if found.exact else 'no'} | {cpu:.2f} | {start:.2f} |")  # fmt: skip
+
+
 def child(arguments: argparse.Namespace) -> None:
     """Solve once in this process, twice if it is fast, and say how long it took."""
     folder = Path(arguments.child)
@@ -267,7 +296,8 @@ def contend(folder: Path, solver: str, arguments: argparse.Namespace, budget: fl
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--n", type=int, required=True)
+    parser.add_argument("--n", type=int, default=100_000)
+    parser.add_argument("--plans", action="store_true", help="small programs, solved again")
     parser.add_argument("--choice", type=Path, help="file that gets our choice")
     parser.add_argument("--peers", default="numpy", help="separated by commas: numpy, highs, pdlp, cp_sat")
     parser.add_argument("--rules", action="store_true", help="three budgets, caps, floors and customers at once")
@@ -280,6 +310,9 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.child:
         child(arguments)
+        return
+    if arguments.plans:
+        plans()
         return
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)

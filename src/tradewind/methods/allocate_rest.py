@@ -16,8 +16,8 @@ NODES = 200
 
 SWEEPS = 20
 
-PAIRED = 800
-"""Options, those of least loss, that are also tried in pairs."""
+PAIRED = 800, 10, 3000
+"""Options, those of least loss, that are also tried in pairs: so many, more for each row, and at most."""
 
 
 class _Tables(NamedTuple):
@@ -218,8 +218,10 @@ class Rest:
                 if not _mend(tables, order, current, used, repair):
                     break
         if self.broken(used) == 0:
+            least, more, most = PAIRED
+            near = order[: min(least + more * len(used), most)]
             for _ in range(SWEEPS):
-                if not _exchange(tables, order[:PAIRED], current, used):
+                if not _exchange(tables, near, current, used):
                     break
                 _mend(tables, order, current, used, False)
         return current
