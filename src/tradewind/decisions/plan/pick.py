@@ -20,7 +20,6 @@ Ints = NDArray[np.int64]
 
 JOINT = "joint"
 NEAR = 1e-3  # gap that is near enough: a gain is known to a tenth at best
-SEARCHED = 300  # settings up to which the last of it is searched for
 ROUNDS = 4  # times that interplay is taken into account anew, at most
 
 
@@ -73,7 +72,7 @@ class Planner:
         table = _Table(actions, budgets, self.objective, self.caution)
         allowed = table.allowed(rules)
         limits = Rules(table.owner, table.caps(rules, sum(budgets.values())))
-        allocate = Allocate(tolerance=NEAR, exact=SEARCHED, seed=self.seed)
+        allocate = Allocate(tolerance=NEAR, exact=0, seed=self.seed)  # a search prints to standard output
         meeting = Interplay(actions, sales or {})
         losses, best = np.zeros(len(actions)), None
         for _ in range(ROUNDS):
