@@ -31,7 +31,8 @@ def test_recovers_what_was_planted():
     found = WithinCounts()(counts, x, unit, week)
     assert np.abs((found.mid - [-2.0, 0.5]) / found.error).max() < 3
     assert found.error.max() < 0.1
-    assert 0.4 < found.spread < 2.5  # sixty units, a few of which weigh most
+    assert (found.noise >= found.information).all()
+    assert (found.score**2).sum() == pytest.approx(found.noise.sum(), rel=0.6)  # sixty units, few of which weigh most
 
 
 def test_agrees_with_every_dummy_written_out():

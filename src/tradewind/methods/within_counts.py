@@ -27,7 +27,7 @@ class Slopes:
         units: [units] ids of the units that carry information, in rising order.
         score: [units] score of each unit for the first column, at the slopes.
         information: [units] Poisson information of each unit on the first column, week effects held.
-        spread: Variance of scores over what counts at random would have; 1 without any further noise.
+        noise: [units] sampling variance of each unit's score, from its own weeks and no less than Poisson's.
     """
 
     mid: Array
@@ -36,7 +36,7 @@ class Slopes:
     units: NDArray[np.generic]
     score: Array
     information: Array
-    spread: float
+    noise: Array
 
     @property
     def error(self) -> Array:
@@ -119,10 +119,10 @@ class WithinCounts:
         if len(starts) < FEWEST:
             covariance = inverse * max(1.0, float(np.trace(meat @ inverse)) / len(hessian))
         information = np.add.reduceat(mean * away[:, 0] ** 2, starts)
-        spread = float((scores[:, 0] ** 2).sum() / max(float(information.sum()), 1e-300))
+        noise = np.maximum(np.add.reduceat(residual[:, 0] ** 2, starts), information)
         return Slopes(
             slope[:own], covariance[:own, :own], np.concatenate([[0.0], slope[own:]]), names, scores[:, 0], information,
-            spread,
+            noise,
         )  # fmt: skip
 
     def _checked(

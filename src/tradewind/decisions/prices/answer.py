@@ -34,6 +34,7 @@ IMPROVED_BY = {
     "refunds": "refunds in the profit of a piece",
     "inventory": "slow stock",
 }
+JUDGED = 5_000  # products that are judged at most, those that would sell for most
 LEAST_PIECES = 0.25  # pieces that a product is taken to sell when it hardly sells: no discount is free of cost
 
 
@@ -175,4 +176,7 @@ def _chosen(learnt: Learnt, category: str) -> Ints:
             "No product with a price and a unit cost is on sale there", got=category or None,
             do="choose another category, or assume a margin with --assume margin=0.3",
         )  # fmt: skip
+    if len(rows) > JUDGED:
+        sales = learnt.outlook.weekly[rows] * panel.list_price[rows]
+        rows = np.sort(rows[np.argsort(-sales, kind="stable")[:JUDGED]])
     return rows

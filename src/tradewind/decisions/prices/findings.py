@@ -67,7 +67,8 @@ class Teller:
         gain = worth.joint[each, best, 0]
         offs = np.array(self.menu)[best]
         good = gain > 0
-        dearer = good & (offs < worth.before)
+        sure = good & (worth.joint[each, best, 1] > 0)
+        dearer = sure & (offs < worth.before)
         together = _of_draws(worth.best)
         order = np.argsort(-gain, kind="stable")[:SHOWN]
         order = order[good[order]]
@@ -96,19 +97,15 @@ class Teller:
         )  # fmt: skip
         numbers: dict[str, Estimate | int] = {
             "dearer": int(dearer.sum()),
-            "cheaper": int((good & ~dearer).sum()),
+            "cheaper": int((sure & ~dearer).sum()),
             "gain": together,
         }
-        sure = good & (worth.joint[each, best, 1] > 0)
         if good.any():
             sentence = (
-                f"{int(good.sum())} of {len(good)} products would earn more at a steady price for "
-                f"{self.days.days} days "
-                f"({int(sure.sum())} surely): "
-                f"{numbers['dearer']} dearer than they are usually sold, {numbers['cheaper']} cheaper; together "
-                f"{self._money(together.mid, signed=True)} contribution profit "
-                f"({self._money(together.low, signed=True)} "
-                f"to {self._money(together.high, signed=True)})."
+                f"{int(sure.sum())} of {len(good)} products would surely earn more at a steady price for "
+                f"{self.days.days} days: {numbers['dearer']} dearer than they are usually sold, {numbers['cheaper']} "
+                f"cheaper. With those that may, it is {self._money(together.mid, signed=True)} contribution profit "
+                f"({self._money(together.low, signed=True)} to {self._money(together.high, signed=True)})."
             )
         else:
             sentence = (
@@ -275,12 +272,17 @@ class Teller:
             {"part": "Drawn from other products", "share": answer.diverted},
         ]
         pulled = _less(answer.lasting)
+        missing = (
+            f"nothing is surely missing in the two weeks after ({human(pulled.low, 'share')} to "
+            f"{human(pulled.high, 'share')})"
+            if pulled.low <= 0
+            else f"{human(pulled.mid, 'share')} ({human(pulled.low, 'share')} to {human(pulled.high, 'share')}) is "
+            f"missing in the two weeks after"
+        )
         sentence = (
-            f"Of what a promotion sells more, {human(pulled.mid, 'share')} ({human(pulled.low, 'share')} to "
-            f"{human(pulled.high, 'share')}) is missing in the two weeks after, and "
-            f"{human(answer.diverted.mid, 'share')} "
-            f"({human(answer.diverted.low, 'share')} to {human(answer.diverted.high, 'share')}) is drawn from "
-            "other products."
+            f"Of what a promotion sells more, {missing}, and {human(answer.diverted.mid, 'share')} "
+            f"({human(answer.diverted.low, 'share')} to {human(answer.diverted.high, 'share')}) is drawn from other "
+            f"products."
         )
         columns = (Column("part", "Of what is sold more"), Column("share", "Share", "estimate"))
         chart = charts.ranked_bars([(row["part"], row["share"]) for row in rows], unit="share", signed=False)
@@ -352,6 +354,8 @@ class Teller:
         """What the data cannot tell, and the cheapest test that would."""
         panel, answer, profit = self.learnt.panel, self.learnt.response, self.learnt.economics
         found = []
+        if len(self.rows) < int(panel.active.sum()):
+            found.append(f"{len(self.rows)} of {int(panel.active.sum())} products on sale are judged.")
         few = panel.units[self.rows].sum(axis=1) < SOLD
         still = np.nan_to_num(np.nanstd(np.where(np.isnan(panel.off), 0.0, panel.off)[self.rows], axis=1)) < 0.01
         if few.any() or still.any():

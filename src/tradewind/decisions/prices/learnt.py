@@ -23,9 +23,10 @@ Ints = NDArray[np.int64]
 
 LEVEL = 0.9
 DRAWS = 200  # of what is not known
-BLOCK = 256  # products that share a source of draws
+BLOCK = 512  # products whose draws are held in memory at a time
 KEPT = 14  # days after the base period for which numbers may still be used
 STEEPEST = 6.0  # elasticity above which no draw goes
+MOST = 20.0  # times what the list price sells, above which no price is taken to sell
 DEAREST, CHEAPEST = -0.5, 0.9  # ends of the shares off the list price that can be judged
 
 
@@ -109,20 +110,17 @@ class Learnt:
             offs: Shares off the list price.
             days: When they would hold.
         """
-        block = rows // BLOCK
-        order = np.argsort(block, kind="stable")
-        parts = [self._drawn(rows[order[block[order] == n]], np.asarray(offs, float), days) for n in np.unique(block)]
-        if not parts:
+        if not len(rows):
             raise BadInputError("No product was named", do="name one that is on sale")
-        back = np.empty(len(order), np.int64)
-        back[order] = np.arange(len(order))
+        shares = np.asarray(offs, float)
+        parts = [self._drawn(rows[at : at + BLOCK], shares, days) for at in range(0, len(rows), BLOCK)]
         names = ("joint", "pieces", "without", "gmv", "before", "break_even")
-        joined = {name: np.concatenate([getattr(part, name) for part in parts])[back] for name in names}
-        party = np.concatenate([part.party for part in parts], axis=1)[:, back]
+        joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+        party = np.concatenate([part.party for part in parts], axis=1)
         return Worth(party=party, best=np.sum([part.best for part in parts], axis=0), **joined)
 
     def _drawn(self, rows: Ints, offs: Array, days: Period) -> Worth:
-        """Draw what is not known and sum the draws up, for products of one block.
+        """Draw what is not known and sum the draws up.
 
         With the elasticity ε, of which λ lasts, a price of a share d off sells (1 − d)^(−ελ) of what the list price
         sells. Of what is sold more, a share δ is drawn from other products.
@@ -134,15 +132,16 @@ class Learnt:
         diverted = np.clip(answer.diverted.mid + _sd(answer.diverted) * common.standard_normal(DRAWS), 0.0, 1.0)
         drift = np.exp(out.drift * common.standard_normal(DRAWS) - out.drift**2 / 2)
         # A product's luck depends on its place alone, so that its numbers do not depend on what else is asked.
-        start = int(rows[0]) // BLOCK * BLOCK
-        block = np.arange(start, min(start + BLOCK, len(self.panel.products)))
-        own, size, at = np.random.default_rng([self.seed, 2, start]), (len(block), DRAWS), rows - start
-        steep = answer.elasticity[rows, None] + together + answer.error[rows, None] * own.standard_normal(size)[at]
-        steep = np.clip(steep, 0.0, STEEPEST) * lasting
-        level = own.standard_gamma(np.broadcast_to(out.shape[block, None], size))[at] / out.rate[rows, None]
-        base = level * drift * (days.days / 7)
-        often = own.beta(out.often[block, 0][:, None], out.often[block, 1][:, None], size)[at]
-        usual, usual_price, before = self._without(rows, steep, days, often, (own, size, at))
+        luck = [np.random.default_rng([self.seed, 2, row]) for row in rows.tolist()]
+        own = np.stack([each.standard_normal(DRAWS) for each in luck])
+        steep = np.clip(answer.elasticity[rows, None] + together + answer.error[rows, None] * own, 0.0, STEEPEST)
+        steep *= lasting
+        level = np.stack(
+            [each.standard_gamma(shape, DRAWS) for each, shape in zip(luck, out.shape[rows].tolist(), strict=True)]
+        )
+        base = level / out.rate[rows, None] * drift * (days.days / 7)
+        often = np.stack([each.beta(a, b, DRAWS) for each, (a, b) in zip(luck, out.often[rows].tolist(), strict=True)])
+        usual, usual_price, before = self._without(rows, steep, days, often, luck)
         full, share, amount = self.panel.list_price[rows], self.economics.share[:, rows], self.economics.amount[:, rows]
         full, amount = np.nan_to_num(full), np.nan_to_num(amount)
         others, same = self.economics.others, self.economics.same_shop[rows]
@@ -151,7 +150,7 @@ class Learnt:
         pieces, break_even = np.zeros(shape), np.full(shape, np.nan)
         best, best_mean = np.zeros((len(rows), DRAWS)), np.zeros(len(rows))
         for k, off in enumerate(offs.tolist()):
-            sold = (1 - off) ** -steep
+            sold = _answer(off, steep)
             more, money = sold - usual, sold * (1 - off) - usual_price
             lost = base * diverted * more
             total = -lost * float(others.sum())
@@ -177,13 +176,13 @@ class Learnt:
         steep: Array,
         days: Period,
         often: Array,
-        luck: tuple[np.random.Generator, tuple[int, int], Ints],
+        luck: Sequence[np.random.Generator],
     ) -> tuple[Array, Array, Array]:
         """Return what would be sold and taken without the action, for each piece at the list price, and the share off.
 
         The price of the last known day stands to the end of its week; then the seller discounts week by week.
         """
-        out, (random, size, at) = self.outlook, luck
+        out = self.outlook
         rest = min(max(out.rest - (days.first - self.panel.last).days + 1, 0), days.days)
         lengths = [rest] if rest else []
         while sum(lengths) < days.days:
@@ -194,13 +193,13 @@ class Learnt:
             if n == 0 and rest:
                 off = np.broadcast_to(out.now[rows, None], steep.shape)
             else:
-                pick, hit = random.random(size)[at], random.random(size)[at] < often
+                pick, chance = np.stack([each.random((2, DRAWS)) for each in luck], axis=1)
                 depth = np.zeros(steep.shape, np.int64)
                 for k in range(bounds.shape[1] - 1):
                     depth += pick > bounds[:, k, None]
-                off = np.where(hit, out.depths[depth], 0.0)
+                off = np.where(chance < often, out.depths[depth], 0.0)
             weight = length / days.days
-            answer = (1 - off) ** -steep
+            answer = _answer(off, steep)
             sold += weight * answer
             taken += weight * answer * (1 - off)
             before += weight * off.mean(axis=1)
@@ -264,6 +263,11 @@ class Learnt:
         margin = float(worth.break_even[at, k])
         side = "above" if worth.pieces[at, k] > worth.without[at] else "below"
         return f"{said}; it pays at margins {side} {human(min(max(margin, 0.0), 1.0), 'share')}."
+
+
+def _answer(off: Array | float, steep: Array) -> Array:
+    """What a share off the list price sells for each piece that the list price sells."""
+    return np.asarray(np.exp(np.minimum(-np.log1p(-np.asarray(off)) * steep, np.log(MOST))))
 
 
 def _ends(draws: Array) -> Array:

@@ -16,11 +16,13 @@ Array = NDArray[np.float64]
 
 BACK = 4  # weeks that are held out to choose how fast the past is forgotten
 FORGETTING = (0.5, 0.65, 0.8, 0.9, 0.97)  # weight of a week for each week that it lies back
-SHAPES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)  # of the gamma distribution around what a product's clicks say
+SHAPES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # of the gamma distribution around what a product's clicks say
+TAUGHT = 10_000  # products that choose by, at most
 LEAST_DRIFT = 0.08  # standard deviation by which all demand may come out otherwise than the last weeks say
 DISCOUNTED = 0.03  # share off the list price from which a week counts as discounted
 STEP = 0.05  # of depths of discounts
-CLASSES = 8  # of products by what they sell, between which sellers may discount differently
+CLASSES = (0.3, 0.5, 0.65, 0.77, 0.86, 0.92, 0.96, 0.985, 0.995)
+"""Quantiles of what products sell, between which sellers may discount differently: finer where most is sold."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,8 @@ def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
     busy = _weeks(panel.units, pull)
     exposure = pull * busy
     forgetting, shape, drift = _learnt(panel, exposure)
-    last = exposure.shape[1]
-    a, b = _posterior(panel, exposure, last, 1, forgetting, shape)
+    prior = _prior(panel, exposure, exposure.shape[1], 1)
+    a, b = _posterior(panel.units, exposure, prior, forgetting, shape)
     inside = [n for n, week in enumerate(panel.weeks) if period.first <= week <= period.last or week in period]
     inside = inside or [n for n, week in enumerate(panel.weeks) if week <= period.last][-1:]
     if not inside:
@@ -98,14 +100,8 @@ def _weeks(units: Array, pull: Array) -> Array:
     return np.asarray(busy / max(float(busy.mean()), 1e-9))
 
 
-def _posterior(
-    panel: Panel, exposure: Array, end: int, slot: int, forgetting: float, shape: float
-) -> tuple[Array, Array]:
-    """Return shape and rate of what each product sells in a week at its list price, as known before a week.
-
-    What its clicks of the last four weeks, or else its category, would make of it is the prior; its own sales follow,
-    the older the less.
-    """
+def _prior(panel: Panel, exposure: Array, end: int, slot: int) -> Array:
+    """Return what a product's clicks of the last four weeks, or else its category, would make it sell in a week."""
     recent = slice(max(end - BACK, 0), end)
     sold, seen = panel.units[:, recent].sum(axis=1), exposure[:, recent].sum(axis=1)
     code = np.unique(np.array(panel.category), return_inverse=True)[1]
@@ -114,24 +110,30 @@ def _posterior(
     overall = sold.sum() / max(float(measure.sum()), 1e-9)
     ratio = (np.bincount(code, sold) + 20 * overall) / (np.bincount(code, measure) + 20)
     expected = ratio[code] * measure / np.maximum(seen, 1e-9)
-    prior = np.where(seen > 0, np.maximum(expected, 1e-6), max(float(sold.sum() / max(seen.sum(), 1e-9)), 1e-6))
-    age = np.arange(end - 1, -1, -1)
-    weight = forgetting**age
-    a = shape + panel.units[:, :end] @ weight
-    b = shape / prior + exposure[:, :end] @ weight
-    return a, b
+    return np.where(seen > 0, np.maximum(expected, 1e-6), max(float(sold.sum() / max(seen.sum(), 1e-9)), 1e-6))
+
+
+def _posterior(units: Array, exposure: Array, prior: Array, forgetting: float, shape: float) -> tuple[Array, Array]:
+    """Return shape and rate of what each product sells in a week at its list price.
+
+    A gamma distribution around the prior, followed by the product's own sales, the older the less.
+    """
+    weight = forgetting ** np.arange(units.shape[1] - 1, -1, -1)
+    return shape + units @ weight, shape / prior + exposure @ weight
 
 
 def _learnt(panel: Panel, exposure: Array) -> tuple[float, float, float]:
     """Choose how fast to forget, and how far to trust clicks, by what tells the last weeks best from those before."""
     end = exposure.shape[1] - BACK
-    sold, seen = panel.units[:, end:].sum(axis=1), exposure[:, end:].sum(axis=1)
-    there = seen > 0
+    prior, seen = _prior(panel, exposure, end, 0), exposure[:, end:].sum(axis=1)
+    there = np.flatnonzero(seen > 0)
+    there = there[:: len(there) // TAUGHT + 1]
+    y, t, prior = panel.units[there, end:].sum(axis=1), seen[there], prior[there]
+    units, past = panel.units[there, :end], exposure[there, :end]
     best = (-np.inf, FORGETTING[-1], 1.0, LEAST_DRIFT)
     for forgetting in FORGETTING:
         for shape in SHAPES:
-            a, b = (v[there] for v in _posterior(panel, exposure, end, 0, forgetting, shape))
-            y, t = sold[there], seen[there]
+            a, b = _posterior(units, past, prior, forgetting, shape)
             chance = gammaln(y + a) - gammaln(a) + a * np.log(b / (b + t)) + y * np.log(t / (b + t))
             if (told := float(chance.sum())) > best[0]:
                 off = float(np.log(max(y.sum(), 1.0) / max(float((a / b * t).sum()), 1e-9)))
@@ -149,9 +151,8 @@ def _usual(panel: Panel, pace: Array) -> tuple[Array, Array, Array]:
     off = np.where(known, np.nan_to_num(panel.off), 0.0)
     on = known & (off >= DISCOUNTED)
     weeks, hits = known.sum(axis=1).astype(float), on.sum(axis=1).astype(float)
-    edges = np.quantile(pace, np.linspace(0, 1, CLASSES + 1)[1:-1])
-    sort = np.digitize(pace, edges)
-    total, times = np.bincount(sort, weeks, CLASSES), np.bincount(sort, hits, CLASSES)
+    sort = np.digitize(pace, np.quantile(pace, CLASSES))
+    total, times = np.bincount(sort, weeks), np.bincount(sort, hits)
     overall = max(float(hits.sum()), 0.5) / max(float(weeks.sum()), 1.0)
     mean = np.clip((times + 10 * overall) / (total + 10), 1e-3, 1 - 1e-3)[sort]
     strength = _strength(hits, weeks, mean)

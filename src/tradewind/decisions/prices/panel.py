@@ -101,14 +101,14 @@ def read(store: Store, last: date) -> Panel:
     sold = store.metrics(Query((m.ITEMS, m.GMV, m.GROSS_SALES), days, ("product_id",), every="week"))
     told = store.has("product_history", "sale_price") and store.has("product_history", "list_price")
     listed = _listed(store, last) if told else None
-    ids = _strings(listed["product_id"]) if listed is not None else _strings(sold["product_id"])
+    ids = strings(listed["product_id"]) if listed is not None else strings(sold["product_id"])
     products = np.unique(ids[ids != ""])
     if not len(products):
         raise MissingDataError("No product was sold", do="choose another period")
     shape = (len(products), len(weeks))
-    row = _places(products, _strings(sold["product_id"]))
+    row = places(products, strings(sold["product_id"]))
     column = np.array([(week - monday).days // 7 for week in sold["week"].to_pylist()], np.int64)
-    units, gmv, gross = (_summed(shape, row, column, _floats(sold[name])) for name in ("items", "gmv", "gross_sales"))
+    units, gmv, gross = (summed(shape, row, column, floats(sold[name])) for name in ("items", "gmv", "gross_sales"))
     shops, category = _about(store, products)
     drawn = np.zeros(shape, bool)
     arms = np.full(shape, np.nan)
@@ -148,9 +148,9 @@ def _from_listings(
     monday, end = weeks[0], (last - weeks[0]).days + 1
     begin = np.maximum(_day(rows["valid_from"], monday, zone, 0), 0)
     until = np.minimum(_day(rows["valid_to"], monday, zone, end), end)
-    place = _places(products, _strings(rows["product_id"]))
-    full, price = _floats(rows["list"]), _floats(rows["price"])
-    cost = _floats(rows["cost"]) if "cost" in rows.column_names else np.full(len(full), np.nan)
+    place = places(products, strings(rows["product_id"]))
+    full, price = floats(rows["list"]), floats(rows["price"])
+    cost = floats(rows["cost"]) if "cost" in rows.column_names else np.full(len(full), np.nan)
     off = 1 - price / np.where(full > 0, full, np.nan)
     active = np.array([value is not False for value in rows["active"].to_pylist()])
     good = active & (begin < until) & (off < DEEPEST) & (off > -1.0)
@@ -162,8 +162,8 @@ def _from_listings(
     week = begin[of] // 7 + np.arange(len(of)) - np.repeat(np.cumsum(spans) - spans, spans)
     held = np.minimum(until[of], 7 * week + 7) - np.maximum(begin[of], 7 * week)
     shape = (len(products), len(weeks))
-    days = _summed(shape, place[of], week, held.astype(float))
-    kept = _summed(shape, place[of], week, held * off[of])
+    days = summed(shape, place[of], week, held.astype(float))
+    kept = summed(shape, place[of], week, held * off[of])
     mean = np.where(days >= 3, kept / np.maximum(days, 1.0), np.nan)
     now = np.flatnonzero(until == end)
     found = {name: np.full(len(products), np.nan) for name in ("list", "price", "cost")}
@@ -211,13 +211,13 @@ def _by_lot(
     )  # fmt: skip
     if not rows.num_rows:
         return drawn, arms
-    place = _places(products, _strings(rows["unit_id"]))
+    place = places(products, strings(rows["unit_id"]))
     day = _day(rows["assigned_at"], weeks[0], zone, -1)
     good = (place >= 0) & (day >= 0) & (day % 7 == 0) & (day // 7 < len(weeks))
     place, week = place[good], day[good] // 7
-    experiment = np.unique(_strings(rows["experiment_id"])[good], return_inverse=True)[1]
+    experiment = np.unique(strings(rows["experiment_id"])[good], return_inverse=True)[1]
     arm = np.unique(
-        np.char.add(np.char.add(_strings(rows["experiment_id"])[good], "\n"), _strings(rows["arm"])[good]),
+        np.char.add(np.char.add(strings(rows["experiment_id"])[good], "\n"), strings(rows["arm"])[good]),
         return_inverse=True,
     )[1]
     price = off[place, week]
@@ -243,10 +243,10 @@ def _about(store: Store, products: NDArray[np.str_]) -> tuple[tuple[str, ...], t
     if store.has("products"):
         table = store.table("products")
         rows = store.run(table.select("product_id", "shop_id", "category"))
-        place = _places(products, _strings(rows["product_id"]))
+        place = places(products, strings(rows["product_id"]))
         there = place >= 0
-        shops[place[there]] = _strings(rows["shop_id"])[there]
-        category[place[there]] = _strings(rows["category"])[there]
+        shops[place[there]] = strings(rows["shop_id"])[there]
+        category[place[there]] = strings(rows["category"])[there]
     return tuple(shops.tolist()), tuple(category.tolist())
 
 
@@ -256,8 +256,8 @@ def _paid_cost(store: Store, days: Period, products: NDArray[np.str_]) -> Array:
     lines = lines.filter(lines.day.between(days.first, days.last) & lines.unit_cost.notnull())
     rows = store.run(lines.group_by("product_id").aggregate(cost=lines.unit_cost.cast("float64").mean()))
     found = np.full(len(products), np.nan)
-    place = _places(products, _strings(rows["product_id"]))
-    found[place[place >= 0]] = _floats(rows["cost"])[place >= 0]
+    place = places(products, strings(rows["product_id"]))
+    found[place[place >= 0]] = floats(rows["cost"])[place >= 0]
     return found
 
 
@@ -267,35 +267,39 @@ def _clicks(store: Store, last: date, products: NDArray[np.str_]) -> Array:
         return np.full((len(products), 2), np.nan)
     slots = tuple(Period(last - timedelta(days=back + 27), last - timedelta(days=back)) for back in (28, 0))
     rows = store.metrics(Query((m.CLICKS,), slots[1], ("product_id",), slots=slots))
-    place = _places(products, _strings(rows["product_id"]))
+    place = places(products, strings(rows["product_id"]))
     slot = np.array(rows["slot"].to_pylist(), np.int64)
-    return _summed((len(products), 2), place, slot, _floats(rows["clicks"]))
+    return summed((len(products), 2), place, slot, floats(rows["clicks"]))
 
 
-def _summed(shape: tuple[int, int], row: Ints, column: Ints, values: Array) -> Array:
+def summed(shape: tuple[int, int], row: Ints, column: Ints, values: Array) -> Array:
     """Add values up in the cells of a table; rows of no known product are left out."""
     good = (row >= 0) & (column >= 0) & (column < shape[1])
     cell = row[good] * shape[1] + column[good]
     return np.asarray(np.bincount(cell, values[good], shape[0] * shape[1]).reshape(shape), float)
 
 
-def _places(products: NDArray[np.str_], names: NDArray[np.str_]) -> Ints:
+def places(products: NDArray[np.str_], names: NDArray[np.str_]) -> Ints:
     """The place of each name among the products; -1 where it is none of them."""
     place = np.minimum(np.searchsorted(products, names), len(products) - 1)
     return np.where(products[place] == names, place, -1)
 
 
-def _strings(column: pa.ChunkedArray) -> NDArray[np.str_]:
-    return np.asarray(pc.fill_null(pc.cast(column, pa.string()), "").to_pylist(), str)
+def strings(column: pa.ChunkedArray) -> NDArray[np.str_]:
+    """Text, empty where there is none; each different one is turned into Python's once."""
+    coded = pc.dictionary_encode(pc.fill_null(pc.cast(column, pa.string()), "")).combine_chunks()
+    names = np.asarray(coded.dictionary.to_pylist() or [""], str)
+    return np.asarray(names[coded.indices.to_numpy(zero_copy_only=False)])
 
 
-def _floats(column: pa.ChunkedArray) -> Array:
+def floats(column: pa.ChunkedArray) -> Array:
+    """Numbers, NaN where there is none."""
     return np.asarray(pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), float)
 
 
 def _day(column: pa.ChunkedArray, monday: date, zone: ZoneInfo, missing: int) -> Ints:
     """Days from a Monday to the local days of UTC moments, which are few and often the same."""
-    coded = pc.dictionary_encode(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column)
+    coded = pc.dictionary_encode(column).combine_chunks()
     days = [_local(moment, monday, zone) for moment in coded.dictionary.to_pylist()] + [missing]
     index = pc.fill_null(coded.indices, len(days) - 1).to_numpy(zero_copy_only=False)
     return np.asarray(np.array(days, np.int64)[index])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from tradewind.decisions.prices.panel import Panel
+from tradewind.decisions.prices.panel import Panel, floats, places, strings, summed
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.methods.within_counts import Slopes, WithinCounts
@@ -24,7 +24,7 @@ Fitted = Callable[..., Slopes]
 
 MOST = 100_000  # rows that slopes are learnt from
 FEWEST_DRAWN = 200  # product-weeks with drawn prices, and pieces sold in them, from which these count
-GAP = 0.3  # standard deviation that sellers' own timing may put into the elasticity that is not randomised
+GAP = 0.2  # standard deviation that sellers' own timing may put into the elasticity that is not randomised
 LASTING, LASTING_SD = 0.85, 0.15  # share of a promotion's answer that is not pulled forward, before the data speaks
 DIVERTED, DIVERTED_SD = 0.1, 0.07  # share of an answer that other products lose, before the data speaks
 BANDS = (0.03, 0.125, 0.175, 0.225, 0.275, 0.35)  # lower ends of bands of depth, each up to the next
@@ -157,11 +157,12 @@ def _steadied(fit: Slopes, code: Ints, count: int) -> tuple[Array, Array, dict[i
     at = fit.units.astype(np.int64)
     informed = fit.information > 1e-9
     at, score, information = at[informed], fit.score[informed], fit.information[informed]
+    noise = fit.noise[informed]
     group = code[at]
     mass = np.bincount(group, information, code.max() + 1)
     there = np.flatnonzero(mass > 0)
     moves = np.bincount(group, score, len(mass))[there] / mass[there]
-    kept, left, _ = _drawn_in(moves, fit.spread / mass[there])
+    kept, left, _ = _drawn_in(moves, np.bincount(group, noise, len(mass))[there] / mass[there] ** 2)
     shift = np.zeros(count)
     error = np.zeros(count)
     of_category = np.zeros(len(mass))
@@ -169,7 +170,7 @@ def _steadied(fit: Slopes, code: Ints, count: int) -> tuple[Array, Array, dict[i
     spread_c = np.full(len(mass), float(np.sqrt(left.max(initial=0.0))))
     spread_c[there] = np.sqrt(left)
     own = score / information - of_category[group]
-    closer, rest, between = _drawn_in(own, fit.spread / information, mean=0.0)
+    closer, rest, between = _drawn_in(own, noise / information**2, mean=0.0)
     shift[:] = of_category[code]
     error[:] = np.sqrt(spread_c[code] ** 2 + max(between, LEAST_SPREAD**2))
     shift[at] += closer
@@ -266,20 +267,16 @@ def _displayed(store: Store, panel: Panel) -> list[Array]:
     if not counted.num_rows:
         return []
     monday = panel.weeks[0] - timedelta(days=panel.weeks[0].weekday())
-    products = np.array(panel.products)
-    names = np.asarray(counted["product_id"].to_pylist(), str)
-    row = np.minimum(np.searchsorted(products, names), len(products) - 1)
-    week = np.array([(day - monday).days // 7 for day in counted["week"].to_pylist()], np.int64)
-    kinds = np.asarray(counted["kind"].to_pylist(), str)
-    shops = np.asarray(counted["shops"].to_pylist(), float)
-    good = (products[row] == names) & (week >= 0) & (week < len(panel.weeks))
+    days = np.asarray(counted["week"].to_numpy(), "datetime64[D]")
+    week = (days - np.datetime64(monday)).astype(np.int64) // 7
+    row = places(np.array(panel.products), strings(counted["product_id"]))
+    kinds, shops = strings(counted["kind"]), floats(counted["shops"])
     found = []
     for kind in np.unique(kinds).tolist():
-        mine = good & (kinds == kind)
-        column = np.zeros(panel.units.shape)
-        column[row[mine], week[mine]] = shops[mine]
-        if column.any():
-            found.append(column / max(float(column.max(axis=1).max()), 1.0))
+        mine = kinds == kind
+        column = summed(panel.units.shape, row[mine], week[mine], shops[mine])
+        if column[panel.dense].any():
+            found.append(column / float(column.max()))
     return found
 
 
