@@ -1,0 +1,288 @@
+"""The commissions study: rates by product and tier, who should pay for them, and where a side should refuse."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import timedelta
+
+import numpy as np
+
+from tradewind import charts, progress
+from tradewind.decisions.commissions.gains import TOGETHER, Gains
+from tradewind.decisions.commissions.learning import CommissionsSettings, Learnt, estimates, learn
+from tradewind.decisions.commissions.past import TIERS
+from tradewind.decisions.commissions.terms import NEAR, Line, lines, split
+from tradewind.engines.store import Store
+from tradewind.errors import NotFoundError
+from tradewind.money import human
+from tradewind.period import Period
+from tradewind.study import Action, Column, Estimate, Evidence, Finding, Grid, Lever, Party, Setting, Study, Subject
+
+IMPROVED_BY = {
+    "product_history": "prices and unit costs that hold now",
+    "creator_history": "tiers of creators by their followers",
+    "products": "departments, so that products are compared with their like",
+    "creators": "names of creators",
+    "order_discounts": "what the platform gives away on top",
+    "refunds": "commission that is taken back",
+}
+DRAWN = 12  # bars of the chart
+
+
+def study(store: Store, period: Period, settings: CommissionsSettings | None = None) -> Study:
+    """Tell which rate each product should pay which creators, who should pay for it, and who should refuse.
+
+    Args:
+        store: The store, as the caller may see it.
+        period: The days whose demand is the base of what is to come.
+        settings: What to appraise.
+
+    Returns:
+        Findings: how much of what creators sell is new, where a higher or lower rate would pay, who should pay for it,
+        which lines to refuse, and how tiers answer. Actions: the rates of each product that would bring more.
+
+    Raises:
+        MissingDataError: If the store lacks contracts, exposure by creator or unit costs, or contracts tell nothing.
+        NotFoundError: If no contract of that creator holds.
+    """
+    settings = settings or CommissionsSettings()
+    progress.told("learning how creators answer to rates", 0, 3)
+    learnt = learn(store, period, settings)
+    gains = learnt.gains()
+    chosen = np.ones(len(gains.of), bool)
+    if settings.creator:
+        names = dict(zip(learnt.past.creators, range(len(learnt.past.creators)), strict=True))
+        if settings.creator not in names:
+            raise NotFoundError("No contract here is with that creator", got=settings.creator, do="check the id")
+        chosen = gains.by == names[settings.creator]
+    progress.told("appraising lines", 1, 3)
+    found = lines(gains, settings.menu, settings.days, chosen)
+    teller = _Teller(learnt, gains, found, chosen)
+    progress.told("writing the findings", 2, 3)
+    findings = (teller.new(), teller.rates(), teller.payers(), teller.refusals(), teller.tiers())
+    title = f"Which commission should each product pay from {learnt.period.last + timedelta(days=1)}, and who pays it?"
+    return Study(
+        "commissions", title, period, tuple(f for f in findings if f is not None), store.provenance, asdict(settings),
+        teller.caveats(), () if settings.creator else proposals(learnt, gains),
+    )  # fmt: skip
+
+
+def proposals(learnt: Learnt, gains: Gains) -> tuple[Action, ...]:
+    """Return the actions of products where a rate brings all parties more and leaves neither payer worse off."""
+    goods, settings = learnt.goods, learnt.settings
+    rate, share = gains.pays()
+    under = np.flatnonzero(np.isfinite(rate))
+    menu = np.array(settings.menu)
+    if not len(under):
+        return ()
+    days = Period(learnt.period.last + timedelta(days=1), learnt.period.last + timedelta(days=settings.days))
+    flat, then = np.repeat(under, len(menu)), np.tile(menu, len(under))
+    brought = gains(flat, then, np.full(len(flat), float(settings.days)))
+    merchant, platform = brought.merchant.mean(axis=0), brought.platform.mean(axis=0)
+    before, after = brought.before.mean(axis=0), brought.after.mean(axis=0)
+    joint = (brought.merchant + brought.platform + brought.creators + brought.others).mean(axis=0)
+    part = np.where(after > before, split(merchant, platform), share[flat])
+    funded = np.clip((share[flat] * before + part * (after - before)) / np.maximum(after, 1e-9), 0.0, 1.0)
+    by_platform = funded * after - share[flat] * before
+    fine = (joint > 0) & (platform - by_platform >= 0) & (merchant - (after - before - by_platform) >= 0)
+    fine &= np.abs(then - rate[flat]) > NEAR
+    actions = []
+    for n, product in enumerate(under.tolist()):
+        settings_of = tuple(
+            Setting(
+                {"rate": float(then[at]), "platform": round(float(funded[at]), 4)},
+                {Party.MERCHANT: max(0.0, float(after[at] - before[at] - by_platform[at])),
+                 Party.PLATFORM: max(0.0, float(by_platform[at]))},
+            )
+            for at in range(n * len(menu), (n + 1) * len(menu))
+            if fine[at]
+        )  # fmt: skip
+        if settings_of:
+            name = goods.ids[product]
+            subject = Subject("product", name, goods.shop[product])
+            actions.append(Action(f"commission-{name}", Lever.COMMISSION, subject, days, settings_of))
+    return learnt.appraise(actions)
+
+
+class _Teller:
+    """Puts what was found into words and tables."""
+
+    def __init__(self, learnt: Learnt, gains: Gains, found: list[Line], chosen: np.ndarray):
+        self.learnt, self.gains, self.found, self.chosen = learnt, gains, found, chosen
+        self.currency, self.top = learnt.currency, learnt.settings.top
+        self.grade = Evidence.ASSUMED if learnt.goods.assumed else Evidence.OBSERVATIONAL
+
+    def _money(self, value: float | Estimate, *, signed: bool = True) -> str:
+        return human(value, "money", self.currency, signed=signed)
+
+    def _named(self, line: Line) -> str:
+        return f"{self.learnt.goods.title[line.product]} · {TIERS[line.tier]}"
+
+    def new(self) -> Finding:
+        """How much of what creators sell would not have been sold without them."""
+        added, through = self.gains.new_sales()
+        mine = np.unique(self.gains.of[self.chosen])
+        share = estimates((added[:, mine].sum(axis=1) / np.maximum(through[:, mine].sum(axis=1), 1e-9))[:, None])[0]
+        effort = self.learnt.effort
+        sentence = (
+            f"Of what is sold through creators, {human(share, 'share')} is new; the rest would have come through other "
+            "surfaces, and a higher rate on it only moves money from merchant to creator."
+        )
+        numbers = {
+            "new": share, "answer": _slope(effort.new.mid, effort.new.error),
+            "crowding": _slope(effort.crowding.mid, effort.crowding.error),
+        }  # fmt: skip
+        note = (
+            "Learnt from how the exposure of the same product moves as contracts begin and end, beside its department "
+            "in the same week. Of the effort that a rate brings to one line, "
+            f"{human(effort.crowding.mid, 'share')} is taken from the same creators' other lines."
+        )
+        return Finding("new", sentence, Evidence.OBSERVATIONAL, numbers, None, None, note, 100.0)
+
+    def rates(self) -> Finding:
+        """Where a higher or a lower rate would bring all parties more."""
+        moved = sorted((line for line in self.found if line.rate != line.now), key=lambda line: -line.joint.mid)
+        higher = [line for line in moved if line.rate > line.now]
+        lower = [line for line in moved if line.rate < line.now]
+        total = sum(line.joint.mid for line in moved)
+        days = self.learnt.settings.days
+        sentence = (
+            f"Of {human(len(self.found), 'count')} lines of product and tier, {human(len(higher), 'count')} would earn "
+            f"more at a higher rate and {human(len(lower), 'count')} at a lower one; together the lines' own gains "
+            f"come to {self._money(total)} in {days} days. For the rest the rate paid now is as good as any."
+        )
+        columns = (
+            Column("line", "Product · tier"), Column("now", "Rate now", "share"), Column("rate", "Proposed", "share"),
+            Column("joint", "All parties", "money"), Column("merchant", "Merchant", "money"),
+            Column("platform", "Platform", "money"), Column("creator", "Creators", "money"),
+        )  # fmt: skip
+        rows = tuple(
+            {"line": self._named(line), "now": line.now, "rate": line.rate, "joint": line.joint,
+             "merchant": line.merchant, "platform": line.platform, "creator": line.creator}
+            for line in moved[: self.top]
+        )  # fmt: skip
+        chart = (
+            charts.ranked_bars(
+                [(f"{self._named(line)}: {human(line.now, 'share')} → {human(line.rate, 'share')}", line.joint)
+                 for line in moved[:DRAWN]],
+                currency=self.currency,
+            )
+            if moved
+            else None
+        )  # fmt: skip
+        note = (
+            "Rates differ between contracts of one product, and of one creator, at the same time: that is what is "
+            "compared. Gains are told line by line, and halved for what happens when many rates move at once."
+        )
+        numbers = {"higher": len(higher), "lower": len(lower), "lines": len(self.found), "total": total}
+        return Finding("rates", sentence, self.grade, numbers, Grid(columns, rows), chart, note, 90.0)
+
+    def payers(self) -> Finding | None:
+        """Who should pay for each raise, in proportion to what each side gains."""
+        raised = sorted((line for line in self.found if line.rate > line.now), key=lambda line: -line.joint.mid)
+        if not raised:
+            return None
+        shared = [line for line in raised if 0.05 < line.share < 0.95]
+        alone = [line for line in raised if line.share <= 0.05]
+        middle = float(np.median([line.share for line in raised]))
+        even = self.gains.break_even()
+        sentence = (
+            f"Of {human(len(raised), 'count')} raises, the merchant should pay {human(len(alone), 'count')} alone and "
+            f"share {human(len(shared), 'count')} with the platform, whose part would be {human(middle, 'share')} in "
+            "the middle: each side pays in proportion to what it gains, so that both keep a gain."
+        )
+        columns = (
+            Column("line", "Product · tier"), Column("rate", "Rate", "share"),
+            Column("share", "Platform's part of the raise", "share"), Column("merchant", "Merchant keeps", "money"),
+            Column("platform", "Platform keeps", "money"), Column("even", "Merchant's break-even rate", "estimate"),
+        )  # fmt: skip
+        rows = tuple(
+            {"line": self._named(line), "rate": line.rate, "share": line.share, "merchant": line.merchant,
+             "platform": line.platform,
+             "even": human(estimates(even[:, [line.product]])[0], "share")}
+            for line in raised[: self.top]
+        )  # fmt: skip
+        note = "At the break-even rate a merchant would be as well off without any creator on the product."
+        return Finding("payers", sentence, self.grade, {"raises": len(raised), "platform": middle}, Grid(columns, rows),
+                       None, note, 80.0)  # fmt: skip
+
+    def refusals(self) -> Finding:
+        """Lines where a raise costs those who pay more than it brings them, however they split it."""
+        refused = [line for line in self.found if line.refused and line.short is not None]
+        refused.sort(key=lambda line: line.short.mid if line.short else 0.0)
+        short = sum(line.short.mid for line in refused if line.short)
+        sentence = (
+            f"Refuse a higher rate on {human(len(refused), 'count')} of {human(len(self.found), 'count')} lines: the "
+            f"next rate up would cost merchant and platform {self._money(-short, signed=False)} more than it brings "
+            "them, however they split it."
+        )
+        columns = (
+            Column("line", "Product · tier"), Column("now", "Rate now", "share"),
+            Column("short", "Merchant and platform together", "money"), Column("contracts", "Contracts", "count"),
+        )  # fmt: skip
+        rows = tuple(
+            {"line": self._named(line), "now": line.now, "short": line.short, "contracts": line.contracts}
+            for line in refused[: self.top]
+        )
+        return Finding("refusals", sentence, self.grade, {"refused": len(refused), "short": short},
+                       Grid(columns, rows), None, "", 70.0)  # fmt: skip
+
+    def tiers(self) -> Finding:
+        """How the tiers of creators answer to a rate, and what they are paid."""
+        past, curve = self.learnt.past, self.learnt.effort.curve
+        log = np.log(curve.knots)
+        rows = []
+        for number, name in enumerate(TIERS):
+            mine = self.chosen & (self.gains.tier == number)
+            if not mine.any():
+                continue
+            answer = curve.mid[number, -1] / (log[-1] - log[0])
+            error = curve.error[number, -1] / (log[-1] - log[0])
+            held = [line for line in self.found if line.tier == number]
+            rows.append({
+                "tier": name, "creators": len(np.unique(self.gains.by[mine])), "contracts": int(mine.sum()),
+                "rate": float(np.average(self.gains.rate[mine], weights=self.gains.given.mean(axis=0)[mine])),
+                "answer": human(_slope(float(answer), float(error)), "ratio"),
+                "gross": float(past.gross[np.isfinite(past.rate)][mine].sum()),
+                "higher": sum(line.rate > line.now for line in held), "refused": sum(line.refused for line in held),
+            })  # fmt: skip
+        columns = (
+            Column("tier", "Tier"), Column("creators", "Creators", "count"), Column("contracts", "Contracts", "count"),
+            Column("rate", "Rate now", "share"), Column("answer", "Effort for 1% more rate, in %"),
+            Column("gross", "Sold in the period", "money"), Column("higher", "Higher pays", "count"),
+            Column("refused", "Refuse higher", "count"),
+        )  # fmt: skip
+        most = max(rows, key=lambda row: float(str(row["gross"])), default=None)
+        words = f"; most is sold by the {most['tier']} tier" if most else ""
+        sentence = f"Contracts of {len(rows)} tiers of creators hold{words}."
+        note = (
+            "Tiers by followers on the last day: small below a third, large the top tenth of creators with contracts."
+        )
+        return Finding("tiers", sentence, Evidence.OBSERVATIONAL, {}, Grid(columns, tuple(rows)), None, note, 60.0)
+
+    def caveats(self) -> tuple[str, ...]:
+        """What the data cannot answer, and the cheapest test that would."""
+        told = [
+            "Rates were not set by lot: a shop that pays more may also do more for its creators. Cheapest test: for "
+            "four weeks offer half of the contracts of a hundred products two points more, drawn by lot within the "
+            "product.",
+            "How far a time shown drives away another product's is assumed to lie between 60% and 100%, and what "
+            f"single gains are worth when many rates move at once is taken as {human(TOGETHER[0], 'share')} of their "
+            "sum. Both rest on no data: the ledger's holdouts would tell.",
+        ]
+        high = self.learnt.effort.curve.knots[-1]
+        if max(self.learnt.settings.menu) > high:
+            told.append(
+                f"Rates above {human(float(high), 'share')} were hardly ever paid; beyond it the answer is drawn on "
+                "from below, with a wider interval."
+            )
+        if self.learnt.goods.assumed:
+            told.append("Unit costs are assumed, and every gain rests on them.")
+        return tuple(told)
+
+
+def _slope(mid: float, error: float) -> Estimate:
+    return Estimate(mid, mid - 1.645 * error, mid + 1.645 * error)
+
+
+__all__ = ["IMPROVED_BY", "proposals", "study"]

@@ -1,0 +1,256 @@
+"""Effort: how creators answer to a rate, how their hours are shared, and how much of what they show is new."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind.decisions.commissions.goods import Goods
+from tradewind.decisions.commissions.past import TIERS, Past
+from tradewind.errors import BadInputError, MissingDataError
+from tradewind.methods.poisson import Poisson
+from tradewind.methods.rates import Rates
+from tradewind.methods.response import Response
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+KNOTS = (0.02, 0.25, 0.5, 0.75, 0.98)  # quantiles of the rates paid between which the answer to a rate is a line
+EVERY = 4  # weeks from one comparison of rates to the next: contracts last for months, so that others add little
+WHOLE = (0.98, 1.02)  # contract-weeks of a line that held one contract all week
+BENDS = (0.03, 0.1, 0.3, 1.0, 3.0)  # efforts, inverted, at which what they add may begin to wear off
+LEVEL = 0.9
+Z = 1.6449  # deviations of a normal at either end of an interval of that level
+ENOUGH = 60_000  # rows of lines and weeks from which crowding is learnt; more are drawn from
+FEWEST = 30  # lines below which nothing is learnt from them
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How effort answers to a rate, by tier.
+
+    Args:
+        knots: [knots] rates, in rising order.
+        mid: [tiers, knots] logarithm of effort against the smallest rate.
+        error: [tiers, knots] its deviation.
+    """
+
+    knots: Array
+    mid: Array
+    error: Array
+
+    def log_effort(self, tier: Codes, rate: Array, luck: Array, beyond: Array) -> Array:
+        """Return the logarithm of effort at rates, against the smallest knot: [draws, n].
+
+        Args:
+            tier: [n] tier of each.
+            rate: [n] rates; beyond the knots the curve goes on along its outer part, as far as `beyond` lets it.
+            luck: [draws, tiers] how many deviations from the middle each curve lies.
+            beyond: [draws] share of its slope that the curve keeps above the largest knot.
+        """
+        grid = np.log(self.knots)
+        at = np.log(np.maximum(rate, 1e-4))
+        half = len(grid) // 2
+        out = np.empty((len(luck), len(rate)))
+        for number in np.unique(tier).tolist():
+            mine = tier == number
+            curves = np.maximum.accumulate(self.mid[number] + luck[:, number, None] * self.error[number], axis=1)
+            inside = np.clip(at[mine], grid[0], grid[-1])
+            place = np.clip(np.searchsorted(grid, inside, side="right") - 1, 0, len(grid) - 2)
+            part = (inside - grid[place]) / (grid[place + 1] - grid[place])
+            told = curves[:, place] * (1 - part) + curves[:, place + 1] * part
+            above = (curves[:, -1] - curves[:, half]) / (grid[-1] - grid[half])
+            below = (curves[:, half] - curves[:, 0]) / (grid[half] - grid[0])
+            told += (above * beyond)[:, None] * np.maximum(at[mine] - grid[-1], 0.0)
+            told += below[:, None] * np.minimum(at[mine] - grid[0], 0.0)
+            out[:, mine] = told
+        return out
+
+
+@dataclass(frozen=True)
+class Slope:
+    """One number that was learnt, with its error."""
+
+    mid: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Effort:
+    """What contracts tell of creators' effort.
+
+    Args:
+        curve: How effort answers to a rate.
+        crowding: Share of the effort for a line that a creator's other lines take: 0 where hours are free, 1 where
+            all that one line gets another loses.
+        new: Power with which exposure answers to effort: 0 where creators only take what would have been shown anyway.
+        bend: Inverse of the effort at which that answer begins to wear off.
+        lift: [2] logarithm of how much better a time shown by a creator sells than by the seller, and its deviation.
+        level: [lines] effort of each line at its usual rate, in units of what its seller shows.
+        shape: [lines] how sure that is, as the shape of a gamma distribution.
+        usual: [lines] the rate at which it was seen.
+    """
+
+    curve: Curve
+    crowding: Slope
+    new: Slope
+    bend: float
+    lift: Slope
+    level: Array
+    shape: Array
+    usual: Array
+
+
+def effort(past: Past, goods: Goods, seed: int) -> Effort:
+    """Learn what contracts tell of creators' effort.
+
+    Raises:
+        MissingDataError: If fewer than thirty lines were shown beside another of the same product and creator.
+    """
+    curve = _curve(past, seed)
+    rows = past.rows
+    lines = len(past.product)
+    held = np.bincount(rows.line, rows.held, lines)
+    usual = np.divide(np.bincount(rows.line, rows.held * rows.rate, lines), held, where=held > 0, out=past.rate.copy())
+    beside = np.bincount(rows.line, rows.held * past.own[past.product[rows.line], rows.week], lines)
+    shown = np.bincount(rows.line, rows.shown, lines)
+    dispersion = _crowding(past, (shown + 1) / (beside + 1))[2]
+    like = curve.log_effort(
+        past.tier[past.creator], np.nan_to_num(usual, nan=0.1), np.zeros((1, len(TIERS))), np.ones(1)
+    )[0]
+    tiers = np.eye(len(TIERS))[past.tier[past.creator]]
+    x = np.column_stack([like, np.log(np.maximum(goods.price[past.product], 0.01)), tiers[:, tiers.any(axis=0)][:, 1:]])
+    drawn = Rates()(shown / dispersion, beside / dispersion, x)
+    crowding, load, _ = _crowding(past, drawn.mean)
+    weekly = np.zeros(past.own.shape)
+    now = rows.held * drawn.mean[rows.line] * np.exp(-crowding.mid * load)
+    np.add.at(weekly, (past.product[rows.line], rows.week), now)
+    new, bend = _new(past, goods, weekly)
+    return Effort(curve, crowding, new, bend, _lift(past), drawn.mean, drawn.shape, usual)
+
+
+def _curve(past: Past, seed: int) -> Curve:
+    """Compare contracts of one product at one time, and of one creator at one time, that pay different rates."""
+    rows = past.rows
+    some = np.flatnonzero(_whole(rows.held) & ((past.weeks - 1 - rows.week) % EVERY == 0))
+    line, week, rate, shown = rows.line[some], rows.week[some], rows.rate[some], rows.shown[some]
+    if len(line) < FEWEST:
+        raise MissingDataError(
+            "There are too few contracts to learn how creators answer to a rate", got=f"{len(line)} contract-weeks",
+            allowed=f"{FEWEST} or more", do="take more shops, or wait for more contracts",
+        )  # fmt: skip
+    knots = np.unique(np.round(np.quantile(rate, KNOTS), 4))
+    knots = knots[knots > 0]
+    if len(knots) < 2:
+        raise MissingDataError(
+            "All contracts pay one rate: nothing tells how creators answer to it",
+            got=", ".join(map(str, knots.tolist())), do="offer two rates by lot to some products",
+        )  # fmt: skip
+    tier = past.tier[past.creator[line]]
+    grid = np.log(knots)
+    at = np.clip(np.log(np.maximum(rate, 1e-4)), grid[0], grid[-1])
+    hats = np.stack([np.interp(at, grid, row) for row in np.eye(len(grid))[1:]], axis=1)
+    kinds = [number for number in range(len(TIERS)) if (tier == number).sum() >= FEWEST]
+    wide = np.hstack([hats * (tier == number)[:, None] for number in kinds])
+    product, creator = past.product[line] * past.weeks + week, past.creator[line] * past.weeks + week
+    try:
+        fit = Poisson()(shown, wide, [_codes(product), _codes(creator)], cluster=past.creator[line])
+    except BadInputError as problem:
+        raise MissingDataError(
+            "No two contracts of a product or a creator held at once: nothing tells how creators answer to a rate",
+            do="offer two rates by lot to some products",
+        ) from problem
+    steps = np.tile(grid[1:] - grid[0], len(kinds))
+    group = np.repeat(kinds, len(grid) - 1)
+    good = np.isfinite(fit.slope) & (fit.error > 0)
+    found = Response(level=LEVEL, shape="auto", seed=seed)(steps[good], fit.slope[good], fit.error[good], group[good])
+    mid, error = np.zeros((len(TIERS), len(grid))), np.zeros((len(TIERS), len(grid)))
+    mid[:, 1:] = found.common
+    spread = (found.high - found.low) / (2 * Z)
+    error[:, 1:] = spread.max(axis=0)
+    for n, number in enumerate(found.groups.tolist()):
+        mid[number, 1:], error[number, 1:] = found.mid[n], spread[n]
+    return Curve(knots, mid, error)
+
+
+def _crowding(past: Past, level: Array) -> tuple[Slope, Array, float]:
+    """How a line fares in weeks in which its creator has more or less else to show.
+
+    The other lines count with the effort that they usually get. Each line is compared with itself, beside what else
+    was shown of its product in the same week. What is left over tells how much more than a count exposure varies.
+    """
+    rows = past.rows
+    creator = past.creator[rows.line]
+    of = creator * past.weeks + rows.week
+    load = np.bincount(of, rows.held * level[rows.line], len(past.creators) * past.weeks)[of]
+    product = past.product[rows.line] * past.weeks + rows.week
+    logs = np.log(load)
+    usual = np.bincount(rows.line, rows.held * logs, len(level)) / np.maximum(
+        np.bincount(rows.line, rows.held, len(level)), 1e-9
+    )
+    change = logs - usual[rows.line]
+    some = _sample(past.product[rows.line], _whole(rows.held))
+    fit = Poisson()(
+        rows.shown[some], change[some, None], [_codes(rows.line[some]), _codes(product[some])], np.log(rows.held[some]),
+        creator[some],
+    )  # fmt: skip
+    if not np.isfinite(fit.slope[0]):
+        return Slope(0.5, 0.3), change, max(fit.dispersion, 1.0)
+    slope = Slope(float(np.clip(-fit.slope[0], 0.0, 1.0)), float(fit.error[0]))
+    return slope, change, max(fit.dispersion, 1.0)
+
+
+def _new(past: Past, goods: Goods, given: Array) -> tuple[Slope, float]:
+    """How exposure of a product changes with the effort given to it, as contracts begin and end; where that bends.
+
+    Exposure follows (1 + bend × effort) to the power of the slope: a straight line where the slope is 1, and the
+    faster it wears off the larger the bend. Products are compared with themselves, beside their department's week.
+    """
+    weeks, products = past.weeks, len(past.own)
+    product, week = np.divmod(np.arange(products * weeks), weeks)
+    mine = np.isin(product, past.product)
+    levels = [_codes(product[mine]), _codes(goods.department[product[mine]] * weeks + week[mine])]
+    elsewhere, seen = np.log1p(past.elsewhere.ravel()[mine]), past.seen.ravel()[mine]
+    best: tuple[float, Slope, float] | None = None
+    for bend in BENDS:
+        x = np.column_stack([np.log1p(bend * given.ravel()[mine]), elsewhere])
+        fit = Poisson()(seen, x, levels)
+        fair = np.isfinite(fit.slope[0]) and fit.slope[0] < 1 + 2 * fit.error[0]  # effort never pays more and more
+        if fair and (best is None or fit.deviance < best[0]):
+            best = fit.deviance, Slope(float(fit.slope[0]), float(fit.error[0])), bend
+    return (best[1], best[2]) if best else (Slope(0.3, 0.3), 1.0)
+
+
+def _lift(past: Past) -> Slope:
+    """How much better what a creator shows sells, of the same product in the same place."""
+    pieces, shown = past.sold[:, :, 0].ravel(), past.sold[:, :, 1].ravel()
+    product, who = np.divmod(np.arange(len(pieces)), 2)
+    seen = shown > 0
+    try:
+        fit = Poisson()(pieces[seen], who[seen, None].astype(float), [product[seen]], np.log(shown[seen]))
+    except BadInputError:  # no product was sold by both
+        return Slope(0.0, 0.3)
+    return Slope(float(fit.slope[0]), float(fit.error[0]))
+
+
+def _whole(held: Array) -> Mask:
+    return (held > WHOLE[0]) & (held < WHOLE[1])
+
+
+def _sample(product: Codes, good: Mask) -> Codes:
+    """Return the good rows of as many products as are enough, all weeks and lines of each; the same ones each time."""
+    order = np.random.default_rng(0).permutation(int(product.max()) + 1)
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order))
+    rows = np.cumsum(np.bincount(rank[product[good]], minlength=len(order)))
+    return np.flatnonzero(good & (rank[product] <= np.searchsorted(rows, ENOUGH)))
+
+
+def _codes(values: Codes) -> Codes:
+    return np.asarray(np.unique(values, return_inverse=True)[1], np.int64)
+
+
+__all__ = ["Curve", "Effort", "Slope", "effort"]

@@ -1,0 +1,213 @@
+"""Gains: what rates bring to whom, in draws of all that is not known."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind.decisions.commissions.effort import Effort
+from tradewind.decisions.commissions.goods import Goods
+from tradewind.decisions.commissions.past import TIERS, Past
+from tradewind.decisions.commissions.worth import Worth
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+DRAWS = 200
+DISPLACED = (0.6, 1.0)  # share of what stands there that a further time shown drives away: nobody has measured it
+TOGETHER = (0.5, 0.4)  # mean and deviation of what gains told one by one are worth once all of it happens at once
+DOUBT = 0.6  # log deviation of how new a creator's exposure is from one product to another
+DRIFT = 0.3  # log deviation of the exposure to come from the exposure lately
+BEYOND = (0.3, 1.0)  # share of its outer slope that the answer to a rate keeps beyond the rates ever paid
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What settings bring over their days, against doing nothing: [draws, settings] each.
+
+    Args:
+        merchant: The product's own merchant before any commission of the product.
+        platform: The platform before its share of that commission.
+        creators: Creators by their other lines.
+        others: All other merchants.
+        before: Commission of the product at the rates that hold.
+        after: Commission of the product at the setting.
+        through: Gross sales through creators at the setting.
+    """
+
+    merchant: Array
+    platform: Array
+    creators: Array
+    others: Array
+    before: Array
+    after: Array
+    through: Array
+
+
+class Gains:
+    """Tells what rates bring, from one set of draws for all of them.
+
+    Effort for line c of creator k is h exp(f(rate_c)) / (Σ_lines of k)^crowding; the exposure of a product with efforts
+    E is F (1 + bend E)^new, of which creators show E / (1 + E).
+
+    Args:
+        goods: Products, and what a piece brings.
+        past: Contracts.
+        effort: How creators answer.
+        worth: What exposure brings.
+        seed: Seed of the draws.
+    """
+
+    def __init__(self, goods: Goods, past: Past, effort: Effort, worth: Worth, seed: int):
+        self.goods, self.past, self.effort, self.worth = goods, past, effort, worth
+        rng = np.random.default_rng(seed)
+        live = np.flatnonzero(np.isfinite(past.rate))
+        self.of, self.by, self.rate = past.product[live], past.creator[live], past.rate[live]
+        self.share = past.share[live]
+        self.tier = past.tier[self.by]
+        self.luck, self.beyond = rng.standard_normal((DRAWS, len(TIERS))), rng.uniform(*BEYOND, DRAWS)
+
+        def around(mid: float, error: float) -> Array:
+            return (mid + error * rng.standard_normal(DRAWS))[:, None]
+
+        def about_one(deviation: float) -> Array:
+            return np.exp(deviation * rng.standard_normal((DRAWS, len(goods.ids))) - deviation**2 / 2)
+
+        self.crowding = np.clip(around(effort.crowding.mid, effort.crowding.error), 0.0, 1.0)
+        self.new = np.maximum(around(effort.new.mid, effort.new.error), 0.0) * about_one(DOUBT)
+        self.better = -np.expm1(-around(effort.lift.mid, effort.lift.error))
+        self.displaced = rng.uniform(*DISPLACED, DRAWS)[:, None]
+        self.together = around(*TOGETHER)
+        drift = about_one(DRIFT)
+        self.seen, self.through = worth.seen * drift, worth.through * drift
+        self.sells = rng.standard_gamma(worth.shape, (DRAWS, len(worth.shape))) * (worth.sells / worth.shape)
+        self.at_now = self._answer(self.tier, self.rate)
+        self.given = rng.standard_gamma(effort.shape[live], (DRAWS, len(live))) * (effort.level / effort.shape)[live]
+        self.given *= np.exp(self.at_now - self._answer(self.tier, effort.usual[live]))
+        self.total = summed(self.given, self.of, len(goods.ids))
+        self.load = summed(self.given, self.by, len(past.creators))
+        # What a further unit of exposure brings in place of what stands there.
+        self.value = {
+            "merchant": self.sells * goods.merchant - self.displaced * worth.merchant,
+            "platform": self.sells * goods.platform - self.displaced * worth.platform,
+            "joint": self.sells * (goods.merchant + goods.platform) - self.displaced * worth.joint,
+        }
+        self.piece = {
+            "merchant": goods.merchant, "platform": goods.platform, "joint": goods.merchant + goods.platform
+        }  # fmt: skip
+        self.lines = self._of_lines()
+        self.whole = {name: summed(each, self.by, len(past.creators)) for name, each in self.lines.items()}
+        self._order = np.argsort(self.of, kind="stable")
+        self._sorted = self.of[self._order]
+
+    def _answer(self, tier: Codes, rate: Array) -> Array:
+        """The logarithm of effort at rates: [draws, n]; worked out once for each rate of each tier."""
+        pairs, place = np.unique(np.stack([tier.astype(float), rate]), axis=1, return_inverse=True)
+        told = self.effort.curve.log_effort(pairs[0].astype(np.int64), pairs[1], self.luck, self.beyond)
+        return np.asarray(told[:, place.ravel()])
+
+    def _of_lines(self) -> dict[str, Array]:
+        """What each line's effort brings in a day at the margin, by party, its creator's commission beside it."""
+        bend = self.effort.bend
+        wider = self.seen * self.new * bend / (1 + bend * self.total)
+        share = self.through / np.maximum(self.total, 1e-9) / (1 + self.total)
+        found = {
+            name: (wider * self.value[name] + share * self.better * self.piece[name])[:, self.of] * self.given
+            for name in self.value
+        }
+        kept = self.goods.price * (1 - self.goods.returned)
+        found["creators"] = (share * kept)[:, self.of] * self.given * self.rate
+        return found
+
+    def __call__(self, product: Codes, rate: Array, days: Array, tier: Codes | None = None) -> Brought:
+        """Return what settings bring.
+
+        Args:
+            product: [settings] number of the product, -1 for one of which nothing is known.
+            rate: [settings] rate that its contracts would pay.
+            days: [settings] for how many days.
+            tier: [settings] tier of the creators whose contracts change; those of all tiers where left out.
+        """
+        first, last = (np.searchsorted(self._sorted, product, side=side) for side in ("left", "right"))
+        size = last - first
+        setting = np.repeat(np.arange(len(product)), size)
+        inside = np.arange(len(setting)) - np.repeat(np.cumsum(size) - size, size)
+        line = self._order[np.repeat(first, size) + inside]
+        creator, given = self.by[line], self.given[:, line]
+        moves = np.ones(len(line), bool) if tier is None else self.tier[line] == tier[setting]
+        then = np.where(moves, rate[setting], self.rate[line])
+        ratio = np.exp(self._answer(self.tier[line], then) - self.at_now[:, line])
+        fuller = 1 + given * (ratio - 1) / np.maximum(self.load[:, creator], 1e-12)
+        pressed = np.exp(-self.crowding * np.log(fuller))
+        before = self.total[:, product]
+        gives = given * ratio * pressed
+        after = summed(gives, setting, len(product))
+        asked = summed(gives * then, setting, len(product)) / np.maximum(after, 1e-12)
+        paid = summed(given * self.rate[line], setting, len(product)) / np.maximum(before, 1e-12)
+        lost = {
+            name: summed((pressed - 1) * (whole[:, creator] - self.lines[name][:, line]), setting, len(product)) * days
+            for name, whole in self.whole.items()
+        }
+        bend = self.effort.bend
+        seen, through = self.seen[:, product] * days, self.through[:, product] * days
+        grown = ((1 + bend * after) / (1 + bend * before)) ** self.new[:, product]
+        wider = np.where(before > 0, after / (1 + after) / np.maximum(before / (1 + before), 1e-12), 1.0)
+        instead = through * (wider - 1) * self.better
+        own = {
+            name: self.together
+            * (seen * (grown - 1) * self.value[name][:, product] + instead * self.piece[name][product])
+            for name in self.value
+        }
+        kept = self.goods.price[product] * (1 - self.goods.returned[product])
+        sold = through * wider * grown
+        platform = own["platform"] + self.together * lost["platform"]
+        creators = self.together * lost["creators"]
+        joint = own["joint"] + self.together * lost["joint"]
+        found = Brought(
+            own["merchant"], platform, creators, joint - own["merchant"] - platform - creators, through * kept * paid,
+            sold * kept * asked, sold * self.goods.price[product],
+        )  # fmt: skip
+        for values in vars(found).values():
+            values[:, product < 0] = 0.0
+        return found
+
+    def new_sales(self) -> tuple[Array, Array]:
+        """Return what would be lost without any creator, and what is sold through them: [draws, products], a day.
+
+        Both in pieces; what is lost is what their effort adds, what they sell besides would have come anyway.
+        """
+        without = 1 - (1 + self.effort.bend * self.total) ** -self.new
+        own = self.seen * without * self.sells + self.through * self.better
+        return own, self.through
+
+    def break_even(self) -> Array:
+        """Return the rate at which a merchant would be as well off without any creator: [draws, products]."""
+        without = 1 - (1 + self.effort.bend * self.total) ** -self.new
+        brings = self.seen * without * self.value["merchant"] + self.through * self.better * self.piece["merchant"]
+        kept = self.through * self.goods.price * (1 - self.goods.returned)
+        return np.asarray(np.clip(self.together * brings / np.maximum(kept, 1e-9), 0.0, 1.0))
+
+    def pays(self) -> tuple[Array, Array]:
+        """Return the rate that each product pays now, and the platform's share of it, by effort; NaN without any."""
+        count, weight = len(self.goods.ids), self.given.mean(axis=0)
+        total = np.bincount(self.of, weight, count)
+        rate, part = (
+            np.divide(np.bincount(self.of, weight * v, count), total, out=np.full(count, np.nan), where=total > 0)
+            for v in (self.rate, self.share)
+        )
+        return rate, part
+
+
+def summed(values: Array, group: Codes, count: int) -> Array:
+    """Sum [draws, n] over groups: [draws, count]."""
+    out = np.zeros((len(values), count))
+    if len(group):
+        order = np.argsort(group, kind="stable")
+        names, starts = np.unique(group[order], return_index=True)
+        out[:, names] = np.add.reduceat(values[:, order], starts, axis=1)
+    return out
+
+
+__all__ = ["Brought", "Gains", "summed"]

@@ -1,0 +1,170 @@
+"""Goods: what is known of every product, and what a piece of it brings to whom before any commission."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind.engines.store import Store
+from tradewind.measures import metrics as m
+from tradewind.measures.metric import Additive
+from tradewind.measures.query import Query, lights_up, present
+from tradewind.period import Period
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+PSEUDO = 5.0  # pieces for which a department's figures count beside a product's own
+MERCHANT: tuple[tuple[Additive, int], ...] = (
+    (m.GMV, 1), (m.COST, -1), (m.REFUND_AMOUNT, -1), (m.PLATFORM_FEE, -1), (m.FEE_BACK, 1), (m.PAYMENT_FEE, -1),
+    (m.SHIPPING_PAID, 1), (m.SHIPPING_COST, -1), (m.RETURN_SHIPPING, -1),
+)  # fmt: skip
+PLATFORM: tuple[tuple[Additive, int], ...] = (
+    (m.PLATFORM_FEE, 1), (m.FEE_BACK, -1), (m.PLATFORM_DISCOUNT, -1), (m.SUBSIDY_BACK, 1),
+)  # fmt: skip
+BY_PIECE = (m.SHIPPING_PAID, m.SHIPPING_COST, m.RETURN_SHIPPING)  # what a parcel costs does not follow its price
+
+
+@dataclass(frozen=True)
+class Goods:
+    """What is known of products; arrays are [products].
+
+    Args:
+        ids: Their ids, in rising order.
+        title: What they are called; the id where nobody says.
+        shop: The shop of each, None where several sell it.
+        department: Number of the department.
+        price: What a piece usually sells for, before coupons.
+        merchant: What a piece brings its merchant before commission, returns counted.
+        platform: What a piece brings the platform before its share of commission.
+        returned: Share of the goods' value that comes back, and with it the commission.
+        assumed: Whether unit costs rest on an assumed margin.
+    """
+
+    ids: tuple[str, ...]
+    title: tuple[str, ...]
+    shop: tuple[str | None, ...]
+    department: Codes
+    price: Array
+    merchant: Array
+    platform: Array
+    returned: Array
+    assumed: bool
+
+
+def goods(store: Store, window: Period) -> Goods:
+    """Return what is known of products by the end of a window.
+
+    Args:
+        store: The store, as the caller may see it.
+        window: The days whose sales tell what a piece brings.
+
+    Raises:
+        MissingDataError: If unit costs are unknown and no margin is assumed.
+    """
+    present(m.COST, store)
+    terms = tuple(dict.fromkeys(term for term, _ in (*MERCHANT, *PLATFORM)))
+    paid_for = {m.SHIPPING_PAID} if not lights_up(m.SHIPPING_COST, store, ("product_id",)) else set()
+    known = tuple(term for term in terms if lights_up(term, store, ("product_id",)) and term not in paid_for)
+    sums = store.metrics(Query((m.ITEMS, m.GROSS_SALES, *known), window, by=("product_id",))).to_pydict()
+    described = _described(store)
+    shops = _shops(store)
+    ids = tuple(sorted({*sums["product_id"], *described, *shops}))
+    place = {name: n for n, name in enumerate(ids)}
+    at = np.array([place[name] for name in sums["product_id"]], np.int64)
+
+    def spread(name: str) -> Array:
+        out = np.zeros(len(ids))
+        out[at] = np.array(sums[name], float)
+        return out
+
+    pieces, gross = spread("items"), spread("gross_sales")
+    names = [described.get(name, (name, "", None))[1] for name in ids]
+    kinds = {name: n for n, name in enumerate(sorted(set(names)))}
+    department = np.array([kinds[name] for name in names], np.int64)
+    current = _current(store, window, place)
+    usual = gross.sum() / max(pieces.sum(), 1.0)
+    own = np.divide(gross, pieces, out=np.full(len(ids), usual), where=pieces > 0)
+    listed = np.where(np.isfinite(current[0]), current[0], own)
+    price = (gross + PSEUDO * listed) / (pieces + PSEUDO)
+    gross_of, pieces_of = _by(department, gross), _by(department, pieces)
+    worth = {}
+    for term in known:
+        total = spread(term.name)
+        of = _by(department, total)
+        by_piece = term in BY_PIECE
+        each = (1.0 if by_piece else price) * _ratio(of, pieces_of if by_piece else gross_of)[department]
+        if term is m.COST:
+            each = np.where(np.isfinite(current[1]), current[1], each)
+        worth[term] = (total + PSEUDO * each) / (pieces + PSEUDO)
+    zero = np.zeros(len(ids))
+    merchant, platform = (
+        sum((sign * worth[term] for term, sign in part if term in worth), zero) for part in (MERCHANT, PLATFORM)
+    )
+    back = worth.get(m.REFUND_AMOUNT, zero) / np.maximum(worth.get(m.GMV, price), 1e-9)
+    return Goods(
+        ids, tuple(described.get(name, (name, "", None))[0] for name in ids), tuple(shops.get(name) for name in ids),
+        department, price, merchant, platform, np.clip(back, 0.0, 1.0), m.assumed(m.COST, store),
+    )  # fmt: skip
+
+
+def _by(group: Codes, values: Array) -> Array:
+    return np.asarray(np.bincount(group, values), np.float64)
+
+
+def _ratio(over: Array, under: Array) -> Array:
+    """Sums over sums; where there is nothing to divide by, those of all together."""
+    overall = over.sum() / max(float(under.sum()), 1e-9)
+    return np.asarray(np.divide(over, under, out=np.full(len(over), overall), where=under > 0))
+
+
+def _described(store: Store) -> dict[str, tuple[str, str, str | None]]:
+    """Title, department and shop of each product that the source describes."""
+    if not store.has("products"):
+        return {}
+    rows = store.run(store.table("products").select("product_id", "title", "category", "shop_id")).to_pydict()
+    return {
+        name: (title or name, (category or "").split("/")[0], shop)
+        for name, title, category, shop in zip(*(rows[key] for key in rows), strict=True)
+    }
+
+
+def _shops(store: Store) -> dict[str, str | None]:
+    """The shop of each product that was sold; None where several sold it."""
+    lines = store.table("order_lines")
+    found = store.run(
+        lines.group_by("product_id").aggregate(one=lines.shop_id.min(), shops=lines.shop_id.nunique())
+    ).to_pydict()
+    told = {
+        name: one if shops == 1 else None
+        for name, one, shops in zip(found["product_id"], found["one"], found["shops"], strict=True)
+    }
+    for name, (_, _, shop) in _described(store).items():
+        told[name] = told.get(name, shop) or shop
+    return told
+
+
+def _current(store: Store, window: Period, place: dict[str, int]) -> tuple[Array, Array]:
+    """Price and unit cost of each product in its last version; not a number where the source has none."""
+    price, cost = np.full(len(place), np.nan), np.full(len(place), np.nan)
+    if not store.has("product_history"):
+        return price, cost
+    history = store.table("product_history")
+    until = history.filter(history.valid_from.date() <= window.last)
+    rows = store.run(
+        until.select("product_id", "valid_from", "sale_price", "list_price", "unit_cost").order_by("valid_from")
+    ).to_pydict()
+    columns: Sequence[list[object]] = [rows[name] for name in ("product_id", "sale_price", "list_price", "unit_cost")]
+    for name, sale, listed, unit in zip(*columns, strict=True):  # the last version stays
+        if name in place:
+            at = place[str(name)]
+            asked = sale if sale is not None else listed
+            price[at] = float(str(asked)) if asked is not None else price[at]
+            cost[at] = float(str(unit)) if unit is not None else cost[at]
+    return price, cost
+
+
+__all__ = ["Goods", "goods"]

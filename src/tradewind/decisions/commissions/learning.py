@@ -1,0 +1,218 @@
+"""What is learnt of contracts, and what any rate of any product is worth by it, to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind.decisions.commissions.effort import Effort, effort
+from tradewind.decisions.commissions.gains import Brought, Gains
+from tradewind.decisions.commissions.goods import Goods, goods
+from tradewind.decisions.commissions.past import Past, past, weeks_until
+from tradewind.decisions.commissions.worth import Worth, worth
+from tradewind.engines.store import Store
+from tradewind.errors import BadInputError, MissingDataError
+from tradewind.money import human
+from tradewind.period import Period
+from tradewind.study import Action, Estimate, Evidence, Lever, Party, Setting
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+NEEDS = ("order_lines", "commissions", "traffic")
+LEVEL = 0.9
+BLOCK = 2_000  # settings that are appraised at once
+STANDS = 28  # days after which contracts have changed too much for the numbers to be used
+
+
+@dataclass(frozen=True)
+class CommissionsSettings:
+    """What to appraise.
+
+    Args:
+        creator: Id of a creator: speak of this creator's lines only.
+        days: Days for which a new rate would hold.
+        rates: Rates of the price to consider, such as 0.1.
+        top: Lines that the tables show.
+        seed: Seed of the intervals.
+    """
+
+    creator: str = ""
+    days: int = 28
+    rates: tuple[str, ...] = ("0.05", "0.1", "0.15", "0.2", "0.3")
+    top: int = 20
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.days <= 365:
+            raise BadInputError("The days of a new rate are out of range", got=self.days, allowed="1 to 365")
+        if self.top < 1:
+            raise BadInputError("A table shows at least one line", got=self.top, allowed="1 or more")
+        if not self.menu:
+            raise BadInputError("No rate was named to consider", do="name one or more, such as 0.1")
+
+    @property
+    def menu(self) -> tuple[float, ...]:
+        """The rates as numbers, in rising order."""
+        try:
+            found = sorted({float(rate) for rate in self.rates})
+        except ValueError as error:
+            raise BadInputError(
+                "A rate is a number", got=", ".join(self.rates), allowed="shares of the price, such as 0.1"
+            ) from error
+        if found and not (found[0] >= 0 and found[-1] < 1):
+            raise BadInputError("A rate is a share of the price", got=found, allowed="from 0 to below 1")
+        return tuple(found)
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What is known of contracts by the end of a period.
+
+    Args:
+        goods: Products, and what a piece brings.
+        past: Contracts, exposure and sales through creators.
+        effort: How creators answer to rates.
+        worth: What exposure brings.
+        period: The base.
+        settings: What to appraise.
+        currency: ISO 4217 code of all money.
+    """
+
+    goods: Goods
+    past: Past
+    effort: Effort
+    worth: Worth
+    period: Period
+    settings: CommissionsSettings
+    currency: str
+
+    def appraise(self, actions: Sequence[Action]) -> tuple[Action, ...]:
+        """Return the same actions with what every setting brings to whom.
+
+        Args:
+            actions: Actions of the lever commission on products; any rates.
+
+        Raises:
+            BadInputError: If an action pulls another lever, names no product, or a setting has no rate.
+        """
+        for action in actions:
+            if action.lever != Lever.COMMISSION or action.subject.kind != "product":
+                raise BadInputError(
+                    "Commissions appraises rates of products only", got=f"{action.lever} on {action.subject.kind}"
+                )
+            if any("rate" not in setting.dose for setting in action.menu):
+                raise BadInputError("A setting of a commission names its rate", got=action.key)
+        number = {name: n for n, name in enumerate(self.goods.ids)}
+        flat = [(n, setting) for n, action in enumerate(actions) for setting in action.menu]
+        product = np.array([number.get(actions[n].subject.id, -1) for n, _ in flat], np.int64)
+        rate = np.array([setting.dose["rate"] for _, setting in flat])
+        days = np.array([float(actions[n].days.days) for n, _ in flat])
+        platform = np.array([setting.dose.get("platform", np.nan) for _, setting in flat])
+        gains = self.gains()
+        share = np.nan_to_num(np.append(gains.pays()[1], 0.0))
+        live = set(gains.of.tolist())
+        told: list[Setting] = []
+        for start in range(0, len(flat), BLOCK):
+            part = slice(start, start + BLOCK)
+            brought = gains(product[part], rate[part], days[part])
+            told += _told([setting for _, setting in flat[part]], brought, share[product[part]], platform[part])
+        found, at = [], 0
+        for action in actions:
+            menu = tuple(told[at : at + len(action.menu)])
+            at += len(action.menu)
+            known = number.get(action.subject.id, -1) in live
+            found.append(
+                replace(
+                    action, menu=menu, evidence=Evidence.OBSERVATIONAL if known else Evidence.ASSUMED,
+                    why=self._why(action, menu), expires=self.period.last + timedelta(days=STANDS),
+                )
+            )  # fmt: skip
+        return tuple(found)
+
+    def gains(self) -> Gains:
+        """Return what tells the gains of rates: one set of draws."""
+        return Gains(self.goods, self.past, self.effort, self.worth, self.settings.seed)
+
+    def _why(self, action: Action, menu: Sequence[Setting]) -> str:
+        best = max(menu, key=lambda setting: setting.joint.mid if setting.joint else 0.0)
+        if best.joint is None or not self.goods.ids:
+            return ""
+        rate = human(best.dose["rate"], "share")
+        merchant = best.gain[Party.MERCHANT]
+        told = f"{human(best.joint, 'money', self.currency, signed=True)} for all parties together"
+        return (
+            f"At {rate}, the best of these rates, {action.days.days} days would bring {told}, and the merchant "
+            f"{human(merchant, 'money', self.currency, signed=True)}."
+        )
+
+
+def learn(store: Store, period: Period, settings: CommissionsSettings | None = None) -> Learnt:
+    """Learn all that contracts tell by the end of a period.
+
+    Args:
+        store: The store, as the caller may see it.
+        period: The days whose demand is the base of what is to come.
+        settings: What to appraise.
+
+    Raises:
+        MissingDataError: If the store lacks contracts, exposure by creator or unit costs, or contracts tell nothing.
+    """
+    for name, words in (("commissions", "contracts with creators"), ("traffic", "exposure by creator")):
+        if not store.has(name):
+            raise MissingDataError(
+                f"Commissions cannot be judged: the source has no {words}", got=store.provenance.source,
+                do=f"import the table {name}; see `tradewind check`",
+            )  # fmt: skip
+    seen = period.clipped(store.span)
+    if seen is None:
+        raise MissingDataError(
+            "The period lies outside the data", got=period, do="choose a period inside",
+            allowed=f"days from {store.span.first} to {store.span.last}",
+        )  # fmt: skip
+    settings = settings or CommissionsSettings()
+    weeks = weeks_until(store, seen.last)
+    known = goods(store, Period(weeks[0].first, seen.last))
+    contracts = past(store, known.ids, seen)
+    return Learnt(
+        known, contracts, effort(contracts, known, settings.seed), worth(contracts, known), seen, settings,
+        store.provenance.currency,
+    )  # fmt: skip
+
+
+def _told(settings: Sequence[Setting], brought: Brought, share: Array, platform: Array) -> list[Setting]:
+    """Return settings with their gains, where the platform pays a share of the commission now, and another then."""
+    then = np.where(np.isfinite(platform), platform, share)
+    by_platform = then * brought.after - share * brought.before
+    by_merchant = brought.after - brought.before - by_platform
+    parts = {
+        Party.MERCHANT: brought.merchant - by_merchant, Party.PLATFORM: brought.platform - by_platform,
+        Party.CREATOR: brought.creators + brought.after - brought.before,
+    }  # fmt: skip
+    gains = {party: estimates(values) for party, values in parts.items()}
+    joint = estimates(brought.merchant + brought.platform + brought.creators + brought.others)
+    through = brought.through.mean(axis=0)
+    return [
+        replace(
+            setting,
+            gain={party: told[n] for party, told in gains.items()},
+            joint=joint[n],
+            attributed=float(through[n]),
+        )
+        for n, setting in enumerate(settings)
+    ]
+
+
+def estimates(values: Array) -> list[Estimate]:
+    """Return means over draws [draws, n], with intervals."""
+    low, high = np.quantile(values, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
+    mid = values.mean(axis=0)
+    ends = zip(mid.tolist(), np.minimum(low, mid).tolist(), np.maximum(high, mid).tolist(), strict=True)
+    return [Estimate(middle, least, most, LEVEL) for middle, least, most in ends]
+
+
+__all__ = ["NEEDS", "CommissionsSettings", "Learnt", "estimates", "learn"]

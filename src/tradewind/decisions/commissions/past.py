@@ -1,0 +1,335 @@
+"""The past of contracts: who was paid what for which product, and what creators and sellers showed, week by week."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind.engines.store import Store
+from tradewind.errors import MissingDataError
+from tradewind.measures import metrics as m
+from tradewind.measures.metric import Metric
+from tradewind.measures.query import Query
+from tradewind.period import Period
+
+Array = NDArray[np.float64]
+Codes = NDArray[np.int64]
+Where = Mapping[str, tuple[str | None, ...]]
+
+WEEK = 7
+WEEKS = 26  # weeks of history that are looked at
+TIERS = ("small", "middle", "large", "unknown")
+MIDDLE, LARGE = 1 / 3, 0.9  # shares of creators with a contract, by followers, at which tiers begin
+COMMON = 0.01  # share of a place's exposure that sellers and creators must each have to be compared there
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Lines week by week; a line is a product with a creator; arrays are [n].
+
+    Args:
+        line: Number of the line.
+        week: Number of the week, from 0, the oldest.
+        rate: Mean rate of the contracts that held.
+        held: Contract-weeks that held: 1 for one contract all week.
+        shown: Times that the creator showed the product, where sellers show theirs in the same way.
+    """
+
+    line: Codes
+    week: Codes
+    rate: Array
+    held: Array
+    shown: Array
+
+
+@dataclass(frozen=True)
+class Past:
+    """Contracts, exposure and sales through creators up to a day.
+
+    Args:
+        creators: Ids of the creators.
+        tier: [creators] number of the tier, an index into `TIERS`.
+        product: [lines] number of each line's product.
+        creator: [lines] number of each line's creator.
+        rows: Lines week by week.
+        rate: [lines] mean rate that holds on the last day; not a number where no contract holds.
+        share: [lines] the platform's share of that commission.
+        own: [products, weeks] times that sellers showed the product where creators show theirs in the same way.
+        seen: [products, weeks] exposure where creators are at work, rooms aside; places weighted by what they sell.
+        elsewhere: [products, weeks] exposure in all other places.
+        clicked: [products, 2] clicks and exposure, of all weeks and places.
+        sold: [products, 2, 2] by sellers and by creators: pieces and exposure where both show products alike.
+        pieces: [products] pieces sold where creators are at work, rooms aside, in all weeks.
+        gross: [lines] gross sales through the line in the base period, rooms counted.
+        through: [products, 3] through creators, rooms counted: pieces and exposure of all weeks, exposure of the base.
+        base: Number of days of the base period.
+    """
+
+    creators: tuple[str, ...]
+    tier: Codes
+    product: Codes
+    creator: Codes
+    rows: Rows
+    rate: Array
+    share: Array
+    own: Array
+    seen: Array
+    elsewhere: Array
+    clicked: Array
+    sold: Array
+    pieces: Array
+    gross: Array
+    through: Array
+    base: int
+
+    @property
+    def weeks(self) -> int:
+        """Number of weeks."""
+        return int(self.own.shape[1])
+
+
+def past(store: Store, ids: Sequence[str], period: Period) -> Past:
+    """Return what contracts did up to the end of a period.
+
+    Args:
+        store: The store, as the caller may see it.
+        ids: Ids of the products, in rising order.
+        period: The days whose demand is the base of what is to come.
+
+    Raises:
+        MissingDataError: If no contract names product, creator and rate, or no exposure is told by creator.
+    """
+    return _Reader(store, ids, period).read()
+
+
+def weeks_until(store: Store, last: date) -> tuple[Period, ...]:
+    """Return the whole weeks that end on a day, the oldest first: at most 26, and none before the data."""
+    count = min(WEEKS, max(1, ((last - store.span.first).days + 1) // WEEK))
+    return tuple(
+        Period(last - timedelta(days=WEEK * n - 1), last - timedelta(days=WEEK * (n - 1))) for n in range(count, 0, -1)
+    )
+
+
+class _Reader:
+    """Reads the past of contracts out of a store."""
+
+    def __init__(self, store: Store, ids: Sequence[str], period: Period):
+        self.store, self.period = store, period
+        self.weeks = weeks_until(store, period.last)
+        self.window = Period(self.weeks[0].first, period.last)
+        self.product = {name: n for n, name in enumerate(ids)}
+
+    def read(self) -> Past:
+        contracts = self._contracts()
+        names = sorted(set(contracts["creator_id"]))
+        number = {name: n for n, name in enumerate(names)}
+        product = np.array([self.product[name] for name in contracts["product_id"]], np.int64)
+        creator = np.array([number[name] for name in contracts["creator_id"]], np.int64)
+        keys, line = np.unique(product * len(names) + creator, return_inverse=True)
+        of, by = keys // len(names), keys % len(names)
+        line_of = {(int(p), int(c)): n for n, (p, c) in enumerate(zip(of, by, strict=True))}
+        begins, ends = contracts["begins"], contracts["ends"]
+        rate, share = np.array(contracts["rate"], float), np.array(contracts["platform_share"], float)
+        same, places = self._places()
+        affiliate: Where = {"relation": ("affiliate",), **same}
+        shown = np.zeros((len(keys), len(self.weeks)))
+        found = self._run((m.IMPRESSIONS,), ("product_id", "creator_id"), affiliate, weekly=True)
+        for p, c, week, count in zip(
+            found["product_id"], found["creator_id"], found["slot"], found["impressions"], strict=True
+        ):
+            at = line_of.get((self.product.get(p, -1), number.get(c, -1)))
+            if at is not None:
+                shown[at, int(week)] += float(count)
+        now = (begins < 0) & (ends >= 0)
+        held = np.bincount(line[now], minlength=len(keys))
+        mean = [
+            np.divide(np.bincount(line[now], v[now], len(keys)), held, out=np.full(len(keys), np.nan), where=held > 0)
+            for v in (rate, share)
+        ]
+        exposure = self._exposure(places)
+        return Past(
+            tuple(names), self._tiers(names), of, by, self._rows(line, begins, ends, rate, shown), mean[0], mean[1],
+            self._by_week({"relation": ("own",), **same}), *exposure, self._clicked(), self._sold(same),
+            self._column(m.ITEMS, self.window, {"surface": tuple(places), "form": _NO_ROOM}),
+            self._through_lines(line_of, number, len(keys)), self._through(), self.period.days,
+        )  # fmt: skip
+
+    def _contracts(self) -> dict[str, Any]:
+        """Contracts that name product, creator and rate, with when they hold in days before the last one's end."""
+        table = self.store.table("commissions")
+        whole = table.filter(
+            table.product_id.notnull(), table.creator_id.notnull(), table.rate.notnull(), table.accepted_at.notnull()
+        )
+        rows = self.store.run(
+            whole.order_by("contract_id").select(
+                "product_id", "creator_id", "rate", "platform_share", "accepted_at", "ends_at"
+            )
+        ).to_pydict()
+        zone = ZoneInfo(self.store.provenance.timezone)
+        end = datetime.combine(self.period.last + timedelta(days=1), time(), zone).astimezone(UTC).replace(tzinfo=None)
+        begins = np.array([(moment - end).total_seconds() / 86_400 for moment in rows["accepted_at"]])
+        ends = np.array([
+            np.inf if moment is None else (moment - end).total_seconds() / 86_400 + 1 / 86_400
+            for moment in rows["ends_at"]
+        ])  # fmt: skip
+        kept = [
+            n
+            for n in np.flatnonzero((begins < 0) & (ends > -WEEK * len(self.weeks))).tolist()
+            if rows["product_id"][n] in self.product
+        ]
+        if not kept:
+            raise MissingDataError(
+                "No contract names a product, a creator, a rate and when it was accepted",
+                do="import contracts with these columns",
+            )
+        told: dict[str, Any] = {name: [rows[name][n] for n in kept] for name in ("product_id", "creator_id", "rate")}
+        told["platform_share"] = [rows["platform_share"][n] or 0.0 for n in kept]
+        # what is not known by the last day does not count: an end that lies ahead is told with the contract
+        return {**told, "begins": begins[kept], "ends": ends[kept]}
+
+    def _places(self) -> tuple[dict[str, tuple[str | None, ...]], dict[str | None, float]]:
+        """Where sellers and creators show products alike, and the surfaces where creators are at work.
+
+        Surfaces come with the pieces that a time shown sells there, relative to all of them.
+        """
+        found = self._run((m.IMPRESSIONS,), ("surface", "form", "relation"), {"form": _NO_ROOM})
+        by: dict[tuple[str | None, str | None], dict[str, float]] = {}
+        rows = zip(found["surface"], found["form"], found["relation"], found["impressions"], strict=True)
+        for surface, form, relation, count in rows:
+            cell = by.setdefault((surface, form), {})
+            cell[relation or "own"] = cell.get(relation or "own", 0.0) + float(count)
+        total = sum(cell.get("affiliate", 0.0) for cell in by.values())
+        if not total > 0:
+            raise MissingDataError("No exposure is told by creator", do="import traffic with its relation and creator")
+        alike = [
+            place for place, cell in by.items()
+            if min(cell.get("affiliate", 0.0), cell.get("own", 0.0)) > COMMON * sum(cell.values())
+        ]  # fmt: skip
+        if not alike:
+            raise MissingDataError(
+                "Creators show products nowhere beside their sellers, so that effort cannot be compared",
+                do="import the traffic of sellers' own videos too",
+            )
+        at_work = sorted({surface for (surface, _), cell in by.items() if cell.get("affiliate", 0) > COMMON * total},
+                         key=str)  # fmt: skip
+        sold = self._run((m.ITEMS,), ("surface",), {"form": _NO_ROOM})
+        pieces = {surface: float(count) for surface, count in zip(sold["surface"], sold["items"], strict=True)}
+        shown = {s: sum(sum(cell.values()) for (at, _), cell in by.items() if at == s) for s in at_work}
+        usual = sum(pieces.get(s, 0.0) for s in at_work) / max(sum(shown.values()), 1.0)
+        weight = {s: pieces.get(s, 0.0) / max(shown[s], 1.0) / usual if usual > 0 else 1.0 for s in at_work}
+        same: dict[str, tuple[str | None, ...]] = {
+            "surface": tuple(sorted({s for s, _ in alike}, key=str)),
+            "form": tuple(sorted({f for _, f in alike}, key=str)),
+        }  # fmt: skip
+        return same, weight
+
+    def _rows(self, line: Codes, begins: Array, ends: Array, rate: Array, shown: Array) -> Rows:
+        lines, weeks = shown.shape
+        held, pays = np.zeros((lines, weeks)), np.zeros((lines, weeks))
+        for week in range(weeks):
+            last = -WEEK * (weeks - 1 - week)
+            days = np.clip(np.minimum(ends, last) - np.maximum(begins, last - WEEK), 0.0, None) / WEEK
+            held[:, week] = np.bincount(line, days, lines)
+            pays[:, week] = np.bincount(line, days * rate, lines)
+        at, weekly = np.nonzero(held > 0.1)
+        return Rows(at, weekly, pays[at, weekly] / held[at, weekly], held[at, weekly], shown[at, weekly])
+
+    def _exposure(self, places: Mapping[str | None, float]) -> tuple[Array, Array]:
+        """Exposure where creators are at work and elsewhere: [products, weeks] each."""
+        found = self._run((m.IMPRESSIONS,), ("product_id", "surface"), {"form": _NO_ROOM}, weekly=True)
+        at = np.array([self.product.get(name, -1) for name in found["product_id"]], np.int64)
+        week, count = np.array(found["slot"], np.int64), np.array(found["impressions"], float)
+        weight = np.array([places.get(name, 0.0) for name in found["surface"]])
+        inside = np.array([name in places for name in found["surface"]], bool)
+        out = []
+        for chosen, values in ((inside, count * weight), (~inside, count)):
+            table = np.zeros((len(self.product), len(self.weeks)))
+            mine = chosen & (at >= 0)
+            np.add.at(table, (at[mine], week[mine]), values[mine])
+            out.append(table)
+        return out[0], out[1]
+
+    def _clicked(self) -> Array:
+        return np.stack([self._column(metric, self.window, {"form": _NO_ROOM}) for metric in (m.CLICKS, m.IMPRESSIONS)],
+                        axis=1)  # fmt: skip
+
+    def _sold(self, same: Where) -> Array:
+        return np.stack(
+            [
+                np.stack([self._column(metric, self.window, {"relation": (who,), **same})
+                          for metric in (m.ITEMS, m.IMPRESSIONS)], axis=1)
+                for who in ("own", "affiliate")
+            ],
+            axis=1,
+        )  # fmt: skip
+
+    def _through(self) -> Array:
+        by: Where = {"relation": ("affiliate",)}
+        asked = ((m.ITEMS, self.window), (m.IMPRESSIONS, self.window), (m.IMPRESSIONS, self.period))
+        return np.stack([self._column(metric, days, by) for metric, days in asked], axis=1)
+
+    def _through_lines(self, line_of: Mapping[tuple[int, int], int], number: Mapping[str, int], lines: int) -> Array:
+        query = Query(
+            (m.GROSS_SALES,), self.period, by=("product_id", "creator_id"), where={"relation": ("affiliate",)}
+        )
+        found = self.store.metrics(query).to_pydict()
+        out = np.zeros(lines)
+        for p, c, gross in zip(found["product_id"], found["creator_id"], found["gross_sales"], strict=True):
+            at = line_of.get((self.product.get(p, -1), number.get(c, -1)))
+            if at is not None:
+                out[at] += float(gross)
+        return out
+
+    def _by_week(self, where: Where) -> Array:
+        found = self._run((m.IMPRESSIONS,), ("product_id",), where, weekly=True)
+        out = np.zeros((len(self.product), len(self.weeks)))
+        for name, week, count in zip(found["product_id"], found["slot"], found["impressions"], strict=True):
+            if name in self.product:
+                out[self.product[name], int(week)] += float(count)
+        return out
+
+    def _column(self, metric: Metric, days: Period, where: Where) -> Array:
+        found = self.store.metrics(Query((metric,), days, by=("product_id",), where=where)).to_pydict()
+        out = np.zeros(len(self.product))
+        for name, value in zip(found["product_id"], found[metric.name], strict=True):
+            if name in self.product:
+                out[self.product[name]] = float(value)
+        return out
+
+    def _run(
+        self, metrics: tuple[Metric, ...], by: tuple[str, ...], where: Where, weekly: bool = False
+    ) -> dict[str, list[Any]]:
+        slots = self.weeks if weekly else ()
+        found: dict[str, list[Any]] = self.store.metrics(
+            Query(metrics, self.window, by=by, where=where, slots=slots)
+        ).to_pydict()
+        return found
+
+    def _tiers(self, names: Sequence[str]) -> Codes:
+        """Tiers of creators by their followers on the last day."""
+        if not self.store.has("creator_history", "followers"):
+            return np.full(len(names), TIERS.index("unknown"))
+        history = self.store.table("creator_history")
+        rows = self.store.run(
+            history.filter(history.valid_from.date() <= self.period.last)
+            .select("creator_id", "valid_from", "followers")
+            .order_by("valid_from")
+        ).to_pydict()
+        last = {c: f for c, f in zip(rows["creator_id"], rows["followers"], strict=True) if f is not None}
+        followers = np.array([float(last[name]) if name in last else np.nan for name in names])
+        known = np.isfinite(followers)
+        if not known.any():
+            return np.full(len(names), TIERS.index("unknown"))
+        edges = np.quantile(followers[known], (MIDDLE, LARGE))
+        return np.where(known, np.searchsorted(edges, np.nan_to_num(followers), side="right"), TIERS.index("unknown"))
+
+
+_NO_ROOM: tuple[str | None, ...] = ("card", "video", None)
+
+__all__ = ["TIERS", "Past", "Rows", "past", "weeks_until"]

@@ -1,0 +1,72 @@
+"""Worth: what being shown once more brings, of every product, and what stands in the way of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tradewind.decisions.commissions.goods import Goods
+from tradewind.decisions.commissions.past import WEEK, Past
+from tradewind.methods.rates import Rates
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What exposure brings; arrays are [products] unless told otherwise.
+
+    Args:
+        sells: Pieces sold for each unit of exposure where creators are at work.
+        shape: How sure that is, as the shape of a gamma distribution.
+        seen: Exposure there in a day, lately.
+        joint: What a unit of exposure of the usual product of its department brings all parties.
+        platform: The same for the platform.
+        merchant: The same for the product's own merchant, who owns a part of that exposure.
+        through: Pieces sold through creators in a day, lately.
+    """
+
+    sells: Array
+    shape: Array
+    seen: Array
+    joint: Array
+    platform: Array
+    merchant: Array
+    through: Array
+
+
+def worth(past: Past, goods: Goods) -> Worth:
+    """Return what exposure brings.
+
+    Products that are clicked alike, cost alike and stand in one department sell alike; each is drawn towards these.
+    """
+    clicks = Rates()(past.clicked[:, 0], past.clicked[:, 1])
+    kinds = np.eye(int(goods.department.max()) + 1)[goods.department]
+    common = kinds.sum(axis=0) >= max(10, len(kinds) // 200)
+    x = np.column_stack([np.log(clicks.mean), np.log(np.maximum(goods.price, 0.01)), kinds[:, common][:, 1:]])
+    found = Rates()(past.pieces, past.seen.sum(axis=1), x)
+    lately = max(1, min(past.weeks, round(past.base / WEEK)))
+    seen = past.seen[:, -lately:].sum(axis=1) / (WEEK * lately)
+    joint = _stands(seen, found.mean * (goods.merchant + goods.platform), goods.department)
+    platform = _stands(seen, found.mean * goods.platform, goods.department)
+    names = {name: n for n, name in enumerate(sorted({shop or "" for shop in goods.shop}))}
+    shop = np.array([names[name or ""] for name in goods.shop])
+    both = np.unique(goods.department * len(names) + shop, return_inverse=True)[1]
+    own = np.bincount(both, seen * found.mean * goods.merchant)[both]
+    merchant = own / np.maximum(np.bincount(goods.department, seen)[goods.department], 1e-9)
+    through = np.zeros(len(seen))
+    if past.through[:, 0].sum() > 0 and past.through[:, 1].sum() > 0:
+        sold = Rates()(past.through[:, 0], past.through[:, 1], np.log(found.mean)[:, None])
+        through = sold.mean * past.through[:, 2] / past.base
+    return Worth(found.mean, found.shape, seen, joint, platform, merchant, through)
+
+
+def _stands(seen: Array, value: Array, department: NDArray[np.int64]) -> Array:
+    """What a unit of exposure in the department of each product brings now."""
+    total = np.bincount(department, seen * value)
+    return np.asarray((total / np.maximum(np.bincount(department, seen), 1e-9))[department])
+
+
+__all__ = ["Worth", "worth"]

@@ -1,0 +1,115 @@
+"""A bazaar whose laws are known: creators share their hours by what a line pays, and part of what they show is new."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+import market
+from tradewind.engines.snapshot import Draft
+from tradewind.period import Period
+from tradewind.study import Provenance
+
+FIRST, WEEKS = date(2024, 1, 1), 17
+SPAN = Period(FIRST, FIRST + timedelta(days=7 * WEEKS - 1))
+LAST = Period(SPAN.last - timedelta(days=27), SPAN.last)
+PROVENANCE = Provenance("bazaar", "CC0-1.0", "Made for tests.", "EUR", "UTC", simulated=True)
+PRODUCTS, CREATORS, SHOPS = 120, 30, 6
+ANSWER, CROWDING, BEND, MARGIN, FEE = 0.8, 0.9, 0.3, 0.5, 0.05
+"""Power of effort in the rate, in a creator's other lines; what a unit of effort adds to exposure; shares of a price."""
+
+
+def truth(rate: np.ndarray, hours: np.ndarray, by: np.ndarray, pull: np.ndarray) -> np.ndarray:
+    """Return the effort of lines that hold at one time."""
+    drive = pull * rate**ANSWER
+    load = np.bincount(by, drive, CREATORS)[by]
+    return hours[by] * drive / load**CROWDING
+
+
+def build(folder: Path, seed: int = 1, leave: tuple[str, ...] = ()) -> Path:
+    """Write a store of the bazaar; tables named in `leave` are left out."""
+    rng = np.random.default_rng(seed)
+    price = np.round(rng.uniform(10, 60, PRODUCTS), 2)
+    base = rng.lognormal(7.5, 0.7, PRODUCTS)
+    sells = 0.004 * rng.lognormal(0, 0.3, PRODUCTS)
+    hours, followers = rng.lognormal(0.5, 0.4, CREATORS), rng.permutation(CREATORS) * 100 + 50
+    contracts = []
+    for begin in range(-6, WEEKS, 2):
+        for product in np.flatnonzero(rng.random(PRODUCTS) < 0.5).tolist():
+            rate = round(float(rng.uniform(0.03, 0.25)), 3)
+            contracts.append((product, int(rng.integers(CREATORS)), rate, begin, begin + 8, rng.lognormal(0, 0.4)))
+    kept = list({(c[0], c[1]): c for c in reversed(contracts)}.values())  # one contract of a product with a creator
+    product, by, begin, end = (np.array([c[n] for c in kept]) for n in (0, 1, 3, 4))
+    rate, pull = np.array([c[2] for c in kept]), np.array([c[5] for c in kept])
+    rows: market.Rows = {name: [] for name in market.TABLES}
+    number = 0
+    for week in range(WEEKS):
+        live = np.flatnonzero((begin <= week) & (end > week))
+        effort = truth(rate[live], hours, by[live], pull[live])
+        total = np.bincount(product[live], effort, PRODUCTS)
+        noise = rng.lognormal(0, 0.05, PRODUCTS)
+        shown = base * noise * (1 + BEND * total)
+        day = FIRST + timedelta(days=7 * week + 6)
+        cells = [(p, None, rng.poisson(shown[p] / (1 + total[p]))) for p in range(PRODUCTS)]
+        cells += [
+            (int(product[c]), int(c), rng.poisson(shown[product[c]] * effort[n] / (1 + total[product[c]])))
+            for n, c in enumerate(live.tolist())
+        ]
+        for p, c, count in cells:
+            moment = datetime(day.year, day.month, day.day, 12)
+            who = {
+                "relation": "own" if c is None else "affiliate",
+                "creator_id": None if c is None else f"k{by[c]:02d}",
+            }
+            where = {"product_id": f"p{p:03d}", "shop_id": f"s{p % SHOPS}", "surface": "feed", "form": "video", **who}
+            rows["traffic"].append(
+                {"hour": moment, **where, "impressions": int(count),
+                 "clicks": int(rng.binomial(count, 0.02)), "carts": 0}
+            )  # fmt: skip
+            for _ in range(int(rng.poisson(count * sells[p]))):
+                paid = 0.0 if c is None else price[p] * rate[c]
+                rows["order_lines"].append({
+                    "order_id": f"o{number:06d}", "line": 0, "ordered_at": moment, "known_at": moment,
+                    "customer_id": f"c{number % 500}", "quantity": 1, "unit_price": _money(price[p]),
+                    "unit_cost": _money(price[p] * (1 - MARGIN)), "platform_fee": _money(price[p] * FEE),
+                    "commission": _money(paid), "commission_platform_share": None if c is None else 0.0, **where,
+                })  # fmt: skip
+                number += 1
+    midnight = datetime(FIRST.year, FIRST.month, FIRST.day)
+    for n, (p, k, r, first, last, _) in enumerate(kept):
+        rows["commissions"].append({
+            "contract_id": f"n{n:05d}", "shop_id": f"s{p % SHOPS}", "product_id": f"p{p:03d}",
+            "creator_id": f"k{k:02d}", "rate": r, "platform_share": 0.0,
+            "invited_at": midnight + timedelta(days=7 * first), "accepted_at": midnight + timedelta(days=7 * first),
+            "ends_at": midnight + timedelta(days=7 * last, seconds=-1),
+        })  # fmt: skip
+    for k in range(CREATORS):
+        rows["creators"].append({"creator_id": f"k{k:02d}", "name": f"Creator {k}"})
+        rows["creator_history"].append(
+            {"creator_id": f"k{k:02d}", "valid_from": midnight, "followers": int(followers[k])}
+        )
+    for p in range(PRODUCTS):
+        rows["products"].append(
+            {"product_id": f"p{p:03d}", "shop_id": f"s{p % SHOPS}", "title": f"Product {p}", "category": f"D{p % 3}/X"}
+        )
+    with Draft(folder) as draft:
+        files: dict[str, list[Path]] = {}
+        for name, found in rows.items():
+            if found and name not in leave:
+                for row in found:
+                    if name in ("traffic", "order_lines"):
+                        moment = row.get("hour", row.get("ordered_at"))
+                        row |= {"day": moment.date(), "hour": moment}
+                path = draft.new_file(name)
+                pq.write_table(market.arrow(name, found), path)
+                files[name] = [path]
+        draft.commit(PROVENANCE, files, {"digest": "made by hand"})
+    return folder
+
+
+def _money(value: float) -> Decimal:
+    return Decimal(str(round(float(value), 4)))

@@ -1,0 +1,198 @@
+"""The commissions wing on a bazaar whose laws are known, and on stores that lack what it needs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import bazaar
+import numpy as np
+import pytest
+
+from tradewind.decisions.commissions import CommissionsSettings, Learnt, learn, study
+from tradewind.decisions.commissions.terms import split
+from tradewind.engines.store import Store, open_store
+from tradewind.errors import BadInputError, MissingDataError, NotFoundError
+from tradewind.period import Period
+from tradewind.scope import Scope
+from tradewind.study import Action, Evidence, Lever, Party, Setting, Study, Subject
+
+DAYS = Period(bazaar.LAST.last + timedelta(days=1), bazaar.LAST.last + timedelta(days=28))
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return open_store(str(bazaar.build(tmp_path_factory.mktemp("bazaar"))))
+
+
+@pytest.fixture(scope="module")
+def learnt(store: Store) -> Learnt:
+    return learn(store, bazaar.LAST)
+
+
+@pytest.fixture(scope="module")
+def told(store: Store) -> Study:
+    return study(store, bazaar.LAST)
+
+
+def action(product: str, *rates: float, platform: float | None = 0.0, lever: Lever = Lever.COMMISSION) -> Action:
+    menu = tuple(
+        Setting({"rate": rate} | ({} if platform is None else {"platform": platform}), {Party.MERCHANT: 1.0})
+        for rate in rates
+    )
+    return Action(f"commission-{product}", lever, Subject("product", product, "s0"), DAYS, menu)
+
+
+def test_how_creators_answer_to_a_rate_is_found(learnt: Learnt):
+    curve = learnt.effort.curve
+    slope = curve.mid[:3, -1] / np.log(curve.knots[-1] / curve.knots[0])
+    assert slope == pytest.approx(np.full(3, bazaar.ANSWER), abs=0.12)
+
+
+def test_what_one_line_takes_from_the_others_is_found(learnt: Learnt):
+    found = learnt.effort.crowding
+    assert found.mid == pytest.approx(bazaar.CROWDING, abs=max(0.15, 3 * found.error))
+
+
+def test_how_much_of_the_exposure_is_new_is_found(learnt: Learnt):
+    effort = np.array([0.5, 2.0, 5.0])
+    true = 1 + bazaar.BEND * effort
+    assert (1 + learnt.effort.bend * effort) ** learnt.effort.new.mid == pytest.approx(true, rel=0.12)
+
+
+def test_a_piece_brings_what_its_price_leaves(learnt: Learnt):
+    goods = learnt.goods
+    assert goods.merchant == pytest.approx(goods.price * (bazaar.MARGIN - bazaar.FEE), rel=1e-6)
+    assert goods.platform == pytest.approx(goods.price * bazaar.FEE, rel=1e-6)
+
+
+def test_gains_keep_keys_doses_and_costs_and_transfers_cancel(learnt: Learnt):
+    live = sorted({learnt.goods.ids[p] for p in learnt.past.product[np.isfinite(learnt.past.rate)]})
+    given = [action(live[0], 0.1, 0.2, 0.3), action(live[1], 0.05)]
+    found = learnt.appraise(given)
+    assert [a.key for a in found] == [a.key for a in given]
+    for before, after in zip(given, found, strict=True):
+        assert after.evidence is Evidence.OBSERVATIONAL
+        assert after.why
+        assert after.expires == bazaar.LAST.last + timedelta(days=28)
+        for one, other in zip(before.menu, after.menu, strict=True):
+            assert (one.dose, one.cost) == (other.dose, other.cost)
+            assert other.joint is not None
+            assert other.joint.low <= other.joint.mid <= other.joint.high
+    paid = learnt.appraise([action(live[0], 0.2, platform=0.5)])[0].menu[0]
+    plain = found[0].menu[1]
+    assert paid.joint == plain.joint  # who pays is a transfer
+    moved = paid.gain[Party.MERCHANT].mid - plain.gain[Party.MERCHANT].mid
+    assert moved > 0
+    assert moved == pytest.approx(plain.gain[Party.PLATFORM].mid - paid.gain[Party.PLATFORM].mid)
+
+
+def test_the_rate_that_is_paid_now_brings_nothing(learnt: Learnt):
+    past = learnt.past
+    live = np.flatnonzero(np.isfinite(past.rate))
+    alone = next(n for n in live if (past.product[live] == past.product[n]).sum() == 1)
+    name, rate = learnt.goods.ids[past.product[alone]], float(past.rate[alone])
+    setting = learnt.appraise([action(name, rate, platform=None)])[0].menu[0]
+    for gain in setting.gain.values():
+        assert (gain.low, gain.mid, gain.high) == pytest.approx((0, 0, 0), abs=1e-9)
+
+
+def test_commission_moves_as_counted_by_hand(learnt: Learnt):
+    """One line alone on its product: what the creators' party gains, written out at the middle of everything."""
+    past, effort, goods, worth = learnt.past, learnt.effort, learnt.goods, learnt.worth
+    live = np.flatnonzero(np.isfinite(past.rate))
+    alone = next(n for n in live if (past.product[live] == past.product[n]).sum() == 1)
+    p, k = past.product[alone], past.creator[alone]
+    curve = effort.curve
+    grid, tier = np.log(curve.knots), past.tier[k]
+    at = {n: np.interp(np.log(past.rate[n]), grid, curve.mid[past.tier[past.creator[n]]]) for n in live}
+    usual = {n: np.interp(np.log(effort.usual[n]), grid, curve.mid[past.tier[past.creator[n]]]) for n in live}
+    given = {n: effort.level[n] * np.exp(at[n] - usual[n]) for n in live if past.creator[n] == k}
+    rate = float(curve.knots[-1])
+    ratio = np.exp(curve.mid[tier][-1] - at[alone])
+    load = sum(given.values())
+    after = given[alone] * ratio * (1 + given[alone] * (ratio - 1) / load) ** -effort.crowding.mid
+    before = given[alone]
+    sold = worth.through[p] * 28 * goods.price[p]
+    wider = (after / (1 + after)) / (before / (1 + before))
+    grown = ((1 + effort.bend * after) / (1 + effort.bend * before)) ** effort.new.mid
+    brought = learnt.gains()(np.array([p]), np.array([rate]), np.array([28.0]))
+    assert brought.before.mean() == pytest.approx(sold * past.rate[alone], rel=0.1)
+    assert brought.after.mean() == pytest.approx(sold * wider * grown * rate, rel=0.15)
+
+
+def test_a_split_leaves_both_a_gain_where_there_is_one():
+    merchant, platform, raised = np.array([6.0, 5.0, -1.0, 0.0]), np.array([2.0, -1.0, 4.0, 0.0]), 3.0
+    share = split(merchant, platform)
+    assert share == pytest.approx([0.25, 0, 1, 0])
+    assert merchant[0] - (1 - share[0]) * raised > 0
+    assert platform[0] - share[0] * raised > 0
+
+
+def test_the_study_tells_rates_payers_and_refusals(told: Study):
+    assert {f.key for f in told.findings} >= {"new", "rates", "refusals", "tiers"}
+    rates, refusals = told.finding("rates"), told.finding("refusals")
+    assert rates.numbers["lines"] >= rates.numbers["higher"] + rates.numbers["lower"]
+    assert refusals.numbers["refused"] > 0
+    assert all(row["short"].mid < 0 for row in refusals.grid.rows)
+    assert told.caveats
+    assert all(f.evidence is Evidence.OBSERVATIONAL for f in told.findings)
+
+
+def test_what_it_proposes_harms_no_payer(told: Study):
+    assert told.actions
+    for proposed in told.actions:
+        assert proposed.lever is Lever.COMMISSION
+        assert proposed.days == DAYS
+        for setting in proposed.menu:
+            assert setting.joint.mid > 0
+            assert setting.gain[Party.MERCHANT].mid >= -1e-6
+            assert setting.gain[Party.PLATFORM].mid >= -1e-6
+
+
+def test_a_merchant_sees_the_own_shop_only(store: Store):
+    seen = study(store.scoped(Scope(frozenset({"s1", "s2"}))), bazaar.LAST)
+    assert seen.actions
+    assert {a.subject.shop for a in seen.actions} <= {"s1", "s2"}
+
+
+def test_one_creator(store: Store):
+    one = study(store, bazaar.LAST, CommissionsSettings(creator="k03"))
+    whole = one.finding("rates").numbers["lines"]
+    assert 0 < whole < 40
+    assert not one.actions
+    with pytest.raises(NotFoundError):
+        study(store, bazaar.LAST, CommissionsSettings(creator="nobody"))
+
+
+def test_nothing_later_than_the_period_is_read(store: Store, learnt: Learnt):
+    early = learn(store, Period(bazaar.LAST.first - timedelta(days=28), bazaar.LAST.first - timedelta(days=1)))
+    assert early.past.weeks == learnt.past.weeks - 4
+    assert early.past.own.sum() == pytest.approx(learnt.past.own[:, :-4].sum())
+
+
+@pytest.mark.parametrize("table", ["commissions", "traffic"])
+def test_a_missing_table_is_named(tmp_path: Path, table: str):
+    bare = open_store(str(bazaar.build(tmp_path, leave=(table,))))
+    with pytest.raises(MissingDataError, match=table):
+        learn(bare, bazaar.LAST)
+
+
+def test_bad_input(learnt: Learnt, store: Store):
+    for bad in ({"days": 0}, {"rates": ()}, {"rates": ("much",)}, {"rates": ("1.5",)}, {"top": 0}):
+        with pytest.raises(BadInputError):
+            CommissionsSettings(**bad)
+    with pytest.raises(BadInputError):
+        learnt.appraise([Action("x", Lever.PRICE, Subject("product", "p001"), DAYS, (Setting({"off": 0.1}, {}),))])
+    with pytest.raises(BadInputError):
+        learnt.appraise([replace(action("p001", 0.1), menu=(Setting({"platform": 0.1}, {}),))])
+    with pytest.raises(MissingDataError):
+        learn(store, Period(DAYS.first, DAYS.last))
+
+
+def test_a_product_nobody_knows_is_assumed_to_bring_nothing(learnt: Learnt):
+    found = learnt.appraise([action("unheard-of", 0.1)])[0]
+    assert found.evidence is Evidence.ASSUMED
+    assert found.menu[0].joint.mid == 0
+    assert learnt.appraise([]) == ()
