@@ -20,7 +20,7 @@ LAST = Period(SPAN.last - timedelta(days=27), SPAN.last)
 PROVENANCE = Provenance("bazaar", "CC0-1.0", "Made for tests.", "EUR", "UTC", simulated=True)
 PRODUCTS, CREATORS, SHOPS = 120, 30, 6
 ANSWER, CROWDING, BEND, MARGIN, FEE = 0.8, 0.9, 0.3, 0.5, 0.05
-"""Power of effort in the rate, in a creator's other lines; what a unit of effort adds to exposure; shares of a price."""
+"""Powers of effort in the rate and in a creator's load; what a unit of effort adds to exposure; shares of a price."""
 
 
 def truth(rate: np.ndarray, hours: np.ndarray, by: np.ndarray, pull: np.ndarray) -> np.ndarray:

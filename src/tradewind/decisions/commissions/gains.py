@@ -17,8 +17,9 @@ Codes = NDArray[np.int64]
 
 DRAWS = 200
 DISPLACED = (0.6, 1.0)  # share of what stands there that a further time shown drives away: nobody has measured it
-TOGETHER = (0.5, 0.4)  # mean and deviation of what gains told one by one are worth once all of it happens at once
-DOUBT = 0.6  # log deviation of how new a creator's exposure is from one product to another
+TOGETHER = (0.7, 0.6)  # mean and deviation of what gains told one by one are worth once all of it happens at once
+MAKES = 0.6  # log deviation of how much of what they show is new from one creator to another
+SUITS = 0.5  # log deviation of how a product sells to whom creators show it, from how it sells in general
 DRIFT = 0.3  # log deviation of the exposure to come from the exposure lately
 BEYOND = (0.3, 1.0)  # share of its outer slope that the answer to a rate keeps beyond the rates ever paid
 
@@ -72,21 +73,25 @@ class Gains:
         def around(mid: float, error: float) -> Array:
             return (mid + error * rng.standard_normal(DRAWS))[:, None]
 
-        def about_one(deviation: float) -> Array:
-            return np.exp(deviation * rng.standard_normal((DRAWS, len(goods.ids))) - deviation**2 / 2)
+        def about_one(deviation: float, count: int) -> Array:
+            return np.exp(deviation * rng.standard_normal((DRAWS, count)) - deviation**2 / 2)
 
         self.crowding = np.clip(around(effort.crowding.mid, effort.crowding.error), 0.0, 1.0)
-        self.new = np.maximum(around(effort.new.mid, effort.new.error), 0.0) * about_one(DOUBT)
+        self.new = np.maximum(around(effort.new.mid, effort.new.error), 0.0)
         self.better = -np.expm1(-around(effort.lift.mid, effort.lift.error))
         self.displaced = rng.uniform(*DISPLACED, DRAWS)[:, None]
         self.together = around(*TOGETHER)
-        drift = about_one(DRIFT)
+        drift = about_one(DRIFT, len(goods.ids))
+        makes = about_one(MAKES, len(past.creators))[:, self.by]
         self.seen, self.through = worth.seen * drift, worth.through * drift
         self.sells = rng.standard_gamma(worth.shape, (DRAWS, len(worth.shape))) * (worth.sells / worth.shape)
+        self.sells *= about_one(SUITS, len(goods.ids))
         self.at_now = self._answer(self.tier, self.rate)
         self.given = rng.standard_gamma(effort.shape[live], (DRAWS, len(live))) * (effort.level / effort.shape)[live]
         self.given *= np.exp(self.at_now - self._answer(self.tier, effort.usual[live]))
         self.total = summed(self.given, self.of, len(goods.ids))
+        self.makes = self.given * makes  # effort, counted by what it adds
+        self.made = summed(self.makes, self.of, len(goods.ids))
         self.load = summed(self.given, self.by, len(past.creators))
         # What a further unit of exposure brings in place of what stands there.
         self.value = {
@@ -111,10 +116,11 @@ class Gains:
     def _of_lines(self) -> dict[str, Array]:
         """What each line's effort brings in a day at the margin, by party, its creator's commission beside it."""
         bend = self.effort.bend
-        wider = self.seen * self.new * bend / (1 + bend * self.total)
+        wider = self.seen * self.new * bend / (1 + bend * self.made)
         share = self.through / np.maximum(self.total, 1e-9) / (1 + self.total)
         found = {
-            name: (wider * self.value[name] + share * self.better * self.piece[name])[:, self.of] * self.given
+            name: (wider * self.value[name])[:, self.of] * self.makes
+            + (share * self.better * self.piece[name])[:, self.of] * self.given
             for name in self.value
         }
         kept = self.goods.price * (1 - self.goods.returned)
@@ -142,7 +148,8 @@ class Gains:
         fuller = 1 + given * (ratio - 1) / np.maximum(self.load[:, creator], 1e-12)
         pressed = np.exp(-self.crowding * np.log(fuller))
         before = self.total[:, product]
-        gives = given * ratio * pressed
+        change = ratio * pressed
+        gives = given * change
         after = summed(gives, setting, len(product))
         asked = summed(gives * then, setting, len(product)) / np.maximum(after, 1e-12)
         paid = summed(given * self.rate[line], setting, len(product)) / np.maximum(before, 1e-12)
@@ -152,7 +159,9 @@ class Gains:
         }
         bend = self.effort.bend
         seen, through = self.seen[:, product] * days, self.through[:, product] * days
-        grown = ((1 + bend * after) / (1 + bend * before)) ** self.new[:, product]
+        made, makes = self.made[:, product], self.makes[:, line]
+        makes = made + summed(makes * (change - 1), setting, len(product))
+        grown = ((1 + bend * makes) / (1 + bend * made)) ** self.new
         wider = np.where(before > 0, after / (1 + after) / np.maximum(before / (1 + before), 1e-12), 1.0)
         instead = through * (wider - 1) * self.better
         own = {
@@ -178,13 +187,13 @@ class Gains:
 
         Both in pieces; what is lost is what their effort adds, what they sell besides would have come anyway.
         """
-        without = 1 - (1 + self.effort.bend * self.total) ** -self.new
+        without = 1 - (1 + self.effort.bend * self.made) ** -self.new
         own = self.seen * without * self.sells + self.through * self.better
         return own, self.through
 
     def break_even(self) -> Array:
         """Return the rate at which a merchant would be as well off without any creator: [draws, products]."""
-        without = 1 - (1 + self.effort.bend * self.total) ** -self.new
+        without = 1 - (1 + self.effort.bend * self.made) ** -self.new
         brings = self.seen * without * self.value["merchant"] + self.through * self.better * self.piece["merchant"]
         kept = self.through * self.goods.price * (1 - self.goods.returned)
         return np.asarray(np.clip(self.together * brings / np.maximum(kept, 1e-9), 0.0, 1.0))

@@ -65,7 +65,7 @@ class Past:
         elsewhere: [products, weeks] exposure in all other places.
         clicked: [products, 2] clicks and exposure, of all weeks and places.
         sold: [products, 2, 2] by sellers and by creators: pieces and exposure where both show products alike.
-        pieces: [products] pieces sold where creators are at work, rooms aside, in all weeks.
+        pieces: [products, 2] pieces sold where creators are at work and elsewhere, rooms aside, in all weeks.
         gross: [lines] gross sales through the line in the base period, rooms counted.
         through: [products, 3] through creators, rooms counted: pieces and exposure of all weeks, exposure of the base.
         base: Number of days of the base period.
@@ -156,7 +156,7 @@ class _Reader:
         return Past(
             tuple(names), self._tiers(names), of, by, self._rows(line, begins, ends, rate, shown), mean[0], mean[1],
             self._by_week({"relation": ("own",), **same}), *exposure, self._clicked(), self._sold(same),
-            self._column(m.ITEMS, self.window, {"surface": tuple(places), "form": _NO_ROOM}),
+            self._pieces(tuple(places)),
             self._through_lines(line_of, number, len(keys)), self._through(), self.period.days,
         )  # fmt: skip
 
@@ -258,6 +258,10 @@ class _Reader:
     def _clicked(self) -> Array:
         return np.stack([self._column(metric, self.window, {"form": _NO_ROOM}) for metric in (m.CLICKS, m.IMPRESSIONS)],
                         axis=1)  # fmt: skip
+
+    def _pieces(self, places: tuple[str | None, ...]) -> Array:
+        there = self._column(m.ITEMS, self.window, {"surface": places, "form": _NO_ROOM})
+        return np.stack([there, self._column(m.ITEMS, self.window, {"form": _NO_ROOM}) - there], axis=1)
 
     def _sold(self, same: Where) -> Array:
         return np.stack(

@@ -40,13 +40,17 @@ class Worth:
 def worth(past: Past, goods: Goods) -> Worth:
     """Return what exposure brings.
 
-    Products that are clicked alike, cost alike and stand in one department sell alike; each is drawn towards these.
+    Products that are clicked alike, cost alike, stand in one department and sell alike elsewhere sell alike where
+    creators are at work; each is drawn towards these.
     """
     clicks = Rates()(past.clicked[:, 0], past.clicked[:, 1])
     kinds = np.eye(int(goods.department.max()) + 1)[goods.department]
     common = kinds.sum(axis=0) >= max(10, len(kinds) // 200)
     x = np.column_stack([np.log(clicks.mean), np.log(np.maximum(goods.price, 0.01)), kinds[:, common][:, 1:]])
-    found = Rates()(past.pieces, past.seen.sum(axis=1), x)
+    if past.pieces[:, 1].sum() > 0 and past.elsewhere.sum() > 0:
+        others = Rates()(past.pieces[:, 1], past.elsewhere.sum(axis=1), x)
+        x = np.column_stack([x, np.log(others.mean)])
+    found = Rates()(past.pieces[:, 0], past.seen.sum(axis=1), x)
     lately = max(1, min(past.weeks, round(past.base / WEEK)))
     seen = past.seen[:, -lately:].sum(axis=1) / (WEEK * lately)
     joint = _stands(seen, found.mean * (goods.merchant + goods.platform), goods.department)
