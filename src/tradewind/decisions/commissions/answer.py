@@ -6,12 +6,13 @@ from dataclasses import asdict
 from datetime import timedelta
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tradewind import charts, progress
 from tradewind.decisions.commissions.gains import TOGETHER, Gains
 from tradewind.decisions.commissions.learning import CommissionsSettings, Learnt, estimates, learn
 from tradewind.decisions.commissions.past import TIERS
-from tradewind.decisions.commissions.terms import NEAR, Line, lines, split
+from tradewind.decisions.commissions.terms import BLOCK, NEAR, SURE, Line, lines, split
 from tradewind.engines.store import Store
 from tradewind.errors import NotFoundError
 from tradewind.money import human
@@ -27,6 +28,8 @@ IMPROVED_BY = {
     "refunds": "commission that is taken back",
 }
 DRAWN = 12  # bars of the chart
+
+Codes = NDArray[np.int64]
 
 
 def study(store: Store, period: Period, settings: CommissionsSettings | None = None) -> Study:
@@ -68,46 +71,53 @@ def study(store: Store, period: Period, settings: CommissionsSettings | None = N
 
 
 def proposals(learnt: Learnt, gains: Gains) -> tuple[Action, ...]:
-    """Return the actions of products where a rate brings all parties more and leaves neither payer worse off."""
-    goods, settings = learnt.goods, learnt.settings
-    rate, share = gains.pays()
-    under = np.flatnonzero(np.isfinite(rate))
-    menu = np.array(settings.menu)
-    if not len(under):
-        return ()
-    days = Period(learnt.period.last + timedelta(days=1), learnt.period.last + timedelta(days=settings.days))
+    """Return the actions of products where a rate likely brings all parties more and leaves neither payer worse off."""
+    settings = learnt.settings
+    under = np.flatnonzero(np.isfinite(gains.pays()[0]))
+    first = learnt.period.last + timedelta(days=1)
+    days = Period(first, first + timedelta(days=settings.days - 1))
+    actions: list[Action] = []
+    for start in range(0, len(under), BLOCK):
+        actions += _menus(learnt, gains, under[start : start + BLOCK], days)
+    return learnt.appraise(actions)
+
+
+def _menus(learnt: Learnt, gains: Gains, under: Codes, days: Period) -> list[Action]:
+    """The menus of some products: rates that are fine for all, with the platform's share and what each draws."""
+    goods, menu = learnt.goods, np.array(learnt.settings.menu)
     flat, then = np.repeat(under, len(menu)), np.tile(menu, len(under))
-    brought = gains(flat, then, np.full(len(flat), float(settings.days)))
+    rate, share = (each[flat] for each in gains.pays())
+    brought = gains(flat, then, np.full(len(flat), float(days.days)))
     merchant, platform = brought.merchant.mean(axis=0), brought.platform.mean(axis=0)
     before, after = brought.before.mean(axis=0), brought.after.mean(axis=0)
-    joint = (brought.merchant + brought.platform + brought.creators + brought.others).mean(axis=0)
-    part = np.where(after > before, split(merchant, platform), share[flat])
-    funded = np.clip((share[flat] * before + part * (after - before)) / np.maximum(after, 1e-9), 0.0, 1.0)
-    by_platform = funded * after - share[flat] * before
-    fine = (joint > 0) & (platform - by_platform >= 0) & (merchant - (after - before - by_platform) >= 0)
-    fine &= np.abs(then - rate[flat]) > NEAR
-    actions = []
+    part = np.where(then > rate, split(merchant, platform), share)
+    funded = np.round(np.clip((share * before + part * (after - before)) / np.maximum(after, 1e-9), 0.0, 1.0), 4)
+    by_platform = funded * after - share * before
+    by_merchant = after - before - by_platform
+    joint = brought.joint
+    fine = (joint.mean(axis=0) > 0) & ((joint > 0).mean(axis=0) >= SURE) & (np.abs(then - rate) > NEAR)
+    fine &= (platform >= by_platform) & (merchant >= by_merchant)
+    found = []
     for n, product in enumerate(under.tolist()):
-        settings_of = tuple(
+        places = [at for at in range(n * len(menu), (n + 1) * len(menu)) if fine[at]]
+        settings = tuple(
             Setting(
-                {"rate": float(then[at]), "platform": round(float(funded[at]), 4)},
-                {Party.MERCHANT: max(0.0, float(after[at] - before[at] - by_platform[at])),
-                 Party.PLATFORM: max(0.0, float(by_platform[at]))},
+                {"rate": float(then[at]), "platform": float(funded[at])},
+                {Party.MERCHANT: max(0.0, float(by_merchant[at])), Party.PLATFORM: max(0.0, float(by_platform[at]))},
             )
-            for at in range(n * len(menu), (n + 1) * len(menu))
-            if fine[at]
-        )  # fmt: skip
-        if settings_of:
+            for at in places
+        )
+        if settings:
             name = goods.ids[product]
             subject = Subject("product", name, goods.shop[product])
-            actions.append(Action(f"commission-{name}", Lever.COMMISSION, subject, days, settings_of))
-    return learnt.appraise(actions)
+            found.append(Action(f"commission-{name}", Lever.COMMISSION, subject, days, settings))
+    return found
 
 
 class _Teller:
     """Puts what was found into words and tables."""
 
-    def __init__(self, learnt: Learnt, gains: Gains, found: list[Line], chosen: np.ndarray):
+    def __init__(self, learnt: Learnt, gains: Gains, found: list[Line], chosen: NDArray[np.bool_]):
         self.learnt, self.gains, self.found, self.chosen = learnt, gains, found, chosen
         self.currency, self.top = learnt.currency, learnt.settings.top
         self.grade = Evidence.ASSUMED if learnt.goods.assumed else Evidence.OBSERVATIONAL
@@ -149,7 +159,7 @@ class _Teller:
         sentence = (
             f"Of {human(len(self.found), 'count')} lines of product and tier, {human(len(higher), 'count')} would earn "
             f"more at a higher rate and {human(len(lower), 'count')} at a lower one; together the lines' own gains "
-            f"come to {self._money(total)} in {days} days. For the rest the rate paid now is as good as any."
+            f"come to {self._money(total)} in {days} days. For the rest no other rate is better for sure."
         )
         columns = (
             Column("line", "Product · tier"), Column("now", "Rate now", "share"), Column("rate", "Proposed", "share"),
@@ -172,7 +182,7 @@ class _Teller:
         )  # fmt: skip
         note = (
             "Rates differ between contracts of one product, and of one creator, at the same time: that is what is "
-            "compared. Gains are told line by line, and halved for what happens when many rates move at once."
+            f"compared. A rate is proposed where all parties together gain with a chance of {human(SURE, 'share')}."
         )
         numbers = {"higher": len(higher), "lower": len(lower), "lines": len(self.found), "total": total}
         return Finding("rates", sentence, self.grade, numbers, Grid(columns, rows), chart, note, 90.0)

@@ -46,6 +46,11 @@ class Brought:
     after: Array
     through: Array
 
+    @property
+    def joint(self) -> Array:
+        """What all parties together gain; commissions are transfers between them."""
+        return self.merchant + self.platform + self.creators + self.others
+
 
 class Gains:
     """Tells what rates bring, from one set of draws for all of them.

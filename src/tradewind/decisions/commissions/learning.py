@@ -194,7 +194,7 @@ def _told(settings: Sequence[Setting], brought: Brought, share: Array, platform:
         Party.CREATOR: brought.creators + brought.after - brought.before,
     }  # fmt: skip
     gains = {party: estimates(values) for party, values in parts.items()}
-    joint = estimates(brought.merchant + brought.platform + brought.creators + brought.others)
+    joint = estimates(brought.joint)
     through = brought.through.mean(axis=0)
     return [
         replace(

@@ -15,6 +15,8 @@ Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 NEAR = 0.005  # rates that lie closer to what is paid are no change
+SURE = 0.8  # chance that all parties together gain, from which another rate is proposed
+BLOCK = 800  # lines that are appraised at once
 
 
 @dataclass(frozen=True)
@@ -72,62 +74,57 @@ def lines(gains: Gains, rates: tuple[float, ...], days: int, chosen: NDArray[np.
         days: For how many days.
         chosen: [lines that hold] those to speak of.
     """
-    width = int(gains.tier.max()) + 1 if len(gains.tier) else 1
-    keys = np.unique((gains.of * width + gains.tier)[chosen])
-    if not len(keys):
-        return []
-    member = np.searchsorted(keys, gains.of * width + gains.tier)
-    inside = (member < len(keys)) & (keys[np.minimum(member, len(keys) - 1)] == gains.of * width + gains.tier)
-    effort = np.where(inside, gains.given.mean(axis=0), 0.0)
-    at = np.where(inside, member, 0)
-    weight = np.bincount(at, effort, len(keys))
-    now = np.bincount(at, effort * gains.rate, len(keys)) / np.maximum(weight, 1e-12)
-    contracts = np.bincount(at[inside], minlength=len(keys))
-    product, tier = np.divmod(keys, width)
-    menu = np.array(rates)
-    count = len(menu)
-    brought = gains(
-        np.repeat(product, count), np.tile(menu, len(keys)), np.full(len(keys) * count, float(days)),
-        np.repeat(tier, count),
-    )  # fmt: skip
+    found: list[Line] = []
+    keys = np.unique(np.stack([gains.of, gains.tier], axis=1)[chosen], axis=0)
+    for start in range(0, len(keys), BLOCK):
+        found += _terms(gains, np.array(rates), days, keys[start : start + BLOCK])
+    return found
+
+
+def _terms(gains: Gains, menu: Array, days: int, keys: Codes) -> list[Line]:
+    product, tier = keys.T
+    count, size = len(menu), len(keys)
+    place = {(int(p), int(t)): n for n, (p, t) in enumerate(keys)}
+    at = np.array([place.get(pair, -1) for pair in zip(gains.of.tolist(), gains.tier.tolist(), strict=True)], np.int64)
+    inside = at >= 0
+    effort = gains.given.mean(axis=0)[inside]
+    whole = np.maximum(np.bincount(at[inside], effort, size), 1e-12)
+    now, funded = (np.bincount(at[inside], effort * v[inside], size) / whole for v in (gains.rate, gains.share))
+    contracts = np.bincount(at[inside], minlength=size)
+    rate, before = np.tile(menu, size), np.repeat(now, count)
+    brought = gains(np.repeat(product, count), rate, np.full(size * count, float(days)), np.repeat(tier, count))
     raised = brought.after - brought.before
-    mean = {
-        "merchant": brought.merchant.mean(axis=0), "platform": brought.platform.mean(axis=0),
-        "raised": raised.mean(axis=0),
-    }  # fmt: skip
-    joint = brought.merchant + brought.platform + brought.creators + brought.others
-    part = np.bincount(at, effort * gains.share, len(keys)) / np.maximum(weight, 1e-12)  # a cut is saved as it is paid
-    share = np.where(mean["raised"] > 0, split(mean["merchant"], mean["platform"]), np.repeat(part, count))
-    surplus = mean["merchant"] + mean["platform"] - mean["raised"]
-    moved = np.abs(np.tile(menu, len(keys)) - np.repeat(now, count)) > NEAR
-    value = np.where(moved & (surplus > 0), joint.mean(axis=0), -np.inf).reshape(len(keys), count)
-    best = np.argmax(value, axis=1)
-    found = np.arange(len(keys)) * count + best
-    better = value[np.arange(len(keys)), best] > 0
+    merchant, platform = brought.merchant.mean(axis=0), brought.platform.mean(axis=0)
+    # A raise is paid in proportion to what it brings; a cut is saved by whoever pays now.
+    share = np.where(rate > before, split(merchant, platform), np.repeat(funded, count))
+    surplus = merchant + platform - raised.mean(axis=0)
+    joint = brought.joint
+    good = (np.abs(rate - before) > NEAR) & (surplus > 0) & ((joint > 0).mean(axis=0) >= SURE)
+    value = np.where(good, joint.mean(axis=0), -np.inf).reshape(size, count)
+    best = np.arange(size) * count + np.argmax(value, axis=1)
+    better = value.max(axis=1) > 0
     above = np.minimum(np.searchsorted(menu, now + NEAR), count - 1)
-    above_at = np.arange(len(keys)) * count + above
-    asks = menu[above] > now + NEAR
-    short = estimates((brought.merchant + brought.platform - raised)[:, above_at])
-    told = {
-        "joint": estimates(joint[:, found]),
-        "merchant": estimates((brought.merchant - (1 - share) * raised)[:, found]),
-        "platform": estimates((brought.platform - share * raised)[:, found]),
-        "creator": estimates((brought.creators + raised)[:, found]),
-    }
+    next_up = np.arange(size) * count + above
+    refused = (menu[above] > now + NEAR) & (surplus[next_up] < 0)
+    short = estimates((brought.merchant + brought.platform - raised)[:, next_up])
+    by_all, by_merchant, by_platform, by_creator = (
+        estimates(values[:, best])
+        for values in (
+            joint, brought.merchant - (1 - share) * raised, brought.platform - share * raised, brought.creators + raised
+        )
+    )  # fmt: skip
     nothing = Estimate(0.0, 0.0, 0.0)
-    out = []
-    for n in range(len(keys)):
-        gain = {name: each[n] if better[n] else nothing for name, each in told.items()}
-        refused = bool(asks[n] and surplus[above_at[n]] < 0)
-        out.append(
+    found = []
+    for n in range(size):
+        gains_of = [part[n] if better[n] else nothing for part in (by_all, by_merchant, by_platform, by_creator)]
+        to, pays = (float(rate[best[n]]), float(share[best[n]])) if better[n] else (float(now[n]), float("nan"))
+        found.append(
             Line(
-                int(product[n]), int(tier[n]), int(contracts[n]), float(now[n]),
-                float(menu[best[n]]) if better[n] else float(now[n]), gain["joint"], gain["merchant"],
-                gain["platform"], gain["creator"], float(share[found[n]]) if better[n] else float("nan"), refused,
-                short[n] if refused else None,
+                int(product[n]), int(tier[n]), int(contracts[n]), float(now[n]), to, gains_of[0], gains_of[1],
+                gains_of[2], gains_of[3], pays, bool(refused[n]), short[n] if refused[n] else None,
             )
         )  # fmt: skip
-    return out
+    return found
 
 
 __all__ = ["Line", "lines", "split"]
