@@ -58,8 +58,8 @@ WINGS: dict[str, Wing] = {
     for wing in (
         Wing("performance", "Performance", "How is the business doing?"),
         Wing("fluctuation", "Fluctuation", "Why did a metric move?"),
-        Wing("prices", "Prices", "Which price, which campaign, which depth pays?"),
-        Wing("commissions", "Commissions", "Which commission for which product and creators, and who pays it?"),
+        Wing("prices", "Prices", "Which price, which campaign, which depth pays?", acts=True),
+        Wing("commissions", "Commissions", "Which commission for which product and creators, and who pays it?", acts=True),
     )
 }
 
