@@ -28,6 +28,7 @@ IMPROVED_BY = {
     "refunds": "commission that is taken back",
 }
 DRAWN = 12  # bars of the chart
+TOP = 200  # lines that a table shows
 
 Codes = NDArray[np.int64]
 
@@ -119,7 +120,7 @@ class _Teller:
 
     def __init__(self, learnt: Learnt, gains: Gains, found: list[Line], chosen: NDArray[np.bool_]):
         self.learnt, self.gains, self.found, self.chosen = learnt, gains, found, chosen
-        self.currency, self.top = learnt.currency, learnt.settings.top
+        self.currency = learnt.currency
         self.grade = Evidence.ASSUMED if learnt.goods.assumed else Evidence.OBSERVATIONAL
 
     def _money(self, value: float | Estimate, *, signed: bool = True) -> str:
@@ -169,7 +170,7 @@ class _Teller:
         rows = tuple(
             {"line": self._named(line), "now": line.now, "rate": line.rate, "joint": line.joint,
              "merchant": line.merchant, "platform": line.platform, "creator": line.creator}
-            for line in moved[: self.top]
+            for line in moved[:TOP]
         )  # fmt: skip
         chart = (
             charts.ranked_bars(
@@ -210,7 +211,7 @@ class _Teller:
             {"line": self._named(line), "rate": line.rate, "share": line.share, "merchant": line.merchant,
              "platform": line.platform,
              "even": human(estimates(even[:, [line.product]])[0], "share")}
-            for line in raised[: self.top]
+            for line in raised[:TOP]
         )  # fmt: skip
         note = "At the break-even rate a merchant would be as well off without any creator on the product."
         return Finding("payers", sentence, self.grade, {"raises": len(raised), "platform": middle}, Grid(columns, rows),
@@ -221,10 +222,12 @@ class _Teller:
         refused = [line for line in self.found if line.refused and line.short is not None]
         refused.sort(key=lambda line: line.short.mid if line.short else 0.0)
         short = sum(line.short.mid for line in refused if line.short)
+        theirs = sum(line.theirs for line in refused)
         sentence = (
             f"Refuse a higher rate on {human(len(refused), 'count')} of {human(len(self.found), 'count')} lines: the "
             f"next rate up would cost merchant and platform {self._money(-short, signed=False)} more than it brings "
-            "them, however they split it."
+            f"them, however they split it. On {human(theirs, 'count')} of these all parties together would gain, but "
+            "the creators more than all of it."
         )
         columns = (
             Column("line", "Product · tier"), Column("now", "Rate now", "share"),
@@ -232,9 +235,9 @@ class _Teller:
         )  # fmt: skip
         rows = tuple(
             {"line": self._named(line), "now": line.now, "short": line.short, "contracts": line.contracts}
-            for line in refused[: self.top]
+            for line in refused[:TOP]
         )
-        return Finding("refusals", sentence, self.grade, {"refused": len(refused), "short": short},
+        return Finding("refusals", sentence, self.grade, {"refused": len(refused), "short": short, "theirs": theirs},
                        Grid(columns, rows), None, "", 70.0)  # fmt: skip
 
     def tiers(self) -> Finding:

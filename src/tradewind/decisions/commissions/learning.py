@@ -37,21 +37,17 @@ class CommissionsSettings:
         creator: Id of a creator: speak of this creator's lines only.
         days: Days for which a new rate would hold.
         rates: Rates of the price to consider, such as 0.1.
-        top: Lines that the tables show.
         seed: Seed of the intervals.
     """
 
     creator: str = ""
     days: int = 28
     rates: tuple[str, ...] = ("0.05", "0.1", "0.15", "0.2", "0.3")
-    top: int = 20
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not 1 <= self.days <= 365:
             raise BadInputError("The days of a new rate are out of range", got=self.days, allowed="1 to 365")
-        if self.top < 1:
-            raise BadInputError("A table shows at least one line", got=self.top, allowed="1 or more")
         if not self.menu:
             raise BadInputError("No rate was named to consider", do="name one or more, such as 0.1")
 

@@ -36,6 +36,7 @@ class Line:
         share: Part of the change of the commission that the platform should pay; not a number where nobody should.
         refused: Whether the next rate above costs merchant and platform more than it brings them, whatever the split.
         short: What they would lack together at that rate; None where it is not refused.
+        theirs: Whether all parties together would likely gain by it nevertheless, the creators more than the whole.
     """
 
     product: int
@@ -50,6 +51,7 @@ class Line:
     share: float
     refused: bool
     short: Estimate | None
+    theirs: bool
 
 
 def split(merchant: Array, platform: Array) -> Array:
@@ -106,6 +108,7 @@ def _terms(gains: Gains, menu: Array, days: int, keys: Codes) -> list[Line]:
     above = np.minimum(np.searchsorted(menu, now + NEAR), count - 1)
     next_up = np.arange(size) * count + above
     refused = (menu[above] > now + NEAR) & (surplus[next_up] < 0)
+    theirs = refused & ((joint[:, next_up] > 0).mean(axis=0) >= SURE)
     short = estimates((brought.merchant + brought.platform - raised)[:, next_up])
     by_all, by_merchant, by_platform, by_creator = (
         estimates(values[:, best])
@@ -122,6 +125,7 @@ def _terms(gains: Gains, menu: Array, days: int, keys: Codes) -> list[Line]:
             Line(
                 int(product[n]), int(tier[n]), int(contracts[n]), float(now[n]), to, gains_of[0], gains_of[1],
                 gains_of[2], gains_of[3], pays, bool(refused[n]), short[n] if refused[n] else None,
+                bool(theirs[n]),
             )
         )  # fmt: skip
     return found
