@@ -32,7 +32,7 @@ NOTHING = 0.03  # share of a family that the data determines below which it is l
 WARM = 8  # steps before any is left out
 SETTLED = 0.02  # relative change of every spread at which the search ends
 
-LINES, BENDS, LEVELS, PAIRS = range(4)
+LINES, BENDS, LEVELS, PAIRS = BLOCKS = range(4)
 NONE: NDArray[np.int64] = np.empty(0, np.int64)
 
 
@@ -47,8 +47,12 @@ class _Number:
     missing: bool
 
     def line(self, x: Array) -> Array:
-        """Return the standardised values [n], zero where missing."""
-        return np.nan_to_num((np.clip(x[:, self.column], self.low, self.high) - self.centre) / self.scale)
+        """Return the standardised values [n] of features [p, n], zero where missing."""
+        out: Array = np.minimum(np.maximum(x[self.column], self.low), self.high)
+        out -= self.centre
+        out /= self.scale
+        out[np.isnan(out)] = 0.0
+        return out
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ class Basis:
 
     def design(self, x: Array) -> Design:
         """Return the centred columns [n, columns] of features [n, p]."""
-        return self._into(np.empty((len(self.block), len(x)), np.float32), x).T
+        return self.full(x)[:, 1:]
 
     def clipped(self, x: Array) -> Array:
         """Return features [n, p] with every number held within its range, for what else must not extrapolate."""
@@ -131,39 +135,41 @@ class Basis:
             np.clip(out[:, number.column], number.low, number.high, out=out[:, number.column])
         return out
 
-    def full(self, x: Array, beside: Array | None = None) -> Design:
-        """Return the constant, the columns [n, k] beside the basis, and its centred columns, [n, 1 + k + columns]."""
+    def full(self, x: Array, beside: Array | None = None, columns: NDArray[np.int64] | None = None) -> Design:
+        """Return the constant, columns beside the basis, and its centred columns, [n, 1 + k + columns].
+
+        Args:
+            x: [n, p] features.
+            beside: [n, k] columns beside the basis.
+            columns: Which columns of the basis; all where left out.
+        """
         extra = 0 if beside is None else beside.shape[1]
-        out = np.empty((1 + extra + len(self.block), len(x)), np.float32)
+        chosen = np.arange(len(self.block)) if columns is None else columns
+        out = np.empty((1 + extra + len(chosen), len(x)), np.float32)
         out[0] = 1
         if beside is not None:
             out[1 : 1 + extra] = beside.T
-        self._into(out[1 + extra :], x)
+        if len(chosen):
+            self._into(out[1 + extra :], np.ascontiguousarray(x.T), chosen)
         return out.T
 
-    def _into(self, out: Design, x: Array) -> Design:
-        """Fill the centred columns [columns, n] of features [n, p]: each lies in one piece, which is fast to fill."""
-        at = 0
-        for number in self.numbers:
-            out[at] = number.line(x)
-            at += 1
-        for category in self.categories:
-            for level in category.levels:
-                out[at] = x[:, category.column] == level
-                at += 1
-        for number in self.numbers:
-            if number.missing:
-                out[at] = 2.0 * np.isnan(x[:, number.column])
-                at += 1
-        for place, number in enumerate(self.numbers):
-            for knot in number.knots:
-                np.maximum(out[place] - np.float32(knot), 0, out=out[at])
-                at += 1
-        for first, second in self.pairs:
-            np.multiply(out[first], out[second], out=out[at])
-            at += 1
-        out -= self.centres.astype(np.float32)[:, None]
-        return out
+    def _into(self, out: Design, x: Array, columns: NDArray[np.int64]) -> None:
+        """Fill centred columns [columns, n] of features [p, n]: each lies in one piece, which is fast to fill."""
+        plain = [number.line(x) for number in self.numbers]
+        plain += [x[category.column] == level for category in self.categories for level in category.levels]
+        plain += [2.0 * np.isnan(x[number.column]) for number in self.numbers if number.missing]
+        base = np.array(plain, np.float32)
+        bends = [(place, np.float32(knot)) for place, number in enumerate(self.numbers) for knot in number.knots]
+        for at, column in enumerate(columns):
+            if column < len(base):
+                out[at] = base[column]
+            elif column < len(base) + len(bends):
+                place, knot = bends[column - len(base)]
+                np.maximum(base[place] - knot, 0, out=out[at])
+            else:
+                first, second = self.pairs[column - len(base) - len(bends)]
+                np.multiply(base[first], base[second], out=out[at])
+        out -= self.centres[columns].astype(np.float32)[:, None]
 
 
 def _number(column: int, seen: Array, missing: bool) -> _Number | None:
@@ -236,23 +242,32 @@ class Additive:
     prior: Array
     noise: float
 
-    def variance(self, x: Array, beside: Array | None = None) -> Array:
-        """Return the posterior variance [n] of the mean at features [n, p]."""
-        out = np.empty(len(x))
-        alive = np.flatnonzero(self.prior > 0)
-        covariance = self.covariance[np.ix_(alive, alive)].astype(np.float32)
+    def law(self, x: Array, beside: Array | None = None) -> tuple[Array, Array]:
+        """Return the posterior mean [n] and its variance [n] at features [n, p]; arguments as for `predict`."""
+        mean, variance = np.empty(len(x)), np.empty(len(x))
+        columns = np.flatnonzero(self.prior[self._open :] > 0)
+        kept = np.r_[np.arange(self._open), self._open + columns]
+        covariance = self.covariance[np.ix_(kept, kept)].astype(np.float32)
+        slopes = self.coefficients[kept[1:]].astype(np.float32)
         for rows in _chunks(len(x)):
-            full = self.basis.full(x[rows], None if beside is None else beside[rows]).T[alive]
-            out[rows] = (covariance @ full * full).sum(axis=0)
-        return out
+            full = self.basis.full(x[rows], None if beside is None else beside[rows], columns).T
+            mean[rows] = self.coefficients[0] + slopes @ full[1:]
+            variance[rows] = (covariance @ full * full).sum(axis=0)
+        return mean, variance
 
     def predict(self, x: Array, beside: Array | None = None) -> Array:
         """Return the mean [n] at features [n, p], with the columns [n, k] beside the basis it was fitted with."""
         out = np.empty(len(x))
+        columns = np.flatnonzero(self.coefficients[self._open :] != 0)
+        slopes = self.coefficients[np.r_[np.arange(1, self._open), self._open + columns]].astype(np.float32)
         for rows in _chunks(len(x)):
-            full = self.basis.full(x[rows], None if beside is None else beside[rows])
-            out[rows] = self.coefficients[0] + full[:, 1:] @ self.coefficients[1:].astype(np.float32)
+            full = self.basis.full(x[rows], None if beside is None else beside[rows], columns).T
+            out[rows] = self.coefficients[0] + slopes @ full[1:]
         return out
+
+    @property
+    def _open(self) -> int:
+        return len(self.coefficients) - len(self.basis.block)
 
 
 def additive(basis: Basis, x: Array, y: Array, weight: Array | None = None) -> Additive:
@@ -288,7 +303,9 @@ def moments(basis: Basis, x: Array, y: Array, weight: Array | None = None, besid
     return Moments(float(times.sum()), gram, cross, float(times @ y**2))
 
 
-def shrink(basis: Basis, known: Moments, inflation: float = 1.0, beside: Array | None = None) -> Additive:
+def shrink(
+    basis: Basis, known: Moments, inflation: float = 1.0, beside: Array | None = None, blocks: Sequence[int] = BLOCKS
+) -> Additive:
     """Return the regression whose coefficients are shrunk as the evidence says.
 
     A family's coefficients follow N(0, v); the v of a block's families are drawn around a common spread c with heavy
@@ -301,6 +318,7 @@ def shrink(basis: Basis, known: Moments, inflation: float = 1.0, beside: Array |
         known: The moments of the rows that teach.
         inflation: How many times the noise of sums exceeds that of independent rows, as where rows come in clusters.
         beside: [k] prior variance of the columns beside the basis; they are not shrunk where left out.
+        blocks: Which blocks may be used.
 
     Reference:
         MacKay (1992), Bayesian interpolation, Neural Computation 4(3), equations 3.10 to 3.12; Tipping (2001), Sparse
@@ -326,7 +344,7 @@ def shrink(basis: Basis, known: Moments, inflation: float = 1.0, beside: Array |
     if beside is not None:
         open_[1 : 1 + len(beside)] = beside
     noise = spread * inflation
-    alive = np.ones(families, bool)
+    alive = np.isin(block, blocks)
     for step in range(STEPS):
         active = np.flatnonzero(np.r_[np.ones(fixed, bool), alive[basis.family]])
         family = basis.family[active[fixed:] - fixed]

@@ -66,7 +66,7 @@ class Mean:
 
     def variance(self, x: Array) -> Array:
         """Return the posterior variance [n] of the additive part at features [n, p]."""
-        return self.start.variance(x)
+        return self.start.law(x)[1]
 
 
 @dataclass(frozen=True)

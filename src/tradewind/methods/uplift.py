@@ -26,6 +26,7 @@ Mask = NDArray[np.bool_]
 
 FEWEST = 4  # units of an arm for each fold
 KEPT = 0.1  # share of the units, and of what a trial by lot would tell, that must be left
+MANY = 100_000  # units from which two folds are enough
 LEAST = 10.0  # units of equal weight, treated and untreated, that an effect needs
 
 
@@ -173,7 +174,7 @@ class Uplift:
     Args:
         learner: `dr` regresses doubly robust gains on features; `r` regresses what is unexpected in the outcome on
             what is unexpected in the treatment.
-        folds: Number of folds of the cross-fitting.
+        folds: Number of folds of the cross-fitting; 5 below 100,000 units and 2 from there on where left out.
         repeats: Number of splits over which what must be known first is averaged.
         seed: Seed of everything random.
         level: Probability with which each interval is meant to hold the truth, in (0, 1).
@@ -199,7 +200,7 @@ class Uplift:
     def __init__(
         self,
         learner: Literal["dr", "r"] = "dr",
-        folds: int = 5,
+        folds: int | None = None,
         repeats: int = 1,
         seed: int = 0,
         level: float = 0.9,
@@ -216,7 +217,9 @@ class Uplift:
         if doses is not None and (len(set(doses)) < len(doses) or not np.isfinite(list(doses)).all()):
             raise BadInputError("The arms' face values must differ, and be numbers", got=tuple(doses))
         self.learner = learner
-        self.crossfit = Crossfit(folds, repeats, seed, categorical=categorical)
+        Crossfit(2 if folds is None else folds, repeats)  # says at once what is out of range
+        self.folds = folds
+        self.repeats = repeats
         self.seed = seed
         self.level = level
         self.categorical = tuple(categorical)
@@ -267,24 +270,26 @@ class Uplift:
         """Return what was observed of units and what was expected of them, of which effects are learnt; see `fit`."""
         features = features_of(x, self.categorical)
         treatment = whole("arm", arm, len(features))
+        parts = (2 if len(features) >= MANY else 5) if self.folds is None else self.folds
+        crossfit = Crossfit(parts, self.repeats, self.seed, categorical=self.categorical)
         outcome = np.asarray(y, float)
         _check(treatment, outcome, unit)
         count = int(treatment.max()) + 1
-        short = np.flatnonzero(np.bincount(treatment) < FEWEST * self.crossfit.folds)
+        short = np.flatnonzero(np.bincount(treatment) < FEWEST * parts)
         if len(short):
             raise BadInputError(
                 "An arm has too few units", got=f"arm {short[0]} has {int(np.sum(treatment == short[0]))}",
-                allowed=f"{FEWEST * self.crossfit.folds} or more", do="leave the arm out, or take fewer folds",
+                allowed=f"{FEWEST * parts} or more", do="leave the arm out, or take fewer folds",
             )  # fmt: skip
         if self.doses is not None and len(self.doses) != count - 1:
             raise BadInputError("Each arm has one face value", got=len(self.doses), allowed=f"{count - 1}")
-        folds = self.crossfit.split(len(features), cluster, treatment)
+        folds = crossfit.split(len(features), cluster, treatment)
         kind = kind_of(outcome)
-        known = expected(self.crossfit, folds, features, outcome, kind)
-        chances = self._chances(folds, features, treatment, propensity)
+        known = expected(crossfit, folds, features, outcome, kind)
+        chances = self._chances(crossfit, folds, features, treatment, propensity)
         by_arm = None
         if propensity is None:
-            by_arm = [expected(self.crossfit, folds, features, outcome, kind, treatment == a) for a in range(count)]
+            by_arm = [expected(crossfit, folds, features, outcome, kind, treatment == a) for a in range(count)]
         return Observed(features, treatment, outcome, chances, folds, kind, known, by_arm)
 
     def told(self, parts: Sequence[tuple[Array, Array]]) -> UnitEffects:
@@ -299,10 +304,13 @@ class Uplift:
                 values[:, rising] = not_falling(values[:, rising], weight)
         return UnitEffects(mid, low, high, self.level)
 
-    def _chances(self, folds: Folds, x: Array, arm: NDArray[np.int64], propensity: ArrayLike | None) -> Array:
+    @staticmethod
+    def _chances(
+        crossfit: Crossfit, folds: Folds, x: Array, arm: NDArray[np.int64], propensity: ArrayLike | None
+    ) -> Array:
         count = int(arm.max()) + 1
         if propensity is None:
-            return np.asarray(self.crossfit.chances(folds, x, arm).values.mean(axis=0))
+            return np.asarray(crossfit.chances(folds, x, arm).values.mean(axis=0))
         given = np.asarray(propensity, float)
         if given.shape not in ((count,), (len(arm), count)):
             raise BadInputError(
@@ -350,10 +358,8 @@ class Uplift:
         sums = data.folds.sums(np.where(two, weight * (gain - np.average(gain[two], weights=weight[two])), 0.0))
         alone = float(np.sum((weight * (gain - np.average(gain[two], weights=weight[two])))[two] ** 2))
         learner = EffectLearner(self.categorical, max(1.0, float(sums @ sums) / alone), self.seed)
-        fold = data.folds.held[0]
-        taught = Taught(data.x, gain, weight / weight[two].mean(), start, fold, data.folds.cluster).of(two)
-        effects = learner(taught)
-        middle, variance = effects.held_out(data.x, start, fold)
+        taught = Taught(data.x, gain, weight / weight[two].mean(), start, data.folds.held[0], data.folds.cluster)
+        effects, middle, variance = learner(taught, two)
         return ArmModel(effects, lift, through, None), (middle, variance + effects.follows**2 * shaky)
 
     def _overlap(self, data: Observed, arm: int) -> tuple[Mask, Overlap]:

@@ -1,8 +1,8 @@
 """The effect of one treatment as a function of features, learnt from gains of single units that are mostly noise.
 
 What is learnt stands on what is there without learning: one relative lift for all, under which units gain in
-proportion to what they do anyhow. Trees with lines in their leaves take what they can confirm; lines, bends, levels and
-pairs (`additive`) take from the rest as much as the evidence bears, and say how far start and trees are followed.
+proportion to what they do anyhow. Lines and levels (`additive`) are one way to go beyond it; bends, pairs and trees too
+are another. Units that did not teach say how much of each way is believed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
+from itertools import combinations
 from operator import add
 from typing import Any
 
@@ -17,7 +18,19 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.methods.additive import Additive, Basis, Moments, average, moments, shrink
+from tradewind.methods.additive import (
+    BENDS,
+    FIXED,
+    LEVELS,
+    LINES,
+    PAIRS,
+    Additive,
+    Basis,
+    Moments,
+    average,
+    moments,
+    shrink,
+)
 from tradewind.methods.learner import set_aside
 
 Array = NDArray[np.float64]
@@ -28,7 +41,10 @@ ASIDE = 0.2  # share of the clusters that say how many trees
 ROUNDS = 400
 PATIENCE = 10
 SAMPLE = 20_000  # units on which the two sets of trees are held against each other
-LOOSE = 1.0  # prior variance of the slopes on start and trees: followed in full, give or take all of it
+NEVER = 1e-12
+# Beside the start alone: prior variances of the slopes on the start (around 1) and on trees (around 0), and what else.
+WAYS = (((1.0, NEVER), (LINES, LEVELS)), ((1.0, 1.0), (LINES, LEVELS, BENDS, PAIRS)))
+LITTLE = 0.01  # share below which a way is not believed at all
 GROWING = {
     "objective": "regression",
     "learning_rate": 0.2,
@@ -48,29 +64,40 @@ GROWING = {
 
 @dataclass(frozen=True)
 class Effect:
-    """An effect learnt from some of the units.
+    """An effect learnt from some of the units, in each of several ways.
 
     Args:
         trees: What trees say: two sets, each grown on half of the units; one or both may be missing.
-        smooth: What is added to the start and the trees, which are the columns beside its basis.
+        smooth: By way, what is added to the start; start and trees are the columns beside its basis.
         shaken: Variance that the trees take from the luck of their sample.
     """
 
     trees: tuple[lgb.Booster | None, lgb.Booster | None]
-    smooth: Additive
+    smooth: tuple[Additive, ...]
     shaken: float
 
     def beside(self, x: Array, start: Array) -> Array:
         """Return the columns [n, 2] beside the smooth part: the start, and what the trees say."""
         if self.trees == (None, None):
             return np.column_stack([start, np.zeros(len(start))])
-        held = self.smooth.basis.clipped(x)
+        held = self.smooth[0].basis.clipped(x)
         return np.column_stack([start, (_said(self.trees[0], held) + _said(self.trees[1], held)) / 2])
 
-    def known(self, beside: Array) -> Array:
-        """Return what start and trees contribute [n], as far as they are followed."""
-        beta = self.smooth.coefficients
-        return np.asarray(beta[0] + beside @ (1 + beta[1:3]))
+    def laws(self, x: Array, start: Array) -> tuple[Array, Array]:
+        """Return the effects [ways, n] at features [n, p] given the start [n], and their variances [ways, n]."""
+        beside = self.beside(x, start)
+        laws = [part.law(x, beside) for part in self.smooth]
+        shake = [self.shake(way) for way in range(len(laws))]
+        return np.array([start + law[0] for law in laws]), np.array([law[1] for law in laws]) + np.c_[shake]
+
+    def known(self, way: int, beside: Array) -> Array:
+        """Return the constant, and what start and trees contribute [n] as far as a way follows them."""
+        beta = self.smooth[way].coefficients
+        return np.asarray(beta[0] + beside @ (beta[1:3] + np.array([1.0, 0.0])))
+
+    def shake(self, way: int) -> float:
+        """Return the variance that a way takes from the trees."""
+        return self.shaken * float(self.smooth[way].coefficients[2]) ** 2
 
 
 @dataclass(frozen=True)
@@ -79,38 +106,38 @@ class Effects:
 
     Args:
         folds: By fold, the effect learnt from the other folds.
-        joint: The average smooth part, with the variance that all units together leave.
+        joint: By way, the average smooth part, with the variance that all units together leave.
+        share: [ways] how much of each way is believed, adding up to 1.
     """
 
     folds: tuple[Effect, ...]
-    joint: Additive
-
-    def held_out(self, x: Array, start: Array, fold: NDArray[np.int8]) -> tuple[Array, Array]:
-        """Return the effect [n] of units by what was learnt without their fold, and its variance [n]."""
-        middle, variance = np.empty(len(x)), np.empty(len(x))
-        for k, effect in enumerate(self.folds):
-            own = fold == k
-            beside = effect.beside(x[own], start[own])
-            middle[own] = beside.sum(axis=1) + effect.smooth.predict(x[own], beside)
-            variance[own] = effect.smooth.variance(x[own], beside) + effect.shaken
-        return middle, variance
+    joint: tuple[Additive, ...]
+    share: Array
 
     @property
     def follows(self) -> float:
-        """How far the start is followed, on average over folds; 1 where nothing speaks against it."""
-        return float(1 + self.joint.coefficients[1])
+        """How far the start is followed, on average over folds and ways; 1 where nothing speaks against it."""
+        return float(1 + self.share @ [part.coefficients[1] for part in self.joint])
 
     def predict(self, x: Array, start: Array) -> tuple[Array, Array]:
         """Return the average effect [n] over folds at features [n, p] given the start [n], and its variance [n].
 
-        The variance is that of the posterior law: what was shrunk away counts by its prior.
+        The variance is that of the mixture of the ways' posterior laws: what was shrunk away counts by its prior, and
+        where ways differ that counts too.
         """
         besides = [effect.beside(x, start) for effect in self.folds]
-        known = np.mean([effect.known(beside) for effect, beside in zip(self.folds, besides, strict=True)], axis=0)
-        bare = self.joint.basis.design(x) @ self.joint.coefficients[3:].astype(np.float32)
-        # Trees of different folds share units, so that their average is as shaken as trees grown on all units.
-        shaken = float(np.mean([effect.shaken for effect in self.folds])) * (1 - 1 / len(self.folds))
-        return known + bare, self.joint.variance(x, np.mean(besides, axis=0)) + shaken
+        followed = np.mean(besides, axis=0)
+        middles, variances = np.zeros((len(self.share), len(x))), np.zeros((len(self.share), len(x)))
+        for way, part in enumerate(self.joint):
+            if self.share[way] == 0:
+                continue
+            middles[way], variances[way] = part.law(x, followed)
+            # Folds differ in how far they follow their trees.
+            known = [effect.known(way, beside) for effect, beside in zip(self.folds, besides, strict=True)]
+            middles[way] += np.mean(known, axis=0) - part.coefficients[0] - followed @ part.coefficients[1:3]
+            # Trees of different folds share units, so that their average is as shaken as trees grown on all units.
+            variances[way] += np.mean([effect.shake(way) for effect in self.folds]) * (1 - 1 / len(self.folds))
+        return mixed(self.share, middles, variances)
 
 
 @dataclass(frozen=True)
@@ -152,22 +179,31 @@ class EffectLearner:
         self.inflation = inflation
         self.seed = seed
 
-    def __call__(self, taught: Taught) -> Effects:
-        """Return the effect learnt without each fold, and all of them together."""
-        basis = Basis.of(taught.x, self.categorical)
+    def __call__(self, taught: Taught, rows: NDArray[np.bool_]) -> tuple[Effects, Array, Array]:
+        """Return the effect learnt from some of the units, and that of all units, held out, with its variance.
+
+        Args:
+            taught: All units.
+            rows: [n] which of them teach.
+        """
+        basis = Basis.of(taught.x[rows], self.categorical)
         count = int(taught.fold.max()) + 1
-        learnt = [self._learnt(basis, taught.of(taught.fold != k), self.seed + k) for k in range(count)]
+        learnt = [self._learnt(basis, taught.of(rows & (taught.fold != k)), self.seed + k) for k in range(count)]
         folds = tuple(effect for effect, _ in learnt)
+        middles, variances = np.empty((2, len(WAYS) + 1, len(rows)))
+        for k, effect in enumerate(folds):
+            own = taught.fold == k
+            middles[:, own], variances[:, own] = effect.laws(taught.x[own], taught.start[own])
+        share = believed(middles[:, rows], taught.gain[rows], taught.weight[rows])
+        together = reduce(add, [known for _, known in learnt])
         # Every unit taught all folds but one.
-        joint = average(
-            [effect.smooth for effect in folds], reduce(add, [known for _, known in learnt]), 1 / (count - 1)
-        )
-        return Effects(folds, joint)
+        joint = [average([f.smooth[way] for f in folds], together, 1 / (count - 1)) for way in range(len(share))]
+        return Effects(folds, tuple(joint), share), *mixed(share, middles, variances)
 
     def _learnt(self, basis: Basis, taught: Taught, seed: int) -> tuple[Effect, Moments]:
         rng = np.random.default_rng(seed)
         first = set_aside(taught.cluster, 0.5, rng)
-        centre = float(np.average(taught.gain, weights=taught.weight))
+        centre = float(np.average(taught.gain - taught.start, weights=taught.weight))
         left = taught.gain - taught.start - centre
         said, shake = np.zeros(len(left)), 0.0
         trees: tuple[lgb.Booster | None, lgb.Booster | None] = (None, None)
@@ -182,11 +218,64 @@ class EffectLearner:
             some = slice(None, None, max(1, len(left) // SAMPLE))
             apart = _said(trees[0], held[some]) - _said(trees[1], held[some])
             shake = float(np.mean((apart - apart.mean()) ** 2)) / 4
-        beside = np.column_stack([taught.start, said])
-        known = moments(basis, taught.x, left - said, taught.weight, beside)
-        smooth = shrink(basis, known, self.inflation, np.full(2, LOOSE))
-        smooth.coefficients[0] += centre
-        return Effect(trees, smooth, shake * (1 + smooth.coefficients[2]) ** 2), known
+        known = moments(basis, taught.x, left, taught.weight, np.column_stack([taught.start, said]))
+        smooth = [_alone(basis, known, self.inflation)]
+        smooth += [shrink(basis, known, self.inflation, np.array(loose), blocks) for loose, blocks in WAYS]
+        for part in smooth:
+            part.coefficients[0] += centre
+        return Effect(trees, tuple(smooth), shake), known
+
+
+def believed(told: Array, gain: Array, weight: Array) -> Array:
+    """Return how much of each of several effects is believed [ways], by the gains of units that did not teach them.
+
+    Shares w ≥ 0 that add up to 1 minimise ½ Σ(Γ − f·w)² + ½ Σ_j w_j Σ(Γ − f_j)²: what the gains do not tell apart is
+    averaged, and what only follows chance is left out.
+
+    Args:
+        told: [ways, n] effects out of fold.
+        gain: [n] gains.
+        weight: [n] their precisions.
+
+    Reference:
+        Lan and Syrgkanis (2024), Causal Q-aggregation for CATE model selection, AISTATS, equation 4.
+    """
+    ways = len(told)
+    apart = told - told[0]
+    gram = (weight * apart) @ apart.T
+    best, scale = 0.0, float(np.trace(gram))
+    share: Array = np.eye(ways)[0]
+    if scale == 0:
+        return share
+    line = (np.diag(gram) / 2 - 2 * apart @ (weight * (gain - told[0]))) / scale
+    gram /= scale
+    for count in range(1, ways + 1):
+        for chosen in map(list, combinations(range(ways), count)):
+            part = gram[np.ix_(chosen, chosen)]
+            inner = np.block([[part, np.ones((count, 1))], [np.ones((1, count)), np.zeros((1, 1))]])
+            w = np.linalg.lstsq(inner, np.r_[-line[chosen], 1.0], rcond=None)[0][:count]
+            value = float(w @ part @ w / 2 + line[chosen] @ w)
+            if (w >= 0).all() and value < best:
+                best, share = value, np.zeros(ways)
+                share[chosen] = w
+    share[share < LITTLE] = 0.0
+    return np.asarray(share / share.sum())
+
+
+def mixed(share: Array, middles: Array, variances: Array) -> tuple[Array, Array]:
+    """Return the mean [n] and variance [n] of a mixture of laws, with means and variances [ways, n]."""
+    middle = share @ middles
+    return middle, share @ (variances + (middles - middle) ** 2)
+
+
+def _alone(basis: Basis, known: Moments, inflation: float) -> Additive:
+    """Return the way that learns nothing but the average."""
+    width = len(known.gram)
+    coefficients, covariance, prior = np.zeros(width), np.zeros((width, width)), np.zeros(width)
+    mean = float(known.cross[0] / known.count)
+    noise = max(known.square / known.count - mean**2, 0.0) * inflation
+    coefficients[0], covariance[0, 0], prior[0] = mean, noise / known.count, FIXED * noise
+    return Additive(basis, coefficients, covariance, prior, noise)
 
 
 def _said(trees: lgb.Booster | None, x: Array) -> Array:
