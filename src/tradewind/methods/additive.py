@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import lapack
 
 Array = NDArray[np.float64]
 Design = NDArray[np.float32]
@@ -23,7 +23,7 @@ MOST_LEVELS = 30  # levels of a category with an effect of their own
 PAIRED_LEVELS = 8  # a category of more levels takes no part in pairs
 MOST_PAIRS = 300  # beyond this, pairs are left to trees
 CHUNK = 8_192  # rows of the design that are held at once
-SAMPLE = 50_000  # rows from which the centres of columns are taken
+SAMPLE = 50_000  # rows from which bends and the centres of columns are taken
 HEAVY = 2.0  # degrees of freedom of the law of coefficients: the fewer, the more it lets few be large among many
 DOUBT = 1.0  # of a common spread c, whose law c^(-½) leans to nothing: without it, small blocks follow chance
 STEPS = 60  # of the search for the spreads
@@ -130,10 +130,11 @@ class Basis:
 
     def clipped(self, x: Array) -> Array:
         """Return features [n, p] with every number held within its range, for what else must not extrapolate."""
-        out = x.copy()
+        low, high = np.full((2, x.shape[1]), [[-np.inf], [np.inf]])
         for number in self.numbers:
-            np.clip(out[:, number.column], number.low, number.high, out=out[:, number.column])
-        return out
+            low[number.column], high[number.column] = number.low, number.high
+        held: Array = np.minimum(np.maximum(x, low), high)
+        return held
 
     def full(self, x: Array, beside: Array | None = None, columns: NDArray[np.int64] | None = None) -> Design:
         """Return the constant, columns beside the basis, and its centred columns, [n, 1 + k + columns].
@@ -174,7 +175,7 @@ class Basis:
 
 def _number(column: int, seen: Array, missing: bool) -> _Number | None:
     """Return how a number enters, None where it never varies."""
-    sample = seen if len(seen) <= 200_000 else seen[:: len(seen) // 100_000]
+    sample = seen[:: -(-len(seen) // SAMPLE)]
     distinct = np.unique(sample)
     if len(distinct) == 1 and not missing:
         distinct = np.unique(seen)
@@ -394,5 +395,10 @@ def average(fits: Sequence[Additive], known: Moments, times: float) -> Additive:
 def _inverse(matrix: Array) -> Array:
     # Scaled to a unit diagonal, so that priors of very different size do not cost digits.
     root = 1 / np.sqrt(np.diag(matrix))
-    inner: Array = cho_solve(cho_factor(matrix * np.outer(root, root), lower=True), np.eye(len(matrix)))
-    return inner * np.outer(root, root)
+    lower, failed = lapack.dpotrf(matrix * np.outer(root, root), lower=1)
+    if not failed:
+        inverse, failed = lapack.dpotri(lower, lower=1)
+    if failed:
+        raise np.linalg.LinAlgError("a matrix that should be positive definite is not")
+    half: Array = np.tril(inverse)
+    return (half + np.tril(half, -1).T) * np.outer(root, root)

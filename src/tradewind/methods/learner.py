@@ -231,10 +231,10 @@ def _leaf(rows: int) -> int:
 
 def set_aside(cluster: NDArray[np.int64], share: float, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Return which rows [n] are set aside: a share of the clusters, drawn at random."""
-    names, code = np.unique(cluster, return_inverse=True)
-    taken = np.zeros(len(names), bool)
-    taken[rng.permutation(len(names))[: int(share * len(names))]] = True
-    return np.asarray(taken[code])
+    names = np.flatnonzero(np.bincount(cluster))
+    taken = np.zeros(int(cluster.max()) + 1, bool)
+    taken[names[rng.permutation(len(names))[: int(share * len(names))]]] = True
+    return taken[cluster]
 
 
 def _softmax(score: Array) -> Array:

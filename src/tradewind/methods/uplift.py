@@ -16,6 +16,7 @@ from scipy.stats import norm
 
 from tradewind.errors import BadInputError
 from tradewind.methods.crossfit import Crossfit, Folds, features_of, whole
+from tradewind.methods.learner import set_aside
 from tradewind.methods.uplift_effect import EffectLearner, Effects, Taught
 from tradewind.methods.uplift_gains import Observed, calibration, equal_weight, not_falling
 from tradewind.methods.uplift_outcome import Expected, Kind, expected, kind_of
@@ -27,6 +28,7 @@ Mask = NDArray[np.bool_]
 FEWEST = 4  # units of an arm for each fold
 KEPT = 0.1  # share of the units, and of what a trial by lot would tell, that must be left
 MANY = 100_000  # units from which two folds are enough
+JUDGES = 200_000  # most units that say how far what was learnt from others is to be believed
 LEAST = 10.0  # units of equal weight, treated and untreated, that an effect needs
 
 
@@ -132,7 +134,7 @@ class UpliftFit:
         average: By arm, the average effect over none on the units kept.
         slope: By arm, by how much the units' gains rise with their predicted effect, out of fold: 1 where predictions
             are calibrated, 0 where they tell nothing of who gains.
-        held_out: Effects of the units that taught, from models that did not see their cluster.
+        held_out: Effects of the units that taught, from models that did not see their cluster, where asked for.
         gains: [n, arms − 1] doubly robust gains of the units, for curves; NaN where trimmed.
         overlap: By arm, how comparable the treated are with the untreated.
         kind: Kind of outcome: `binary`, `amount`, `zero-inflated` or `real`.
@@ -144,7 +146,7 @@ class UpliftFit:
 
     average: tuple[Estimate, ...]
     slope: tuple[Estimate, ...]
-    held_out: UnitEffects
+    held_out: UnitEffects | None
     gains: Array
     overlap: tuple[Overlap, ...]
     kind: Kind
@@ -234,6 +236,7 @@ class Uplift:
         propensity: ArrayLike | None = None,
         unit: ArrayLike | None = None,
         cluster: ArrayLike | None = None,
+        held_out: bool = True,
     ) -> UpliftFit:
         """Return what the arms change.
 
@@ -245,16 +248,17 @@ class Uplift:
                 left out, which is right only if these hold all that treatment and outcome both depended on.
             unit: [n] ids of the units, each once; rows are units where left out.
             cluster: [n] ids of what units belong to, where those of one cluster are alike or were treated together.
+            held_out: Whether to tell the effects of these units by what did not see them, which takes a while of many.
 
         Raises:
             BadInputError: If shapes do not fit, a value is missing or infinite, there is one arm, an arm has too few
                 units, the outcome is constant, a unit comes twice, or treated and untreated do not overlap.
         """
         data = self.observed(x, arm, y, propensity, unit, cluster)
-        parts = [self._arm(data, a) for a in range(1, data.chances.shape[1])]
-        average, slope, gains, overlap, arms, held_out = zip(*parts, strict=True)
+        parts = [self._arm(data, a, held_out) for a in range(1, data.chances.shape[1])]
+        average, slope, gains, overlap, arms, told = zip(*parts, strict=True)
         return UpliftFit(
-            average, slope, self.told(list(held_out)), np.column_stack(gains), overlap, data.kind,
+            average, slope, self.told(told) if held_out else None, np.column_stack(gains), overlap, data.kind,
             self, data.known, arms, data.x.shape[1],
         )  # fmt: skip
 
@@ -271,7 +275,7 @@ class Uplift:
         features = features_of(x, self.categorical)
         treatment = whole("arm", arm, len(features))
         parts = (2 if len(features) >= MANY else 5) if self.folds is None else self.folds
-        crossfit = Crossfit(parts, self.repeats, self.seed, categorical=self.categorical)
+        crossfit = Crossfit(parts, self.repeats, self.seed, categorical=self.categorical, most=MANY)
         outcome = np.asarray(y, float)
         _check(treatment, outcome, unit)
         count = int(treatment.max()) + 1
@@ -326,7 +330,7 @@ class Uplift:
         return chances
 
     def _arm(
-        self, data: Observed, arm: int
+        self, data: Observed, arm: int, everyone: bool
     ) -> tuple[Estimate, Estimate, Array, Overlap, ArmModel, tuple[Array, Array]]:
         kept, overlap = self._overlap(data, arm)
         gains = np.where(kept, data.gains(arm), np.nan)
@@ -334,20 +338,28 @@ class Uplift:
         error = float(np.sqrt(sums @ sums * len(sums) / (len(sums) - 1)) / kept.sum())
         average = self._estimate(float(gains[kept].mean()), error)
         two = kept & ((data.arm == 0) | (data.arm == arm))
-        model, held_out = self._model(data, arm, two, average.mid)
+        judges = two.copy()
+        if two.sum() > JUDGES:
+            judges[two] = set_aside(data.folds.cluster[two], JUDGES / two.sum(), np.random.default_rng(self.seed))
+        told = np.ones(len(two), bool) if everyone else judges
+        model, held_out = self._model(data, arm, average.mid, two, judges, told)
         gain, weight = data.pair(arm, self.learner)
-        corners, slope, error = calibration(held_out[0][two], gain[two], weight[two], data, two)
+        corners, slope, error = calibration(held_out[0][judges], gain[judges], weight[judges], data, judges)
         model = replace(model, corners=corners)
         held_out = (model.calibrated(held_out[0]), held_out[1])
         return average, self._estimate(slope, error), gains, overlap, model, held_out
 
-    def _model(self, data: Observed, arm: int, two: Mask, average: float) -> tuple[ArmModel, tuple[Array, Array]]:
-        """Return the model of an arm, and for all units the effect [n] and variance [n] of what did not see them."""
+    def _model(
+        self, data: Observed, arm: int, average: float, two: Mask, judges: Mask, told: Mask
+    ) -> tuple[ArmModel, tuple[Array, Array]]:
+        """Return the model of an arm, and for units told the effect [n] and variance [n] of what did not see them."""
         start, shaky = np.zeros(len(data.arm)), np.zeros(len(data.arm))
         through, lift = None, 0.0
         if data.kind == "zero-inflated":
             above = data.above()
-            through, (effect, variance) = self._model(above, arm, two, float(above.gains(arm)[two].mean()))
+            through, (effect, variance) = self._model(
+                above, arm, float(above.gains(arm)[two].mean()), two, judges, np.ones(len(two), bool)
+            )
             size = data.known.size.values.mean(axis=0)
             start, shaky = effect * size, variance * size**2
         elif data.kind != "real":
@@ -359,7 +371,7 @@ class Uplift:
         alone = float(np.sum((weight * (gain - np.average(gain[two], weights=weight[two])))[two] ** 2))
         learner = EffectLearner(self.categorical, max(1.0, float(sums @ sums) / alone), self.seed)
         taught = Taught(data.x, gain, weight / weight[two].mean(), start, data.folds.held[0], data.folds.cluster)
-        effects, middle, variance = learner(taught, two)
+        effects, middle, variance = learner(taught, two, judges, told)
         return ArmModel(effects, lift, through, None), (middle, variance + effects.follows**2 * shaky)
 
     def _overlap(self, data: Observed, arm: int) -> tuple[Mask, Overlap]:

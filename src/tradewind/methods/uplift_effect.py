@@ -35,6 +35,7 @@ from tradewind.methods.learner import set_aside
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 FEWEST = 4_000  # units below which no trees are tried
 ASIDE = 0.2  # share of the clusters that say how many trees
@@ -47,7 +48,7 @@ WAYS = (((1.0, NEVER), (LINES, LEVELS)), ((1.0, 1.0), (LINES, LEVELS, BENDS, PAI
 LITTLE = 0.01  # share below which a way is not believed at all
 GROWING = {
     "objective": "regression",
-    "learning_rate": 0.2,
+    "learning_rate": 0.35,
     "num_leaves": 8,
     "linear_tree": True,
     "linear_lambda": 1.0,
@@ -179,22 +180,24 @@ class EffectLearner:
         self.inflation = inflation
         self.seed = seed
 
-    def __call__(self, taught: Taught, rows: NDArray[np.bool_]) -> tuple[Effects, Array, Array]:
-        """Return the effect learnt from some of the units, and that of all units, held out, with its variance.
+    def __call__(self, taught: Taught, rows: Mask, judges: Mask, told: Mask) -> tuple[Effects, Array, Array]:
+        """Return the effect learnt from some of the units, and held-out effects [n] with their variances [n].
 
         Args:
             taught: All units.
             rows: [n] which of them teach.
+            judges: [n] which of these say how much of each way is believed.
+            told: [n] whose held-out effects are told, the judges among them; NaN for others.
         """
         basis = Basis.of(taught.x[rows], self.categorical)
         count = int(taught.fold.max()) + 1
         learnt = [self._learnt(basis, taught.of(rows & (taught.fold != k)), self.seed + k) for k in range(count)]
         folds = tuple(effect for effect, _ in learnt)
-        middles, variances = np.empty((2, len(WAYS) + 1, len(rows)))
+        middles, variances = np.full((2, len(WAYS) + 1, len(rows)), np.nan)
         for k, effect in enumerate(folds):
-            own = taught.fold == k
+            own = told & (taught.fold == k)
             middles[:, own], variances[:, own] = effect.laws(taught.x[own], taught.start[own])
-        share = believed(middles[:, rows], taught.gain[rows], taught.weight[rows])
+        share = believed(middles[:, judges], taught.gain[judges], taught.weight[judges])
         together = reduce(add, [known for _, known in learnt])
         # Every unit taught all folds but one.
         joint = [average([f.smooth[way] for f in folds], together, 1 / (count - 1)) for way in range(len(share))]
