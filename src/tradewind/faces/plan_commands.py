@@ -58,6 +58,9 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     caution: Annotated[
         float, typer.Option("--caution", metavar="SHARE", help="0 picks by expected gains, 1 by their low ends.")
     ] = 0.0,
+    least: Annotated[
+        float, typer.Option("--least", metavar="AMOUNT", help="Leave out actions that are expected to gain less.")
+    ] = 1.0,
     wings: Annotated[
         list[str] | None, typer.Option("--wings", metavar="NAME", help="Only these studies propose. Repeat.")
     ] = None,
@@ -83,7 +86,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     voice = Voice(as_json)
     opened = options.opened(store, voice, options.listed(shop), assume)
     days = options.days(period or BACK, opened, voice)
-    asked = Asked(tuple(budget or ()), tuple(rule or ()), objective, caution, options.listed(wings), seed)
+    asked = Asked(tuple(budget or ()), tuple(rule or ()), objective, caution, least, options.listed(wings), seed)
     record = _record(ledger, opened.provenance.timezone)
     with voice.counting() as told, progress.listening(told):
         found = planned(opened, days, asked, name or (out.name if out else "plan"), record)

@@ -27,6 +27,7 @@ class Asked:
         rules: Rules as written, such as `coupon<=20%`.
         objective: Whose gain is sought: joint, or a party.
         caution: Share of the way from the middle to the low end of each gain by which it is picked.
+        least: Gain that makes an action worth doing.
         wings: Names of the wings that propose; all that act where empty.
         seed: Seed of the wings and of the allocation.
     """
@@ -35,6 +36,7 @@ class Asked:
     rules: tuple[str, ...] = ()
     objective: str = "joint"
     caution: float = 0.0
+    least: float = 0.0
     wings: tuple[str, ...] = ()
     seed: int = 0
 
@@ -87,7 +89,7 @@ def planned(store: Store, period: Period, asked: Asked, name: str, ledger: Ledge
         MissingDataError: If no wing can propose anything, with the reason of each.
     """
     money, limits = budgets(asked.budgets, store.provenance.currency), rules(asked.rules)
-    planner = Planner(asked.objective, asked.caution, asked.seed)
+    planner = Planner(asked.objective, asked.caution, asked.least, asked.seed)
     answers, unanswered = [], {}
     names = acting(asked.wings)
     for n, wing in enumerate(names):

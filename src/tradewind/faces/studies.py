@@ -59,7 +59,9 @@ WINGS: dict[str, Wing] = {
         Wing("performance", "Performance", "How is the business doing?"),
         Wing("fluctuation", "Fluctuation", "Why did a metric move?"),
         Wing("prices", "Prices", "Which price, which campaign, which depth pays?", acts=True),
-        Wing("commissions", "Commissions", "Which commission for which product and creators, and who pays it?", acts=True),
+        Wing(
+            "commissions", "Commissions", "Which commission for which product and creators, and who pays it?", acts=True
+        ),
     )
 }
 

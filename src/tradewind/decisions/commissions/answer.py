@@ -205,12 +205,12 @@ class _Teller:
         columns = (
             Column("line", "Product · tier"), Column("rate", "Rate", "share"),
             Column("share", "Platform's part of the raise", "share"), Column("merchant", "Merchant keeps", "money"),
-            Column("platform", "Platform keeps", "money"), Column("even", "Merchant's break-even rate", "estimate"),
+            Column("platform", "Platform keeps", "money"), Column("even", "Merchant's break-even rate", "share"),
         )  # fmt: skip
         rows = tuple(
             {"line": self._named(line), "rate": line.rate, "share": line.share, "merchant": line.merchant,
              "platform": line.platform,
-             "even": human(estimates(even[:, [line.product]])[0], "share")}
+             "even": estimates(even[:, [line.product]])[0]}
             for line in raised[:TOP]
         )  # fmt: skip
         note = "At the break-even rate a merchant would be as well off without any creator on the product."

@@ -92,15 +92,15 @@ class _Teller:
             f"{self.money(sought.high)}) over doing nothing."
         )
         rows = []
-        for rank, choice in enumerate(plan.choices, 1):
+        for choice in plan.choices:
             gain = self._sought(choice)
             rows.append({
-                "rank": rank, "what": deed(choice, self.currency, self.names), "gain": gain.mid, "low": gain.low,
+                "what": deed(choice, self.currency, self.names), "gain": gain.mid, "low": gain.low,
                 "high": gain.high, "cost": sum(choice.setting.cost.values()), "payer": self._payers(choice),
                 "attributed": choice.setting.attributed, "evidence": str(choice.action.evidence),
             })  # fmt: skip
         columns = (
-            Column("rank", "#", "count"), Column("what", "What to do"), Column("gain", "Gain", "money"),
+            Column("what", "What to do"), Column("gain", "Gain", "money"),
             Column("low", "Low", "money"), Column("high", "High", "money"), Column("cost", "Draws at most", "money"),
             Column("payer", "Paid by"), Column("attributed", "Attributed GMV", "money"), Column("evidence", "Evidence"),
         )  # fmt: skip

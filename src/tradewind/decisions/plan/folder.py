@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -63,7 +62,8 @@ def write_plan(plan: Plan, origin: Provenance, folder: Path, actions: Sequence[A
     if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / PLAN).exists())):
         raise BadInputError("The folder holds something else than a plan", got=folder, do="name another folder")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    fresh = folder.with_name(f".{folder.name}-new-{os.getpid()}")
+    fresh.mkdir()
     try:
         chosen = {choice.action.key: choice.place for choice in plan.choices}
         everything = {action.key: action for action in actions} | {c.action.key: c.action for c in plan.choices}

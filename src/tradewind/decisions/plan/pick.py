@@ -32,19 +32,23 @@ class Planner:
     Args:
         objective: Whose gain is sought: `joint`, all parties together, or a party.
         caution: Share of the way from the middle to the low end of each gain by which it is picked, 0 or more.
+        least: Gain that makes an action worth doing: below it nobody should be troubled.
         seed: Seed of the allocation.
 
     Raises:
         BadInputError: If there is no such party, or the caution is negative.
     """
 
-    def __init__(self, objective: str = JOINT, caution: float = 0.0, seed: int = 0):
+    def __init__(self, objective: str = JOINT, caution: float = 0.0, least: float = 0.0, seed: int = 0):
         if objective != JOINT and objective not in set(Party):
             raise BadInputError(
                 "There is no such objective", got=objective, allowed=[JOINT, *(str(party) for party in Party)]
             )
         if not 0 <= caution < math.inf:
             raise BadInputError("Caution is a share of the way to the low end", got=caution, allowed="0 or more")
+        if not 0 <= least < math.inf:
+            raise BadInputError("The least gain of an action is nothing or more", got=least)
+        self.least = least
         self.objective = objective
         self.caution = caution
         self.seed = seed
@@ -70,7 +74,7 @@ class Planner:
             BadInputError: If two actions share a key, a gain is missing, or rules cannot all be kept.
         """
         table = _Table(actions, budgets, self.objective, self.caution)
-        allowed = table.allowed(rules)
+        allowed = table.allowed(rules) & (table.gain >= self.least)
         limits = Rules(table.owner, table.caps(rules, sum(budgets.values())))
         allocate = Allocate(tolerance=NEAR, exact=0, seed=self.seed)  # a search prints to standard output
         meeting = Interplay(actions, sales or {})
@@ -137,6 +141,8 @@ class Planner:
             fits = np.all(table.cost[:, number, :width] <= left[:, None] * (1 + 1e-9), axis=0)
             if gains[best] <= 0:
                 reason = "no setting is expected to gain"
+            elif gains[best] < self.least:
+                reason = "it gains too little to be worth the trouble"
             elif not allowed[number, :width].any():
                 reason = "at every setting somebody is expected to lose, which a rule excludes"
             elif int(table.owner[number]) in taken:

@@ -39,9 +39,8 @@ def dose(setting: Setting, lever: Lever, currency: str) -> str:
         case Lever.COMMISSION | Lever.CREATOR:
             return f"commission of {share('rate')}{_funded(given, 'merchant')} on"
         case Lever.PRICE:
-            return (
-                f"{share('off')} off the list price of" if given.get("off", 0) >= 0 else f"price up {share('off')} of"
-            )
+            off = given.get("off", 0.0)
+            return f"{share('off')} off" if off > 0 else "the list price for" if off == 0 else f"{share('off')} on"
         case Lever.TRAFFIC:
             return f"{money('budget')} of traffic a day for"
         case Lever.LISTING:
