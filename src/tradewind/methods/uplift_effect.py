@@ -123,14 +123,14 @@ class Effects:
     def predict(self, x: Array, start: Array) -> tuple[Array, Array]:
         """Return the average effect [n] over folds at features [n, p] given the start [n], and its variance [n].
 
-        The variance is that of the mixture of the ways' posterior laws: what was shrunk away counts by its prior, and
-        where ways differ that counts too.
+        The variance is by the posterior law of the way that leaves nothing out, around what all ways say together: what
+        was shrunk away counts by its prior.
         """
         besides = [effect.beside(x, start) for effect in self.folds]
         followed = np.mean(besides, axis=0)
         middles, variances = np.zeros((len(self.share), len(x))), np.zeros((len(self.share), len(x)))
         for way, part in enumerate(self.joint):
-            if self.share[way] == 0:
+            if self.share[way] == 0 and way < len(WAYS):
                 continue
             middles[way], variances[way] = part.law(x, followed)
             # Folds differ in how far they follow their trees.
@@ -266,9 +266,13 @@ def believed(told: Array, gain: Array, weight: Array) -> Array:
 
 
 def mixed(share: Array, middles: Array, variances: Array) -> tuple[Array, Array]:
-    """Return the mean [n] and variance [n] of a mixture of laws, with means and variances [ways, n]."""
+    """Return what ways with means and variances [ways, n] say together [n], and its mean squared error [n].
+
+    The error is by the law of the last way, which leaves nothing out: an order that is simple because the data tells no
+    more is not certain for that.
+    """
     middle = share @ middles
-    return middle, share @ (variances + (middles - middle) ** 2)
+    return middle, variances[-1] + (middles[-1] - middle) ** 2
 
 
 def _alone(basis: Basis, known: Moments, inflation: float) -> Additive:
