@@ -1,0 +1,413 @@
+"""Record: what a store knows of customers' orders, visits and coupons, as arrays that the wing learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import ibis
+import ibis.expr.types as ir
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from tradewind.engines.store import Store
+from tradewind.errors import MissingDataError
+from tradewind.measures import metrics as m
+from tradewind.measures.fact import Row
+from tradewind.measures.facts import REFUNDS_BY_ORDER, SALES
+from tradewind.measures.query import present
+from tradewind.period import Period
+from tradewind.study import Party
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+
+DAY = 86_400
+PARTIES = (Party.MERCHANT, Party.PLATFORM, Party.CREATOR)
+FEWEST_GRANTS = 50
+"""Customers to whom a coupon of the marketplace was given, from which on it teaches anything."""
+LOT = 0.95
+"""Share of one arm that has a coupon, and of the others that has none, for an experiment to be this coupon's lot."""
+ENOUGH = 50
+"""Orders that reach a threshold only by several pieces, from which on their use of coupons tells anything."""
+MATURE = 30
+"""Days after which most of what comes back of an order has come back."""
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Orders in the order of customer and time.
+
+    Args:
+        customer: [n] number of the customer.
+        at: [n] second of the order.
+        value: [n] what a coupon's threshold is held against, after the seller's discounts and before coupons of others:
+            what all goods cost, or the dearest piece.
+        dearest: [n] what the dearest piece cost.
+        profit: [n, parties] contribution profit before coupons of others, without what comes back.
+        back: [parties] what comes back of orders old enough, as a share of what they cost buyers.
+        kept: Share of an order's value that is not given back.
+        by_piece: Whether thresholds are held against the dearest piece.
+    """
+
+    customer: Ints
+    at: Ints
+    value: Array
+    dearest: Array
+    profit: Array
+    back: Array
+    kept: float
+    by_piece: bool = False
+
+
+@dataclass(frozen=True)
+class Issues:
+    """Coupons of the marketplace, those of the same days taken as one, in the order of their first moment.
+
+    Args:
+        names: Their ids.
+        start: [issues] second from which it could be used.
+        end: [issues] second at which it ended.
+        face: [issues] face value; where coupons name none, what was taken off on average when one was used.
+        threshold: [issues] least value of an order that it could be used on.
+        told: [issues] whether the face value is the coupon's own, and not what was seen.
+        given: [customers, issues] who was given it.
+        used: [customers, issues] whether it was used.
+        recorded: [customers, issues] chance with which it was given, as written down; NaN where it was not.
+        lot: [customers, issues] whether it was drawn by lot whether this customer gets it.
+        lot_chance: [customers, issues] the chance of that lot; NaN where there was none.
+    """
+
+    names: tuple[str, ...]
+    start: Ints
+    end: Ints
+    face: Array
+    threshold: Array
+    told: Bools
+    given: Bools
+    used: Bools
+    recorded: Array
+    lot: Bools
+    lot_chance: Array
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known at the end of a period.
+
+    Args:
+        ids: Ids of the customers, in rising order.
+        since: [customers] second from which each is known.
+        now: The second after the last of the period.
+        first: The first second of the data.
+        orders: Their orders.
+        uses: Customer and second of each order on which any coupon was used.
+        grants: Customer and second of each coupon given.
+        visits: Customer and second of each day on which one was seen; None where the source logs no clicks.
+        issues: Coupons of the marketplace.
+    """
+
+    ids: tuple[str, ...]
+    since: Ints
+    now: int
+    first: int
+    orders: Orders
+    uses: tuple[Ints, Ints]
+    grants: tuple[Ints, Ints]
+    visits: tuple[Ints, Ints] | None
+    issues: Issues
+
+
+def read(store: Store, period: Period) -> Record:
+    """Return what a store knows at the end of a period.
+
+    Raises:
+        MissingDataError: If unit costs are unknown and no margin is assumed, or no coupon was given by then.
+    """
+    present(m.COST, store)
+    end = period.last + timedelta(days=1)
+    zone = ZoneInfo(store.provenance.timezone)
+    moment = datetime.combine(end, time(), zone).astimezone(UTC).replace(tzinfo=None)
+    now = int(moment.replace(tzinfo=UTC).timestamp())
+    sales = _sales(store, period, moment)
+    people = _people(store, sales, moment)
+    ids = pa.array(sorted(people), pa.string())
+    since = np.array([people[name] for name in ids.to_pylist()], np.int64)
+    orders = _orders(sales, ids, now)
+    at_order = dict(zip(sales["order_id"].to_pylist(), sales["at"].to_pylist(), strict=True))
+    grants = _given(store, moment)
+    issues = _issues(store, grants, ids, moment, now)
+    orders = _held_against(orders, issues)
+    whose = _numbers(grants["customer_id"], ids)
+    redeemed = np.array([at_order.get(name, -1) for name in grants["order_id"].to_pylist()], np.int64)
+    mine, used = whose >= 0, (whose >= 0) & (redeemed >= 0)
+    granted_at = grants["granted"].to_numpy().astype(np.int64)
+    return Record(
+        tuple(ids.to_pylist()), since, now, _seconds(store.span.first, zone), orders,
+        (whose[used], redeemed[used]), (whose[mine], granted_at[mine]), _visits(store, ids, period), issues,
+    )  # fmt: skip
+
+
+def _seconds(day: object, zone: ZoneInfo) -> int:
+    return int(datetime.combine(day, time(), zone).timestamp())  # type: ignore[arg-type]
+
+
+def _number(value: ir.Value) -> ir.Value:
+    return value.cast("float64").fill_null(0.0)
+
+
+def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
+    """Every paid order up to the period's end that names its customer: when, what it was worth and to whom."""
+    lines = {
+        "commission": "commission", "platform_commission": "platform_commission", "platform_fee": "platform_fee",
+        "payment_fee": "payment_fee", "shipping_paid": "shipping_paid", "shipping_cost": "shipping_cost",
+    }  # fmt: skip
+    there = {name: field for name, field in lines.items() if not SALES.missing(store, _get(field))}
+    if "shipping_cost" not in there:
+        there.pop("shipping_paid", None)  # what buyers pay to ship is no profit where its cost is not known
+
+    def cost(row: Row) -> ir.Value:
+        return (row.unit_cost_or_assumed * row.quantity.cast("decimal(18, 0)")).cast("decimal(38, 4)")
+
+    gets = [_get(n) for n in ("order_id", "customer_id", "ordered_at", "gmv", *there.values())]
+    within = (Period(min(store.span.first, period.first), period.last),)
+    relation, row = SALES.rows(store, *gets, cost, within=within)
+    rows = relation.select(
+        order_id=row.order_id, customer_id=row.customer_id, at=row.ordered_at.epoch_seconds(), day=row.day,
+        gmv=_number(row.gmv), cost=_number(cost(row)), quantity=row.quantity.cast("float64"),
+        **{name: _number(getattr(row, field)) for name, field in there.items()},
+    )  # fmt: skip
+    rows = rows.filter(rows.customer_id.notnull() & (rows.day <= ibis.literal(period.last)))
+    sums = {name: rows[name].sum() for name in ("gmv", "cost", "quantity", *there)}
+    dearest = (rows.gmv / rows.quantity.nullif(0.0)).max()
+    orders = rows.group_by("order_id").aggregate(
+        customer_id=rows.customer_id.max(), at=rows.at.min(), dearest=dearest, **sums
+    )
+    if store.has("refunds", "order_id"):
+        orders = _with_refunds(store, orders, moment)
+    return store.run(orders)
+
+
+def _get(name: str):  # type: ignore[no-untyped-def]
+    return lambda row: getattr(row, name)
+
+
+def _with_refunds(store: Store, orders: ibis.Table, moment: datetime) -> ibis.Table:
+    fields = {
+        "back": "gmv_back", "commission_back": "commission_reversed", "fee_back": "fee_reversed",
+        "platform_commission_back": "platform_commission_reversed", "return_shipping": "return_shipping",
+    }  # fmt: skip
+    there = {name: f for name, f in fields.items() if not REFUNDS_BY_ORDER.missing(store, _get(f))}
+    gets = [_get(n) for n in ("order_id", "known_at", *there.values())]
+    restocked = store.has("refunds", "restocked") and store.has("refunds", "quantity")
+    if restocked:
+        gets += [_get("restocked"), _get("quantity")]
+    relation, row = REFUNDS_BY_ORDER.rows(store, *gets)
+    values = {name: _number(getattr(row, f)) for name, f in there.items()}
+    if restocked:
+        values["restocked"] = row.restocked.fill_null(False).ifelse(_number(row.quantity), 0.0)
+    rows = relation.select(refunded=row.order_id, known=row.known_at, **values)
+    rows = rows.filter(rows.refunded.notnull() & (rows.known < ibis.literal(moment)))
+    sums = rows.group_by("refunded").aggregate(**{name: rows[name].sum() for name in values})
+    joined = orders.left_join(sums, orders.order_id == sums.refunded).drop("refunded")
+    return joined.mutate(**{name: joined[name].fill_null(0.0) for name in values})
+
+
+def _orders(sales: pa.Table, ids: pa.Array, now: int) -> Orders:
+    def column(name: str) -> Array:
+        return sales[name].to_numpy().astype(float) if name in sales.column_names else np.zeros(len(sales))
+
+    value, cost, quantity = column("gmv"), column("cost"), np.maximum(column("quantity"), 1.0)
+    by_platform = column("platform_commission")
+    merchant = value - cost - column("commission") + by_platform - column("platform_fee") - column("payment_fee")
+    merchant += column("shipping_paid") - column("shipping_cost")
+    profit = np.stack([merchant, column("platform_fee") - by_platform, column("commission")], axis=1)
+    restocked = np.minimum(column("restocked") / quantity, 1.0) * cost
+    taken = column("commission_back") - column("platform_commission_back")
+    lost = np.stack([
+        column("back") - restocked - taken - column("fee_back") + column("return_shipping"),
+        column("fee_back") - column("platform_commission_back"), column("commission_back"),
+    ], axis=1)  # fmt: skip
+    at = sales["at"].to_numpy().astype(np.int64)
+    old = at <= now - MATURE * DAY if (at <= now - MATURE * DAY).any() else np.ones(len(at), bool)
+    sums = value[old].sum()
+    back = lost[old].sum(axis=0) / sums if sums > 0 else np.zeros(len(PARTIES))
+    kept = 1 - column("back")[old].sum() / sums if sums > 0 else 1.0
+    whose = _numbers(sales["customer_id"], ids)
+    order = np.lexsort((at, whose))
+    dearest = np.nan_to_num(column("dearest"))
+    return Orders(
+        whose[order], at[order], value[order], dearest[order], profit[order], back, float(np.clip(kept, 0.0, 1.0))
+    )
+
+
+def _held_against(orders: Orders, issues: Issues) -> Orders:
+    """Return the orders with the value that thresholds are held against.
+
+    Where holders of a coupon hardly ever use it on orders that reach the threshold only by several pieces, it is the
+    dearest piece that must reach it.
+    """
+    used, could = np.zeros(2), np.zeros(2)  # by the sum of pieces only, and by the dearest piece
+    for issue in np.flatnonzero(issues.threshold > 0):
+        some = (orders.at >= issues.start[issue]) & (orders.at < issues.end[issue])
+        some &= issues.given[orders.customer, issue] & (orders.value >= issues.threshold[issue])
+        alone = (orders.dearest[some] >= issues.threshold[issue]).astype(int)
+        could += np.bincount(alone, minlength=2)
+        used += np.bincount(alone, issues.used[orders.customer[some], issue], 2)
+    if could[0] >= ENOUGH and used[0] / could[0] < 0.5 * used[1] / max(could[1], 1.0):
+        return replace(orders, value=orders.dearest, by_piece=True)
+    return orders
+
+
+def _people(store: Store, sales: pa.Table, moment: datetime) -> dict[str, int]:
+    """From when each customer is known: since the source saw them first, else since their first order.
+
+    A caller limited to some shops sees only who bought from them. Such customers count from their first order there on,
+    since to count from before would be to pick them by what they did later.
+    """
+    firsts: dict[str, int] = {}
+    for name, at in zip(sales["customer_id"].to_pylist(), sales["at"].to_pylist(), strict=True):
+        firsts[name] = min(at, firsts.get(name, at))
+    if store.scope.shops is not None or not store.has("customers", "first_seen_at"):
+        return {name: at + 1 for name, at in firsts.items()}
+    people = store.table("customers")
+    people = people.filter(people.first_seen_at.isnull() | (people.first_seen_at < ibis.literal(moment)))
+    found = store.run(people.select("customer_id", at=people.first_seen_at.epoch_seconds()))
+    known = zip(found["customer_id"].to_pylist(), found["at"].to_pylist(), strict=True)
+    return firsts | {name: at if at is not None else firsts.get(name, 0) for name, at in known}
+
+
+def _numbers(names: pa.ChunkedArray, ids: pa.Array) -> Ints:
+    """The number of each name among the ids, -1 where it is none of them."""
+    return np.asarray(pc.fill_null(pc.index_in(names, value_set=ids), -1), np.int64)
+
+
+def _visits(store: Store, ids: pa.Array, period: Period) -> tuple[Ints, Ints] | None:
+    if not store.has("events", "customer_id"):
+        return None
+    events = store.table("events")
+    mine = events.filter((events.kind == "click") & (events.day <= ibis.literal(period.last)))
+    days = mine.group_by("customer_id", "day").aggregate(at=mine["at"].max().epoch_seconds())
+    found = store.run(days.select("customer_id", "at"))
+    if not len(found):
+        return None
+    whose = _numbers(found["customer_id"], ids)
+    return whose[whose >= 0], found["at"].to_numpy().astype(np.int64)[whose >= 0]
+
+
+def _given(store: Store, moment: datetime) -> pa.Table:
+    """Every coupon given by then: to whom, when, by what chance, and the order that used it."""
+    for table in ("coupons", "coupon_grants"):
+        if not store.has(table):
+            raise MissingDataError(
+                f"The source has no {table.replace('_', ' ')}", got=store.provenance.source,
+                do="import who was given which coupon, or give one to half of the customers by lot first",
+            )  # fmt: skip
+    grants, coupons = store.table("coupon_grants"), store.table("coupons")
+    terms = coupons.select(
+        "coupon_id", "shop_id", start=coupons.starts_at.epoch_seconds(), end=coupons.ends_at.epoch_seconds(),
+        face=coupons.face_value.cast("float64"), rate=coupons.rate.cast("float64"),
+        threshold=coupons.threshold.cast("float64"),
+    )  # fmt: skip
+    given = grants.filter(grants.granted_at < ibis.literal(moment))
+    joined = given.join(terms, "coupon_id")
+    return store.run(joined.select(
+        "coupon_id", "customer_id", "shop_id", "start", "end", "face", "rate", "threshold",
+        granted=joined.granted_at.epoch_seconds(), chance=joined.propensity.cast("float64"),
+        order_id=joined.redeemed_order_id,
+    ))  # fmt: skip
+
+
+def _issues(store: Store, grants: pa.Table, ids: pa.Array, moment: datetime, now: int) -> Issues:
+    """Gather the marketplace's coupons of the same days; those claimed by whoever came first teach nothing."""
+    common = pc.and_(pc.is_null(grants["shop_id"]), pc.is_valid(grants["end"]))
+    mine = grants.filter(pc.and_(common, pc.is_valid(grants["start"])))
+    if mine["chance"].null_count < len(mine):
+        mine = mine.filter(pc.is_valid(mine["chance"]))
+    key = np.stack([_floats(mine, "start"), _floats(mine, "end")], axis=1)
+    spans, of = np.unique(key, axis=0, return_inverse=True)
+    whose = _numbers(mine["customer_id"], ids)
+    people = np.unique(np.stack([of.ravel(), whose], axis=1)[whose >= 0], axis=0)[:, 0]
+    large = np.bincount(people, minlength=len(spans)) >= FEWEST_GRANTS
+    spans, place = spans[large], np.where(large, np.cumsum(large) - 1, -1)[of.ravel()]
+    if not len(spans):
+        raise MissingDataError(
+            "No coupon of the whole marketplace was given by the end of the period", got=store.provenance.source,
+            do="give one to half of some customers by lot for a week",
+        )  # fmt: skip
+    shape = (len(ids), len(spans))
+    real = (whose >= 0) & (place >= 0)
+    who, which = whose[real], place[real]
+    given, used = np.zeros(shape, bool), np.zeros(shape, bool)
+    given[who, which] = True
+    redeemed = np.asarray(pc.is_valid(mine["order_id"]))[real]
+    used[who[redeemed], which[redeemed]] = True
+    recorded = np.full(shape, np.nan)
+    recorded[who, which] = _floats(mine, "chance")[real]
+    face, threshold, told = _terms(store, mine.filter(pa.array(real)), which, len(spans))
+    lot, chance = _lots(store, ids, spans[:, 0], given, moment)
+    names = tuple(f"{int(start)}" for start in spans[:, 0])
+    return Issues(
+        names, spans[:, 0].astype(np.int64), np.minimum(spans[:, 1], now + 10**9).astype(np.int64) + 1, face, threshold,
+        told, given, used, recorded, lot, chance,
+    )  # fmt: skip
+
+
+def _floats(table: pa.Table, name: str) -> Array:
+    return np.asarray(table[name].to_numpy(), float)
+
+
+def _terms(store: Store, mine: pa.Table, which: Ints, count: int) -> tuple[Array, Array, Bools]:
+    """Face value and threshold of each issue, and whether coupons name them or only their use shows them."""
+    face = mine["face"].to_numpy().astype(float)
+    told = np.isfinite(face)
+    weight = np.bincount(which[told], minlength=count)
+    mean = np.bincount(which[told], face[told], count) / np.maximum(weight, 1)
+    least = np.nan_to_num(mine["threshold"].to_numpy().astype(float))
+    threshold = np.bincount(which, least, count) / np.maximum(np.bincount(which, minlength=count), 1)
+    known = weight > 0
+    if not known.all() and store.has("order_discounts", "coupon_id"):
+        discounts = store.table("order_discounts")
+        taken = discounts.filter(discounts.coupon_id.notnull())
+        found = store.run(taken.aggregate(total=taken.amount.cast("float64").sum(), orders=taken.order_id.nunique()))
+        each = (found["total"][0].as_py() or 0.0) / max(found["orders"][0].as_py() or 0, 1)
+        mean = np.where(known, mean, each)
+    return mean, threshold, known
+
+
+def _lots(store: Store, ids: pa.Array, start: Array, given: Bools, moment: datetime) -> tuple[Bools, Array]:
+    """Whose coupon was drawn by lot, and with which chance: experiments whose one arm has the coupon and no other."""
+    lot, chance = np.zeros(given.shape, bool), np.full(given.shape, np.nan)
+    if not store.has("assignments", "propensity"):
+        return lot, chance
+    table = store.table("assignments")
+    rows = store.run(
+        table.filter((table.unit_kind == "customer") & (table.assigned_at < ibis.literal(moment)))
+        .select("experiment_id", "unit_id", "arm", "propensity", at=table.assigned_at.epoch_seconds())
+    )  # fmt: skip
+    whose = _numbers(rows["unit_id"], ids)
+    names = rows["experiment_id"].dictionary_encode().combine_chunks()
+    arms = rows["arm"].dictionary_encode().combine_chunks()
+    number, arm = np.asarray(names.indices), np.asarray(arms.indices)
+    at, odds = rows["at"].to_numpy().astype(float), rows["propensity"].to_numpy().astype(float)
+    order = np.argsort(number, kind="stable")
+    for some in np.split(order, np.flatnonzero(np.diff(number[order])) + 1):
+        mine = some[whose[some] >= 0]
+        if not len(mine):
+            continue
+        for issue in np.flatnonzero(np.abs(start - np.median(at[mine])) <= DAY):
+            has = given[whose[mine], issue]
+            rates = {a: has[arm[mine] == a].mean() for a in np.unique(arm[mine])}
+            treated = [a for a, rate in rates.items() if rate >= LOT]
+            if len(treated) == 1 and all(rate <= 1 - LOT for a, rate in rates.items() if a != treated[0]):
+                lot[whose[mine], issue] = True
+                in_arm = arm[mine] == treated[0]
+                chance[whose[mine], issue] = np.where(in_arm, odds[mine], 1 - odds[mine])
+    return lot, chance

@@ -1,0 +1,52 @@
+"""Settings of the coupons study."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tradewind.errors import BadInputError
+
+PAYERS = ("platform", "merchant", "cofunded")
+
+
+@dataclass(frozen=True)
+class CouponsSettings:
+    """What to propose.
+
+    Args:
+        budget: Money that coupons may cost; 0 for no limit.
+        payer: Who pays: `platform`, `merchant`, or `cofunded`, which splits it as both sides gain.
+        faces: Coupons to choose from, face value and threshold, such as 2/8.
+        days: Days for which they can be used.
+        seed: Seed of everything that is drawn.
+    """
+
+    budget: float = 0.0
+    payer: str = "platform"
+    faces: tuple[str, ...] = ()
+    days: int = 14
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.payer not in PAYERS:
+            raise BadInputError("Nobody of that name can pay for coupons", got=self.payer, allowed=PAYERS)
+        if not self.budget >= 0:
+            raise BadInputError("A budget is nothing or more", got=self.budget)
+        if not 1 <= self.days <= 90:
+            raise BadInputError("A coupon can be used for a number of days", got=self.days, allowed="1 to 90")
+        self.menu  # noqa: B018 - reading the faces is the check
+
+    @property
+    def menu(self) -> tuple[tuple[float, float], ...]:
+        """Face value and threshold of each coupon to choose from, by rising face value; empty where none is named."""
+        found = []
+        for text in self.faces:
+            face, _, threshold = text.partition("/")
+            try:
+                pair = (float(face), float(threshold or 0.0))
+            except ValueError:
+                pair = (0.0, 0.0)
+            if not 0 < pair[0] < float("inf") or not 0 <= pair[1] < float("inf"):
+                raise BadInputError("A coupon cannot be read", got=text, allowed="face value/threshold, such as 2/8")
+            found.append(pair)
+        return tuple(sorted(set(found)))

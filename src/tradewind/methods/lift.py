@@ -1,0 +1,235 @@
+"""Lift: by what share a treatment raises what would come anyway, when its chance is known for every row.
+
+Orders of one customer in a week are rare: a difference of means drowns in noise, while the relative rise is told by
+every order. The expected outcome need not be right: treatment less its chance is unrelated to all that came before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.linalg import cho_factor, cho_solve
+from scipy.stats import norm
+
+from tradewind.errors import BadInputError
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+LEAST = 1e-9  # expected outcomes below it carry no weight
+STEPS = 60  # of the search for the spreads
+SETTLED = 0.01  # relative change of every spread at which the search ends
+OPEN = 1e4  # prior variance of what is not shrunk: a lift of a hundred
+NOTHING = 1e-8  # prior variance below which a block counts as nothing
+ROUNDS = 2  # of base and lift, of which each rests on the other
+STEEPEST = 0.9  # no treatment is taken to drive away more than this share of what comes anyway
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of what was observed.
+
+    Args:
+        design: [n, k] what the lift is linear in.
+        base: [n] expected outcome without treatment, which the lift multiplies.
+        mean: [n] expected outcome over both arms.
+        treated: [n] 1 where treated, 0 where not.
+        chance: [n] chance of treatment that each row had.
+        outcome: [n] what came.
+        cluster: [n] number of what a row belongs to, from 0.
+    """
+
+    design: NDArray[np.floating[Any]]
+    base: Array
+    mean: Array
+    treated: Array
+    chance: Array
+    outcome: Array
+    cluster: Ints
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the regression needs to know of rows; those of different rows add up.
+
+    Args:
+        count: Number of rows.
+        gram: [k, k] Σ d d', where d is what each coefficient is multiplied by, over the deviation of the outcome.
+        cross: [k] Σ d r, where r is what is left to explain, over the same.
+        square: Σ r².
+    """
+
+    count: int
+    gram: Array
+    cross: Array
+    square: float
+
+    def __add__(self, other: Known) -> Known:
+        return Known(
+            self.count + other.count, self.gram + other.gram, self.cross + other.cross, self.square + other.square
+        )
+
+
+@dataclass(frozen=True)
+class LiftFit:
+    """A lift that is linear in features, and how sure that is.
+
+    Args:
+        coefficients: [k] of the columns of the design.
+        covariance: [k, k] of their posterior law.
+        dispersion: Variance of outcomes around their mean, over the mean: 1 where they come independently.
+        inflation: How many times the noise of sums exceeds that of independent rows.
+        rows: Number of rows that taught.
+    """
+
+    coefficients: Array
+    covariance: Array
+    dispersion: float
+    inflation: float
+    rows: int
+
+    def linear(self, sums: ArrayLike, level: float = 0.9) -> tuple[Array, Array, Array]:
+        """Return sums that are linear in the coefficients, with the ends of their intervals: three arrays [m].
+
+        Args:
+            sums: [m, k] by how much each sum grows with each coefficient.
+            level: Probability with which an interval is meant to hold the truth.
+        """
+        weights = np.atleast_2d(np.asarray(sums, float))
+        mid = weights @ self.coefficients
+        reach = float(norm.ppf((1 + level) / 2)) * np.sqrt(self.variance(weights))
+        return mid, mid - reach, mid + reach
+
+    def variance(self, sums: Array) -> Array:
+        """Return the variances [m] of sums [m, k] that are linear in the coefficients."""
+        found: Array = np.maximum(np.einsum("mi,ij,mj->m", sums, self.covariance, sums), 0.0)
+        return found
+
+
+class Lift:
+    """Learns by what share a treatment raises an outcome that is counted, from rows treated by chance.
+
+    With chance e(x), expected outcome μ(x) over both arms and base m(x) without treatment, what is unexpected in the
+    outcome is regressed on what is unexpected in the treatment:
+
+        y − μ(x) = (t − e(x)) m(x) λ(x) + noise,   λ(x) = φ(x)'β,   Var(noise) in proportion to μ(x)
+
+    Coefficients of one block share a normal law around zero whose spread maximises the evidence, so that features which
+    tell nothing are shrunk to nothing. Whatever μ is, the regression is right on average where e is.
+
+    Args:
+        block: [k] block of each column of the design, from 0; −1 for columns that are not shrunk.
+
+    Reference:
+        Nie and Wager (2021), Quasi-oracle estimation of heterogeneous treatment effects, Biometrika 108, equation 4;
+        Robins (1994), Correcting for non-compliance in randomized trials using structural nested mean models, Comm.
+        Statist. Theory Meth. 23, section 3;
+        MacKay (1992), Bayesian interpolation, Neural Computation 4(3), equations 3.10 to 3.12.
+
+    Examples:
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> t = rng.integers(0, 2, 100_000).astype(float)
+        >>> y = rng.poisson(0.2 * (1 + 0.5 * t)).astype(float)
+        >>> rows = Rows(np.ones((len(t), 1)), 0 * t + 0.2, 0 * t + 0.25, t, 0 * t + 0.5, y, np.arange(len(t)))
+        >>> [round(float(end[0]), 1) for end in Lift([-1]).fit(lambda beta: [rows]).linear([[1.0]])]
+        [0.5, 0.5, 0.5]
+    """
+
+    def __init__(self, block: ArrayLike):
+        self.block = np.asarray(block, np.int64)
+        if self.block.ndim != 1 or not len(self.block):
+            raise BadInputError("Every column of the design has a block", got=self.block.shape)
+
+    def fit(self, rows: Callable[[Array], Iterable[Rows]]) -> LiftFit:
+        """Return the lift.
+
+        Args:
+            rows: Gives all rows, part by part, from the coefficients [k] known so far, on which their base may rest; it
+                is called a few times, and parts need not lie in memory together.
+
+        Raises:
+            BadInputError: If shapes do not fit, a number is missing, a chance is not inside 0 to 1, or nothing varies.
+        """
+        beta = np.zeros(len(self.block))
+        for turn in range(ROUNDS):
+            known, inflation = self._known(rows(beta), beta)
+            inflation = inflation if turn == ROUNDS - 1 else 1.0
+            beta, covariance, noise = self._solved(known, inflation)
+        return LiftFit(beta, covariance, noise / inflation, inflation, known.count)
+
+    def _known(self, rows: Iterable[Rows], beta: Array) -> tuple[Known, float]:
+        """Return what is known of rows, and by how much sums over clusters vary more than independent rows.
+
+        The latter is told along the lift itself, as far as it is known.
+        """
+        width = len(self.block)
+        known = Known(0, np.zeros((width, width)), np.zeros(width), 0.0)
+        sums, alone = np.zeros(0), 0.0
+        for part in rows:
+            self._check(part)
+            root = np.sqrt(np.maximum(part.mean, LEAST))
+            push = np.where(part.mean > LEAST, (part.treated - part.chance) * part.base / root, 0.0)
+            left = np.where(part.mean > LEAST, (part.outcome - part.mean) / root, 0.0)
+            scaled = part.design * push[:, None].astype(np.float32)
+            gram, cross = (scaled.T @ side for side in (scaled, left.astype(np.float32)))
+            known += Known(len(left), gram.astype(float), cross.astype(float), float(left @ left))
+            score = push * (left - scaled @ beta)
+            mine: Array = np.bincount(part.cluster, weights=score, minlength=len(sums)).astype(float)
+            mine[: len(sums)] += sums
+            sums, alone = mine, alone + float(score @ score)
+        if known.count == 0 or not np.diag(known.gram).any():
+            raise BadInputError(
+                "Nothing can be learnt of a lift",
+                got=f"{known.count} rows",
+                do="add rows treated and not treated by chance",
+            )
+        return known, max(float(sums @ sums) / alone, 1.0) if alone > 0 else 1.0
+
+    def _solved(self, known: Known, inflation: float) -> tuple[Array, Array, float]:
+        """Return coefficients, their covariance, and the noise: MacKay (1992), equations 3.10 to 3.12, by block."""
+        width, scale = len(self.block), np.maximum(np.diag(known.gram), LEAST)
+        noise = known.square / known.count * inflation
+        blocks = [self.block == b for b in np.unique(self.block[self.block >= 0])]
+        prior = np.full(width, OPEN)
+        for own in blocks:  # the start: as wide as a coefficient that the rows could just tell from nothing
+            prior[own] = np.clip(4 * noise / np.mean(scale[own]), NOTHING, OPEN)
+        for _ in range(STEPS):
+            covariance = _inverse(known.gram / noise + np.diag(1 / prior))
+            beta = covariance @ (known.cross / noise)
+            certain = np.clip(1 - np.diag(covariance) / prior, 0.0, 1.0)
+            before = prior.copy()
+            for own in blocks:
+                told = float(beta[own] @ beta[own]) / max(float(certain[own].sum()), 1e-9)
+                prior[own] = np.clip(told, NOTHING, OPEN)
+            left = known.square - 2 * beta @ known.cross + beta @ known.gram @ beta
+            noise = max(left / max(known.count - certain.sum(), 1.0), 1e-9) * inflation
+            if np.all(np.abs(np.log(prior / before)) < SETTLED):
+                break
+        return beta, covariance, float(noise)
+
+    def _check(self, part: Rows) -> None:
+        count, width = len(part.outcome), len(self.block)
+        numbers = (part.base, part.mean, part.treated, part.chance, part.outcome, part.cluster)
+        if part.design.shape != (count, width) or any(column.shape != (count,) for column in numbers):
+            raise BadInputError("The rows do not fit the design", got=part.design.shape, allowed=f"{(count, width)}")
+        if not all(np.isfinite(column).all() for column in (*numbers, part.design)):
+            raise BadInputError("A number is missing or infinite", do="leave out rows that are not fully known")
+        if ((part.chance < 0) | (part.chance > 1)).any() or (part.mean < 0).any() or (part.base < 0).any():
+            raise BadInputError("A chance lies outside 0 to 1, or an expected outcome below 0")
+
+
+def base_of(mean: Array, raised: Array) -> Array:
+    """Return what comes without a treatment [n], from the mean over both arms [n] and the lift in it [n]."""
+    return np.asarray(mean / (1 + np.maximum(raised, -STEEPEST)))
+
+
+def _inverse(matrix: Array) -> Array:
+    # Scaled to a unit diagonal, so that priors of very different size do not cost digits.
+    root = 1 / np.sqrt(np.diag(matrix))
+    inner: Array = cho_solve(cho_factor(matrix * np.outer(root, root), lower=True), np.eye(len(matrix)))
+    return inner * np.outer(root, root)

@@ -1,0 +1,138 @@
+"""A marketplace whose coupons are drawn by lot and whose answer to them is planted: what one is worth is known."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import market
+from tradewind.engines.store import Store, open_store
+from tradewind.period import Period
+
+FIRST, WEEKS = date(2024, 1, 1), 16  # a Monday
+LAST = FIRST + timedelta(days=7 * WEEKS - 1)
+MONTH = Period(LAST - timedelta(days=27), LAST)
+UTC_MIDNIGHT = time(3)  # the zone of the market made by hand lies three hours behind
+FACE, THRESHOLD, CHANCE, DAYS = 2.0, 8.0, 0.5, 5
+PRICES, SHARES = (4.0, 10.0, 40.0), (0.3, 0.4, 0.3)
+"""What orders cost, and how frequent each is without any coupon: one too small for it, one deep, one shallow."""
+LIFTS = {"keen": (0.0, 1.5, 0.375), "cool": (0.0, 0.0, 0.0)}
+"""By what share orders of each price rise among holders: in proportion to depth, with those who look often."""
+RATE = 0.02  # orders a day
+COST, FEE = 0.5, 0.05
+
+
+def build(
+    folder: Path, seed: int = 1, people: int = 3_000, *, lot: bool = True, written: bool = True, cost: bool = True,
+    named: bool = True, shops: int = 1,
+) -> Store:  # fmt: skip
+    """Write a store in which half of the customers, those who look often, answer to coupons.
+
+    Args:
+        folder: The store's folder.
+        seed: Draws everything.
+        people: Number of customers; those of even number are keen.
+        lot: Whether the lot is written to `assignments`.
+        written: Whether grants carry the chance by which they were given.
+        cost: Whether unit costs are known.
+        named: Whether coupons name their face value and threshold.
+        shops: Number of shops among which orders are spread.
+    """
+    draw = np.random.default_rng(seed)
+    ids = [f"c{n:04d}" for n in range(people)]
+    keen = np.arange(people) % 2 == 0
+    rise = np.where(keen[:, None], np.array(LIFTS["keen"]), np.array(LIFTS["cool"]))
+    tables: dict[str, list[dict[str, Any]]] = {
+        name: [] for name in ("order_lines", "order_discounts", "coupons", "coupon_grants", "assignments", "events")
+    }
+    number = 0
+    for week in range(WEEKS):
+        start = datetime.combine(FIRST + timedelta(days=7 * week), UTC_MIDNIGHT)
+        given = draw.random(people) < CHANCE
+        coupon = f"u{week:02d}"
+        terms = {"face_value": Decimal(FACE), "threshold": Decimal(THRESHOLD)} if named else {}
+        tables["coupons"].append({
+            "coupon_id": coupon, "starts_at": start, "ends_at": start + timedelta(days=DAYS),
+            "platform_share": 1.0, **terms,
+        })  # fmt: skip
+        used: dict[int, str] = {}
+        for day in range(7):
+            held = (given & (day < DAYS))[:, None]
+            rate = RATE * np.array(SHARES) * (1 + rise * held)
+            who, what = np.nonzero(draw.random(rate.shape) < rate)
+            for n, kind in zip(who.tolist(), what.tolist(), strict=True):
+                at = start + timedelta(days=day, hours=1 + int(draw.integers(20)))
+                name, price = f"o{number:06d}", PRICES[kind]
+                number += 1
+                takes = bool(held[n, 0]) and price >= THRESHOLD and n not in used
+                tables["order_lines"].append(_line(name, ids[n], price, at, cost, f"s{number % shops}"))
+                if takes:
+                    used[n] = name
+                    tables["order_discounts"].append(
+                        {"order_id": name, "line": 0, "n": 0, "payer": "platform", "kind": "coupon",
+                         "coupon_id": coupon, "amount": Decimal(FACE)}
+                    )  # fmt: skip
+        for n in np.flatnonzero(given).tolist():
+            tables["coupon_grants"].append({
+                "coupon_id": coupon, "customer_id": ids[n], "granted_at": start, "redeemed_order_id": used.get(n),
+                "propensity": CHANCE if written else None,
+            })  # fmt: skip
+        tables["assignments"] += [
+            {"experiment_id": f"coupon-{week}", "unit_kind": "customer", "unit_id": ids[n], "arm": str(int(given[n])),
+             "propensity": CHANCE, "assigned_at": start}
+            for n in range(people)
+        ] * lot  # fmt: skip
+        tables["events"] += _looks(start, ids, keen, draw)
+    tables["customers"] = [
+        {"customer_id": name, "first_seen_at": datetime.combine(FIRST, UTC_MIDNIGHT) - timedelta(days=1)}
+        for name in ids
+    ]
+    tables["shops"] = [{"shop_id": f"s{n}", "name": f"Shop {n}"} for n in range(shops)]
+    market.write(folder, {name: rows for name, rows in tables.items() if rows})
+    return open_store(str(folder))
+
+
+def _line(order: str, customer: str, price: float, at: datetime, cost: bool, shop: str) -> dict[str, Any]:
+    local = market.local(at)
+    return {
+        "order_id": order, "line": 0, "ordered_at": at, "known_at": at, "day": local.date(),
+        "hour": local.replace(minute=0), "customer_id": customer, "shop_id": shop, "product_id": f"p{price:g}",
+        "quantity": 1, "unit_price": Decimal(str(price)), "platform_fee": Decimal(str(price * FEE)),
+        "unit_cost": Decimal(str(price * COST)) if cost else None,
+    }  # fmt: skip
+
+
+def _looks(start: datetime, ids: list[str], keen: np.ndarray, draw: np.random.Generator) -> list[dict[str, Any]]:
+    """Who looked on which day of the week: the keen often, the others hardly."""
+    found = []
+    for day in (1, 4):
+        there = np.flatnonzero(draw.random(len(ids)) < np.where(keen, 0.95, 0.05))
+        at = start + timedelta(days=day, hours=5)
+        local = market.local(at)
+        found += [
+            {"event_id": f"{at:%m%d}{n}", "at": at, "known_at": at, "day": local.date(), "hour": local, "kind": "click",
+             "customer_id": ids[n]}
+            for n in there.tolist()
+        ]  # fmt: skip
+    return found
+
+
+def worth(people: int, kind: str, days: int) -> float:
+    """What one more coupon of these terms is truly worth among so many customers of a kind, over some days.
+
+    Customers hold the marketplace's own coupon with chance 0.5 on five days in seven; another of the same terms then
+    adds nothing. It is used on the first order that it fits.
+    """
+    free = 1 - CHANCE * DAYS / 7
+    margin = 1 - COST
+    gain = uses = 0.0
+    for price, share, lift in zip(PRICES, SHARES, LIFTS[kind], strict=True):
+        if price >= THRESHOLD:
+            orders = RATE * share * days * free
+            gain += orders * (lift * (margin * price - FACE) - FACE)
+            uses += orders * (1 + lift)
+    return people * gain * (1 - np.exp(-uses)) / uses

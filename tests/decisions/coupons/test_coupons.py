@@ -1,0 +1,234 @@
+"""The coupons study: planted answers to coupons are found, appraised and told; what cannot be told is refused."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+import quay
+
+from tradewind.decisions.coupons import CouponsSettings, Learnt, learn, study
+from tradewind.engines.store import Store, open_store
+from tradewind.errors import BadInputError, MissingDataError
+from tradewind.measures.assume import Assumptions
+from tradewind.period import Period
+from tradewind.scope import Scope
+from tradewind.study import Action, Assignment, Evidence, Lever, Party, Setting, Study, Subject
+
+FORTNIGHT = Period(quay.LAST + timedelta(days=1), quay.LAST + timedelta(days=14))
+KEEN = [f"c{n:04d}" for n in range(0, 3_000, 2)]
+COOL = [f"c{n:04d}" for n in range(1, 3_000, 2)]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return quay.build(tmp_path_factory.mktemp("quay") / "store")
+
+
+@pytest.fixture(scope="module")
+def learnt(store: Store) -> Learnt:
+    return learn(store, quay.MONTH)
+
+
+@pytest.fixture(scope="module")
+def told(store: Store) -> Study:
+    return study(store, quay.MONTH, CouponsSettings(budget=200))
+
+
+def coupon(name: str, units: list[str], *menu: Setting, days: Period = FORTNIGHT) -> Action:
+    settings = menu or (Setting({"face": 2.0, "threshold": 8.0, "platform": 1.0}, {Party.PLATFORM: 1.0}),)
+    return Action(name, Lever.COUPON, Subject("customers", name), days, settings, assignment=Assignment(name, units))
+
+
+def test_what_a_coupon_is_worth_is_found(learnt: Learnt) -> None:
+    keen, cool = learnt.appraise([coupon("keen", KEEN), coupon("cool", COOL)])
+    for action, kind in ((keen, "keen"), (cool, "cool")):
+        joint, truth = action.menu[0].joint, quay.worth(1_500, kind, 14)
+        assert joint is not None
+        assert joint.low < truth < joint.high, (kind, truth, joint)
+    assert keen.menu[0].joint.mid > 0 > cool.menu[0].joint.mid
+    assert keen.evidence == Evidence.RANDOMISED
+    assert "orders beside" in keen.why
+
+
+def test_parties_add_up_to_the_joint_gain(learnt: Learnt) -> None:
+    menu = (
+        Setting({"face": 2.0, "threshold": 8.0, "platform": 1.0}, {}),
+        Setting({"face": 2.0, "threshold": 8.0, "platform": 0.25, "brand": 0.25}, {}),
+        Setting({"face": 2.0, "threshold": 8.0, "platform": 0.0}, {}),
+    )
+    [action] = learnt.appraise([coupon("keen", KEEN, *menu)])
+    for setting in action.menu:
+        assert sum(gain.mid for gain in setting.gain.values()) == pytest.approx(setting.joint.mid)
+    assert len({round(setting.joint.mid, 6) for setting in action.menu}) == 1  # who pays is a transfer
+    paid = [setting.gain[Party.PLATFORM].mid for setting in action.menu]
+    assert paid[0] < paid[1] < paid[2]
+    assert action.menu[0].gain[Party.BRAND].mid == 0 > action.menu[1].gain[Party.BRAND].mid
+
+
+def test_actions_come_back_as_they_were_given(learnt: Learnt) -> None:
+    given = [
+        coupon(f"a{n}", KEEN[n : n + 50], Setting({"face": 2.0, "threshold": 8.0}, {Party.PLATFORM: 7.0}))
+        for n in range(5)
+    ]
+    found = learnt.appraise(given)
+    for before, after in zip(given, found, strict=True):
+        assert (before.key, before.subject, before.days, before.assignment) == (
+            after.key, after.subject, after.days, after.assignment,
+        )  # fmt: skip
+        assert [(s.dose, s.cost) for s in before.menu] == [(s.dose, s.cost) for s in after.menu]
+        assert after.expires == FORTNIGHT.last
+        assert after.menu[0].attributed > 0
+
+
+def test_gains_of_audiences_add_up(learnt: Learnt) -> None:
+    whole, one, two = learnt.appraise([coupon("all", KEEN), coupon("one", KEEN[:700]), coupon("two", KEEN[700:])])
+    assert whole.menu[0].joint.mid == pytest.approx(one.menu[0].joint.mid + two.menu[0].joint.mid)
+
+
+def test_nobody_and_strangers_gain_nothing(learnt: Learnt) -> None:
+    for units in ([], ["nobody", "known"]):
+        joint = learnt.appraise([coupon("none", units)])[0].menu[0].joint
+        assert (joint.mid, joint.low, joint.high) == (0.0, 0.0, 0.0)
+
+
+def test_terms_that_were_not_tried_are_less_sure(learnt: Learnt) -> None:
+    menu = tuple(Setting({"face": face, "threshold": 8.0, "platform": 1.0}, {}) for face in (2.0, 2.5, 4.0, 8.0))
+    [action] = learnt.appraise([coupon("keen", KEEN, *menu)])
+    widths = [s.joint.high - s.joint.low for s in action.menu]
+    assert widths == sorted(widths)
+    assert widths[2] > 1.5 * widths[0]
+
+
+def test_a_coupon_nobody_can_use_does_nothing(learnt: Learnt) -> None:
+    dear = Setting({"face": 2.0, "threshold": 1e6, "platform": 1.0}, {})
+    assert learnt.appraise([coupon("keen", KEEN, dear)])[0].menu[0].joint.mid == pytest.approx(0.0, abs=0.01)
+
+
+def test_lift_and_use_are_what_the_lot_says(store: Store, learnt: Learnt) -> None:
+    """The same by hand: orders of 10 by holders over those of the others, of keen customers."""
+    lines = store.run(store.table("order_lines").select("customer_id", "ordered_at", "unit_price")).to_pylist()
+    grants = store.run(store.table("coupon_grants").select("coupon_id", "customer_id", "redeemed_order_id")).to_pylist()
+    held = {(row["coupon_id"], row["customer_id"]) for row in grants}
+    first = quay.datetime.combine(quay.FIRST, quay.UTC_MIDNIGHT)
+    counts = np.zeros(2)
+    for line in lines:
+        week, day = divmod((line["ordered_at"] - first).days, 7)
+        if day < quay.DAYS and float(line["unit_price"]) == 10.0 and int(line["customer_id"][1:]) % 2 == 0:
+            counts[int((f"u{week:02d}", line["customer_id"]) in held)] += 1
+    assert counts[1] / counts[0] - 1 == pytest.approx(1.5, abs=0.45)
+    issues = learnt.record.issues
+    assert issues.used.sum() == sum(row["redeemed_order_id"] is not None for row in grants)
+    assert issues.lot.all()
+    assert learnt.effect.use == pytest.approx(1.0, abs=0.03)
+    for follow in (learnt.effect.later, learnt.effect.small):
+        assert abs(follow.mid) < 3 * follow.deviation
+
+
+def test_findings_say_who_is_worth_it_and_who_is_left_alone(told: Study) -> None:
+    assert [f.key for f in told.findings] == ["worth", "recommended", "anyway", "alone", "curve", "lift"]
+    assert all(f.sentence.endswith(".") for f in told.findings)
+    best = told.finding("worth").grid.rows[0]
+    assert "seen on 8 days or more" in best["audience"]
+    assert told.finding("alone").numbers["customers"] > 0
+    assert told.finding("worth").chart is not None
+    assert told.actions
+    assert all(max(s.joint.mid for s in action.menu) > 0 for action in told.actions)
+    named = {name for action in told.actions for name in action.assignment.units}
+    assert len(named & set(KEEN)) > 0.9 * len(named)
+    assert told.finding("anyway").numbers["share"] == pytest.approx(1 / 1.37, abs=0.12)
+
+
+def test_the_budget_is_kept_and_more_gains_more(store: Store, told: Study) -> None:
+    found = told.finding("recommended")
+    assert found.numbers["cost"] <= 200
+    free = study(store, quay.MONTH).finding("recommended")
+    assert free.numbers["cost"] > found.numbers["cost"]
+    assert free.numbers["gain"].mid > found.numbers["gain"].mid
+    curve = told.finding("curve").grid.rows
+    assert [row["gain"] for row in curve] == sorted(row["gain"] for row in curve)
+    assert curve[-1]["gain"] == pytest.approx(free.numbers["gain"].mid)
+
+
+def test_who_pays_is_as_asked(store: Store) -> None:
+    for payer, low, high in (("merchant", 0.0, 0.0), ("cofunded", 0.01, 0.99)):
+        found = study(store, quay.MONTH, CouponsSettings(payer=payer, faces=("2/8", "3/12")))
+        shares = [setting.dose["platform"] for action in found.actions for setting in action.menu]
+        assert low <= min(shares) <= max(shares) <= high
+        assert any("Not tried before" in caveat for caveat in found.caveats)
+
+
+def test_what_comes_later_teaches_nothing(store: Store) -> None:
+    early = Period(quay.MONTH.first - timedelta(days=28), quay.MONTH.first - timedelta(days=1))
+    found = learn(store, early)
+    assert found.record.orders.at.max() < found.record.now
+    assert int(found.record.issues.end[found.cases.teaching].max()) <= found.record.now
+    assert len(found.record.issues) == quay.WEEKS - 4
+
+
+def test_a_shop_sees_its_own_orders_only(tmp_path: Path) -> None:
+    store = quay.build(tmp_path / "two", people=1_500, shops=2)
+    mine = learn(store.scoped(Scope(frozenset({"s0"}))), quay.MONTH)
+    whole = learn(store, quay.MONTH)
+    assert 0.4 < len(mine.record.orders.at) / len(whole.record.orders.at) < 0.6
+    # Whoever buys there first after a coupon was given is no case of it: that would be to pick by what came after.
+    first = {n: at for n, at in zip(mine.record.orders.customer[::-1], mine.record.orders.at[::-1], strict=True)}
+    assert all(
+        first[c] < mine.record.issues.start[i] for c, i in zip(mine.cases.customer, mine.cases.issue, strict=True)
+    )
+    assert any("these shops" in c for c in study(store.scoped(Scope(frozenset({"s0"}))), quay.MONTH).caveats)
+
+
+def test_chances_that_nobody_wrote_down_are_guessed_and_graded_so(tmp_path: Path) -> None:
+    store = quay.build(tmp_path / "guess", people=1_500, lot=False, written=False, named=False)
+    found = learn(store, quay.MONTH)
+    assert found.evidence == Evidence.OBSERVATIONAL
+    assert "guessed" in found.cases.odds.sentence
+    assert found.record.issues.face == pytest.approx(np.full(quay.WEEKS, quay.FACE))  # as it was taken off
+    assert not found.tried
+
+
+def test_chances_written_down_for_holders_are_reproduced_for_the_others(tmp_path: Path) -> None:
+    store = quay.build(tmp_path / "rule", people=1_500, lot=False)
+    found = learn(store, quay.MONTH)
+    assert found.evidence == Evidence.QUASI_EXPERIMENTAL
+    assert found.cases.odds.chance[found.cases.odds.kept] == pytest.approx(0.5, abs=0.06)
+
+
+def test_without_costs_a_margin_is_asked_for_and_labelled(tmp_path: Path) -> None:
+    store = quay.build(tmp_path / "free", people=1_000, cost=False)
+    with pytest.raises(MissingDataError, match=r"--assume margin=0\.3"):
+        learn(store, quay.MONTH)
+    found = study(store.assuming(Assumptions(margin=0.5)), quay.MONTH)
+    assert found.finding("worth").evidence == Evidence.ASSUMED
+    assert all(action.evidence == Evidence.ASSUMED and "margin" in action.why for action in found.actions)
+    assert found.actions
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"payer": "nobody"}, {"budget": -1.0}, {"budget": float("nan")}, {"days": 0}, {"faces": ("two",)},
+     {"faces": ("0/8",)}, {"faces": ("2/-1",)}],
+)  # fmt: skip
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, object]) -> None:
+    with pytest.raises(BadInputError):
+        CouponsSettings(**settings)
+
+
+def test_actions_that_make_no_sense_are_refused(learnt: Learnt) -> None:
+    price = Action("p", Lever.PRICE, Subject("product", "p"), FORTNIGHT, (Setting({"off": 0.1}, {}),))
+    faceless = coupon("x", KEEN, Setting({"threshold": 8.0}, {}))
+    for wrong in (price, faceless, replace(coupon("x", KEEN), days=quay.MONTH)):
+        with pytest.raises(BadInputError):
+            learnt.appraise([wrong])
+
+
+def test_a_store_without_coupons_says_what_to_do(bare_folder: Path) -> None:
+    bare_store = open_store(str(bare_folder))
+    with pytest.raises(MissingDataError):
+        study(bare_store.assuming(Assumptions(margin=0.3)), bare_store.span)
+    with pytest.raises(MissingDataError, match="outside the data"):
+        study(bare_store, Period(quay.date(1999, 1, 1), quay.date(1999, 1, 31)))

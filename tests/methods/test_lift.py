@@ -1,0 +1,156 @@
+"""Lift: recovers a known law, agrees with least squares and with the ratio of means, covers as often as it says."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binomtest
+
+from tradewind.errors import BadInputError
+from tradewind.methods.lift import Lift, LiftFit, Rows, base_of
+
+
+def trial(rng: np.random.Generator, count: int, lift: np.ndarray, rate: np.ndarray, chance: float = 0.5) -> Rows:
+    """Orders of customers of whom some were given a coupon; the lift is linear in the columns of `lift`'s design."""
+    treated = (rng.random(count) < chance).astype(float)
+    orders = rng.poisson(rate * (1 + treated * lift)).astype(float)
+    mean = rate * (1 + chance * lift)
+    return Rows(np.ones((count, 1), np.float32), rate, mean, treated, np.full(count, chance), orders, np.arange(count))
+
+
+def with_design(rows: Rows, design: np.ndarray) -> Rows:
+    return Rows(design.astype(np.float32), rows.base, rows.mean, rows.treated, rows.chance, rows.outcome, rows.cluster)
+
+
+def test_it_finds_for_whom_orders_rise_and_shrinks_what_tells_nothing() -> None:
+    rng = np.random.default_rng(1)
+    count = 200_000
+    x = rng.normal(size=(count, 6))
+    lift = 0.4 + 0.3 * x[:, 0].clip(-1, 1)
+    design = np.column_stack([np.ones(count), x.clip(-1, 1)])
+    rows = with_design(trial(rng, count, lift, np.full(count, 0.15)), design)
+    fit = Lift([-1, 0, 0, 0, 0, 0, 0]).fit(lambda beta: [rows])
+    assert fit.coefficients[:2] == pytest.approx([0.4, 0.3], abs=0.05)
+    assert np.abs(fit.coefficients[2:]).max() < 0.04
+    assert fit.dispersion == pytest.approx(1.0, abs=0.02)
+    mid, low, high = fit.linear([[1.0, 1.0, 0, 0, 0, 0, 0]])
+    assert low[0] < 0.7 < high[0]
+    assert mid[0] == pytest.approx(fit.coefficients[:2].sum())
+
+
+def test_noise_about_nothing_is_shrunk_to_nothing() -> None:
+    rng = np.random.default_rng(2)
+    count = 20_000
+    design = rng.normal(size=(count, 8))
+    rows = with_design(trial(rng, count, np.zeros(count), np.full(count, 0.1)), design)
+    fit = Lift(np.zeros(8, int)).fit(lambda beta: [rows])
+    plain = 1 / np.sqrt(0.25 * 0.1 * count)
+    assert np.abs(fit.coefficients).max() < plain
+    assert np.sqrt(np.diag(fit.covariance)).max() < plain
+
+
+def test_one_number_is_the_ratio_of_means() -> None:
+    rng = np.random.default_rng(3)
+    count = 50_000
+    rows = trial(rng, count, np.full(count, 0.5), np.full(count, 0.2))
+    fit = Lift([-1]).fit(lambda beta: [rows])
+    means = [rows.outcome[rows.treated == arm].mean() for arm in (1, 0)]
+    assert fit.coefficients[0] == pytest.approx(means[0] / means[1] - 1, abs=0.02)
+
+
+def test_without_shrinkage_it_is_weighted_least_squares() -> None:
+    rng = np.random.default_rng(4)
+    count = 5_000
+    x = rng.normal(size=count)
+    rate = rng.gamma(2.0, 0.1, count) + 0.01
+    rows = with_design(trial(rng, count, 0.3 + 0.1 * x, rate, 0.3), np.column_stack([np.ones(count), x]))
+    push = (rows.treated - rows.chance) * rows.base
+    left = (rows.outcome - rows.mean) / np.sqrt(rows.mean)
+    columns = rows.design * (push / np.sqrt(rows.mean))[:, None]
+    expected = np.linalg.lstsq(columns, left, rcond=None)[0]
+    fit = Lift([-1, -1]).fit(lambda beta: [rows])
+    assert fit.coefficients == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def test_parts_may_lie_apart() -> None:
+    rng = np.random.default_rng(5)
+    rows = trial(rng, 10_000, np.full(10_000, 0.5), np.full(10_000, 0.2))
+    parts = [
+        Rows(*(getattr(rows, f)[at] for f in Rows.__dataclass_fields__)) for at in (slice(0, 4_000), slice(4_000, None))
+    ]
+    whole, split = (Lift([-1]).fit(lambda beta, some=some: some) for some in ([rows], parts))
+    assert split.coefficients == pytest.approx(whole.coefficients, rel=1e-5)
+    assert split.covariance == pytest.approx(whole.covariance, rel=1e-4)
+    assert split.rows == whole.rows == 10_000
+
+
+def test_customers_who_come_again_and_again_widen_the_interval() -> None:
+    rng = np.random.default_rng(6)
+    people, weeks = 2_000, 10
+    cluster = np.repeat(np.arange(people), weeks)
+    eager = np.repeat(rng.gamma(0.3, 1 / 0.3, people), weeks)
+    treated = np.repeat((rng.random(people) < 0.5).astype(float), weeks)  # given for good: rows of one are alike
+    orders = rng.poisson(0.2 * eager * (1 + 0.3 * treated)).astype(float)
+    ones = np.ones(len(cluster))
+    rows = Rows(ones[:, None], 0.2 * ones, 0.23 * ones, treated, 0.5 * ones, orders, cluster)
+    apart = Rows(ones[:, None], 0.2 * ones, 0.23 * ones, treated, 0.5 * ones, orders, np.arange(len(cluster)))
+    found, naive = (Lift([-1]).fit(lambda beta, some=some: [some]) for some in (rows, apart))
+    assert naive.inflation == pytest.approx(1.0, abs=0.01)
+    assert found.inflation > 3
+    assert found.covariance[0, 0] > 3 * naive.covariance[0, 0]
+
+
+def test_nine_of_ten_intervals_hold_the_truth_and_are_no_wider_than_they_must() -> None:
+    rng = np.random.default_rng(7)
+    count, runs, held, widths = 4_000, 300, 0, []
+    for _ in range(runs):
+        rate = rng.gamma(2.0, 0.1, count)
+        rows = trial(rng, count, np.full(count, 0.4), rate)
+        # A wrong expectation: the mean over all, whoever it is.
+        flat = np.full(count, rows.outcome.mean())
+        rows = Rows(rows.design, flat / 1.2, flat, rows.treated, rows.chance, rows.outcome, rows.cluster)
+        _, low, high = Lift([-1]).fit(lambda beta, some=rows: [some]).linear([[1.0]])
+        held += int(low[0] <= 0.4 <= high[0])
+        widths.append(high[0] - low[0])
+    assert binomtest(held, runs, 0.9).pvalue > 0.001
+    # The least that orders drawn by chance allow, their mean known: the deviation is √(μ / (e (1 − e) n)) / base.
+    best = 2 * 1.645 * np.sqrt(0.24 / (0.25 * count)) / 0.2
+    assert best < np.mean(widths) < 1.15 * best
+
+
+def test_base_of_never_falls_below_a_tenth() -> None:
+    assert base_of(np.array([1.2, 1.0]), np.array([0.2, -5.0])) == pytest.approx([1.0, 10.0])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"outcome": np.array([1.0, np.nan, 0.0])}, "missing or infinite"),
+        ({"base": np.array([1.0, np.inf, 0.0])}, "missing or infinite"),
+        ({"chance": np.array([0.5, 1.5, 0.5])}, "outside 0 to 1"),
+        ({"mean": np.array([-0.5, 0.5, 0.5])}, "below 0"),
+        ({"treated": np.array([1.0, 0.0])}, "do not fit"),
+        ({"design": np.ones((3, 2))}, "do not fit"),
+        ({"treated": np.full(3, 0.5)}, "Nothing can be learnt"),
+        ({"mean": np.zeros(3)}, "Nothing can be learnt"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(change: dict[str, np.ndarray], says: str) -> None:
+    usual = {
+        "design": np.ones((3, 1)), "base": np.ones(3), "mean": np.ones(3), "treated": np.array([1.0, 0.0, 1.0]),
+        "chance": np.full(3, 0.5), "outcome": np.ones(3), "cluster": np.arange(3),
+    }  # fmt: skip
+    with pytest.raises(BadInputError, match=says):
+        Lift([-1]).fit(lambda beta: [Rows(**(usual | change))])
+
+
+def test_nothing_and_no_columns_are_refused() -> None:
+    with pytest.raises(BadInputError, match="Nothing can be learnt"):
+        Lift([-1]).fit(lambda beta: [])
+    with pytest.raises(BadInputError, match="Every column"):
+        Lift([])
+
+
+def test_sums_of_nothing_have_no_width() -> None:
+    fit = LiftFit(np.array([0.2]), np.eye(1), 1.0, 1.0, 1)
+    assert [float(end[0]) for end in fit.linear([[0.0]])] == [0.0, 0.0, 0.0]
