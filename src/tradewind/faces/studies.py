@@ -62,8 +62,7 @@ WINGS: dict[str, Wing] = {
         Wing(
             "commissions", "Commissions", "Which commission for which product and creators, and who pays it?", acts=True
         ),
-        Wing("prices", "Prices", "Which price, which campaign, which depth pays?"),
-        Wing("coupons", "Coupons", "Which customer gets which coupon, under which budget?"),
+        Wing("coupons", "Coupons", "Which customer gets which coupon, under which budget?", acts=True),
     )
 }
 
