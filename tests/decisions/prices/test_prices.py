@@ -205,6 +205,7 @@ def test_nothing_later_than_the_period_is_known(store: Store):
         (action("p000", lever=Lever.TRAFFIC), "no action on the price"),
         (action("nobody"), "Nothing is known"),
         (action("p000", (0.95,)), "out of range"),
+        (action("p000", (float("nan"),)), "out of range"),
         (action("p000", days=stall.MONTH), "begins after"),
     ],
 )
@@ -225,7 +226,7 @@ def test_settings_out_of_range(store: Store, settings: PricesSettings):
 def test_periods_without_data(store: Store):
     with pytest.raises(MissingDataError, match="outside"):
         study(store, Period(stall.LAST + timedelta(days=10), stall.LAST + timedelta(days=20)))
-    with pytest.raises(MissingDataError, match="eight weeks"):
+    with pytest.raises(MissingDataError, match="six weeks"):
         study(store, Period(stall.FIRST, stall.FIRST + timedelta(days=13)))
 
 

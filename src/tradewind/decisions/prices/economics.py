@@ -86,7 +86,7 @@ def economics(store: Store, panel: Panel) -> Economics:
     Raises:
         MissingDataError: If nothing tells what products cost.
     """
-    if not lights_up(m.COST, store) and np.isnan(panel.cost[panel.active]).all():
+    if np.isnan(panel.cost[panel.active]).all():
         raise MissingDataError(
             "Prices are judged by profit, and nothing tells what products cost",
             do="import unit costs, or assume a margin with --assume margin=0.3",

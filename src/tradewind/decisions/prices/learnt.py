@@ -214,6 +214,8 @@ class Learnt:
             raise BadInputError(
                 "Nothing is known of the product", got=action.subject.id, do="choose one that is on sale"
             )
+        if not self.panel.list_price[place[action.subject.id]] > 0:
+            raise BadInputError("The product is not on sale", got=action.subject.id, do="choose one that is on sale")
         offs = tuple(setting.dose.get("off", np.nan) for setting in action.menu)
         if not all(DEAREST <= off <= CHEAPEST for off in offs):
             raise BadInputError(
@@ -237,7 +239,9 @@ class Learnt:
         best = int(np.argmax(worth.joint[at, :, 0]))
         expires = self.panel.last + timedelta(days=KEPT)
         why = self.sentence(row, worth, at, best, action)
-        grade = Evidence.ASSUMED if self.economics.assumed else Evidence.OBSERVATIONAL
+        # A product of unknown cost counts with everybody's usual cost, which is an assumption.
+        guessed = self.economics.assumed or bool(np.isnan(self.panel.cost[row]))
+        grade = Evidence.ASSUMED if guessed else Evidence.OBSERVATIONAL
         return replace(action, menu=menu, evidence=grade, why=why, expires=expires)
 
     def sentence(self, row: int, worth: Worth, at: int, k: int, action: Action) -> str:

@@ -22,6 +22,7 @@ Ints = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 WEEKS = 26  # weeks of history that prices and demand are learnt from
+FEWEST = 6  # weeks: four are held out to choose how fast the past is forgotten
 DENSE = 0.6  # share of weeks in which a product sold, for its price to be known from its sales alone
 CLEAR = 0.8  # share of what prices vary by that an experiment's arms explain, if it is one about prices
 DEEPEST = 0.9  # share off the list price beyond which a record counts as an error
@@ -87,15 +88,15 @@ def read(store: Store, last: date) -> Panel:
         last: Last day that may be known.
 
     Raises:
-        MissingDataError: If fewer than eight weeks are known, or no price.
+        MissingDataError: If fewer than six weeks are known, or no product was sold.
     """
     first = max(store.span.first, last - timedelta(days=7 * WEEKS - 1))
     days = Period(first, last)
     monday = first - timedelta(days=first.weekday())
     weeks = [monday + timedelta(days=7 * n) for n in range((last - monday).days // 7 + 1)]
-    if len(weeks) < 8:
+    if len(weeks) < FEWEST:
         raise MissingDataError(
-            "Prices need eight weeks of sales up to the last day in question", got=f"{days.days} days",
+            "Prices need six weeks of sales up to the last day in question", got=f"{days.days} days",
             do="choose a later period, or import more days",
         )  # fmt: skip
     sold = store.metrics(Query((m.ITEMS, m.GMV, m.GROSS_SALES), days, ("product_id",), every="week"))

@@ -25,6 +25,8 @@ Fitted = Callable[..., Slopes]
 MOST = 100_000  # rows that slopes are learnt from
 FEWEST_DRAWN = 200  # product-weeks with drawn prices, and pieces sold in them, from which these count
 GAP = 0.2  # standard deviation that sellers' own timing may put into the elasticity that is not randomised
+USUAL, USUAL_SD = 2.2, 1.0
+"""Elasticity before the data speaks: the median of published ones in Bijmolt, van Heerde and Pieters (2005)."""
 LASTING, LASTING_SD = 0.85, 0.15  # share of a promotion's answer that is not pulled forward, before the data speaks
 DIVERTED, DIVERTED_SD = 0.1, 0.07  # share of an answer that other products lose, before the data speaks
 BANDS = (0.03, 0.125, 0.175, 0.225, 0.275, 0.35)  # lower ends of bands of depth, each up to the next
@@ -129,6 +131,8 @@ def response(store: Store, panel: Panel, seed: int) -> Response:
         mid, var = weight * lot + (1 - weight) * observed, own_var * lot_var / (own_var + lot_var)
         randomised = _estimate(lot, lot_var**0.5)
         evidence = Evidence.RANDOMISED if weight > 0.5 else Evidence.OBSERVATIONAL
+    mid, steadied = _joined(mid, var**0.5, USUAL, USUAL_SD)
+    var = steadied**2
     code = np.unique(np.array(panel.category), return_inverse=True)[1]
     shift, error, by_category = _steadied(plain, code, len(panel.products))
     lasting, diverted = _afterwards(panel, price, known, slopes, mid)
