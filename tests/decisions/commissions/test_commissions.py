@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from tradewind.decisions.commissions import CommissionsSettings, Learnt, learn, study
+from tradewind.decisions.commissions.effort import effort
+from tradewind.decisions.commissions.past import Rows
 from tradewind.decisions.commissions.terms import split
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError, NotFoundError
@@ -82,7 +84,8 @@ def test_gains_keep_keys_doses_and_costs_and_transfers_cancel(learnt: Learnt):
             assert other.joint.low <= other.joint.mid <= other.joint.high
     paid = learnt.appraise([action(live[0], 0.2, platform=0.5)])[0].menu[0]
     plain = found[0].menu[1]
-    assert paid.joint == plain.joint  # who pays is a transfer
+    for end in ("low", "mid", "high"):  # who pays is a transfer
+        assert getattr(paid.joint, end) == pytest.approx(getattr(plain.joint, end))
     moved = paid.gain[Party.MERCHANT].mid - plain.gain[Party.MERCHANT].mid
     assert moved > 0
     assert moved == pytest.approx(plain.gain[Party.PLATFORM].mid - paid.gain[Party.PLATFORM].mid)
@@ -189,6 +192,28 @@ def test_bad_input(learnt: Learnt, store: Store):
         learnt.appraise([replace(action("p001", 0.1), menu=(Setting({"platform": 0.1}, {}),))])
     with pytest.raises(MissingDataError):
         learn(store, Period(DAYS.first, DAYS.last))
+
+
+def test_what_no_data_tell_is_supposed_and_said(learnt: Learnt):
+    past, rows = learnt.past, learnt.past.rows
+    mine = rows.week == past.weeks - 1
+    one_week = replace(
+        past, rows=Rows(*(getattr(rows, f.name)[mine] * (f.name != "week") for f in fields(Rows))),
+        own=past.own[:, -1:], seen=past.seen[:, -1:], elsewhere=past.elsewhere[:, -1:],
+    )  # fmt: skip
+    known = effort(one_week, learnt.goods, 0)
+    assert not known.new.told
+    assert not known.crowding.told
+    supposed = replace(learnt, effort=known)
+    assert len(supposed.supposed) == 2
+    assert supposed.appraise([action("p001", 0.2)])[0].evidence is Evidence.ASSUMED
+
+
+def test_contracts_at_one_rate_tell_nothing(learnt: Learnt):
+    rows = learnt.past.rows
+    flat = replace(learnt.past, rows=replace(rows, rate=np.full(len(rows.rate), 0.1)))
+    with pytest.raises(MissingDataError, match="one rate"):
+        effort(flat, learnt.goods, 0)
 
 
 def test_a_product_nobody_knows_is_assumed_to_bring_nothing(learnt: Learnt):

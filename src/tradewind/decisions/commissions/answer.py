@@ -121,7 +121,7 @@ class _Teller:
     def __init__(self, learnt: Learnt, gains: Gains, found: list[Line], chosen: NDArray[np.bool_]):
         self.learnt, self.gains, self.found, self.chosen = learnt, gains, found, chosen
         self.currency = learnt.currency
-        self.grade = Evidence.ASSUMED if learnt.goods.assumed else Evidence.OBSERVATIONAL
+        self.grade = Evidence.ASSUMED if learnt.supposed else Evidence.OBSERVATIONAL
 
     def _money(self, value: float | Estimate, *, signed: bool = True) -> str:
         return human(value, "money", self.currency, signed=signed)
@@ -148,7 +148,9 @@ class _Teller:
             "in the same week. Of the effort that a rate brings to one line, "
             f"{human(effort.crowding.mid, 'share')} is taken from the same creators' other lines."
         )
-        return Finding("new", sentence, Evidence.OBSERVATIONAL, numbers, None, None, note, 100.0)
+        told = effort.new.told and effort.crowding.told
+        grade = Evidence.OBSERVATIONAL if told else Evidence.ASSUMED
+        return Finding("new", sentence, grade, numbers, None, None, note, 100.0)
 
     def rates(self) -> Finding:
         """Where a higher or a lower rate would bring all parties more."""
@@ -289,8 +291,7 @@ class _Teller:
                 f"Rates above {human(float(high), 'share')} were hardly ever paid; beyond it the answer is drawn on "
                 "from below, with a wider interval."
             )
-        if self.learnt.goods.assumed:
-            told.append("Unit costs are assumed, and every gain rests on them.")
+        told += [f"The data do not tell {what}: it is supposed, widely." for what in self.learnt.supposed]
         return tuple(told)
 
 

@@ -72,10 +72,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class Slope:
-    """One number that was learnt, with its error."""
+    """One number with its error; `told` says whether the data told it, or it had to be supposed."""
 
     mid: float
     error: float
+    told: bool = True
+
+
+SUPPOSED = {"crowding": Slope(0.5, 0.3, False), "new": Slope(0.3, 0.3, False), "lift": Slope(0.0, 0.3, False)}
+"""What is supposed where the data cannot tell: wide, and said so."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,11 @@ def effort(past: Past, goods: Goods, seed: int) -> Effort:
     usual = np.divide(np.bincount(rows.line, rows.held * rows.rate, lines), held, where=held > 0, out=past.rate.copy())
     beside = np.bincount(rows.line, rows.held * past.own[past.product[rows.line], rows.week], lines)
     shown = np.bincount(rows.line, rows.shown, lines)
+    if not shown.sum() > 0 or not beside.sum() > 0:
+        raise MissingDataError(
+            "No exposure is told of creators under contract, or of sellers beside them",
+            do="check that the creators of contracts and of traffic have the same ids",
+        )
     dispersion = _crowding(past, (shown + 1) / (beside + 1))[2]
     like = curve.log_effort(
         past.tier[past.creator], np.nan_to_num(usual, nan=0.1), np.zeros((1, len(TIERS))), np.ones(1)
@@ -153,7 +163,9 @@ def _curve(past: Past, seed: int) -> Curve:
     grid = np.log(knots)
     at = np.clip(np.log(np.maximum(rate, 1e-4)), grid[0], grid[-1])
     hats = np.stack([np.interp(at, grid, row) for row in np.eye(len(grid))[1:]], axis=1)
-    kinds = [number for number in range(len(TIERS)) if (tier == number).sum() >= FEWEST]
+    enough = np.bincount(tier, minlength=len(TIERS)) >= FEWEST
+    tier = np.where(enough[tier], tier, len(TIERS))  # tiers with too few contracts are taken together
+    kinds = np.unique(tier).tolist()
     wide = np.hstack([hats * (tier == number)[:, None] for number in kinds])
     product, creator = past.product[line] * past.weeks + week, past.creator[line] * past.weeks + week
     try:
@@ -166,13 +178,19 @@ def _curve(past: Past, seed: int) -> Curve:
     steps = np.tile(grid[1:] - grid[0], len(kinds))
     group = np.repeat(kinds, len(grid) - 1)
     good = np.isfinite(fit.slope) & (fit.error > 0)
+    if not good.any():
+        raise MissingDataError(
+            "Rates do not differ between contracts of one product and one creator at a time",
+            do="offer two rates by lot",
+        )
     found = Response(level=LEVEL, shape="auto", seed=seed)(steps[good], fit.slope[good], fit.error[good], group[good])
     mid, error = np.zeros((len(TIERS), len(grid))), np.zeros((len(TIERS), len(grid)))
     mid[:, 1:] = found.common
     spread = (found.high - found.low) / (2 * Z)
     error[:, 1:] = spread.max(axis=0)
     for n, number in enumerate(found.groups.tolist()):
-        mid[number, 1:], error[number, 1:] = found.mid[n], spread[n]
+        if number < len(TIERS):
+            mid[number, 1:], error[number, 1:] = found.mid[n], spread[n]
     return Curve(knots, mid, error)
 
 
@@ -193,12 +211,15 @@ def _crowding(past: Past, level: Array) -> tuple[Slope, Array, float]:
     )
     change = logs - usual[rows.line]
     some = _sample(past.product[rows.line], _whole(rows.held))
-    fit = Poisson()(
-        rows.shown[some], change[some, None], [_codes(rows.line[some]), _codes(product[some])], np.log(rows.held[some]),
-        creator[some],
-    )  # fmt: skip
+    try:
+        fit = Poisson()(
+            rows.shown[some], change[some, None], [_codes(rows.line[some]), _codes(product[some])],
+            np.log(rows.held[some]), creator[some],
+        )  # fmt: skip
+    except BadInputError:  # no line was seen for two weeks beside another
+        return SUPPOSED["crowding"], change, 1.0
     if not np.isfinite(fit.slope[0]):
-        return Slope(0.5, 0.3), change, max(fit.dispersion, 1.0)
+        return SUPPOSED["crowding"], change, max(fit.dispersion, 1.0)
     slope = Slope(float(np.clip(-fit.slope[0], 0.0, 1.0)), float(fit.error[0]))
     return slope, change, max(fit.dispersion, 1.0)
 
@@ -215,13 +236,13 @@ def _new(past: Past, goods: Goods, given: Array) -> tuple[Slope, float]:
     levels = [_codes(product[mine]), _codes(goods.department[product[mine]] * weeks + week[mine])]
     elsewhere, seen = np.log1p(past.elsewhere.ravel()[mine]), past.seen.ravel()[mine]
     best: tuple[float, Slope, float] | None = None
-    for bend in BENDS:
+    for bend in BENDS if weeks > 1 else ():
         x = np.column_stack([np.log1p(bend * given.ravel()[mine]), elsewhere])
         fit = Poisson()(seen, x, levels)
         fair = np.isfinite(fit.slope[0]) and fit.slope[0] < 1 + 2 * fit.error[0]  # effort never pays more and more
         if fair and (best is None or fit.deviance < best[0]):
             best = fit.deviance, Slope(float(fit.slope[0]), float(fit.error[0])), bend
-    return (best[1], best[2]) if best else (Slope(0.3, 0.3), 1.0)
+    return (best[1], best[2]) if best else (SUPPOSED["new"], 1.0)
 
 
 def _lift(past: Past) -> Slope:
@@ -232,7 +253,7 @@ def _lift(past: Past) -> Slope:
     try:
         fit = Poisson()(pieces[seen], who[seen, None].astype(float), [product[seen]], np.log(shown[seen]))
     except BadInputError:  # no product was sold by both
-        return Slope(0.0, 0.3)
+        return SUPPOSED["lift"]
     return Slope(float(fit.slope[0]), float(fit.error[0]))
 
 

@@ -121,7 +121,7 @@ class Learnt:
         for action in actions:
             menu = tuple(told[at : at + len(action.menu)])
             at += len(action.menu)
-            known = number.get(action.subject.id, -1) in live
+            known = number.get(action.subject.id, -1) in live and not self.supposed
             found.append(
                 replace(
                     action, menu=menu, evidence=Evidence.OBSERVATIONAL if known else Evidence.ASSUMED,
@@ -129,6 +129,16 @@ class Learnt:
                 )
             )  # fmt: skip
         return tuple(found)
+
+    @property
+    def supposed(self) -> tuple[str, ...]:
+        """What the gains rest on that no data told."""
+        known = self.effort
+        words = {
+            "how much of what creators show is new": known.new.told,
+            "what one line takes from a creator's others": known.crowding.told, "unit costs": not self.goods.assumed,
+        }  # fmt: skip
+        return tuple(word for word, told in words.items() if not told)
 
     def gains(self) -> Gains:
         """Return what tells the gains of rates: one set of draws."""

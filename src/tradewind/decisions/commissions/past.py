@@ -256,8 +256,9 @@ class _Reader:
         return out[0], out[1]
 
     def _clicked(self) -> Array:
-        return np.stack([self._column(metric, self.window, {"form": _NO_ROOM}) for metric in (m.CLICKS, m.IMPRESSIONS)],
-                        axis=1)  # fmt: skip
+        told = (m.CLICKS, m.IMPRESSIONS) if self.store.has("traffic", "clicks") else (m.IMPRESSIONS,)
+        columns = [self._column(metric, self.window, {"form": _NO_ROOM}) for metric in told]
+        return np.stack(columns if len(columns) > 1 else [np.zeros(len(self.product)), *columns], axis=1)
 
     def _pieces(self, places: tuple[str | None, ...]) -> Array:
         there = self._column(m.ITEMS, self.window, {"surface": places, "form": _NO_ROOM})

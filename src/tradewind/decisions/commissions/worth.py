@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from tradewind.decisions.commissions.goods import Goods
 from tradewind.decisions.commissions.past import WEEK, Past
+from tradewind.errors import MissingDataError
 from tradewind.methods.rates import Rates
 
 Array = NDArray[np.float64]
@@ -43,10 +44,13 @@ def worth(past: Past, goods: Goods) -> Worth:
     Products that are clicked alike, cost alike, stand in one department and sell alike elsewhere sell alike where
     creators are at work; each is drawn towards these.
     """
-    clicks = Rates()(past.clicked[:, 0], past.clicked[:, 1])
+    if not past.pieces[:, 0].sum() > 0:
+        raise MissingDataError("Nothing was sold where creators are at work", do="take a longer period or more shops")
     kinds = np.eye(int(goods.department.max()) + 1)[goods.department]
     common = kinds.sum(axis=0) >= max(10, len(kinds) // 200)
-    x = np.column_stack([np.log(clicks.mean), np.log(np.maximum(goods.price, 0.01)), kinds[:, common][:, 1:]])
+    x = np.column_stack([np.log(np.maximum(goods.price, 0.01)), kinds[:, common][:, 1:]])
+    if past.clicked[:, 0].sum() > 0:
+        x = np.column_stack([x, np.log(Rates()(past.clicked[:, 0], past.clicked[:, 1]).mean)])
     if past.pieces[:, 1].sum() > 0 and past.elsewhere.sum() > 0:
         others = Rates()(past.pieces[:, 1], past.elsewhere.sum(axis=1), x)
         x = np.column_stack([x, np.log(others.mean)])
