@@ -190,6 +190,9 @@ def test_bad_input(learnt: Learnt, store: Store):
         learnt.appraise([Action("x", Lever.PRICE, Subject("product", "p001"), DAYS, (Setting({"off": 0.1}, {}),))])
     with pytest.raises(BadInputError):
         learnt.appraise([replace(action("p001", 0.1), menu=(Setting({"platform": 0.1}, {}),))])
+    for dose in ({"rate": 1.2}, {"rate": -0.1}, {"rate": float("nan")}, {"rate": 0.1, "platform": 2.0}):
+        with pytest.raises(BadInputError):
+            learnt.appraise([replace(action("p001", 0.1), menu=(Setting(dose, {}),))])
     with pytest.raises(MissingDataError):
         learn(store, Period(DAYS.first, DAYS.last))
 

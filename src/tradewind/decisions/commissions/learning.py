@@ -103,6 +103,9 @@ class Learnt:
                 )
             if any("rate" not in setting.dose for setting in action.menu):
                 raise BadInputError("A setting of a commission names its rate", got=action.key)
+            for name, share in ((n, s.dose[n]) for s in action.menu for n in ("rate", "platform") if n in s.dose):
+                if not 0 <= share <= 1:
+                    raise BadInputError(f"The {name} of a commission is a share", got=share, allowed="from 0 to 1")
         number = {name: n for n, name in enumerate(self.goods.ids)}
         flat = [(n, setting) for n, action in enumerate(actions) for setting in action.menu]
         product = np.array([number.get(actions[n].subject.id, -1) for n, _ in flat], np.int64)
