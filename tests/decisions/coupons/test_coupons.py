@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -180,6 +181,17 @@ def test_a_shop_sees_its_own_orders_only(tmp_path: Path) -> None:
         first[c] < mine.record.issues.start[i] for c, i in zip(mine.cases.customer, mine.cases.issue, strict=True)
     )
     assert any("these shops" in c for c in study(store.scoped(Scope(frozenset({"s0"}))), quay.MONTH).caveats)
+
+
+def test_both_engines_say_the_same(opened: Callable[[Path], Store], tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("engines") / "store"
+    here = learn(quay.build(folder, people=600), quay.MONTH)
+    there = learn(opened(folder), quay.MONTH)
+    for found in (here, there):
+        assert found.record.ids == here.record.ids
+    joints = [found.appraise([coupon("keen", KEEN)])[0].menu[0].joint for found in (here, there)]
+    assert joints[0].mid == pytest.approx(joints[1].mid, rel=1e-6)
+    assert joints[0].high == pytest.approx(joints[1].high, rel=1e-6)
 
 
 def test_chances_that_nobody_wrote_down_are_guessed_and_graded_so(tmp_path: Path) -> None:

@@ -174,7 +174,7 @@ class _Teller:
                 "orders": round(audience.orders, 1), "brought": round(audience.brought, 1),
                 "cost": sum(setting.cost.values()), "gain": setting.joint, "attributed": setting.attributed,
             })  # fmt: skip
-            bars.append((self.groups[n].title, setting.joint))
+            bars.append((self.groups[n].label, setting.joint))
         best = self.mid.max(axis=1)
         sure = sum(bool(a.menu[int(np.argmax(self.mid[n]))].joint.low > 0) for n, a in enumerate(self.actions))  # type: ignore[union-attr]
         pays = int((best > 0).sum())

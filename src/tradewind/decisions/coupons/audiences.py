@@ -16,6 +16,8 @@ USED = ("never used a coupon", "used a coupon before")
 SEEN = ("seen on at most 2 days", "seen on 3 to 7 days", "seen on 8 days or more")
 AWAY = (28.0,)
 SINCE = ("bought in the last 4 weeks", "bought longer ago")
+LABELS = (("0 orders", "1 order", "2–3 orders", "4+ orders"), ("recent", "lapsed"), ("", "coupon user"),
+          ("0–2 days", "3–7 days", "8+ days"))  # fmt: skip
 SMALLEST = 20
 """Customers below which an audience is left to the rest."""
 
@@ -27,11 +29,13 @@ class Group:
     Args:
         key: Short stable name.
         title: Who they are, in words.
+        label: The same, short enough for a chart.
         who: [n] their numbers.
     """
 
     key: str
     title: str
+    label: str
     who: Ints
 
 
@@ -52,7 +56,8 @@ def groups(learnt: Learnt) -> tuple[Group, ...]:
             continue
         n, u, s, a = number % 4, number // 4 % 2, number // 8 % 3, number // 24
         words = [ORDERS[n], *([SINCE[a]] if n else []), USED[u], *([SEEN[s]] if visits else [])]
-        found.append(Group(f"{n}{u}{s}{a}", ", ".join(words), who))
+        short = [LABELS[0][n], *([LABELS[1][a]] if n else []), LABELS[2][u], *([LABELS[3][s]] if visits else [])]
+        found.append(Group(f"{n}{u}{s}{a}", ", ".join(words), ", ".join(filter(None, short)), who))
     if rest:
-        found.append(Group("rest", "all others", np.sort(np.concatenate(rest))))
+        found.append(Group("rest", "all others", "all others", np.sort(np.concatenate(rest))))
     return tuple(found)

@@ -32,8 +32,9 @@ Ints = NDArray[np.int64]
 LEVEL = 0.9
 FOLLOWS = 0.3
 """Deviation, before the data, of how many other orders change for each that a coupon brings."""
-UNLIKE = 0.15
-"""Share by which what an audience does anyway may differ from what customers like it do; judged."""
+UNLIKE = 0.3
+"""Share by which what an audience does anyway, and what a coupon adds to it, may differ from customers like it; set so
+that intervals held the truth of simulated towns."""
 UNTRIED = 0.5
 """Deviation of the lift of a coupon twice as deep as any tried, as a share of that lift; judged."""
 STEP = 0.1
