@@ -35,12 +35,15 @@ demo: .venv/.demo
 	$(BIN)/tradewind report --period $(PERIOD) --assume margin=0.3 --out $(DEMO)/report.html
 	$(BIN)/tradewind import world --preset town --seed 7 --store $(DEMO)/town
 	$(BIN)/tradewind report --period last-month --store $(DEMO)/town --out $(DEMO)/town.html
+	$(BIN)/tradewind plan --budget platform=2000 --budget merchant=4000 --store $(DEMO)/town --out $(DEMO)/plan --top 5
 	@echo
-	@echo "Done. Look at $(DEMO)/report.html (real patterns) and $(DEMO)/town.html (a simulated town) in a browser."
+	@echo "Done. Look at $(DEMO)/report.html (real patterns), $(DEMO)/town.html (a simulated town) and"
+	@echo "$(DEMO)/plan/plan.html (what to do there with two budgets) in a browser."
 	@echo "Ask further, for example:"
 	@echo "  export TRADEWIND_STORE=$(DEMO)/complete_journey"
 	@echo "  $(BIN)/tradewind metrics gmv aov buyers --by department --period $(PERIOD)"
-	@echo "  $(BIN)/tradewind study performance --period $(PERIOD)"
+	@echo "  $(BIN)/tradewind study prices --period last-28d --assume margin=0.3"
+	@echo "  $(BIN)/tradewind ledger launch $(DEMO)/plan --store $(DEMO)/town --today 2025-08-29"
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

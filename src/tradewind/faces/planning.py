@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tradewind import progress
 from tradewind.decisions.plan import Planner, budgets, rules, study, write_plan
@@ -15,7 +17,7 @@ from tradewind.ledger import Ledger, shrunk
 from tradewind.measures import metrics as m
 from tradewind.measures.query import Query
 from tradewind.period import Period
-from tradewind.study import Action, Plan, Study
+from tradewind.study import Action, Party, Plan, Study
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def planned(store: Store, period: Period, asked: Asked, name: str, ledger: Ledge
     for n, wing in enumerate(names):
         progress.told(f"asking {wing}", n, len(names) + 1)
         try:
-            answers.append(studies.answer(wing, store, period, {"seed": asked.seed}))
+            answers.append(studies.answer(wing, store, period, _settings(wing, money, asked.seed)))
         except MissingDataError as error:
             unanswered[wing] = str(error)
     if not answers:
@@ -125,6 +127,16 @@ def planned(store: Store, period: Period, asked: Asked, name: str, ledger: Ledge
         for lever in sorted({action.lever for action in actions}):
             caveats.append(f"Gains of the lever {lever}: {calibrated.said(lever)}.")
     return Planned(plan, study(store, plan, tuple(dict.fromkeys(caveats))), tuple(answers), actions, unanswered)
+
+
+def _settings(wing: str, money: Mapping[Party, float], seed: int) -> dict[str, Any]:
+    """Return what a wing is asked: who pays follows from who has a budget."""
+    fields = {field.name for field in dataclasses.fields(studies.wing(wing).load().settings)}
+    found: dict[str, Any] = {"seed": seed}
+    if "payer" in fields:
+        funds = [str(party) for party in (Party.PLATFORM, Party.MERCHANT) if money.get(party, 0.0) > 0]
+        found["payer"] = "cofunded" if len(funds) == 2 else (funds or ["platform"])[0]
+    return found
 
 
 def _sales(store: Store, period: Period, actions: Sequence[Action]) -> dict[str | None, float]:

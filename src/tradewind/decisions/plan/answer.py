@@ -123,18 +123,22 @@ class _Teller:
     def _payers(choice: Choice) -> str:
         return ", ".join(str(payer) for payer, cost in choice.setting.cost.items() if cost > 0) or "nobody"
 
+    def _parties(self) -> dict[Party, Estimate]:
+        """Gains of those whom the plan touches."""
+        return {party: value for party, value in self.plan.total.items() if value.low != 0 or value.high != 0}
+
     def parties(self) -> Finding | None:
         """Who gains what."""
         if not self.plan.total:
             return None
         rows = [
             {"party": str(party), "gain": value.mid, "low": value.low, "high": value.high}
-            for party, value in sorted(self.plan.total.items(), key=lambda pair: -pair[1].mid)
+            for party, value in sorted(self._parties().items(), key=lambda pair: -pair[1].mid)
         ] + [{"party": "all together", "gain": self.plan.joint.mid, "low": self.plan.joint.low,
               "high": self.plan.joint.high}]  # fmt: skip
         said = ", ".join(
             f"the {party} {'gains' if value.mid >= 0 else 'loses'} {self.money(abs(value.mid))}"
-            for party, value in self.plan.total.items()
+            for party, value in self._parties().items()
         )
         columns = (
             Column("party", "Party"), Column("gain", "Gain", "money"), Column("low", "Low", "money"),

@@ -40,7 +40,7 @@ def dose(setting: Setting, lever: Lever, currency: str) -> str:
             return f"commission of {share('rate')}{_funded(given, 'merchant')} on"
         case Lever.PRICE:
             off = given.get("off", 0.0)
-            return f"{share('off')} off" if off > 0 else "the list price for" if off == 0 else f"{share('off')} on"
+            return f"{share('off')} off" if off > 0 else "full price for" if off == 0 else f"{share('off')} on"
         case Lever.TRAFFIC:
             return f"{money('budget')} of traffic a day for"
         case Lever.LISTING:
