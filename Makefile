@@ -52,7 +52,7 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup  # two workers; threads of their own would only wait for each other
 
 docs: .venv/.docs
 	$(BIN)/python -m tradewind.faces.reference docs
