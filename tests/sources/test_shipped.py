@@ -4,6 +4,7 @@ import importlib.util
 import os
 from decimal import Decimal
 from pathlib import Path
+from typing import ClassVar
 
 import duckdb
 import pyarrow.parquet as pq
@@ -31,7 +32,10 @@ def _accounted(report) -> None:
 
 
 class TestOlist:
-    pytestmark = (needs("olist_sample"), pytest.mark.xdist_group("olist"))  # imported once, not by every worker
+    pytestmark: ClassVar = [
+        needs("olist_sample"),
+        pytest.mark.xdist_group("olist"),
+    ]  # imported once, not by every worker
 
     @pytest.fixture(scope="class")
     def imported(self, tmp_path_factory):
@@ -77,7 +81,7 @@ class TestOlist:
 
 
 class TestOnlineRetail:
-    pytestmark = (needs("online_retail"), pytest.mark.xdist_group("online retail"))
+    pytestmark: ClassVar = [needs("online_retail"), pytest.mark.xdist_group("online retail")]
 
     @pytest.fixture(scope="class")
     def imported(self, tmp_path_factory):

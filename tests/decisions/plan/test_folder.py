@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from bazaar import M, P, many
+from wares import M, P, many
 
 import market
 from tradewind.decisions.plan import Planner, read_plan, write_plan

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bazaar import M, P, worth
+from wares import M, P, worth
 
 from tradewind.arena.launch import moves
 from tradewind.decisions.plan import holdouts, proof
