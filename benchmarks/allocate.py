@@ -95,6 +95,7 @@ def linear_bound(gain: Array, cost: Array, budget: float) -> float:
 
 
 def ours(gain: Array, cost: Array, budget: float, _: float) -> Array:
+    """Return what `Allocate` chooses."""
     from tradewind.methods.allocate import Allocate
 
     return Allocate()(gain, cost, budget).choice + 1
@@ -137,6 +138,7 @@ def made_whole(share: Array, gain: Array) -> Array:
 
 
 def by_highs(gain: Array, cost: Array, budget: float, limit: float) -> Array:
+    """Solve the linear relaxation by HiGHS's interior point method; customers cut in two get nothing."""
     from scipy.optimize import linprog
 
     worth, matrix, limits = relaxed(gain, cost, budget)
@@ -147,6 +149,7 @@ def by_highs(gain: Array, cost: Array, budget: float, limit: float) -> Array:
 
 
 def by_pdlp(gain: Array, cost: Array, budget: float, limit: float) -> Array:
+    """Solve the linear relaxation by OR-Tools' first-order method PDLP; customers cut in two get nothing."""
     from ortools.pdlp import solvers_pb2
     from ortools.pdlp.python import pdlp
 
@@ -165,6 +168,7 @@ def by_pdlp(gain: Array, cost: Array, budget: float, limit: float) -> Array:
 
 
 def by_cp_sat(gain: Array, cost: Array, budget: float, limit: float) -> Array:
+    """Search whole settings by OR-Tools' CP-SAT, money in ten-thousandths."""
     from ortools.sat.python import cp_model
 
     model = cp_model.CpModel()
@@ -189,6 +193,7 @@ SOLVERS: dict[str, Callable[[Array, Array, float, float], Array]] = {
 
 
 def rules_by_us(folder: Path, _: float) -> dict[str, float]:
+    """Solve the market under all rules, and check rules and bound anew from the choice and the prices alone."""
     from tradewind.methods.allocate import Allocate, Cap, Rules, upper_bound
 
     data = np.load(folder / "rules.npz")
@@ -295,6 +300,7 @@ def contend(folder: Path, solver: str, arguments: argparse.Namespace, budget: fl
 
 
 def main() -> None:
+    """Write the market, let each contender solve it in a process of its own, and print what each reached."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=100_000)
     parser.add_argument("--plans", action="store_true", help="small programs, solved again")

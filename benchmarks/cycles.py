@@ -18,6 +18,7 @@ from tradewind.study import Lever
 
 
 def main() -> None:
+    """Run the cycles of each seed and print a row for each plan."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("preset")
     asked.add_argument("seeds")

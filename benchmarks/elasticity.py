@@ -83,13 +83,15 @@ def market(kind: str, size: int, seed: int) -> Market:
 def ours(given: Market) -> tuple[Array, Array]:
     """Return mid, low and high of own and of cross elasticities."""
     found = Elasticity(**given.settings)(given.rows)
-    return tuple(
+    own, cross = (
         np.array([(e.mid, e.low, e.high) if e else (np.nan,) * 3 for e in part])
         for part in ([p.own for p in found.products], [p.cross[0] for p in found.products])
-    )  # type: ignore[return-value]
+    )
+    return own, cross
 
 
 def within(values: Array, unit: NDArray[np.int64]) -> Array:
+    """Return values less the mean of their unit."""
     return values - (np.bincount(unit, values) / np.bincount(unit))[unit]
 
 
@@ -114,7 +116,8 @@ def linear_dml(given: Market) -> tuple[Array, Array] | None:
     told = peer.const_marginal_effect_inference(np.eye(x.shape[1]))
     low, high = told.conf_int(alpha=0.1)
     mid = told.point_estimate
-    return tuple(np.column_stack([a[:, k] for a in (mid, low, high)]) for k in (0, 1))  # type: ignore[return-value]
+    own, cross = (np.column_stack([a[:, k] for a in (mid, low, high)]) for k in (0, 1))
+    return own, cross
 
 
 def ortho_iv(given: Market) -> tuple[Array, Array] | None:
@@ -137,6 +140,7 @@ def ortho_iv(given: Market) -> tuple[Array, Array] | None:
 
 
 def peer_columns(given: Market) -> tuple[Array, Array, Array, Array, Array]:
+    """Return sold, price and rivals' price within units, and products and weeks as columns of 0 and 1."""
     rows = given.rows
     product = np.asarray(rows.product)
     unit = np.unique(np.column_stack([product, rows.store]), axis=0, return_inverse=True)[1].ravel()
@@ -164,6 +168,7 @@ def score(truth: Array, told: Array) -> tuple[float, float, float, float]:
 
 
 def markets(sizes: list[int], repeats: list[int], kinds: list[str]) -> None:
+    """Print how near each method comes to generated markets' elasticities, a row for each market and method."""
     contenders: dict[str, Callable[[Market], tuple[Array, Array] | None]] = {"ours": ours, "LinearDML": linear_dml}
     names = "market | rows | times | method | own: RMSE | coverage | width | score | cross: RMSE | coverage | width"
     print(f"| {names} | CPU s |")
@@ -209,6 +214,7 @@ def orange_juice(folder: Path) -> tuple[dict[str, Array], Array, NDArray[np.bool
 
 
 def juice(folder: Path, predictions: Path | None, elasticity: Path | None) -> None:
+    """Write the orange juice's predictions and elasticities, for the scorer."""
     data, prices, test = orange_juice(folder)
     own = prices[np.arange(len(test)), data["brand"].astype(int) - 1]
     flags = np.column_stack([data["deal"], data["feat"]])
@@ -248,6 +254,7 @@ def juice(folder: Path, predictions: Path | None, elasticity: Path | None) -> No
 
 
 def show(plain: Elasticities, instrumented: Elasticities) -> None:
+    """Print each brand's elasticity, what a hidden cause could do to it, and the same by cost as an instrument."""
     names = "brand | elasticity | 90 % interval | hidden cause of 5 % | to reach −1 | by cost | 90 % | effective F"
     print(f"| {names} | cross |")
     print("|---|---|---|---|---|---|---|---|---|")

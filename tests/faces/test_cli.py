@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +217,15 @@ def test_sources_are_listed_and_begun(home: Path) -> None:
 
 def test_the_version_is_said(home: Path) -> None:
     assert run("--version").output.strip().count(".") >= 1
+
+
+def test_what_native_libraries_print_stays_out_of_the_answer() -> None:
+    """HiGHS prints from C++ in the midst of a search, past every option; `--json` must still be JSON."""
+    code = "\n".join([
+        "import os",
+        "from tradewind.faces import cli",
+        "cli.app = lambda: (os.write(1, b'a solver speaks'), print('{}'))",
+        "cli.main()",
+    ])  # fmt: skip
+    heard = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    assert (heard.stdout, heard.stderr) == ("{}\n", "a solver speaks")

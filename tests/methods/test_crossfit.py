@@ -147,7 +147,7 @@ def test_chances_agree_with_a_logistic_regression():
 @pytest.mark.parametrize("per", [1, 5])
 def test_intervals_that_rest_on_it_cover(per):
     """Rows of a customer share features and shocks: folds and variances must follow the customer."""
-    runs, held, widths, errors = 40, 0, [], []
+    runs, held, widths, errors = 60, 0, [], []
     for seed in range(runs):
         x, d, y, customer = plm(np.random.default_rng(seed), 1500, per=per)
         mid, variance = residual_on_residual(Crossfit(folds=2, seed=seed, learner="linear"), x, d, y, customer)

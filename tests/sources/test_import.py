@@ -3,6 +3,8 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
+import ibis
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from own_market import FIRST, contents, write_market
@@ -53,8 +55,6 @@ def test_money_and_moments_are_exact(market, imported):
 
 def test_files_are_typed_sorted_and_monthly(imported):
     store, _ = imported
-    import ibis  # noqa: PLC0415
-
     for name, files in existing(store).tables.items():
         if name not in TABLES:
             continue
@@ -258,8 +258,6 @@ def test_a_mended_file_clears_its_rejected_rows(own_source, tmp_path):
 
 
 def test_parquet_values_that_are_not_castable_are_rejected(own_source, tmp_path):
-    import pyarrow as pa  # noqa: PLC0415
-
     rows = {
         "order_id": [1, 2, 3],
         "line": [1, 1, 1],

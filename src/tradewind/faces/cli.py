@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -32,7 +34,12 @@ app.command("plan")(plan_commands.plan)
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. What native libraries print joins standard error, so that `--json` prints JSON alone."""
+    if sys.stdout is not None:
+        ours = os.fdopen(os.dup(1), "w", encoding=sys.stdout.encoding, errors=sys.stdout.errors)
+        sys.stdout.flush()
+        os.dup2(2, 1)
+        sys.stdout = ours
     app()
 
 

@@ -63,7 +63,7 @@ def _runner(answerer: Answerer) -> Callable[..., None]:
     taken = {**own, **_SHARED}
     kind = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter(n, kind, default=d, annotation=a) for n, (a, d) in taken.items()]
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect reads it
     run.__annotations__ = {name: annotation for name, (annotation, _) in taken.items()}
     return run
 

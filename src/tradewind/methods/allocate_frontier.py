@@ -169,12 +169,22 @@ class Frontier:
         return np.append(0.0, np.cumsum(added - left))[self.ends]
 
 
+def _spread(cost: Floats, gain: Floats, points: int) -> Ints:
+    """Return which corners of a concave line to keep, so that lines between them lose about equally little.
+
+    A chord of width w loses a multiple of w² times the curvature: so the density of points is its square root.
+    """
+    bend = np.maximum(-np.diff(np.diff(gain) / np.diff(cost)), 0.0)
+    way = np.cumsum(np.concatenate([[0.0], np.sqrt(bend * (cost[2:] - cost[:-2])), [0.0]]))
+    return np.unique(np.searchsorted(way, np.linspace(0.0, way[-1], points), side="right") - 1)
+
+
 def frontier(gain: ArrayLike, cost: ArrayLike, points: int = 100) -> Frontier:
     """Return what a segment gains at most for every total cost, as a concave menu of few points.
 
     The steps up all units' concave menus are taken by falling gain for their cost, which is the exact solution of the
-    linear relaxation for every budget at once. Of its corners as many are kept as are asked for, spaced evenly in cost
-    and gain together; a choice of corners of a concave line is concave.
+    linear relaxation for every budget at once. Of its corners as many are kept as are asked for, closer together
+    where the line bends more; a choice of corners of a concave line is concave.
 
     Args:
         gain: [n, L] what each setting of each unit gains; −∞ where it is not on offer.
@@ -207,7 +217,6 @@ def frontier(gain: ArrayLike, cost: ArrayLike, points: int = 100) -> Frontier:
     order = np.argsort(-found.worth, kind="stable")
     costs = np.append(0.0, np.cumsum(found.cost[order]))
     gains = np.append(0.0, np.cumsum(found.gain[order]))
-    way = costs / (costs[-1] or 1.0) + gains / (gains[-1] or 1.0)
     # Only corners: steps of one worth lie on one line, and those that cost nothing belong to the first point.
     falling = found.worth[order]
     corner = np.append(falling[1:] < falling[:-1], np.ones(min(1, len(order)), bool))
@@ -215,8 +224,7 @@ def frontier(gain: ArrayLike, cost: ArrayLike, points: int = 100) -> Frontier:
     if len(corners) > 1 and costs[corners[1]] == 0:
         corners = corners[1:]
     if len(corners) > points:
-        wanted = np.linspace(way[corners[0]], way[-1], points)
-        corners = np.unique(corners[np.searchsorted(way[corners], wanted).clip(max=len(corners) - 1)])
+        corners = corners[_spread(costs[corners], gains[corners], points)]
     worth = np.append(np.inf, falling)[corners]
     worth[0] = np.inf
     return Frontier(

@@ -17,6 +17,7 @@ from scipy.stats import t as student
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Floats32 = NDArray[np.float32]
 
 HALF_LIFE = 26.0  # seasons after which a step weighs half as much in a series' own regression
 HOLD = 4.0  # observations that the panel's coefficients count for in a series' own
@@ -87,7 +88,7 @@ class Rows:
     series: NDArray[np.int64]
     step: NDArray[np.int64]
     base: Array
-    columns: NDArray[np.float32]
+    columns: Floats32
 
 
 def binary(known: Array) -> list[int]:
@@ -101,7 +102,7 @@ def regular(panel: Panel, flags: list[int]) -> list[int]:
     return [k for k in flags if 0.2 <= float(panel.known[:, k][open_].mean()) <= 0.8][:2]
 
 
-def own_design(panel: Panel, first: int, end: int) -> NDArray[np.float32]:
+def own_design(panel: Panel, first: int, end: int) -> Floats32:
     """Return columns [series, end - first, p] of the own regressions: season, flags, season by regular flag."""
     flags = binary(panel.known)
     phase = np.eye(panel.season, dtype=np.float32)[(panel.steps[first:end] % panel.season).astype(int)][:, 1:]
@@ -113,7 +114,7 @@ def own_design(panel: Panel, first: int, end: int) -> NDArray[np.float32]:
     return np.concatenate(parts, axis=2)
 
 
-def own_coefficients(points: NDArray[np.float32], matrix: NDArray[np.float32], weights: NDArray[np.float32]) -> Array:
+def own_coefficients(points: Floats32, matrix: Floats32, weights: Floats32) -> Array:
     """Return each series' ridge coefficients [series, p], held towards those of the panel.
 
     Args:
@@ -135,14 +136,14 @@ def own_coefficients(points: NDArray[np.float32], matrix: NDArray[np.float32], w
     return np.linalg.solve(gram + np.diag(hold), (moment + pull)[:, :, None])[:, :, 0]
 
 
-def _mean_over(values: NDArray[np.float32], seen: Mask) -> NDArray[np.float32]:
+def _mean_over(values: Floats32, seen: Mask) -> Floats32:
     """Return the mean [series] over seen entries [series, w]; NaN where there is none."""
     count = seen.sum(axis=1)
     total = np.where(seen, values, 0).sum(axis=1)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan).astype(np.float32)
 
 
-def _runs(flag: Mask) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _runs(flag: Mask) -> tuple[Floats32, Floats32]:
     """Return for each step of [series, w] how long its flag has lasted, and how long ago it was last down."""
     count, width = flag.shape
     lasted = np.zeros((count, width), np.float32)
@@ -154,7 +155,7 @@ def _runs(flag: Mask) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     return lasted, past
 
 
-def _around(flag: Mask, take: slice) -> list[NDArray[np.float32]]:
+def _around(flag: Mask, take: slice) -> list[Floats32]:
     """Return what surrounds each step: the run behind and ahead, neighbours, counts of the week before and after."""
     behind = _runs(flag)[0]
     ahead = _runs(flag[:, ::-1])[0][:, ::-1]
@@ -169,14 +170,61 @@ def _around(flag: Mask, take: slice) -> list[NDArray[np.float32]]:
     return [part[:, take] for part in parts]
 
 
-def rows(panel: Panel, origin: int) -> Rows:  # noqa: PLR0915
+def _same_phase(panel: Panel, miss: Floats32, seen: Mask, flags: list[int]) -> list[Floats32]:
+    """Return what the baseline has missed lately at the same phase under the same regular flags: two of [series, h]."""
+    count, known = miss.shape
+    end = known + panel.horizon
+    cell = np.broadcast_to((panel.steps[:end] % panel.season).astype(int), (count, end)).copy()
+    for k in regular(panel, flags):
+        cell = cell * 2 + (panel.known[:, k, :end] > 0)
+    found = []
+    for w in (8, 26):
+        mean_miss = np.full((count, panel.horizon), np.nan, np.float32)
+        tail = slice(max(0, known - w * panel.season), known)
+        for c in np.unique(cell[:, known:]):
+            there = seen[:, tail] & (cell[:, tail] == c)
+            mean_miss = np.where(cell[:, known:] == c, _mean_over(miss[:, tail], there)[:, None], mean_miss)
+        found.append(mean_miss)
+    return found
+
+
+def _years_ago(panel: Panel, miss: Floats32, seen: Mask) -> list[Floats32]:
+    """Return what was missed at the same time one and two years ago, against the level of that time.
+
+    By series and over all series: each [series, h].
+    """
+    count, known = miss.shape
+    found: list[Floats32] = []
+    for back in (panel.year, 2 * panel.year) if panel.year else ():
+        level_then = np.full(count, np.nan, np.float32)
+        start = known - 1 - back
+        if start - 4 * panel.season >= 0:
+            eight_weeks = slice(start - 8 * panel.season + 1, start + 1)
+            level_then = _mean_over(miss[:, eight_weeks], seen[:, eight_weeks])
+        for reach in (0, 3, 10):
+            then = np.full((count, panel.horizon), np.nan, np.float32)
+            for i, step in enumerate(np.arange(panel.horizon) + known - back):
+                low, high = step - reach, min(step + reach + 1, known)
+                if low >= 0:
+                    then[:, i] = _mean_over(miss[:, low:high], seen[:, low:high])
+            then -= level_then[:, None]
+            found.append(then)
+            if reach != 3:
+                some = np.isfinite(then).any(axis=0)
+                shared = np.full(panel.horizon, np.nan, np.float32)
+                shared[some] = np.nanmedian(then[:, some], axis=0)
+                found.append(np.broadcast_to(shared, then.shape))
+    return found
+
+
+def rows(panel: Panel, origin: int) -> Rows:
     """Return the cases of one origin: what was known at step `origin` about the open steps of its horizon.
 
     Args:
         panel: The panel; nothing of `points` after `origin` is read, nor any regressor beyond its horizon.
         origin: Index of the last step known.
     """
-    season, year, horizon = panel.season, panel.year, panel.horizon
+    season, horizon = panel.season, panel.horizon
     end = origin + horizon + 1
     count = len(panel.points)
     past = panel.points[:, : origin + 1]
@@ -189,8 +237,8 @@ def rows(panel: Panel, origin: int) -> Rows:  # noqa: PLR0915
     fitted = np.matmul(matrix, beta[:, :, None].astype(np.float32))[:, :, 0]
     miss = points - fitted[:, : origin + 1]
 
-    wide: list[NDArray[np.float32]] = []  # [series, h]
-    tall: list[NDArray[np.float32]] = []  # [series]
+    wide: list[Floats32] = []  # [series, h]
+    tall: list[Floats32] = []  # [series]
     ahead = np.arange(1, horizon + 1)
     phase = (panel.steps[:end] % season).astype(int)
 
@@ -210,43 +258,9 @@ def rows(panel: Panel, origin: int) -> Rows:  # noqa: PLR0915
     common = np.array([np.nanmean(r) for r in recent[:4]], np.float32)
     tall += [np.full(count, c, np.float32) for c in common]
 
-    # The same phase under the same regular flags: what the baseline has missed there lately.
     flags = binary(panel.known)
-    cell = np.broadcast_to(phase, (count, end)).copy()
-    for k in regular(panel, flags):
-        cell = cell * 2 + (panel.known[:, k, :end] > 0)
-    for w in (8, 26):
-        found = np.full((count, horizon), np.nan, np.float32)
-        tail = slice(max(0, origin + 1 - w * season), origin + 1)
-        for c in np.unique(cell[:, origin + 1 :]):
-            there = seen[:, tail] & (cell[:, tail] == c)
-            mean = _mean_over(miss[:, tail], there)
-            found = np.where(cell[:, origin + 1 :] == c, mean[:, None], found)
-        wide.append(found)
-
-    # The same time last year, against the level of that time: by series, and over all series.
-    for back in (year, 2 * year):
-        if not year:
-            break
-        level_then = np.full(count, np.nan, np.float32)
-        start = origin - back
-        if start - 4 * season >= 0:
-            level_then = _mean_over(
-                miss[:, start - 8 * season + 1 : start + 1], seen[:, start - 8 * season + 1 : start + 1]
-            )
-        for reach in (0, 3, 10):
-            then = np.full((count, horizon), np.nan, np.float32)
-            for i, step in enumerate(ahead + origin - back):
-                low, high = step - reach, min(step + reach + 1, origin + 1)
-                if low >= 0:
-                    then[:, i] = _mean_over(miss[:, low:high], seen[:, low:high])
-            then -= level_then[:, None]
-            wide.append(then)
-            if reach != 3:
-                some = np.isfinite(then).any(axis=0)
-                shared = np.full(horizon, np.nan, np.float32)
-                shared[some] = np.nanmedian(then[:, some], axis=0)
-                wide.append(np.broadcast_to(shared, then.shape))
+    wide += _same_phase(panel, miss, seen, flags)
+    wide += _years_ago(panel, miss, seen)
 
     first = max(0, origin - MEMORY)
     take = slice(origin + 1 - first, None)

@@ -366,7 +366,7 @@ def projected(curves: Array, walls: Array) -> Array:
 
 
 @njit(cache=True)
-def _project(curves: Any, walls: Any, norm: Any) -> None:  # pragma: no cover - compiled
+def _project(curves: Any, walls: Any, norm: Any) -> None:
     """Move each row of curves [n, doses] to the nearest point of the cone, in place."""
     rows, size = curves.shape
     count = len(walls)

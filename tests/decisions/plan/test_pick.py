@@ -65,7 +65,7 @@ def test_agrees_with_branch_and_bound(seed: int) -> None:
         found = plan(actions, budgets, *([] if cap == np.inf else ["shop<=20"]))
         best = exact(actions, budgets, cap)
         assert joint(found) <= best + 1e-6
-        assert joint(found) >= best * (1 - 0.03), "a handful of whole actions leaves budgets unspent"
+        assert joint(found) >= best * (1 - 2e-3) - 1e-6
         assert found.gap >= (best - joint(found)) / best - 1e-9
         for payer, limit in budgets.items():
             assert found.purses[payer].spent <= limit * (1 + 1e-9)

@@ -176,7 +176,8 @@ class _Teller:
             })  # fmt: skip
             bars.append((self.groups[n].label, setting.joint))
         best = self.mid.max(axis=1)
-        sure = sum(bool(a.menu[int(np.argmax(self.mid[n]))].joint.low > 0) for n, a in enumerate(self.actions))  # type: ignore[union-attr]
+        settings = (action.menu[int(np.argmax(self.mid[n]))] for n, action in enumerate(self.actions))
+        sure = sum(setting.joint is not None and setting.joint.low > 0 for setting in settings)
         pays = int((best > 0).sum())
         several = f"{pays} of {len(best)} audiences are worth a coupon" if pays else "No audience is worth a coupon"
         surely = f", {sure} of them surely" if pays else ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import ibis
@@ -155,8 +156,8 @@ def read(store: Store, period: Period) -> Record:
     )  # fmt: skip
 
 
-def _seconds(day: object, zone: ZoneInfo) -> int:
-    return int(datetime.combine(day, time(), zone).timestamp())  # type: ignore[arg-type]
+def _seconds(day: date, zone: ZoneInfo) -> int:
+    return int(datetime.combine(day, time(), zone).timestamp())
 
 
 def _number(value: ir.Value) -> ir.Value:
@@ -195,7 +196,7 @@ def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
     return store.run(orders)
 
 
-def _get(name: str):  # type: ignore[no-untyped-def]
+def _get(name: str) -> Callable[[Row], ir.Value]:
     return lambda row: getattr(row, name)
 
 

@@ -76,7 +76,7 @@ class Planner:
         table = _Table(actions, budgets, self.objective, self.caution)
         allowed = table.allowed(rules) & (table.gain >= self.least)
         limits = Rules(table.owner, table.caps(rules, sum(budgets.values())))
-        allocate = Allocate(tolerance=NEAR, exact=0, seed=self.seed)  # a search prints to standard output
+        allocate = Allocate(tolerance=NEAR, seed=self.seed)
         meeting = Interplay(actions, sales or {})
         losses, best = np.zeros(len(actions)), None
         for _ in range(ROUNDS):
