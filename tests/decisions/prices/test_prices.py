@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -141,6 +142,50 @@ def test_tells_which_promotions_lost_money(answer: Study):
     assert deep["needed"] == pytest.approx((0.5 / 0.1 - 1) / (1 - 0.0), rel=0.2)
     assert deep["brought"].high < 0
     assert answer.finding("losers").evidence == Evidence.OBSERVATIONAL
+
+
+def test_a_campaign_below_cost_is_told_to_lose(tmp_path: Path):
+    """At a margin of three tenths a tenth off brings 0.2 / 0.9² of the list price a piece in place of 0.3."""
+    store = stall.build(tmp_path / "poor", cost=False).assuming(Assumptions(margin=0.3))
+    found = study(store, stall.MONTH).finding("campaign")
+    assert found.grid is not None
+    gains = {int(row["product"].split()[1]): row["gain"].mid for row in found.grid.rows}
+    assert all(gain < 0 for n, gain in gains.items() if n % 2), "the others are usually cheaper than they should be"
+    assert sum(n % 2 for n in gains) > 5
+
+
+def test_a_campaign_is_told_with_what_is_missing_afterwards(tmp_path: Path):
+    """At a margin of nine tenths a third off pays: 0.6 / 0.7² of the list price a piece in place of 0.9."""
+    store = stall.build(tmp_path / "rich", cost=False).assuming(Assumptions(margin=0.9))
+    found = study(store, stall.MONTH, PricesSettings(campaign=3)).finding("campaign")
+    learnt = learn(store, stall.MONTH)
+    assert found.evidence == Evidence.ASSUMED
+    odd = stall.PRODUCTS // 2  # most of the others are as cheap as that already
+    assert odd <= found.numbers["products"] <= odd + 5
+    assert found.grid is not None
+    rows = {row["product"]: row for row in found.grid.rows}
+    assert {row["off"] for row in rows.values()} == {0.3}
+    days = Period(COMING.first, COMING.first + timedelta(days=2))
+    for n in range(1, stall.PRODUCTS, 2):
+        if (row := rows.get(f"Product {n}")) is None:
+            continue
+        lasts = learnt.appraise([action(stall.name(n), (0.3,), days)])[0].menu[0]
+        assert row["gain"] == lasts.joint
+        pace = float(learnt.outlook.weekly[n]) * 3 / 7
+        assert row["pieces"] == pytest.approx(pace * 0.7 ** -float(learnt.response.elasticity[n]), rel=0.1)
+        share = 1 - 0.7 ** (float(learnt.response.elasticity[n]) * (1 - learnt.response.lasting.mid))
+        assert row["pulled"] == pytest.approx(row["pieces"] * share, abs=0.01)
+    total = found.numbers["gain"]
+    assert total.mid >= sum(row["gain"].mid for row in rows.values()) - 1e-6
+
+
+def test_both_engines_say_the_same(opened: Callable[[Path], Store], tmp_path_factory: pytest.TempPathFactory):
+    folder = tmp_path_factory.mktemp("engines") / "store"
+    here, there = (learn(store, stall.MONTH) for store in (stall.build(folder), opened(folder)))
+    asked = [action(stall.name(n)) for n in range(0, stall.PRODUCTS, 7)]
+    for mine, theirs in zip(here.appraise(asked), there.appraise(asked), strict=True):
+        for a, b in zip(mine.menu, theirs.menu, strict=True):
+            assert (a.joint.mid, a.joint.low, a.joint.high) == pytest.approx((b.joint.mid, b.joint.low, b.joint.high))
 
 
 def test_finds_slow_stock(answer: Study):

@@ -35,6 +35,7 @@ IMPROVED_BY = {
     "inventory": "slow stock",
 }
 JUDGED = 5_000  # products that are judged at most, those that would sell for most
+FAMOUS = 500  # products that are judged for a campaign, likewise
 LEAST_PIECES = 0.25  # pieces that a product is taken to sell when it hardly sells: no discount is free of cost
 
 
@@ -45,6 +46,7 @@ class PricesSettings:
     Args:
         category: Only products of this category, or below it, such as `Beauty` or `Beauty/Hair`; all if empty.
         days: Days for which a price would hold.
+        campaign: Days of a campaign, from the first day on.
         offs: Shares off the list price to choose from, each from -0.5 to 0.9.
         most: Most actions to propose, the most valuable ones.
         seed: Seed of intervals.
@@ -52,6 +54,7 @@ class PricesSettings:
 
     category: str = ""
     days: int = 28
+    campaign: int = 3
     offs: tuple[str, ...] = ("0", "0.1", "0.2", "0.3")
     most: int = 200
     seed: int = 0
@@ -70,10 +73,11 @@ class PricesSettings:
             raise BadInputError(
                 "A share off the list price is out of range", got=self.offs, allowed=f"from {DEAREST} to {CHEAPEST}"
             )
-        if not 1 <= self.days <= 182 or self.most < 0:
+        if not 1 <= self.days <= 182 or not 1 <= self.campaign <= 28 or self.most < 0:
             raise BadInputError(
-                "Settings out of range", got=(self.days, self.most), allowed="1 to 182 days, 0 or more actions"
-            )
+                "Settings out of range", got=(self.days, self.campaign, self.most),
+                allowed="1 to 182 days, a campaign of 1 to 28 days, 0 or more actions",
+            )  # fmt: skip
         return shares
 
 
@@ -154,8 +158,13 @@ def study(store: Store, period: Period, settings: PricesSettings | None = None) 
     ]  # fmt: skip
     actions = learnt.appraise(proposed)
     teller = Teller(store, learnt, rows, worth, menu, days)
+    famous, short = _largest(learnt, rows, FAMOUS), Period(first, first + timedelta(days=settings.campaign - 1))
+
+    def campaign() -> Finding | None:
+        return teller.campaign(famous, learnt.worth(famous, menu, short), short)
+
     parts: tuple[Callable[[], Finding | None], ...] = (
-        teller.prices, teller.promotions, teller.losers, teller.answer, teller.aftermath, teller.slow_stock,
+        teller.prices, teller.promotions, campaign, teller.losers, teller.answer, teller.aftermath, teller.slow_stock,
     )  # fmt: skip
     told = [part() for part in parts]
     title = f"Which prices pay after {period.title}?"
@@ -176,7 +185,10 @@ def _chosen(learnt: Learnt, category: str) -> Ints:
             "No product with a price and a unit cost is on sale there", got=category or None,
             do="choose another category, or assume a margin with --assume margin=0.3",
         )  # fmt: skip
-    if len(rows) > JUDGED:
-        sales = learnt.outlook.weekly[rows] * panel.list_price[rows]
-        rows = np.sort(rows[np.argsort(-sales, kind="stable")[:JUDGED]])
-    return rows
+    return _largest(learnt, rows, JUDGED)
+
+
+def _largest(learnt: Learnt, rows: Ints, most: int) -> Ints:
+    """Those of some products that would sell for most at their list prices."""
+    sales = learnt.outlook.weekly[rows] * learnt.panel.list_price[rows]
+    return np.sort(rows[np.argsort(-sales, kind="stable")[:most]])

@@ -22,6 +22,7 @@ SHOWN = 15  # rows of a table
 SLOW = 26.0  # weeks of cover from which stock counts as slow
 SETTLED = 8  # weeks for which a product must have been on sale before its stock counts as slow
 NARROW = 0.15  # standard error of an elasticity that a test would be planned for
+DEEPER = 0.05  # how much deeper than usual a campaign's price must be for buyers to notice
 SOLD = 20.0  # pieces below which a product's own prices tell next to nothing
 
 
@@ -120,6 +121,71 @@ class Teller:
             "and what is pulled forward from after them. GMV would fall where a product gets dearer."
         )
         return Finding("prices", sentence, self.weakest, numbers, Grid(columns, tuple(shown)), chart, note, 100.0)
+
+    def campaign(self, rows: Ints, worth: Worth, days: Period) -> Finding | None:
+        """The price for a campaign of a few days, and what of its sales would have come later or elsewhere.
+
+        Args:
+            rows: [m] places of the products in question.
+            worth: What each share off is worth for them in these days.
+            days: The campaign.
+        """
+        panel, answer = self.learnt.panel, self.learnt.response
+        offs = np.array(self.menu)
+        cut = np.asarray(offs[None] >= worth.before[:, None] + DEEPER)
+        joint = np.where(cut, worth.joint[:, :, 0], -np.inf)
+        best, each = np.argmax(joint, axis=1), np.arange(len(rows))
+        gain = joint[each, best]
+        cuts = np.isfinite(gain)
+        if not cuts.any():
+            return None
+        steep = answer.elasticity[rows]
+        ahead = (1 - offs[best]) ** (-steep * (1 - answer.lasting.mid))  # what is missing later, sold on these days
+        on_days = worth.pieces[each, best] * ahead
+        good = gain > 0
+        together = _estimate(worth.joint[each, best][good].sum(axis=0))
+        order = np.argsort(-gain, kind="stable")[:SHOWN]
+        order = order[cuts[order]]
+        names = self._names([panel.products[rows[n]] for n in order])
+        shown: list[dict[str, Any]] = [
+            {
+                "product": names[panel.products[rows[n]]], "off": float(offs[best[n]]),
+                "price": float(panel.list_price[rows[n]] * (1 - offs[best[n]])),
+                "without": float(worth.without[n]), "pieces": float(on_days[n]),
+                "pulled": float(on_days[n] - worth.pieces[n, best[n]]),
+                "drawn": float(answer.diverted.mid * (worth.pieces[n, best[n]] - worth.without[n])),
+                "gain": _estimate(worth.joint[n, best[n]]),
+            }
+            for n in order.tolist()
+        ]  # fmt: skip
+        columns = (
+            Column("product", "Product"), Column("off", "Off", "share"), Column("price", "Campaign price", "money"),
+            Column("without", "Pieces as usual", "count"), Column("pieces", "Pieces on the days", "count"),
+            Column("pulled", "Missing afterwards", "count"), Column("drawn", "Missing elsewhere", "count"),
+            Column("gain", "Gain", "estimate"),
+        )  # fmt: skip
+        top = shown[0]
+        if good.any():
+            sentence = (
+                f"In a campaign of {days.days} days {int(good.sum())} of {len(rows)} products would earn more at a "
+                f"lower price: {self._money(together.mid, signed=True)} "
+                f"({self._money(together.low, signed=True)} to {self._money(together.high, signed=True)}), first of "
+                f"all {top['product']} at {human(top['off'], 'share')} off: {top['pieces']:.1f} pieces instead of "
+                f"{top['without']:.1f}, of which {top['pulled']:.1f} are missing afterwards."
+            )
+        else:
+            sentence = (
+                f"A campaign price for {days.days} days would lose on each of {int(cuts.sum())} products, least on "
+                f"{top['product']} at {human(top['off'], 'share')} off: {self._money(top['gain'].mid, signed=True)}."
+            )
+        chart = charts.ranked_bars([(row["product"], row["gain"]) for row in shown], currency=self.currency)
+        note = (
+            f"Best share off for each product, {100 * DEEPER:.0f} points deeper than usual or more, for these days "
+            "alone. Missing afterwards: what buyers would have bought in the two weeks after. The traffic that a "
+            "platform gives to campaigns is not in it."
+        )
+        numbers: dict[str, Estimate | int] = {"gain": together, "products": int(good.sum())}
+        return Finding("campaign", sentence, self.weakest, numbers, Grid(columns, tuple(shown)), chart, note, 85.0)
 
     def promotions(self) -> Finding | None:
         """What past promotions of each depth sold more, beside what they would have had to sell more."""
