@@ -125,7 +125,7 @@ def guessed(seen: Array, worth: Array, seed: int) -> Array:
     found = np.zeros_like(worth)
     options = {
         "objective": "regression", "learning_rate": 0.06, "num_leaves": 15, "min_data_in_leaf": 40, "verbosity": -1,
-        "deterministic": True, "force_row_wise": True, "seed": seed, "num_threads": 2,
+        "deterministic": True, "force_row_wise": True, "seed": seed, "num_threads": 1,
     }  # fmt: skip
     for column in range(worth.shape[1]):
         for part in range(FOLDS):
