@@ -9,6 +9,7 @@ The first plan knows no ledger; each further one is calibrated by all readings b
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def main() -> None:
                     f"{each.high:,.0f} | {each.truth:,.0f} | {each.error:,.0f} | {read} |",
                     flush=True,
                 )
+                for reason in each.unread:
+                    print(f"not read: {reason}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ class Cycle:
         truth: What the whole plan is truly worth.
         read: What the ledger read of it, of the treated units, summed; None where nothing was.
         readings: Number of readings.
+        unread: Why each of the others was not read.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Cycle:
     truth: float
     read: float | None
     readings: int
+    unread: tuple[str, ...]
 
     @property
     def error(self) -> float:
@@ -76,7 +78,7 @@ def cycles(
     size = preset(name)
     world = World(size, seed)
     world.advance(size.days)
-    moment = datetime.now(UTC)
+    moment = datetime.combine(size.first, time(), UTC)
     ledger = open_ledger(work / f"{name}-{seed}.db", clock=lambda: moment)
     lived: list[Move] = []
     calibrated: Calibrated | None = None
@@ -88,6 +90,7 @@ def cycles(
         plan = planned(offer(store, levers), seed, calibrated)
         [effect] = compared(world, [moves(world, plan.choices)], DAYS + ECHO, range(1, futures + 1))
         told: list[Experiment] = []
+        unread: list[str] = []
         if number < count - 1 and plan.choices:
             first = store.span.last + timedelta(days=1)
             moment = datetime.combine(store.span.last, time(12), UTC)
@@ -100,13 +103,13 @@ def cycles(
             later = work / f"{name}-{seed}-{number + 1}"
             fill(name, seed, later, days=world.state.day, moves=lived)
             moment = datetime.combine(first + timedelta(days=DAYS + ECHO), time(12), UTC)
-            told = _read(ledger, receipt.experiments, later)
+            told, unread = _read(ledger, receipt.experiments, later)
             calibrated = ledger.track().calibrated(seed=seed)
         read = [kept.reading.joint.mid for each in told if (kept := each.final) and kept.reading.joint]
         joint = plan.joint
         found.append(
             Cycle(number, len(plan.choices), joint.mid, joint.low, joint.high, effect.joint,
-                  sum(read) if read else None, len(read))
+                  sum(read) if read else None, len(read), tuple(unread))
         )  # fmt: skip
     ledger.close()
     return found
@@ -128,12 +131,12 @@ def _done(ledger: Ledger, experiments: Sequence[Experiment], plan: Plan) -> list
     return found
 
 
-def _read(ledger: Ledger, experiments: Sequence[Experiment], folder: Path) -> list[Experiment]:
-    """Read what can be read, and return the experiments as they stand then."""
-    store = open_store(str(folder))
+def _read(ledger: Ledger, experiments: Sequence[Experiment], folder: Path) -> tuple[list[Experiment], list[str]]:
+    """Read what can be read; return the experiments as they stand then, and why the others cannot be."""
+    store, unread = open_store(str(folder)), []
     for each in experiments:
         try:
             ledger.read(proof.read(store, each, ledger.arms(each.id)), WHO)
-        except BadInputError:
-            continue  # too small to be read: the record names it as not read
-    return [ledger.experiment(each.id) for each in experiments]
+        except BadInputError as error:  # too small to be read
+            unread.append(f"{each.name}: {error}")
+    return [ledger.experiment(each.id) for each in experiments], unread

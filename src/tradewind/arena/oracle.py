@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 
 import lightgbm as lgb
 import numpy as np
@@ -38,6 +39,9 @@ class Oracle:
         world: The world at the moment of the offer.
         offer: What can be done.
         futures: Futures that closed forms are averaged over.
+
+    Attributes:
+        first: What each setting of each action is worth to the first order, by number of action and place in its menu.
     """
 
     def __init__(self, world: World, offer: Offer, futures: int = 2):
@@ -49,9 +53,28 @@ class Oracle:
             "customer": np.array([int(name[1:]) for name in offer.customers.ids], np.int64),
         }
         self._numbers = {action.key: n for n, action in enumerate(offer.actions)}
-        first = self._by_setting({lever: self._units(lever) for lever in NAMES})
-        self.scale = self._scales(first)
-        self.values = {key: value * self.scale[self._lever(key)] for key, value in first.items()}
+        self.first = self._by_setting({lever: self._units(lever) for lever in NAMES})
+
+    @cached_property
+    def scale(self) -> dict[Lever, float]:
+        """By how much closed forms overstate each lever, when its best settings are pulled together: from 0 to 1.5."""
+        chosen = best(self.offer, sure(self.first))
+        by_lever = {lever: some for lever in NAMES if (some := [c for c in chosen if c.action.lever == lever])}
+        plans = [moves(self.world, some) for some in by_lever.values()]
+        effects = compared(self.world, plans, DAYS, futures=(2_001,))
+        found = dict.fromkeys(NAMES, 1.0)
+        for (lever, some), effect in zip(by_lever.items(), effects, strict=True):
+            told = sum(choice.setting.joint.mid for choice in some if choice.setting.joint)
+            found[lever] = float(np.clip(effect.joint / told, 0.0, 1.5)) if told > 0 else 1.0
+        return found
+
+    @cached_property
+    def values(self) -> Values:
+        """What each setting of each action is worth."""
+        return self._scaled(self.first)
+
+    def _scaled(self, values: Values) -> Values:
+        return {key: value * self.scale[self._lever(key)] for key, value in values.items()}
 
     def _units(self, lever: Lever) -> Array:
         """Joint worth of each setting for each product or customer of the offer: [units, settings]."""
@@ -78,29 +101,25 @@ class Oracle:
                 found[n, place] = float(units[lever][unit, column])
         return found
 
-    def _scales(self, values: Values) -> dict[Lever, float]:
-        """By how much closed forms overstate each lever, when its best settings are pulled together: from 0 to 1.5."""
-        chosen = best(self.offer, sure(values))
-        by_lever = {lever: some for lever in NAMES if (some := [c for c in chosen if c.action.lever == lever])}
-        plans = [moves(self.world, some) for some in by_lever.values()]
-        effects = compared(self.world, plans, DAYS, futures=(2_001,))
-        found = dict.fromkeys(NAMES, 1.0)
-        for (lever, some), effect in zip(by_lever.items(), effects, strict=True):
-            told = sum(choice.setting.joint.mid for choice in some if choice.setting.joint)
-            found[lever] = float(np.clip(effect.joint / told, 0.0, 1.5)) if told > 0 else 1.0
-        return found
-
     def truth(self, choice: Choice) -> float | None:
         """Return what a chosen setting is truly worth; None where the offer has no such action."""
         number = self._numbers.get(choice.action.key)
         return None if number is None else self.values.get((number, choice.place))
+
+    def worth(self, choice: Choice) -> float:
+        """Return what a setting on offer is worth to the first order."""
+        return self.first[self._numbers[choice.action.key], choice.place]
 
     def oracle(self) -> list[Choice]:
         """Choose by what each setting is truly worth."""
         return best(self.offer, sure(self.values))
 
     def learnable(self, seed: int) -> list[Choice]:
-        """Choose by the best guess of the truth from what can be seen.
+        """Choose by the best guess of the truth from what can be seen (`guess`)."""
+        return best(self.offer, sure(self._scaled(self.guess(seed))))
+
+    def guess(self, seed: int) -> Values:
+        """Return the best guess of `first` from what can be seen.
 
         The true worth of each product's and customer's settings is regressed on all that is known of it, by boosting,
         each fold predicted from the others: what is left out is the hidden state that no data of this kind could show.
@@ -109,8 +128,8 @@ class Oracle:
         for lever in NAMES:
             of_customers = lever in (Lever.COUPON, Lever.OUTREACH)
             known = self.offer.customers if of_customers else self.offer.products
-            units[lever] = guessed(known.matrix(), self._units(lever), seed) * self.scale[lever]
-        return best(self.offer, sure(self._by_setting(units)))
+            units[lever] = guessed(known.matrix(), self._units(lever), seed)
+        return self._by_setting(units)
 
 
 def guessed(seen: Array, worth: Array, seed: int) -> Array:

@@ -179,6 +179,18 @@ def planned(offer: Offer, seed: int, calibrated: Calibrated | None = None) -> Pl
         seed: Seed of the wings and of the allocation.
         calibrated: What predictions were worth.
     """
+    told = appraised(offer, seed)
+    raw = {action.key: action for action in told} if calibrated else {}
+    actions = [shrunk(action, calibrated) for action in told] if calibrated else told
+    products = offer.products
+    sales: dict[str | None, float] = {None: float(products["gross"].sum())}
+    for shop, gross in zip(products.shops, products["gross"].tolist(), strict=True):
+        sales[shop] = sales.get(shop, 0.0) + gross
+    return Planner(seed=seed)("arena", actions, offer.budgets, (), sales, raw)
+
+
+def appraised(offer: Offer, seed: int) -> list[Action]:
+    """Return what the wings tell of what is on offer; levers that no wing knows are left out."""
     store = offer.store
     recent = Period(store.span.last - timedelta(days=RECENT - 1), store.span.last)
     told: list[Action] = []
@@ -187,13 +199,7 @@ def planned(offer: Offer, seed: int, calibrated: Calibrated | None = None) -> Pl
             wing = importlib.import_module(f"tradewind.decisions.{name}")  # late: what it computes with loads slowly
             settings = getattr(wing, f"{name.capitalize()}Settings")(seed=seed)
             told += wing.learn(store, recent, settings).appraise(mine)
-    raw = {action.key: action for action in told} if calibrated else {}
-    actions = [shrunk(action, calibrated) for action in told] if calibrated else told
-    products = offer.products
-    sales: dict[str | None, float] = {None: float(products["gross"].sum())}
-    for shop, gross in zip(products.shops, products["gross"].tolist(), strict=True):
-        sales[shop] = sales.get(shop, 0.0) + gross
-    return Planner(seed=seed)("arena", actions, offer.budgets, (), sales, raw)
+    return told
 
 
 def best(offer: Offer, value: Mapping[tuple[int, int], Estimate]) -> list[Choice]:

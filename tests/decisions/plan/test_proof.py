@@ -147,8 +147,28 @@ def test_holdouts_by_power_or_as_asked(launched: Launched) -> None:
     assert all(0 < each.share <= 0.2 for each in by_power)
     assert len({each.share for each in by_power[1:]}) == 1, "a group has one share"
     assert "hold out" in by_power[0].sentence.lower() or "cannot learn" in by_power[0].sentence
+    for few in range(1, 12):
+        found = holdouts(launched.before, launched.choices[1 : 1 + few], ECHO)
+        assert (found[0].share > 0) == (few >= 10), "below ten units no fifth of them can be told from luck"
+        assert few >= 10 or found[0].sentence == f"too few products to hold any out and learn from it: {few}"
     with pytest.raises(BadInputError, match="a share"):
         holdouts(launched.before, launched.choices, ECHO, 1.5)
+
+
+def test_a_handful_held_out_is_read_without_a_slope(launched: Launched) -> None:
+    arms = launched.ledger.arms(launched.prices.id)
+    held = sorted(unit for unit, arm in arms.items() if arm == "holdout")[:2]
+    few = {unit: arm for unit, arm in arms.items() if arm == "treated" or unit in held}
+    share = len(held) / len(few)
+    asked = replace(launched.prices, arms={"treated": 1 - share, "holdout": share})
+    found = proof.read(launched.after, asked, few)
+    assert found.method == "difference in means"
+    units = sorted(few)
+    days = Period(asked.days.first, asked.due)
+    joint = sum(outcomes(launched.after, "product", units, days).values())
+    treated = np.array([few[unit] == "treated" for unit in units])
+    assert found.joint is not None
+    assert found.joint.mid == pytest.approx((joint[treated].mean() - joint[~treated].mean()) * treated.sum())
 
 
 def test_what_cannot_be_read_says_why(launched: Launched) -> None:

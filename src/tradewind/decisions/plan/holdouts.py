@@ -11,12 +11,15 @@ import numpy as np
 from tradewind.decisions.plan.outcomes import before, outcomes
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError
+from tradewind.methods.moments import tellable
 from tradewind.methods.power import Holdout, Outcome, Power
 from tradewind.period import Period
 from tradewind.study import Choice, Estimate
 
 LARGEST = 0.2
 """Share held out at most where nobody says otherwise: what is held out forgoes the gain."""
+LEVEL = 0.9
+"""Level of the readings' intervals."""
 SHARE = 0.1
 """Share held out where the effect cannot be proven by this action alone: many such readings together still can."""
 
@@ -74,8 +77,9 @@ def _share(store: Store, members: Sequence[Choice], echo: int) -> tuple[float, b
     action = members[0].action
     units = list(action.assignment.units) if action.assignment else sorted({c.action.subject.id for c in members})
     kind = "customer" if action.assignment else action.subject.kind
-    if len(units) < 4:
-        return SHARE, False, f"{len(units)} {kind}s are too few to hold any out and learn from it"
+    most = int(LARGEST * len(units))
+    if not tellable(most, len(units) - most, LEVEL):
+        return 0.0, False, f"too few {kind}s to hold any out and learn from it: {len(units)}"
     length = action.days.days + echo
     last = min(action.days.first - timedelta(days=1), store.span.last)
     recent = Period(last - timedelta(days=length - 1), last)
@@ -92,6 +96,6 @@ def _share(store: Store, members: Sequence[Choice], echo: int) -> tuple[float, b
     outcome = Outcome.of(now, then)
     level = joint[0].level if joint else 0.9
     effect = Estimate(total[0], total[1], total[2], level)
-    asked = Power(largest=LARGEST)(outcome, len(units), effect, days=float(length))
+    asked = Power(LEVEL, largest=LARGEST)(outcome, len(units), effect, days=float(length))
     words = asked.sentence(store.provenance.currency)
     return (asked.share, True, words) if isinstance(asked, Holdout) else (SHARE, False, words)

@@ -16,13 +16,14 @@ from tradewind.period import Period
 from tradewind.study import Estimate, Evidence, Party
 
 LEVEL = 0.9
+SLOPED = 10  # units of the smaller arm from which a slope on the days before costs less than it takes off
 
 
 def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Reading:
     """Return what an experiment did: treated beside held out, per unit and in total, by party and together.
 
     The outcome is the contribution profit of each unit from the first day to the day on which the reading is due, less
-    what the same days before foretell (CUPED).
+    what the same days before foretell (CUPED) where each arm has ten units or more.
 
     Args:
         store: The store with the days of the experiment.
@@ -50,8 +51,10 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
     kind = "customer" if experiment.unit == "customer" else experiment.launches[0].subject.kind
     now = outcomes(store, kind, units, days)
     past = before(days)
-    then = outcomes(store, kind, units, past) if past.clipped(store.span) == past else None
     arm = np.array([arms[unit] for unit in units])
+    counted = {name: int((arm == name).sum()) for name in (TREATED, HOLDOUT)}
+    foretold = past.clipped(store.span) == past and min(counted.values()) >= SLOPED
+    then = outcomes(store, kind, units, past) if foretold else None
     readout = Readout(HOLDOUT, dict(experiment.arms), LEVEL)
     effect: dict[Party, Estimate] = {}
     for party, values in now.items():
@@ -62,7 +65,6 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
     if np.ptp(joint) == 0:
         raise BadInputError("All units did the same, so that nothing can be told", got=experiment.name)
     whole = readout(joint, arm, None if then is None else sum(then.values()))
-    counted = {name: int((arm == name).sum()) for name in (TREATED, HOLDOUT)}
     said = list(whole.cautions)
     if experiment.unit != "customer":
         said.append("What products take from each other is not seen when products are held out.")

@@ -1,0 +1,31 @@
+"""Cycles: what is launched is read, and what was read scales the next plan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tradewind.arena.cycles import cycles
+from tradewind.arena.offer import DAYS
+from tradewind.engines.store import open_store
+from tradewind.ledger import open_ledger
+from tradewind.sources.worlds.preset import preset
+from tradewind.study import Lever
+
+
+def test_a_plan_is_launched_lived_read_and_scales_the_next(tmp_path: Path) -> None:
+    first, second = cycles("tiny", 3, tmp_path, 2, (Lever.COMMISSION,))
+    assert (first.number, second.number) == (0, 1)
+    assert first.actions > 0
+    assert (first.readings, first.unread, second.readings, second.read) == (1, (), 0, None)
+    assert first.low < first.promised < first.high
+    assert first.error == abs(first.promised - first.truth)
+    lived = open_store(str(tmp_path / "tiny-3-1")).span
+    assert lived.days == preset("tiny").days + DAYS + 14, "the days of the actions and their echo are lived through"
+    ledger = open_ledger(tmp_path / "tiny-3.db")
+    assert ledger.verify().sound
+    [pair] = ledger.track().pairs
+    assert pair.lever == Lever.COMMISSION
+    assert pair.proven.mid == pytest.approx(first.read)
+    ledger.close()
