@@ -25,6 +25,8 @@ from tradewind.sources.worlds.world import World
 from tradewind.study import Assignment, Choice, Lever, Plan
 
 WHO = "arena"
+LIVED = DAYS + ECHO + 1
+"""Days from one plan to the next: the morning after the last day that counts is for reading, noon for launching."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +94,16 @@ def cycles(
         told: list[Experiment] = []
         unread: list[str] = []
         if number < count - 1 and plan.choices:
-            first = store.span.last + timedelta(days=1)
             moment = datetime.combine(store.span.last, time(12), UTC)
             held = holdouts(store, plan.choices, ECHO)
             promises = [Promise(each.choice, each.share, raw=plan.raw.get(each.choice.action.key)) for each in held]
             receipt = ledger.launch(f"cycle {number}", promises, Approval(WHO, moment), WHO, Terms(ECHO, seed))
             done = moves(world, _done(ledger, receipt.experiments, plan))
             lived += done
-            world.advance(DAYS + ECHO, done)
+            world.advance(LIVED, done)
             later = work / f"{name}-{seed}-{number + 1}"
             fill(name, seed, later, days=world.state.day, moves=lived)
-            moment = datetime.combine(first + timedelta(days=DAYS + ECHO), time(12), UTC)
+            moment = datetime.combine(store.span.last + timedelta(days=LIVED), time(6), UTC)
             told, unread = _read(ledger, receipt.experiments, later)
             calibrated = ledger.track().calibrated(seed=seed)
         read = [kept.reading.joint.mid for each in told if (kept := each.final) and kept.reading.joint]

@@ -9,7 +9,7 @@ from typing import Any
 
 from tradewind.study import Column, Finding, Grid
 
-_SIZES = ("money", "count", "share", "points", "ratio", "estimate")
+_SIZES = ("money", "count", "share", "points", "ratio")
 _LONG = 60
 _NUMBER = re.compile(r"[−+-]?\D{0,3}\d[\d.,]*[kMBT%]?( pp| days)?")
 

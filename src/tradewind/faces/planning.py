@@ -19,6 +19,9 @@ from tradewind.measures.query import Query
 from tradewind.period import Period
 from tradewind.study import Action, Party, Plan, Study
 
+MOST = 2_000
+"""Actions that a wing may propose to a plan, where it has a limit: more than a study would show."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -132,7 +135,7 @@ def planned(store: Store, period: Period, asked: Asked, name: str, ledger: Ledge
 def _settings(wing: str, money: Mapping[Party, float], seed: int) -> dict[str, Any]:
     """Return what a wing is asked: who pays follows from who has a budget."""
     fields = {field.name for field in dataclasses.fields(studies.wing(wing).load().settings)}
-    found: dict[str, Any] = {"seed": seed}
+    found: dict[str, Any] = {"seed": seed} | ({"most": MOST} if "most" in fields else {})
     if "payer" in fields:
         funds = [str(party) for party in (Party.PLATFORM, Party.MERCHANT) if money.get(party, 0.0) > 0]
         found["payer"] = "cofunded" if len(funds) == 2 else (funds or ["platform"])[0]

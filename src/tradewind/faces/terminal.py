@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.panel import Panel
 from rich.table import Table
@@ -32,6 +32,8 @@ GRADES = {
 ROWS = 12
 _BAR = 10
 _ROOMY = 96
+_GAP = 2
+_WORD = 16
 
 
 def failure(error: TradewindError) -> Panel:
@@ -83,14 +85,23 @@ class GridView:
         long = long_columns(self.answer)
         columns = [column for column in self.answer.columns if column not in long]
         ranked = ranked_column(self.answer) if options.max_width >= _ROOMY else None
+        rows = self.answer.rows if self.limit is None else self.answer.rows[: self.limit]
+        least = {column.name: self._least(column, rows) for column in columns}
+        left_out: list[str] = []
+        while len(columns) > 2 and sum(least[c.name] + _GAP for c in columns) > options.max_width:
+            left_out.insert(0, columns.pop().title)
+        more = {column.name: self._widest(column, rows) - least[column.name] for column in columns}
+        spare = options.max_width - (_BAR + _GAP if ranked in columns else 0) - sum(least[name] + _GAP for name in more)
+        while sum(more.values()) > max(spare, 0):
+            more[max(more, key=lambda name: more[name])] -= 1
         table = _table()
         for column in columns:
-            numeric = is_numeric(self.answer, column)
-            least = max(_longest(column.title), 10 if column.unit == "day" else 0)
-            table.add_column(column.title, justify="right" if numeric else "left", min_width=least, overflow="fold")
+            justify: JustifyMethod = "right" if is_numeric(self.answer, column) else "left"
+            table.add_column(
+                column.title, justify=justify, width=least[column.name] + more[column.name], overflow="fold"
+            )
             if column is ranked:
                 table.add_column("", no_wrap=True, width=_BAR)
-        rows = self.answer.rows if self.limit is None else self.answer.rows[: self.limit]
         top = max((abs(number(row.get(ranked.name))) for row in self.answer.rows), default=0.0) if ranked else 0.0
         for row in rows:
             cells: list[RenderableType] = []
@@ -101,11 +112,26 @@ class GridView:
             table.add_row(*cells)
         yield table
         if len(rows) < len(self.answer.rows):
-            more = len(self.answer.rows) - len(rows)
-            yield Text(f"… and {more:,} more row{'s' if more > 1 else ''}", style="dim")
+            unseen = len(self.answer.rows) - len(rows)
+            yield Text(f"… and {unseen:,} more row{'s' if unseen > 1 else ''}", style="dim")
+        if left_out:
+            yield Text(f"In a wider terminal also: {', '.join(left_out)}", style="dim")
         for column in long:
             for words, names in told_apart(replace(self.answer, rows=tuple(rows)), column).items():
                 yield _bullet(Text.assemble((f"{', '.join(names)}. ", "dim italic"), (words, "dim")))
+
+    def _widest(self, column: Column, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Characters with which nothing of a column would be wrapped."""
+        return max(map(len, [column.title, *(self._said(row, column) for row in rows)]))
+
+    def _least(self, column: Column, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Characters below which numbers would be cut, and words where they are not too long."""
+        cells = [self._said(row, column) for row in rows]
+        words = max(map(_longest, cells), default=0)
+        if not is_numeric(self.answer, column):
+            whole = max(map(len, cells), default=0) if column is self.answer.columns[0] else words
+            words = min(max(words, whole), _WORD)
+        return max(words, _longest(column.title))
 
     def _said(self, row: Mapping[str, Any], column: Column) -> str:
         return human(row.get(column.name), column.unit, self.currency)
@@ -301,9 +327,9 @@ def _table(*titles: str) -> Table:
     return table
 
 
-def _longest(title: str) -> int:
-    """Length of the longest word, so that no heading is broken inside one."""
-    return max(map(len, title.split()), default=1)
+def _longest(words: str) -> int:
+    """Length of the longest word, so that none is broken."""
+    return max(map(len, words.split()), default=1)
 
 
 def _bar(value: float, top: float) -> Text:

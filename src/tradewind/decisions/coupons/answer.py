@@ -180,7 +180,7 @@ class _Teller:
         sure = sum(setting.joint is not None and setting.joint.low > 0 for setting in settings)
         pays = int((best > 0).sum())
         several = f"{pays} of {len(best)} audiences are worth a coupon" if pays else "No audience is worth a coupon"
-        surely = f", {sure} of them surely" if pays else ""
+        surely = f", {sure or 'none'} of them surely" if pays else ""
         everybody = float(self.mid.sum(axis=0).max())
         sentence = (
             f"{several}{surely}: together {self._said(float(best[best > 0].sum()))} of joint profit over "
@@ -190,7 +190,7 @@ class _Teller:
         columns = (
             Column("audience", "Audience"), Column("customers", "Customers", "count"), Column("coupon", "Best coupon"),
             Column("orders", "Orders that come anyway", "count"), Column("brought", "Orders it brings", "count"),
-            Column("cost", "Cost where used", "money"), Column("gain", "Joint gain", "estimate"),
+            Column("cost", "Cost where used", "money"), Column("gain", "Joint gain", "money"),
             Column("attributed", "GMV attributed to it", "money"),
         )  # fmt: skip
         shown = [*bars[: SHOWN // 2], *bars[-(SHOWN - SHOWN // 2) :]] if len(bars) > SHOWN else bars
@@ -240,7 +240,7 @@ class _Teller:
         columns = (
             Column("audience", "Audience"), Column("customers", "Customers", "count"), Column("coupon", "Coupon"),
             Column("platform", "Paid by the platform", "share"), Column("cost", "Cost where used", "money"),
-            Column("gain", "Joint gain", "estimate"), Column("assignment", "Assignment"),
+            Column("gain", "Joint gain", "money"), Column("assignment", "Assignment"),
         )  # fmt: skip
         numbers: dict[str, Any] = {"customers": customers, "cost": cost, "gain": total}
         numbers |= {f"gain_{party}": gain for party, gain in parties.items()}
@@ -308,7 +308,7 @@ class _Teller:
         )
         columns = (
             Column("audience", "Audience"), Column("customers", "Customers", "count"),
-            Column("brought", "Orders the best one brings", "count"), Column("gain", "Joint gain", "estimate"),
+            Column("brought", "Orders the best one brings", "count"), Column("gain", "Joint gain", "money"),
         )  # fmt: skip
         numbers = {"customers": customers, "annoyed": annoyed, "lost": lost}
         return Finding("alone", sentence, self._evidence, numbers, Grid(columns, tuple(rows)), None, "", 80.0)
@@ -343,7 +343,7 @@ class _Teller:
             f"A coupon worth a fifth of an order raises such orders by {human(some, 'share')} among those who hold it; "
             f"for each order that it brings, {human(later, 'ratio', signed=True)} follow in the two weeks after it."
         )
-        columns = (Column("depth", "Face value over order value", "share"), Column("lift", "More orders", "estimate"))
+        columns = (Column("depth", "Face value over order value", "share"), Column("lift", "More orders", "share"))
         note = "Over all customers as coupons met them, weighted by their orders."
         return Finding(
             "lift", sentence, learnt.cases.odds.evidence, {"later": later}, Grid(columns, tuple(rows)), None, note, 60.0

@@ -226,10 +226,12 @@ class _Teller:
             "All together gain by these, but not everyone: agree on a share before launching, or plan with "
             "`--rule \"payers gain\"` or `--rule \"all gain\"`."
         )  # fmt: skip
-        sentence = f"Somebody is expected to lose by {len(rows):,} of the choices: {said}."
+        actions = sum(any(value.mid < 0 for value in c.setting.gain.values()) for c in self.plan.choices)
+        of = f"{actions:,} of the {len(self.plan.choices):,} actions"
         return Finding(
-            "losers", sentence, self.grade, {"losers": len(rows)}, Grid(columns, tuple(rows[:LOSSES])), None, note, 60.0
-        )
+            "losers", f"Somebody is expected to lose by {of}: {said}.", self.grade, {"losers": actions},
+            Grid(columns, tuple(rows[:LOSSES])), None, note, 60.0,
+        )  # fmt: skip
 
     def interplay(self) -> Finding | None:
         """What choices take from each other."""
@@ -237,8 +239,8 @@ class _Teller:
             return None
         lost = sum(self.plan.interplay.values())
         sentence = (
-            f"{len(self.plan.interplay):,} choices meet marked-down products of the same plan; {self.money(lost)} was "
-            "taken off their gains."
+            f"{human(len(self.plan.interplay), 'count')} of the choices would sell products that the same plan marks "
+            f"down; {self.money(lost)} was taken off their gains."
         )
         note = "An order that a coupon or creator wins at a marked-down price earns less; taken at its largest."
         return Finding("interplay", sentence, Evidence.ASSUMED, {"interplay": lost}, None, None, note, 40.0)

@@ -94,7 +94,7 @@ class Teller:
             Column("pieces", "Pieces at that price", "count"),
             Column("each_before", "A piece brings as usual", "money"),
             Column("each", "A piece brings", "money"), Column("elasticity", "Elasticity", "ratio"),
-            Column("gain", "Gain", "estimate"),
+            Column("gain", "Gain", "money"),
         )  # fmt: skip
         numbers: dict[str, Estimate | int] = {
             "dearer": int(dearer.sum()),
@@ -162,7 +162,7 @@ class Teller:
             Column("product", "Product"), Column("off", "Off", "share"), Column("price", "Campaign price", "money"),
             Column("without", "Pieces as usual", "count"), Column("pieces", "Pieces on the days", "count"),
             Column("pulled", "Missing afterwards", "count"), Column("drawn", "Missing elsewhere", "count"),
-            Column("gain", "Gain", "estimate"),
+            Column("gain", "Gain", "money"),
         )  # fmt: skip
         top = shown[0]
         if good.any():
@@ -219,8 +219,8 @@ class Teller:
         columns = (
             Column("depth", "Depth"), Column("weeks", "Product-weeks", "count"),
             Column("pieces", "Pieces sold", "count"),
-            Column("uplift", "Sold more", "estimate"), Column("needed", "Needed to break even", "share"),
-            Column("brought", "Profit against no promotion", "estimate"),
+            Column("uplift", "Sold more", "share"), Column("needed", "Needed to break even", "share"),
+            Column("brought", "Profit against no promotion", "money"),
         )  # fmt: skip
         losing = [row for row in shown if row["brought"].high < 0]
         total = sum(row["brought"].mid for row in shown)
@@ -284,7 +284,7 @@ class Teller:
         columns = (
             Column("product", "Product"), Column("weeks", "Weeks discounted", "count"),
             Column("pieces", "Pieces sold meanwhile", "count"), Column("depth", "Mean depth of what was sold", "share"),
-            Column("brought", "Profit against no promotion", "estimate"),
+            Column("brought", "Profit against no promotion", "money"),
         )  # fmt: skip
         first = shown[0]
         sentence = (
@@ -323,7 +323,7 @@ class Teller:
             f"When a price falls by 1%, {answer.overall.mid:.2f}% more pieces are sold ({answer.overall.low:.2f} to "
             f"{answer.overall.high:.2f}){pays}."
         )
-        columns = (Column("of", "Of"), Column("elasticity", "Elasticity", "estimate"))
+        columns = (Column("of", "Of"), Column("elasticity", "Elasticity", "ratio"))
         chart = charts.ranked_bars([(row["of"], row["elasticity"]) for row in rows], unit="ratio", signed=False)
         note = f"From {answer.rows:,} product-weeks, each product and each week of its own. Categories are steadied."
         numbers = {"elasticity": -answer.overall, "enough": None if enough is None else -enough}
@@ -350,7 +350,7 @@ class Teller:
             f"({human(answer.diverted.low, 'share')} to {human(answer.diverted.high, 'share')}) is drawn from other "
             f"products."
         )
-        columns = (Column("part", "Of what is sold more"), Column("share", "Share", "estimate"))
+        columns = (Column("part", "Of what is sold more"), Column("share", "Share", "share"))
         chart = charts.ranked_bars([(row["part"], row["share"]) for row in rows], unit="share", signed=False)
         note = "Both start from what is usual elsewhere, with a wide interval, and follow the data as far as it tells."
         return Finding(
@@ -396,7 +396,7 @@ class Teller:
             Column("product", "Product"), Column("pieces", "On hand", "count"),
             Column("cover", "Weeks of cover", "count"),
             Column("bound", "Bound at cost", "money"), Column("floor", "Lowest price that covers costs", "money"),
-            Column("more", f"Pieces more at {off} off", "count"), Column("gain", f"Gain at {off} off", "estimate"),
+            Column("more", f"Pieces more at {off} off", "count"), Column("gain", f"Gain at {off} off", "money"),
         )  # fmt: skip
         sentence = (
             f"{int(slow.sum())} products have stock for more than {SLOW:.0f} weeks, "
