@@ -84,12 +84,14 @@ class GridView:
         """Lay the table out for the width at hand."""
         long = long_columns(self.answer)
         columns = [column for column in self.answer.columns if column not in long]
-        ranked = ranked_column(self.answer) if options.max_width >= _ROOMY else None
+        of_rank = ranked_column(self.answer)
+        ranked = of_rank if options.max_width >= _ROOMY else None
         rows = self.answer.rows if self.limit is None else self.answer.rows[: self.limit]
         least = {column.name: self._least(column, rows) for column in columns}
         left_out: list[str] = []
         while len(columns) > 2 and sum(least[c.name] + _GAP for c in columns) > options.max_width:
-            left_out.insert(0, columns.pop().title)
+            last = columns.pop(-2 if columns[-1] is of_rank else -1)
+            left_out.insert(0, last.title)
         more = {column.name: self._widest(column, rows) - least[column.name] for column in columns}
         spare = options.max_width - (_BAR + _GAP if ranked in columns else 0) - sum(least[name] + _GAP for name in more)
         while sum(more.values()) > max(spare, 0):

@@ -160,8 +160,8 @@ class Teller:
         ]  # fmt: skip
         columns = (
             Column("product", "Product"), Column("off", "Off", "share"), Column("price", "Campaign price", "money"),
-            Column("without", "Pieces as usual", "count"), Column("pieces", "Pieces on the days", "count"),
-            Column("pulled", "Missing afterwards", "count"), Column("drawn", "Missing elsewhere", "count"),
+            Column("without", "Pieces as usual", "ratio"), Column("pieces", "Pieces on the days", "ratio"),
+            Column("pulled", "Missing afterwards", "ratio"), Column("drawn", "Missing elsewhere", "ratio"),
             Column("gain", "Gain", "money"),
         )  # fmt: skip
         top = shown[0]
