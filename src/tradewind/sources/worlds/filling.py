@@ -43,7 +43,7 @@ def fill(
         store: The store's folder; it must be new, or hold the same world.
         progress: Told what is done, how many days of it, and of how many.
         force: Run it again from its first day although the store holds this very world, or a part of it.
-        days: Days to run, from the first; all of the preset's if None. With moves it may be up to twice as many.
+        days: Days to run, from the first; all of the preset's if None. With moves it may be up to a year more.
         incidents: What goes wrong in it; what each truly did is written to `truth/incidents.parquet` in the folder.
         moves: What somebody does to it; days before the first of them are the same as without.
 
@@ -57,7 +57,7 @@ def fill(
     """
     size, began = preset(name), time.monotonic()
     last = size.days if days is None else days
-    most = size.days * (2 if moves else 1)
+    most = size.days + (365 if moves else 0)
     if not 1 <= last <= most:
         raise BadInputError(
             f"The history of the world `{name}` is not that long", got=last, allowed=f"1 to {most} days"
