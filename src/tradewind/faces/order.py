@@ -29,7 +29,7 @@ def ranked_column(answer: Grid) -> Column | None:
             if any(value is None for value in values):
                 continue
             sizes = [abs(number(value)) for value in values]
-            if sizes[0] > 0 and all(a >= b for a, b in itertools.pairwise(sizes)):
+            if sizes[0] > sizes[-1] and all(a >= b for a, b in itertools.pairwise(sizes)):
                 return column
     return None
 

@@ -1,0 +1,40 @@
+"""Tables on a terminal: nothing is cut in two, and what finds no room is named."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from tradewind.faces.terminal import GridView
+from tradewind.study import Column, Estimate, Grid
+
+COLUMNS = (
+    Column("what", "What to do"), Column("before", "As usual", "money"), Column("share", "Usually off", "share"),
+    Column("pieces", "Pieces at that price", "count"), Column("party", "Paid by"),
+    Column("elasticity", "Elasticity", "ratio"), Column("margin", "Needed to break even", "share"),
+    Column("gain", "Gain", "money"),
+)  # fmt: skip
+ROWS = tuple(
+    {
+        "what": f"10% off the long title of product number {n}", "before": 123_456.78 * n, "pieces": 98_765,
+        "share": 0.1234, "party": "merchant", "elasticity": Estimate(-1.23, -4.56, -0.12), "margin": 0.5,
+        "gain": Estimate(4_321.5 / n, -123.45, 9_876.5),
+    }
+    for n in (1, 2, 3)
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 160])
+def test_a_table_fits_its_terminal(width: int) -> None:
+    console = Console(width=width, file=io.StringIO(), color_system=None)
+    console.print(GridView(Grid(COLUMNS, ROWS), "USD"))
+    shown = console.file.getvalue()
+    assert all(len(line.rstrip()) <= width for line in shown.splitlines())
+    words = shown.split()
+    for said in ("Gain", "$4,322", "(−$123.45", "$9,876)", "product", "number"):
+        assert said in words, f"{said} is cut at {width}"
+    for column in COLUMNS[1:-1]:
+        assert all(word in words or f"{word}," in words for word in column.title.split()), "a column is lost in silence"
+    assert ("In a wider terminal also" in shown) == (width < 100)
