@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import timedelta
 from pathlib import Path
@@ -67,6 +68,16 @@ def test_a_piece_brings_what_its_price_leaves(learnt: Learnt):
     goods = learnt.goods
     assert goods.merchant == pytest.approx(goods.price * (bazaar.MARGIN - bazaar.FEE), rel=1e-6)
     assert goods.platform == pytest.approx(goods.price * bazaar.FEE, rel=1e-6)
+
+
+def test_both_engines_say_the_same(opened: Callable[[Path], Store], tmp_path_factory: pytest.TempPathFactory):
+    folder = bazaar.build(tmp_path_factory.mktemp("engines"))
+    here, there = (learn(store, bazaar.LAST) for store in (open_store(str(folder)), opened(folder)))
+    asked = [action(name, 0.1, 0.2) for name in here.goods.ids[::9]]
+    for mine, theirs in zip(here.appraise(asked), there.appraise(asked), strict=True):
+        for a, b in zip(mine.menu, theirs.menu, strict=True):
+            ends = [(each.joint.mid, each.joint.low, each.joint.high) for each in (a, b)]
+            assert ends[0] == pytest.approx(ends[1], rel=1e-6, abs=1e-9)
 
 
 def test_gains_keep_keys_doses_and_costs_and_transfers_cancel(learnt: Learnt):
