@@ -14,6 +14,7 @@ import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from tradewind.errors import BadInputError
 from tradewind.methods.additive import Additive, Basis, additive
@@ -255,7 +256,8 @@ def _logistic(design: NDArray[np.float32], label: NDArray[np.int64], classes: in
     if len(present) == 1:
         slopes[0, present] = 0.0
         return slopes
-    fitted = LogisticRegression(C=penalty, max_iter=300).fit(design.astype(np.float64), label)
+    with threadpool_limits(1):  # sums in one order on every machine; threads would only wait for each other
+        fitted = LogisticRegression(C=penalty, max_iter=300).fit(design.astype(np.float64), label)
     slopes[:, present] = 0.0
     if len(present) == 2:
         slopes[0, present[1]] = fitted.intercept_[0]
