@@ -11,6 +11,7 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from wares import C, M, P, coupon, doses, face, many, off, price, setting
 
 from tradewind.decisions.plan import Planner, rules
+from tradewind.decisions.plan.pick import SHARED
 from tradewind.errors import BadInputError
 from tradewind.study import Action, Estimate, Evidence, Party, Plan
 
@@ -161,3 +162,17 @@ def test_nothing_to_do_is_a_plan_too() -> None:
     assert plan([price("p1", off(0.1, 5, -1))], {M: 10.0}).choices == ()
     assert Evidence.OBSERVATIONAL in {c.action.evidence for c in plan([price("p", off(0.1, 1, 1))], {M: 9.0}).choices}
     assert list(itertools.chain(found.left_out)) == []
+
+
+def test_the_interval_of_a_sum_lies_between_shared_and_independent_errors() -> None:
+    actions = [price(f"p{n}", off(0.1, 1, 10)) for n in range(20)] + [coupon("c", ["u"], face(2.0, 1, 6))]
+    found = plan(actions, {M: 100.0, P: 100.0})
+    halves = {
+        lever: np.array([c.setting.joint.mid - c.setting.joint.low for c in found.choices if c.action.lever == lever])
+        for lever in ("price", "coupon")
+    }
+    assert {lever: len(half) for lever, half in halves.items()} == {"price": 20, "coupon": 1}
+    by_hand = [np.sqrt(SHARED * half.sum() ** 2 + (1 - SHARED) * (half**2).sum()) for half in halves.values()]
+    assert found.joint.mid - found.joint.low == pytest.approx(np.hypot(*by_hand))
+    shared, alone = (np.hypot(*(sum_of(half) for half in halves.values())) for sum_of in (np.sum, np.linalg.norm))
+    assert alone < found.joint.mid - found.joint.low < shared

@@ -197,7 +197,7 @@ class _Teller:
             f"Attribution would credit these actions with {self.money(self.plan.attributed)} of GMV; what they are "
             f"expected to add is {self.money(self.plan.joint.mid)} of profit, most of it by {best['lever']}."
         )
-        note = "Within a lever errors are taken to be shared, between levers to be independent."
+        note = "Within a lever errors are taken to be shared in part, between levers to be independent."
         return Finding("levers", sentence, self.grade, {}, Grid(columns, tuple(rows)), None, note, 70.0)
 
     def losers(self) -> Finding:
