@@ -28,6 +28,7 @@ ASIDE = 0.25  # share of the clusters that say how many trees
 ROUNDS = 500
 PATIENCE = 15
 PENALTIES = (0.001, 0.01, 0.1, 1.0, 100.0)  # of the logistic start: prior variance of its standardised coefficients
+NEWTON = 1_000  # slopes up to which a matrix of their second derivatives is worth its time
 FLOOR = 1e-6  # no chance is closer to 0 or 1
 TREES = {
     "learning_rate": 0.1,
@@ -256,8 +257,10 @@ def _logistic(design: NDArray[np.float32], label: NDArray[np.int64], classes: in
     if len(present) == 1:
         slopes[0, present] = 0.0
         return slopes
+    # Columns that nearly repeat each other cost a search along gradients hundreds of steps, and Newton's method five.
+    solver = "newton-cholesky" if slopes.size <= NEWTON else "lbfgs"
     with threadpool_limits(1):  # sums in one order on every machine; threads would only wait for each other
-        fitted = LogisticRegression(C=penalty, max_iter=300).fit(design.astype(np.float64), label)
+        fitted = LogisticRegression(C=penalty, max_iter=300, solver=solver).fit(design.astype(np.float64), label)
     slopes[:, present] = 0.0
     if len(present) == 2:
         slopes[0, present[1]] = fitted.intercept_[0]
