@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from threadpoolctl import threadpool_limits
 
 from tradewind.engines.store import Store
 from tradewind.errors import NotFoundError
@@ -33,7 +36,18 @@ class Wing:
         """Import the wing: late, since what it computes with takes a second to load."""
         module = importlib.import_module(f"tradewind.decisions.{self.name}")
         settings = "".join(word.capitalize() for word in self.name.split("_")) + "Settings"
-        return Answerer(module.study, getattr(module, settings), tuple(module.NEEDS), dict(module.IMPROVED_BY))
+        return Answerer(_alone(module.study), getattr(module, settings), tuple(module.NEEDS), dict(module.IMPROVED_BY))
+
+
+def _alone(study: Callable[..., Study]) -> Callable[..., Study]:
+    """Let matrices be computed in one thread: wings' are small, so that several would only wait for each other."""
+
+    @functools.wraps(study)
+    def answered(*given: Any, **named: Any) -> Study:
+        with threadpool_limits(1):
+            return study(*given, **named)
+
+    return answered
 
 
 @dataclass(frozen=True)
