@@ -65,6 +65,11 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
     assert told("ledger", "verify", "spring")["sound"]
     assert told("ledger", "read", "--today", day, *ASSUME) == {"readings": [], "unread": {}}
     assert told("ledger", "calibrate", "--today", day)["levers"] == {}
+    (acting / "spring" / "arms.csv").unlink()
+    assert told("ledger", "export", "spring")["rows"] == arms.num_rows
+    assert pc.read_csv(acting / "spring" / "arms.csv").equals(arms)
+    assert told("ledger", "verify", "spring")["sound"]
+    assert "no such plan" in run("ledger", "status", "--plan", "autumn", "--today", day).output
     again = run("ledger", "launch", "spring", "--today", day, "--holdout", "0.3", *ASSUME)
     assert again.exit_code != 0
     assert "launched already" in again.output
@@ -94,6 +99,8 @@ def test_what_people_read(acting: Path) -> None:
         (("plan", "--budget", "platform=1USD"), "another currency"),
         (("plan", "--budget", "platform=1", "--rule", "moon<=1"), "cannot be read"),
         (("plan", "--budget", "platform=1", "--rule", "shop actions>=99"), "more than can be done"),
+        (("plan", "--budget", "platform=1", "--rule", "coupon>=900"), "more than can be done"),
+        (("plan", "--budget", "platform=1", "--caution", "3"), "from 0 to 1"),
         (("plan", "--budget", "platform=1", "--objective", "me"), "no such objective"),
         (("plan", "--budget", "platform=1", "--wings", "idle"), "proposes no actions"),
         (("ledger", "launch", "nowhere"), "no plan in this folder"),
@@ -104,6 +111,35 @@ def test_what_cannot_be_done_says_so(acting: Path, words: tuple[str, ...], said:
     found = run(*words)
     assert found.exit_code in (1, 2)
     assert said in " ".join(found.output.replace("│", " ").split())
+
+
+def test_what_holds_nothing_out_is_said_to_prove_nothing(acting: Path) -> None:
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring")
+    first = told("plan", "--budget", "platform=1")["study"]["period"]["first"]
+    day = f"{first[:8]}{int(first[8:]) - 1:02d}"
+    said = " ".join(run("ledger", "launch", "spring", "--today", day, "--holdout", "0", *ASSUME).output.split())
+    assert "hold nothing out: they prove and calibrate nothing" in said
+    assert "too small" not in said
+    status = told("ledger", "status", "--today", "2099-01-01")
+    assert {each["arms"].get("holdout") for each in status["experiments"]} == {None}
+    assert "unproven" in run("ledger", "status", "--today", "2099-01-01").output
+    assert "Nothing is due" in run("ledger", "read", "--today", "2099-01-01", *ASSUME).output
+    assert "nothing was held out" in " ".join(run("ledger", "calibrate", "--today", "2099-01-01").output.split())
+
+
+def test_a_launch_that_cannot_keep_its_files_registers_nothing(acting: Path) -> None:
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring")
+    first = told("plan", "--budget", "platform=1")["study"]["period"]["first"]
+    day = f"{first[:8]}{int(first[8:]) - 1:02d}"
+    (acting / "spring" / "arms.csv").mkdir()
+    assert "cannot write there" in run("ledger", "launch", "spring", "--today", day, *ASSUME).output
+    assert "no ledger" in run("ledger", "status").output
+    (acting / "spring" / "arms.csv").rmdir()
+    file = acting / "spring" / "plan.json"
+    said = json.loads(file.read_text())
+    for edited in ({"currency": "EUR"}, {"simulated": False}):
+        file.write_text(json.dumps({**said, **edited}))
+        assert "other data" in run("ledger", "launch", "spring", "--today", day, *ASSUME).output
 
 
 def test_an_edited_plan_or_ledger_is_found_out(acting: Path) -> None:

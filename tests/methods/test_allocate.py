@@ -392,6 +392,14 @@ def test_a_frontier_is_concave_and_every_point_can_be_had():
     assert menu.choice(39).tolist() == np.where(gain.max(axis=1) > 0, gain.argmax(axis=1), -1).tolist()
 
 
+def test_a_step_that_is_nearly_free_leaves_points_for_the_others():
+    gain, cost, _ = market(3000)
+    gain[0, :], cost[0, :] = np.arange(1, 7) ** 0.5, 1e-9 * np.arange(1, 7)
+    menu, whole = (frontier(gain, cost, points=points) for points in (40, 1 << 30))
+    assert len(menu.cost) == 40
+    assert (whole.gain - np.interp(whole.cost, menu.cost, menu.gain)).max() < 0.001 * whole.gain[-1]
+
+
 def test_a_frontier_begins_with_what_costs_nothing():
     menu = frontier([[2.0, 3.0], [-1.0, 4.0], [-INF, 1.0]], [[0.0, 1.0], [0.0, 2.0], [np.nan, 1.0]])
     assert menu.cost.tolist() == [0.0, 2.0, 4.0]

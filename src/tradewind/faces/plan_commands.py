@@ -12,16 +12,19 @@ from zoneinfo import ZoneInfo
 import typer
 
 from tradewind import progress
-from tradewind.errors import BadInputError, ConflictError, MissingDataError
+from tradewind.errors import BadInputError, ConflictError, MissingDataError, NotFoundError
 from tradewind.faces import options, terminal
 from tradewind.faces.voice import Voice
 from tradewind.scope import OPERATOR, Scope
 
 if TYPE_CHECKING:
+    from tradewind.decisions.plan import Kept
     from tradewind.ledger import Ledger
+    from tradewind.study import Provenance
 
 ADDRESS = "TRADEWIND_LEDGER"
 DEFAULT_LEDGER = "tradewind-ledger.db"
+ARMS = "arms.csv"
 BACK = "last-28d"
 
 LedgerOption = Annotated[
@@ -126,10 +129,14 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
     if not plan.choices:
         raise BadInputError("The plan has no actions to launch", got=folder)
     opened = options.opened(store, voice, (), assume)
+    _fits(plan, opened.provenance)
+    for file in (folder / proofs.HEAD, folder / ARMS):
+        if file.is_dir() or not os.access(file if file.exists() else folder, os.W_OK):
+            raise BadInputError("A launch keeps its files in the plan's folder, and cannot write there", got=file)
     share = _share(holdout)
     with voice.working("Weighing holdouts"):
         held = holdouts(opened, plan.choices, echo, share)
-    where = _ledger(ledger, plan.timezone, today, plan.simulated)
+    where = _ledger(ledger, plan.timezone, today, opened.provenance.simulated)
     promises = [Promise(each.choice, each.share, raw=plan.raw.get(each.choice.action.key)) for each in held]
     who = getpass.getuser()
     now = where.now
@@ -137,10 +144,39 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
         receipt = where.launch(
             plan.name, promises, Approval(approved_by or who, now), who, Terms(echo, seed, late=late)
         )
-        head = proofs.keep_head(folder, receipt.head)
-        arms = where.export(folder / "arms.csv", plan.name)
+        try:
+            arms = where.export(folder / ARMS, plan.name)
+            head = proofs.keep_head(folder, receipt.head)
+        except OSError as error:
+            raise BadInputError(
+                "The plan is launched, but its files could not be written",
+                got=str(error),
+                do=f"make room, then run: tradewind ledger export {folder}",
+            ) from error
     document = {"receipt": receipt, "holdouts": held, "files": [str(head), str(arms.file)]}
-    voice.answer(document, lambda: proofs.launched(receipt, held, [head, arms.file]))
+    voice.answer(document, lambda: proofs.launched(receipt, held, [head, arms.file], share is None))
+
+
+@ledger_app.command("export")
+def export(
+    folder: Annotated[Path, typer.Argument(metavar="PLAN", help="Folder of a launched plan.")],
+    ledger: LedgerOption = "",
+    as_json: options.JsonOption = False,
+) -> None:
+    """Write once more who gets what under a launched plan, and the ledger's head."""
+    from tradewind.decisions.plan import read_plan  # noqa: PLC0415 - slow to load
+    from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
+
+    voice = Voice(as_json)
+    plan = read_plan(folder)
+    where = _ledger(ledger, plan.timezone, "", simulated=False, create=False)
+    if not where.status(plan.name).launches:
+        raise NotFoundError(
+            "No action of this plan was launched", got=plan.name, do=f"tradewind ledger launch {folder}"
+        )
+    found = where.export(folder / ARMS, plan.name)
+    head = proofs.keep_head(folder, found.head)
+    voice.answer({"files": [str(head), str(found.file)], "rows": found.rows}, lambda: proofs.exported(found, head))
 
 
 @ledger_app.command("status")
@@ -157,6 +193,11 @@ def status(
     voice = Voice(as_json)
     where = _ledger(ledger, "UTC", today, simulated=True, create=False, shops=options.listed(shop))
     found = where.status(plan)
+    if plan and not found.launches:
+        raise NotFoundError(
+            "There is no such plan in the ledger", got=plan,
+            allowed=sorted({each.plan for each in where.status().launches}), do="name one that was launched",
+        )  # fmt: skip
     voice.answer(found, lambda: proofs.status(found))
 
 
@@ -221,6 +262,18 @@ def verify(
     voice.answer(verdict, lambda: proofs.verdict(verdict))
     if not verdict.sound:
         raise typer.Exit(1)
+
+
+def _fits(plan: Kept, origin: Provenance) -> None:
+    """Refuse a plan that was made for other data than the store's."""
+    for what in ("currency", "timezone", "simulated"):
+        if getattr(plan, what) != getattr(origin, what):
+            raise BadInputError(
+                f"The plan was made for other data than this store: its {what} differs",
+                got=str(getattr(plan, what)),
+                allowed=str(getattr(origin, what)),
+                do="launch it on the store that it was made from, or plan anew",
+            )
 
 
 def _address(given: str) -> str:

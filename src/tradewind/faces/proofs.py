@@ -15,7 +15,7 @@ from tradewind.decisions.plan import Held
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.faces import terminal
 from tradewind.faces.planning import Planned
-from tradewind.ledger import Experiment, Head, Kept, Receipt, State, Status, Track, Verdict
+from tradewind.ledger import Experiment, Exported, Head, Kept, Receipt, State, Status, Track, Verdict
 from tradewind.money import human
 from tradewind.study import Estimate
 
@@ -57,8 +57,15 @@ def head_of(folder: Path) -> str:
         raise BadInputError("The head in this folder cannot be read", got=file) from error
 
 
-def launched(receipt: Receipt, held: Sequence[Held], files: Sequence[Path]) -> RenderableType:
-    """Return what a launch registered."""
+def launched(receipt: Receipt, held: Sequence[Held], files: Sequence[Path], weighed: bool) -> RenderableType:
+    """Return what a launch registered.
+
+    Args:
+        receipt: What the ledger wrote.
+        held: Who is held out of each action.
+        files: The file of the head, and the file that says who gets what.
+        weighed: Whether holdouts were weighed, not given.
+    """
     table = _table("Experiment", "Lever", "Treated", "Held out", "Days", "Read after")
     for each in receipt.experiments[:ROWS]:
         count = each.units
@@ -75,14 +82,16 @@ def launched(receipt: Receipt, held: Sequence[Held], files: Sequence[Path]) -> R
     ]  # fmt: skip
     said = {each.sentence for each in held}
     parts += [Text(f"  • {sentence}", style="dim") for sentence in sorted(said)[:8]]
-    proven = sum(each.learnable for each in held)
-    if proven < len(held):
+    small = sum(not each.learnable and each.share > 0 for each in held) if weighed else 0
+    if small:
         parts.append(
             Text(
-                f"{len(held) - proven:,} of {len(held):,} are too small to be proven one by one: read together they "
-                "still calibrate the next plan.", "yellow",
+                f"{small:,} of {len(held):,} are too small to be proven one by one: read together they still calibrate "
+                "the next plan.", "yellow",
             )
         )  # fmt: skip
+    if bare := sum(each.share == 0 for each in held):
+        parts.append(Text(f"{bare:,} of {len(held):,} hold nothing out: they prove and calibrate nothing.", "yellow"))
     parts.append(
         Text.assemble(
             "Who gets what: ", (str(files[-1]), "bold"), ". The ledger's head is in ", (str(files[0]), "bold"),
@@ -133,10 +142,16 @@ def readings(found: Sequence[tuple[Experiment, Kept]], unread: Mapping[str, str]
             "" if joint is None else human(joint, "money", currency, signed=True), f"{count.get('treated', 0):,}",
             f"{count.get('holdout', 0):,}", "" if joint is None else _verdict(joint),
         )  # fmt: skip
-    parts: list[RenderableType] = [Text(f"Read {len(found):,} experiments.", style="bold"), table, *_more(len(found))]
+    parts: list[RenderableType] = [Text(f"Read {len(found):,} experiments.", style="bold")]
+    parts += [table, *_more(len(found))] if found else []
     parts += [Text(f"  • {name}: {why}", style="yellow") for name, why in list(unread.items())[:ROWS]]
-    parts.append(Text("Next: tradewind ledger calibrate", style="dim"))
+    parts += [Text("Next: tradewind ledger calibrate", style="dim")] if found else []
     return Group(*parts)
+
+
+def exported(found: Exported, head: Path) -> RenderableType:
+    """Return where the arms of a plan were written."""
+    return Text(f"Who gets what: {found.file}, {found.rows:,} rows. The ledger's head is in {head}.")
 
 
 def calibrated(record: Track) -> RenderableType:

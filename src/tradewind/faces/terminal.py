@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.panel import Panel
@@ -124,14 +125,14 @@ class GridView:
 
     def _widest(self, column: Column, rows: Sequence[Mapping[str, Any]]) -> int:
         """Characters with which nothing of a column would be wrapped."""
-        return max(map(len, [column.title, *(self._said(row, column) for row in rows)]))
+        return max(map(cell_len, [column.title, *(self._said(row, column) for row in rows)]))
 
     def _least(self, column: Column, rows: Sequence[Mapping[str, Any]]) -> int:
         """Characters below which numbers would be cut, and words where they are not too long."""
         cells = [self._said(row, column) for row in rows]
         words = max(map(_longest, cells), default=0)
         if not is_numeric(self.answer, column):
-            whole = max(map(len, cells), default=0) if column is self.answer.columns[0] else words
+            whole = max(map(cell_len, cells), default=0) if column is self.answer.columns[0] else words
             words = min(max(words, whole), _WORD)
         return max(words, _longest(column.title))
 
@@ -331,7 +332,7 @@ def _table(*titles: str) -> Table:
 
 def _longest(words: str) -> int:
     """Length of the longest word, so that none is broken."""
-    return max(map(len, words.split()), default=1)
+    return max(map(cell_len, words.split()), default=1)
 
 
 def _bar(value: float, top: float) -> Text:

@@ -279,7 +279,8 @@ def _once(connection: sa.Connection, drafts: Sequence[Draft]) -> None:
         more = f" and {len(stand) - NAMED} more" if len(stand) > NAMED else ""
         raise ConflictError(
             "Actions of this plan are launched already; nothing was launched again",
-            got=", ".join(sorted(stand)[:NAMED]) + more, do="look at the ledger's status; leave them out of the plan",
+            got=", ".join(sorted(stand)[:NAMED]) + more,
+            do="leave them out of the plan, or write its files once more with tradewind ledger export PLAN",
         )  # fmt: skip
 
 

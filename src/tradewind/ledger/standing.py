@@ -32,6 +32,7 @@ class State(StrEnum):
     DUE = "due"
     READ = "read"
     STOPPED = "stopped"
+    UNPROVEN = "unproven"
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class Experiment:
         if today < self.days.first:
             return State.WAITING
         if today > self.due:
-            return State.DUE
+            return State.DUE if self.proves else State.UNPROVEN  # nothing was held out: nothing can be read
         stopped = all(launch.stopped is not None for launch in self.treated)
         return State.ECHOING if stopped or today > self.days.last else State.RUNNING
 

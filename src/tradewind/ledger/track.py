@@ -89,6 +89,8 @@ def track(experiments: Iterable[Experiment], due: frozenset[str], party: Party |
 
 def _pair(each: Experiment, due: bool, party: Party | None, weakest: Evidence) -> Pair | str:
     if each.final is None:
+        if not each.proves:
+            return "nothing was held out of it, so that nothing shows what it brought"
         return "it is due and was not read" if due else ""
     reading = each.final.reading
     if Evidence.weakest([reading.evidence, weakest]) != weakest:

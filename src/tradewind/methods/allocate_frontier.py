@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -170,21 +171,37 @@ class Frontier:
 
 
 def _spread(cost: Floats, gain: Floats, points: int) -> Ints:
-    """Return which corners of a concave line to keep, so that lines between them lose about equally little.
+    """Return which corners of a concave line to keep: always next the one that lies farthest above the lines so far.
 
-    A chord of width w loses a multiple of w² times the curvature: so the density of points is its square root.
+    Reference:
+        Douglas and Peucker (1973), Algorithms for the reduction of the number of points required to represent a
+        digitized line or its caricature, Cartographica 10 (2).
     """
-    bend = np.maximum(-np.diff(np.diff(gain) / np.diff(cost)), 0.0)
-    way = np.cumsum(np.concatenate([[0.0], np.sqrt(bend * (cost[2:] - cost[:-2])), [0.0]]))
-    return np.unique(np.searchsorted(way, np.linspace(0.0, way[-1], points), side="right") - 1)
+
+    def farthest(first: int, last: int) -> tuple[float, int, int, int]:
+        if last - first < 2 or not cost[last] > cost[first]:
+            return 0.0, first, first, last
+        slope = (gain[last] - gain[first]) / (cost[last] - cost[first])
+        above = gain[first + 1 : last] - gain[first] - slope * (cost[first + 1 : last] - cost[first])
+        most = int(np.argmax(above))
+        return -float(above[most]), first + 1 + most, first, last
+
+    kept = [0, len(cost) - 1]
+    open_ = [farthest(*kept)]
+    while len(kept) < points and open_[0][0] < 0:
+        _, corner, first, last = heapq.heappop(open_)
+        kept.append(corner)
+        for part in ((first, corner), (corner, last)):
+            heapq.heappush(open_, farthest(*part))
+    return np.sort(np.array(kept, np.int64))
 
 
 def frontier(gain: ArrayLike, cost: ArrayLike, points: int = 100) -> Frontier:
     """Return what a segment gains at most for every total cost, as a concave menu of few points.
 
     The steps up all units' concave menus are taken by falling gain for their cost, which is the exact solution of the
-    linear relaxation for every budget at once. Of its corners as many are kept as are asked for, closer together
-    where the line bends more; a choice of corners of a concave line is concave.
+    linear relaxation for every budget at once. Of its corners as many are kept as are asked for, those
+    that leave least between them; a choice of corners of a concave line is concave.
 
     Args:
         gain: [n, L] what each setting of each unit gains; −∞ where it is not on offer.

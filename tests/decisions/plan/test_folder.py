@@ -61,6 +61,11 @@ def test_what_is_no_plan_is_said_to_be_none(tmp_path: Path, plan: Plan) -> None:
     file.write_text(json.dumps({**said, "format": 99}))
     with pytest.raises(BadInputError, match="another format"):
         read_plan(folder)
+    outside = [{**each, "place": "99"} for each in said["choices"]]
+    for edited in ({"timezone": "Nowhere/Bad"}, {"choices": outside}):
+        file.write_text(json.dumps({**said, **edited}))
+        with pytest.raises(BadInputError, match="cannot be read"):
+            read_plan(folder)
     file.write_text("{")
     with pytest.raises(BadInputError, match="cannot be read"):
         read_plan(folder)

@@ -176,3 +176,9 @@ def test_the_interval_of_a_sum_lies_between_shared_and_independent_errors() -> N
     assert found.joint.mid - found.joint.low == pytest.approx(np.hypot(*by_hand))
     shared, alone = (np.hypot(*(sum_of(half) for half in halves.values())) for sum_of in (np.sum, np.linalg.norm))
     assert alone < found.joint.mid - found.joint.low < shared
+
+
+def test_rules_that_exclude_each_other_are_named() -> None:
+    with pytest.raises(BadInputError, match="cannot all be kept") as told:
+        plan(many(1), {M: 200.0, P: 60.0}, "price>=15", "price actions<=0")
+    assert "price>=15, price actions<=0 with merchant=200, platform=60" in str(told.value)

@@ -25,6 +25,8 @@ def test_budgets_are_read() -> None:
         (["platform=1e999"], "nothing or more"),
         (["shop=5"], "no such payer"),
         (["platform"], "cannot be read"),
+        (["platform=1,50"], "two ways"),
+        (["platform=1.000,50"], "two ways"),
         (["platform=5e"], "amount of money"),
         (["platform=50USD"], "another currency"),
         ([], "needs a budget"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,12 +12,13 @@ import pytest
 import stall
 
 from tradewind.decisions.prices import Learnt, PricesSettings, learn, study
+from tradewind.decisions.prices.findings import Teller
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.measures.assume import Assumptions
 from tradewind.period import Period
 from tradewind.scope import Scope
-from tradewind.study import Action, Evidence, Lever, Party, Setting, Study, Subject
+from tradewind.study import Action, Estimate, Evidence, Lever, Party, Setting, Study, Subject
 
 COMING = Period(stall.LAST + timedelta(days=1), stall.LAST + timedelta(days=28))
 OFFS = (0.0, 0.1, 0.3)
@@ -173,10 +175,20 @@ def test_a_campaign_is_told_with_what_is_missing_afterwards(tmp_path: Path):
         assert row["gain"] == lasts.joint
         pace = float(learnt.outlook.weekly[n]) * 3 / 7
         assert row["pieces"] == pytest.approx(pace * 0.7 ** -float(learnt.response.elasticity[n]), rel=0.1)
-        share = 1 - 0.7 ** (float(learnt.response.elasticity[n]) * (1 - learnt.response.lasting.mid))
-        assert row["pulled"] == pytest.approx(row["pieces"] * share, abs=0.01)
+        assert row["pulled"] == 0, "nothing was planted to be pulled forward"
     total = found.numbers["gain"]
     assert total.mid >= sum(row["gain"].mid for row in rows.values()) - 1e-6
+    forward = replace(learnt, response=replace(learnt.response, lasting=Estimate(0.8, 0.7, 0.9)))
+    every, menu = np.arange(stall.PRODUCTS), (0.0, 0.1, 0.2, 0.3)
+    worth = forward.worth(every, menu, days)
+    told = Teller(store, forward, every, worth, menu, days).campaign(every, worth, days)
+    assert told is not None
+    assert told.grid is not None
+    for row in told.grid.rows:
+        n = int(row["product"].split()[1])
+        deeper = (1 - row["off"]) / (1 - worth.before[n])
+        share = 1 - deeper ** (0.2 * float(forward.response.elasticity[n]))
+        assert 0.05 < share == pytest.approx(row["pulled"] / row["pieces"])
 
 
 def test_both_engines_say_the_same(opened: Callable[[Path], Store], tmp_path_factory: pytest.TempPathFactory):

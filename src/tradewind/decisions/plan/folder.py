@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -108,9 +109,12 @@ def read_plan(folder: Path) -> Kept:
         for key, unit in zip(table["action"], table["unit_id"], strict=True):
             units.setdefault(key, []).append(unit)
         choices = tuple(choice_read(each, tuple(units.get(each["key"], ()))) for each in said["choices"])
+        if any(not 0 <= choice.place < len(choice.action.menu) for choice in choices):
+            raise ValueError("a place lies outside its menu")
+        ZoneInfo(said["timezone"])
         raw = {key: setting_read(each) for key, each in said["raw"].items()}
         return Kept(said["name"], choices, raw, said["currency"], said["timezone"], bool(said["simulated"]))
-    except (KeyError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+    except (LookupError, TypeError, ValueError, OSError, pa.ArrowException) as error:
         raise BadInputError(
             "The plan in this folder cannot be read", got=folder, do="make it anew: tradewind plan --out FOLDER"
         ) from error

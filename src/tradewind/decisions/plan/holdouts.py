@@ -8,11 +8,12 @@ from datetime import timedelta
 
 import numpy as np
 
-from tradewind.decisions.plan.outcomes import before, outcomes
+from tradewind.decisions.plan.outcomes import SLOPED, before, outcomes
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError
 from tradewind.methods.moments import tellable
 from tradewind.methods.power import Holdout, Outcome, Power
+from tradewind.money import human
 from tradewind.period import Period
 from tradewind.study import Choice, Estimate
 
@@ -22,6 +23,8 @@ LEVEL = 0.9
 """Level of the readings' intervals."""
 SHARE = 0.1
 """Share held out where the effect cannot be proven by this action alone: many such readings together still can."""
+FEWEST = {"customer": 20}
+"""Units held out at least, 2 of other kinds: customers are drawn one by one, so that by chance fewer would be."""
 
 
 @dataclass(frozen=True)
@@ -77,25 +80,31 @@ def _share(store: Store, members: Sequence[Choice], echo: int) -> tuple[float, b
     action = members[0].action
     units = list(action.assignment.units) if action.assignment else sorted({c.action.subject.id for c in members})
     kind = "customer" if action.assignment else action.subject.kind
-    most = int(LARGEST * len(units))
-    if not tellable(most, len(units) - most, LEVEL):
+    most, fewest = int(LARGEST * len(units)), FEWEST.get(kind, 2)
+    if most < fewest or not tellable(most, len(units) - most, LEVEL):
         return 0.0, False, f"too few {kind}s to hold any out and learn from it: {len(units)}"
+    share = max(SHARE, fewest / len(units))
     length = action.days.days + echo
     last = min(action.days.first - timedelta(days=1), store.span.last)
     recent = Period(last - timedelta(days=length - 1), last)
     past = before(recent)
     if recent.clipped(store.span) != recent:
-        return SHARE, False, f"the store holds less than the {length} days that the action lasts"
+        return share, False, f"the store holds less than the {length} days that the action lasts"
     known = past if past.clipped(store.span) == past else None
     now = sum(outcomes(store, kind, units, recent).values())
     then = None if known is None else sum(outcomes(store, kind, units, known).values())
     joint = [c.setting.joint for c in members if c.setting.joint is not None]
     total = [sum(getattr(value, end) for value in joint) / len(units) for end in ("mid", "low", "high")]
     if np.std(now) == 0 or total[0] == 0:
-        return SHARE, False, "nothing was sold to these before, so that no one can say how much they vary"
-    outcome = Outcome.of(now, then)
+        return share, False, "nothing was sold to these before, so that no one can say how much they vary"
     level = joint[0].level if joint else 0.9
     effect = Estimate(total[0], total[1], total[2], level)
-    asked = Power(LEVEL, largest=LARGEST)(outcome, len(units), effect, days=float(length))
+    power = Power(LEVEL, largest=LARGEST)
+    asked = power(Outcome.of(now, then), len(units), effect, days=float(length))
+    if isinstance(asked, Holdout) and asked.share * len(units) < SLOPED:  # it would be read without a slope
+        asked = power(Outcome.of(now), len(units), effect, days=float(length))
     words = asked.sentence(store.provenance.currency)
-    return (asked.share, True, words) if isinstance(asked, Holdout) else (SHARE, False, words)
+    if isinstance(asked, Holdout):
+        return max(asked.share, fewest / len(units)), True, words
+    held = human(share, "share")
+    return share, False, f"{words} {held} is held out, since many such readings together still tell."

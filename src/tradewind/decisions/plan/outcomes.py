@@ -22,6 +22,8 @@ PROFITS = {
     Party.PLATFORM: m.PLATFORM_PROFIT,
     Party.CREATOR: m.CREATOR_PROFIT,
 }
+SLOPED = 10
+"""Units held out from which a slope on the days before takes off more than it costs."""
 UNITS = {"customer": "customer_id", "product": "product_id", "shop": "shop_id"}
 
 

@@ -33,7 +33,7 @@ class Planner:
 
     Args:
         objective: Whose gain is sought: `joint`, all parties together, or a party.
-        caution: Share of the way from the middle to the low end of each gain by which it is picked, 0 or more.
+        caution: Share of the way from the middle to the low end of each gain by which it is picked, 0 to 1.
         least: Gain that makes an action worth doing: below it nobody should be troubled.
         seed: Seed of the allocation.
 
@@ -46,8 +46,8 @@ class Planner:
             raise BadInputError(
                 "There is no such objective", got=objective, allowed=[JOINT, *(str(party) for party in Party)]
             )
-        if not 0 <= caution < math.inf:
-            raise BadInputError("Caution is a share of the way to the low end", got=caution, allowed="0 or more")
+        if not 0 <= caution <= 1:
+            raise BadInputError("Caution is a share of the way to the low end", got=caution, allowed="from 0 to 1")
         if not 0 <= least < math.inf:
             raise BadInputError("The least gain of an action is nothing or more", got=least)
         self.least = least
@@ -83,7 +83,19 @@ class Planner:
         losses, best = np.zeros(len(actions)), None
         for _ in range(ROUNDS):
             gain = np.where(allowed, table.gain - losses[:, None], -np.inf)
-            found = allocate(gain, table.cost, table.limits, limits) if len(actions) else _nothing(len(table.limits))
+            try:
+                found = (
+                    allocate(gain, table.cost, table.limits, limits) if len(actions) else _nothing(len(table.limits))
+                )
+            except BadInputError as error:
+                if not rules:
+                    raise
+                spare = ", ".join(f"{payer}={limit:,.12g}" for payer, limit in budgets.items())
+                raise BadInputError(
+                    "The rules cannot all be kept under these budgets",
+                    got=f"{', '.join(rule.text for rule in rules)} with {spare or 'no budget'}",
+                    do="lower a floor, or raise a cap or a budget",
+                ) from error
             places = found.choice.astype(np.int64)
             lost = meeting.losses(places)
             chosen = places >= 0
@@ -170,7 +182,7 @@ class _Table:
         drawn = {payer for action in actions for setting in action.menu for payer in setting.cost}
         self.payers = [party for party in Party if party in drawn or party in budgets]
         if wrong := {str(payer): value for payer, value in budgets.items() if not 0 <= value < math.inf}:
-            raise BadInputError("A budget is nothing or more", got=wrong)
+            raise BadInputError("A budget is nothing or more", got=wrong, allowed="amounts of 0 or more")
         self.limits = np.array([budgets.get(payer, 0.0) for payer in self.payers])
         width = max((len(action.menu) for action in actions), default=1)
         mids, lows = (np.full((len(actions), width), -np.inf) for _ in range(2))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tradewind.decisions.plan.outcomes import before, outcomes
+from tradewind.decisions.plan.outcomes import SLOPED, before, outcomes
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.ledger import Experiment, Reading
@@ -16,7 +16,6 @@ from tradewind.period import Period
 from tradewind.study import Estimate, Evidence, Party
 
 LEVEL = 0.9
-SLOPED = 10  # units of the smaller arm from which a slope on the days before costs less than it takes off
 
 
 def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Reading:

@@ -10,6 +10,7 @@ from tradewind.errors import BadInputError
 from tradewind.study import Lever, Party, Rule
 
 _BUDGET = re.compile(r"^\s*(?P<payer>\w+)\s*=\s*(?P<amount>[-+\d.,_eE]+)\s*(?P<currency>[A-Za-z]{3})?\s*$")
+_GROUPED = re.compile(r"^[-+]?\d{1,3}(,\d{3})+(\.\d*)?$")
 _RULE = re.compile(
     r"^\s*(?P<of>[a-z]+)(?:=(?P<id>[^<>\s]+))?(?P<counts>\s+actions)?\s*(?P<sign><=|>=)\s*"
     r"(?P<number>\d+(?:\.\d+)?)\s*(?P<share>%)?\s*$"
@@ -42,12 +43,23 @@ def budgets(given: Iterable[str], currency: str) -> dict[Party, float]:
             raise BadInputError(
                 "The store is in another currency", got=text, allowed=currency, do="convert the budget, or leave it out"
             )
+        written = read["amount"]
+        if "," in written and not _GROUPED.match(written):
+            raise BadInputError(
+                "A budget's comma can be read in two ways", got=text, allowed="platform=1.50, or platform=20,000",
+                do="write the amount with a decimal point and without commas",
+            )  # fmt: skip
         try:
-            amount = float(read["amount"].replace(",", "").replace("_", ""))
+            amount = float(written.replace(",", "").replace("_", ""))
         except ValueError:
             raise BadInputError("A budget is an amount of money", got=text, allowed="such as platform=50000") from None
         if not 0 <= amount < math.inf:
-            raise BadInputError("A budget is nothing or more", got=text)
+            raise BadInputError(
+                "A budget is nothing or more",
+                got=text,
+                allowed="such as platform=50000",
+                do="write an amount of 0 or more",
+            )
         payer = Party(read["payer"])
         found[payer] = found.get(payer, 0.0) + amount
     if not found:

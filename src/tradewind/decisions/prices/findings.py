@@ -140,7 +140,8 @@ class Teller:
         if not cuts.any():
             return None
         steep = answer.elasticity[rows]
-        ahead = (1 - offs[best]) ** (-steep * (1 - answer.lasting.mid))  # what is missing later, sold on these days
+        deeper = (1 - offs[best]) / (1 - worth.before)
+        ahead = deeper ** (-steep * max(1 - answer.lasting.mid, 0.0))  # what is missing later, sold on these days
         on_days = worth.pieces[each, best] * ahead
         good = gain > 0
         together = _estimate(worth.joint[each, best][good].sum(axis=0))
@@ -183,6 +184,7 @@ class Teller:
             f"Best share off for each product, {100 * DEEPER:.0f} points deeper than usual or more, for these days "
             "alone. Missing afterwards: what buyers would have bought in the two weeks after. The traffic that a "
             "platform gives to campaigns is not in it."
+            + (f" Judged are the {len(rows)} products that would sell for most." if len(rows) < len(self.rows) else "")
         )
         numbers: dict[str, Estimate | int] = {"gain": together, "products": int(good.sum())}
         return Finding("campaign", sentence, self.weakest, numbers, Grid(columns, tuple(shown)), chart, note, 85.0)
