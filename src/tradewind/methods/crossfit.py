@@ -164,9 +164,12 @@ class Crossfit:
         stratum = np.zeros(groups, np.int64)
         if strata is not None:
             label = whole("strata", strata, rows)
-            pairs, count = np.unique(np.column_stack([codes, label]), axis=0, return_counts=True)
-            last = np.lexsort((-pairs[:, 1], count, pairs[:, 0]))  # of each cluster the most frequent label, last
-            stratum[pairs[last, 0]] = pairs[last, 1]
+            if groups == rows:
+                stratum[codes] = label
+            else:
+                pairs, count = np.unique(np.column_stack([codes, label]), axis=0, return_counts=True)
+                last = np.lexsort((-pairs[:, 1], count, pairs[:, 0]))  # of each cluster the most frequent label, last
+                stratum[pairs[last, 0]] = pairs[last, 1]
         rng = np.random.default_rng(self.seed)
         held = np.empty((self.repeats, rows), np.int8)
         blocks = -(-groups // self.folds)

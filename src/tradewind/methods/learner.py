@@ -178,8 +178,9 @@ class Learner:
     def _taught(self, cluster: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
         if len(cluster) <= self.most:
             return np.arange(len(cluster))
-        names, code = np.unique(cluster, return_inverse=True)
-        return np.flatnonzero(rng.permutation(len(names))[code] < len(names) * self.most / len(cluster))
+        rank = np.cumsum(np.bincount(cluster) > 0) - 1
+        names = int(rank[-1]) + 1
+        return np.flatnonzero(rng.permutation(names)[rank[cluster]] < names * self.most / len(cluster))
 
     def _trees(self, rows: int) -> bool:
         return self.kind == "boosted" or (self.kind == "auto" and rows >= FEWEST)
