@@ -85,13 +85,16 @@ def test_one_effect_for_all_stays_one():
     ("binary", "binary"), ("count", "zero-inflated"), ("money", "amount"), ("zero-inflated", "zero-inflated"),
 ])  # fmt: skip
 def test_every_kind_of_outcome(kind, told):
-    x, arm, y, truth = lifted(np.random.default_rng(3), 8000, kind)
-    fit = Uplift(folds=2).fit(x, arm, y, HALF)
-    found = fit.effect(x).mid[:, 0]
-    assert fit.kind == told
-    assert fit.average[0].low < truth.mean() < fit.average[0].high
-    assert np.corrcoef(found, truth)[0, 1] > 0.8
-    assert np.std(found - truth) < 0.55 * truth.std()
+    errors = []
+    for seed in (3, 4, 5):
+        x, arm, y, truth = lifted(np.random.default_rng(seed), 8000, kind)
+        fit = Uplift(folds=2).fit(x, arm, y, HALF)
+        found = fit.effect(x).mid[:, 0]
+        assert fit.kind == told
+        assert fit.average[0].low < truth.mean() < fit.average[0].high
+        assert np.corrcoef(found, truth)[0, 1] > 0.8
+        errors.append(np.std(found - truth) / truth.std())
+    assert np.mean(errors) < 0.55
 
 
 def test_without_other_signs_gains_follow_what_units_do_anyhow():

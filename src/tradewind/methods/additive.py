@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 Array = NDArray[np.float64]
 Design = NDArray[np.float32]
@@ -121,8 +121,9 @@ class Basis:
         sizes += [len(n.knots) for n in numbers if len(n.knots)] + [1] * len(basis.pairs)
         family = np.repeat(np.arange(len(sizes)), sizes)
         basis = replace(basis, centres=np.zeros(len(block)), block=np.array(block, np.int64), family=family)
-        centres = basis.design(x[:: -(-len(x) // SAMPLE)]).mean(axis=0, dtype=np.float64)
-        return replace(basis, centres=centres)
+        sample = x[:: -(-len(x) // SAMPLE)]
+        sums = sum(basis.design(sample[rows]).sum(axis=0, dtype=np.float64) for rows in _chunks(len(sample)))
+        return replace(basis, centres=sums / len(sample))
 
     def design(self, x: Array) -> Design:
         """Return the centred columns [n, columns] of features [n, p]."""
@@ -161,16 +162,18 @@ class Basis:
         plain += [2.0 * np.isnan(x[number.column]) for number in self.numbers if number.missing]
         base = np.array(plain, np.float32)
         bends = [(place, np.float32(knot)) for place, number in enumerate(self.numbers) for knot in number.knots]
-        for at, column in enumerate(columns):
+        pairs = self.pairs.tolist()
+        for filled, column, centre in zip(out, columns.tolist(), self.centres[columns].astype(np.float32), strict=True):
             if column < len(base):
-                out[at] = base[column]
-            elif column < len(base) + len(bends):
+                np.subtract(base[column], centre, out=filled)
+                continue
+            if column < len(base) + len(bends):
                 place, knot = bends[column - len(base)]
-                np.maximum(base[place] - knot, 0, out=out[at])
+                np.maximum(base[place] - knot, 0, out=filled)
             else:
-                first, second = self.pairs[column - len(base) - len(bends)]
-                np.multiply(base[first], base[second], out=out[at])
-        out -= self.centres[columns].astype(np.float32)[:, None]
+                first, second = pairs[column - len(base) - len(bends)]
+                np.multiply(base[first], base[second], out=filled)
+            np.subtract(filled, centre, out=filled)
 
 
 def _number(column: int, seen: Array, missing: bool) -> _Number | None:
@@ -232,14 +235,14 @@ class Additive:
     Args:
         basis: The columns.
         coefficients: [d] of the constant, the columns that are not shrunk, and the basis.
-        covariance: [d, d] of their posterior law.
+        root: [d, d] lower triangular R, where R'R is the covariance of their posterior law.
         prior: [d] prior variance of each; very large for what is not shrunk.
         noise: Variance of what is left.
     """
 
     basis: Basis
     coefficients: Array
-    covariance: Array
+    root: Array
     prior: Array
     noise: float
 
@@ -248,12 +251,13 @@ class Additive:
         mean, variance = np.empty(len(x)), np.empty(len(x))
         columns = np.flatnonzero(self.prior[self._open :] > 0)
         kept = np.r_[np.arange(self._open), self._open + columns]
-        covariance = self.covariance[np.ix_(kept, kept)].astype(np.float32)
+        root = np.asfortranarray(self.root[np.ix_(kept, kept)], np.float32)
         slopes = self.coefficients[kept[1:]].astype(np.float32)
         for rows in _chunks(len(x)):
             full = self.basis.full(x[rows], None if beside is None else beside[rows], columns).T
             mean[rows] = self.coefficients[0] + slopes @ full[1:]
-            variance[rows] = (covariance @ full * full).sum(axis=0)
+            deviations = blas.strmm(1.0, root, full.T, side=1, lower=1, trans_a=1, overwrite_b=1)
+            variance[rows] = np.einsum("ij,ij->i", deviations, deviations)
         return mean, variance
 
     def predict(self, x: Array, beside: Array | None = None) -> Array:
@@ -289,19 +293,18 @@ def moments(basis: Basis, x: Array, y: Array, weight: Array | None = None, besid
         weight: [n] precision of each row; all 1 where left out.
         beside: [n, k] further columns that are not shrunk.
     """
-    width = 1 + (0 if beside is None else beside.shape[1]) + len(basis.block)
-    gram, cross = np.zeros((width, width)), np.zeros(width)
+    columns = y[:, None] if beside is None else np.column_stack([beside, y])
+    extra = columns.shape[1]  # what is explained is the last beside the basis, so that one product tells all
+    width = 1 + extra + len(basis.block)
+    gram = np.zeros((width, width))
     for rows in _chunks(len(x)):
-        full = basis.full(x[rows], None if beside is None else beside[rows])
-        if weight is None:
-            cross += full.T @ y[rows].astype(np.float32)
-        else:
-            root = np.sqrt(weight[rows]).astype(np.float32)
-            full *= root[:, None]
-            cross += full.T @ (root * y[rows].astype(np.float32))
+        full = basis.full(x[rows], columns[rows])
+        if weight is not None:
+            full *= np.sqrt(weight[rows]).astype(np.float32)[:, None]
         gram += full.T @ full
+    known = np.delete(np.arange(width), extra)
     times = np.ones(len(y)) if weight is None else weight
-    return Moments(float(times.sum()), gram, cross, float(times @ y**2))
+    return Moments(float(times.sum()), gram[np.ix_(known, known)], gram[known, extra], float(times @ y**2))
 
 
 def shrink(
@@ -329,9 +332,9 @@ def shrink(
     fixed = width - len(basis.block)
     mean = known.cross[0] / known.count
     spread = known.square / known.count - mean**2
-    coefficients, covariance = np.eye(1, width)[0] * mean, np.zeros((width, width))
+    coefficients, root = np.eye(1, width)[0] * mean, np.zeros((width, width))
     if spread <= 1e-12 * mean**2:  # a constant
-        return Additive(basis, coefficients, covariance, np.zeros(width), 0.0)
+        return Additive(basis, coefficients, root, np.zeros(width), 0.0)
     scale = np.maximum(np.diag(known.gram)[fixed:] / known.count, 1e-12)
     families = int(basis.family.max()) + 1 if len(basis.family) else 0
     block = np.zeros(families, np.int64)
@@ -351,9 +354,9 @@ def shrink(
         family = basis.family[active[fixed:] - fixed]
         prior = np.r_[open_, own[family]]
         gram, cross = known.gram[np.ix_(active, active)], known.cross[active]
-        inner = _inverse(gram / noise + np.diag(1 / prior))
-        beta = inner @ (cross / noise)
-        certain = np.clip(1 - np.diag(inner) / prior, 0, 1)
+        inner = _root(gram / noise, 1 / prior)
+        beta = inner.T @ (inner @ (cross / noise))
+        certain = np.clip(1 - np.einsum("ij,ij->j", inner, inner) / prior, 0, 1)
         squares = np.bincount(family, beta[fixed:] ** 2, families)
         determined = np.bincount(family, certain[fixed:], families)
         before = own
@@ -367,10 +370,10 @@ def shrink(
             break
         if step >= WARM:
             alive &= determined > NOTHING * size
-    coefficients[active], covariance[np.ix_(active, active)] = beta, inner
+    coefficients[active], root[np.ix_(active, active)] = beta, inner
     full = np.zeros(width)
     full[active] = prior
-    return Additive(basis, coefficients, covariance, full, float(noise))
+    return Additive(basis, coefficients, root, full, float(noise))
 
 
 def average(fits: Sequence[Additive], known: Moments, times: float) -> Additive:
@@ -383,22 +386,25 @@ def average(fits: Sequence[Additive], known: Moments, times: float) -> Additive:
     """
     prior = np.mean([fit.prior for fit in fits], axis=0)
     noise = float(np.mean([fit.noise for fit in fits]))
-    covariance = np.zeros_like(known.gram)
+    root = np.zeros_like(known.gram)
     active = np.flatnonzero(prior > 0)
     if noise > 0:
-        held = known.gram[np.ix_(active, active)] * times / noise
-        covariance[np.ix_(active, active)] = _inverse(held + np.diag(1 / prior[active]))
+        root[np.ix_(active, active)] = _root(known.gram[np.ix_(active, active)] * (times / noise), 1 / prior[active])
     coefficients = np.mean([fit.coefficients for fit in fits], axis=0)
-    return Additive(fits[0].basis, coefficients, covariance, prior, noise)
+    return Additive(fits[0].basis, coefficients, root, prior, noise)
 
 
-def _inverse(matrix: Array) -> Array:
-    # Scaled to a unit diagonal, so that priors of very different size do not cost digits.
-    root = 1 / np.sqrt(np.diag(matrix))
-    lower, failed = lapack.dpotrf(matrix * np.outer(root, root), lower=1)
+def _root(told: Array, prior: Array) -> Array:
+    """Return the lower triangular R [d, d] where (R'R)⁻¹ is what data tells [d, d], and the prior beside it [d]."""
+    matrix = told.T.copy(order="F")
+    np.fill_diagonal(matrix, matrix.diagonal() + prior)
+    scale = 1 / np.sqrt(matrix.diagonal())  # a unit diagonal: priors of very different size do not cost digits
+    matrix *= scale
+    matrix *= scale[:, None]
+    lower, failed = lapack.dpotrf(matrix, lower=1, overwrite_a=1)
     if not failed:
-        inverse, failed = lapack.dpotri(lower, lower=1)
+        root, failed = lapack.dtrtri(lower, lower=1, overwrite_c=1)
     if failed:
         raise np.linalg.LinAlgError("a matrix that should be positive definite is not")
-    half: Array = np.tril(inverse)
-    return (half + np.tril(half, -1).T) * np.outer(root, root)
+    root *= scale
+    return np.asarray(root)

@@ -8,12 +8,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
-from scipy.stats import t as student
 
 from tradewind.errors import BadInputError
 from tradewind.methods.crossfit import Crossfit
-from tradewind.methods.elasticity_panel import Fit, Slopes
-from tradewind.methods.elasticity_prior import Shrunk, moderated, shrink
+from tradewind.methods.elasticity_panel import FEWEST_CLUSTERS, FLOOR, Clusters, Fit, Slopes
+from tradewind.methods.elasticity_prior import Shrunk, shrink
 from tradewind.methods.elasticity_result import Elasticities, Group, Product
 from tradewind.methods.elasticity_rows import Checked, Rows, alive, checked, lagged, rivals
 from tradewind.study import Estimate, Evidence
@@ -25,7 +24,6 @@ Codes = NDArray[np.int64]
 
 STRONG = 10.0  # effective F from which an instrument counts as strong
 USABLE = 4.0  # effective F below which its estimate is not used at all
-FEWEST_CLUSTERS = 8  # below it, weeks or shops cannot tell how uncertain a slope is
 STEPS = 60  # of reweighting counts
 
 
@@ -156,7 +154,7 @@ class Elasticity:
             y, x, z = self._without_controls(data.controls[rows], solver, y, x, z, slots)
         plain = self._fit(solver, y, x, x, slots)
         steps = np.arange(len(ids)) * slots
-        clusters = _Clusters(product, unit, week, slots)
+        clusters = Clusters(product, unit, week)
         var = clusters.variances(plain, steps, self.level)
         found.plain[ids], found.plain_var[ids] = plain.slope[steps], var
         rows_of = np.bincount(product) * plain.freedom / len(rows)
@@ -176,9 +174,13 @@ class Elasticity:
             found.plain[ids[whole]] = np.nan  # the same number twice would count twice
             if not used.any():
                 last = plain
+        crossed = last
+        if last is not plain and data.cross.shape[1]:
+            z[:, 1 : 1 + data.cross.shape[1]] = _apart(solver, x, z, data.cross.shape[1])
+            crossed = self._fit(solver, y, x, z, slots)
         for k in range(data.cross.shape[1]):
-            found.cross[ids, k] = last.slope[steps + 1 + k]
-            found.cross_var[ids, k] = clusters.variances(last, steps + 1 + k, self.level)
+            found.cross[ids, k] = crossed.slope[steps + 1 + k]
+            found.cross_var[ids, k] = clusters.variances(crossed, steps + 1 + k, self.level)
         tail = len(ids) * slots + np.arange(x.shape[1] - slots)[data.controls.shape[1] :]
         return last.slope[tail], clusters.covariance(last, tail)
 
@@ -413,61 +415,22 @@ class Elasticity:
         return Estimate(mid, mid - self.z * sd, mid + self.z * sd, self.level)
 
 
-class _Clusters:
-    """How uncertain slopes are when rows of one week, or of one product in one shop, move together."""
+def _apart(solver: Slopes, x: Array, z: Array, crosses: int) -> Array:
+    """Return prices of substitutes [n, crosses] less what moves with the own price beyond its instrument.
 
-    def __init__(self, product: Codes, unit: Codes, week: Codes, slots: int):
-        self.count = {
-            way: np.bincount(np.unique(np.column_stack([product, code]), axis=0)[:, 0])
-            for way, code in (("week", week), ("unit", unit))
-        }
-        self.slots = slots
-        # With few shops nothing else tells that neighbouring weeks move together.
-        weeks = int(week.max()) + 1
-        self.reach = int(0.75 * weeks ** (1 / 3)) if np.median(self.count["unit"]) < FEWEST_CLUSTERS else 0
+    Weeks' effects are estimated from all products, so that what takes them out of a substitute's price puts a little of
+    the own price in, and with it of what demand does to that price.
+    """
+    values = solver.purge(np.column_stack([x[:, 0], z[:, 0], x[:, 1 : 1 + crosses]]))
+    price, instrument, others = values[:, 0], values[:, 1], values[:, 2:]
 
-    def variances(self, fit: Fit, places: Codes, level: float) -> Array:
-        """Return variances [products], widened so that a normal interval is as wide as Student's."""
-        out = np.full(len(places), np.nan)
-        freedom = np.full(len(places), fit.freedom)
-        known = ~np.isnan(fit.slope[places])
-        plain = np.maximum(fit.variance[places], 1e-12)  # above 0 even where nothing is left to explain
-        widest = np.zeros(len(places))
-        for way, influence, reach in (("week", fit.week, 0), ("week", fit.week, self.reach), ("unit", fit.unit, 0)):
-            left = self.count[way] - 1.0 - self.slots
-            use = known & (self.count[way] >= FEWEST_CLUSTERS) & (left >= 3)
-            if not use.any():
-                continue
-            part = influence[:, places[use]]
-            squares = (part**2).sum(axis=0)
-            for lag in range(1, reach + 1):
-                squares = squares + 2 * (1 - lag / (reach + 1)) * (part[lag:] * part[:-lag]).sum(axis=0)
-            ratio = np.maximum(squares, 1e-300) * self.count[way][use] / left[use] / plain[use]
-            ratio, free = moderated(np.maximum(ratio, 0.05), np.asarray(left[use], np.float64))
-            wider = np.zeros(len(places))
-            wider[use] = ratio
-            freed = np.array(freedom)
-            freed[use] = np.minimum(free, fit.freedom)
-            freedom = np.where(wider > widest, freed, freedom)
-            widest = np.maximum(widest, wider)
-        widest = np.where(widest > 0, widest, 1.0)
-        half = (1 + level) / 2
-        out[known] = (plain * widest * (student.ppf(half, freedom) / norm.ppf(half)) ** 2)[known]
-        return out
+    def slope(of: Array, on: Array) -> Array:
+        mass = np.bincount(solver.product, on**2)
+        part = np.bincount(solver.product, on * of)
+        return np.divide(part, mass, out=np.zeros_like(mass), where=mass > FLOOR * (on @ on))[solver.product]
 
-    def correlation(self, plain: Fit, clean: Fit, places: Codes) -> Array:
-        """Return the correlation [products] of two estimates of the same slopes."""
-        a, b = plain.week[:, places], clean.week[:, places]
-        size = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
-        return np.asarray(np.clip((a * b).sum(axis=0) / np.maximum(size, 1e-300), -0.999, 0.999))
-
-    def covariance(self, fit: Fit, places: Codes) -> Array:
-        """Return the covariance of slopes in common, over weeks or over units, whichever is wider."""
-        tables = [way[:, places].T @ way[:, places] * len(way) / (len(way) - 1.0) for way in (fit.week, fit.unit)]
-        tables = [t for t, way in zip(tables, (fit.week, fit.unit), strict=True) if len(way) >= FEWEST_CLUSTERS]
-        if not tables:
-            return np.diag(fit.variance[places])
-        return max(tables, key=lambda table: float(np.trace(table)))
+    free = price - slope(price, instrument) * instrument
+    return np.column_stack([x[:, 1 + k] - slope(others[:, k], free) * free for k in range(crosses)])
 
 
 def _pooled(parts: list[tuple[Array, Array]], size: int) -> tuple[Array, Array]:

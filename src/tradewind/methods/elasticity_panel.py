@@ -8,11 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, sparse
+from scipy.stats import norm
+from scipy.stats import t as student
+
+from tradewind.methods.elasticity_prior import moderated
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 TOLERANCE = 1e-7  # share of its own variation that a column must keep beside the others
+FEWEST_CLUSTERS = 8  # below it, weeks or shops cannot tell how uncertain a slope is
 FLOOR = 1e-9  # share of its squares that a column must vary by at all
 
 
@@ -25,6 +30,8 @@ class Fit:
         variance: [columns] their variances, were rows independent and of one variance within a product.
         week: [weeks, columns] influence of each week.
         unit: [units, columns] influence of each product in each shop.
+        weeks: [columns] number of weeks of equal weight that would tell as much.
+        units: [columns] the same of products in shops.
         residual: [n] what is left of each row.
         freedom: Rows less everything that was fitted.
     """
@@ -33,6 +40,8 @@ class Fit:
     variance: Array
     week: Array
     unit: Array
+    weeks: Array
+    units: Array
     residual: Array
     freedom: float
 
@@ -116,7 +125,11 @@ class Slopes:
             self._influence(code, w * residual, scores, gamma, mass)[:, kept] @ solved.T
             for code in (self.week, self.unit)
         )
-        return Fit(slope, variance, _wider(week, kept, slope), _wider(unit, kept, slope), residual, freedom)
+        weight_of = weighted_z.multiply(wide_z).tocsr()
+        return Fit(
+            slope, variance, _wider(week, kept, slope), _wider(unit, kept, slope),
+            _equal(weight_of, self.week), _equal(weight_of, self.unit), residual, freedom,
+        )  # fmt: skip
 
     def _influence(
         self, code: Codes, push: Array, scores: sparse.csr_matrix, gamma: Array, mass: sparse.csr_matrix
@@ -199,6 +212,72 @@ class Slopes:
             # Whatever takes part in a combination that never moved is not told by the rows.
             kept = np.delete(kept, sorted(set(vague)))
         return kept
+
+
+class Clusters:
+    """How uncertain slopes are when rows of one week, or of one product in one shop, move together."""
+
+    def __init__(self, product: Codes, unit: Codes, week: Codes):
+        self.count = {
+            way: np.bincount(np.unique(np.column_stack([product, code]), axis=0)[:, 0])
+            for way, code in (("week", week), ("unit", unit))
+        }
+        # With few shops nothing else tells that neighbouring weeks move together.
+        weeks = int(week.max()) + 1
+        self.reach = int(0.75 * weeks ** (1 / 3)) if np.median(self.count["unit"]) < FEWEST_CLUSTERS else 0
+
+    def variances(self, fit: Fit, places: Codes, level: float) -> Array:
+        """Return variances [products], widened so that a normal interval is as wide as Student's."""
+        out = np.full(len(places), np.nan)
+        freedom = np.full(len(places), fit.freedom)
+        known = ~np.isnan(fit.slope[places])
+        plain = np.maximum(fit.variance[places], 1e-12)  # above 0 even where nothing is left to explain
+        widest = np.zeros(len(places))
+        of_week, of_unit = ("week", fit.week, fit.weeks), ("unit", fit.unit, fit.units)
+        for (way, influence, count), reach in ((of_week, 0), (of_week, self.reach), (of_unit, 0)):
+            equal = np.maximum(count[places], 2.0)
+            left = equal - 1
+            use = known & (self.count[way] >= FEWEST_CLUSTERS)
+            if not use.any():
+                continue
+            part = influence[:, places[use]]
+            squares = (part**2).sum(axis=0)
+            for lag in range(1, reach + 1):
+                squares = squares + 2 * (1 - lag / (reach + 1)) * (part[lag:] * part[:-lag]).sum(axis=0)
+            ratio = np.maximum(squares, 1e-300) * equal[use] / left[use] / plain[use]
+            ratio, free = moderated(np.maximum(ratio, 0.05), np.asarray(left[use], np.float64))
+            wider = np.zeros(len(places))
+            wider[use] = ratio
+            freed = np.array(freedom)
+            freed[use] = np.minimum(free, fit.freedom)
+            freedom = np.where(wider > widest, freed, freedom)
+            widest = np.maximum(widest, wider)
+        widest = np.where(widest > 0, widest, 1.0)
+        half = (1 + level) / 2
+        out[known] = (plain * widest * (student.ppf(half, freedom) / norm.ppf(half)) ** 2)[known]
+        return out
+
+    def correlation(self, plain: Fit, clean: Fit, places: Codes) -> Array:
+        """Return the correlation [products] of two estimates of the same slopes."""
+        a, b = plain.week[:, places], clean.week[:, places]
+        size = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
+        return np.asarray(np.clip((a * b).sum(axis=0) / np.maximum(size, 1e-300), -0.999, 0.999))
+
+    def covariance(self, fit: Fit, places: Codes) -> Array:
+        """Return the covariance of slopes in common, over weeks or over units, whichever is wider."""
+        tables = [way[:, places].T @ way[:, places] * len(way) / (len(way) - 1.0) for way in (fit.week, fit.unit)]
+        tables = [t for t, way in zip(tables, (fit.week, fit.unit), strict=True) if len(way) >= FEWEST_CLUSTERS]
+        if not tables:
+            return np.diag(fit.variance[places])
+        return max(tables, key=lambda table: float(np.trace(table)))
+
+
+def _equal(weight: sparse.csr_matrix, code: Codes) -> Array:
+    """Return the number [columns] of clusters of equal weight that would tell as much, from the weights of rows."""
+    n, count = len(code), int(code.max()) + 1
+    gather = sparse.csr_matrix((np.ones(n), (code, np.arange(n))), shape=(count, n))
+    sums: Array = (gather @ weight).toarray()
+    return np.asarray(sums.sum(axis=0) ** 2 / np.maximum((sums**2).sum(axis=0), 1e-300))
 
 
 def _wider(influence: Array, kept: NDArray[np.int64], slope: Array) -> Array:

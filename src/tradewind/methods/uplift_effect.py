@@ -40,7 +40,7 @@ Mask = NDArray[np.bool_]
 FEWEST = 4_000  # units below which no trees are tried
 ASIDE = 0.2  # share of the clusters that say how many trees
 ROUNDS = 400
-PATIENCE = 10
+PATIENCE = 6
 SAMPLE = 20_000  # units on which the two sets of trees are held against each other
 NEVER = 1e-12
 # Beside the start alone: prior variances of the slopes on the start (around 1) and on trees (around 0), and what else.
@@ -48,7 +48,7 @@ WAYS = (((1.0, NEVER), (LINES, LEVELS)), ((1.0, 1.0), (LINES, LEVELS, BENDS, PAI
 LITTLE = 0.01  # share below which a way is not believed at all
 GROWING = {
     "objective": "regression",
-    "learning_rate": 0.35,
+    "learning_rate": 0.25,
     "num_leaves": 8,
     "linear_tree": True,
     "linear_lambda": 1.0,
@@ -278,11 +278,11 @@ def mixed(share: Array, middles: Array, variances: Array) -> tuple[Array, Array]
 def _alone(basis: Basis, known: Moments, inflation: float) -> Additive:
     """Return the way that learns nothing but the average."""
     width = len(known.gram)
-    coefficients, covariance, prior = np.zeros(width), np.zeros((width, width)), np.zeros(width)
+    coefficients, root, prior = np.zeros(width), np.zeros((width, width)), np.zeros(width)
     mean = float(known.cross[0] / known.count)
     noise = max(known.square / known.count - mean**2, 0.0) * inflation
-    coefficients[0], covariance[0, 0], prior[0] = mean, noise / known.count, FIXED * noise
-    return Additive(basis, coefficients, covariance, prior, noise)
+    coefficients[0], root[0, 0], prior[0] = mean, np.sqrt(noise / known.count), FIXED * noise
+    return Additive(basis, coefficients, root, prior, noise)
 
 
 def _said(trees: lgb.Booster | None, x: Array) -> Array:
