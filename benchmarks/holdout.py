@@ -44,6 +44,8 @@ def arm(now: Array, before: Array) -> Moments:
 
 
 def ours(spread: Any) -> Callable[[Moments, Moments], Interval]:
+    """Return our contrast of two arms' means, by the spread that is assumed of it."""
+
     def read(control: Moments, treated: Moments) -> Interval:
         found = contrast(control, treated, spread).interval(0.9)
         return found.mid, found.low, found.high

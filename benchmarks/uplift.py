@@ -123,6 +123,7 @@ def scores(method, x, arm, y, contrast, seed):
 
 
 def main():
+    """Score one contrast and outcome by one method, and write rows and scores."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data")
     parser.add_argument("--contrast", required=True, choices=["womens", "mens"])
