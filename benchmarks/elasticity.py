@@ -1,7 +1,7 @@
 """Price elasticities and demand: bayesm's orange juice, and generated markets beside EconML.
 
 usage: python benchmarks/elasticity.py DATA_DIR --predictions OUT.csv --elasticity E.csv
-       python benchmarks/elasticity.py --markets [--rows 800 8000 800000] [--repeats 20 5 1]
+       python benchmarks/elasticity.py --markets [--rows 800 8000 800000] [--repeats 200 40 1]
 
 The first learns from the first 80 % of weeks and writes what the scorer reads: a prediction for each later row and an
 own elasticity for each brand. It reads no quantity and no profit of a later week. The second generates markets whose
@@ -82,7 +82,7 @@ def market(kind: str, size: int, seed: int) -> Market:
 
 def ours(given: Market) -> tuple[Array, Array]:
     """Return mid, low and high of own and of cross elasticities."""
-    found = Elasticity(**given.settings)(given.rows)
+    found = Elasticity(bend=True, **given.settings)(given.rows)
     own, cross = (
         np.array([(e.mid, e.low, e.high) if e else (np.nan,) * 3 for e in part])
         for part in ([p.own for p in found.products], [p.cross[0] for p in found.products])
@@ -157,42 +157,52 @@ def lag_of(given: Market) -> Array:
     return np.asarray((before - before.mean(axis=1, keepdims=True)).ravel())
 
 
-def score(truth: Array, told: Array) -> tuple[float, float, float, float]:
-    """Return the error, the coverage, the width and the interval score of 90 % intervals."""
+def score(truth: Array, told: Array) -> list[float]:
+    """Return the error, the coverage and the width of 90 % intervals, the width that would cover 90 %, and their score.
+
+    The score is that of Gneiting and Raftery (2007), Strictly proper scoring rules, JASA 102(477), equation 43.
+    """
     mid, low, high = told.T
     miss = np.maximum(low - truth, 0) + np.maximum(truth - high, 0)
-    return (
-        float(np.mean((mid - truth) ** 2)), float(np.mean(miss == 0)), float(np.mean(high - low)),
-        float(np.mean(high - low + 20 * miss)),
-    )  # fmt: skip
+    width = high - low
+    stretch = float(np.quantile(np.abs(mid - truth) / (width / 2), 0.9))
+    return [
+        float(np.sqrt(np.mean((mid - truth) ** 2))), float(np.mean(miss == 0)), float(np.mean(width)),
+        stretch * float(np.mean(width)), float(np.mean(width + 20 * miss)),
+    ]  # fmt: skip
 
 
 def markets(sizes: list[int], repeats: list[int], kinds: list[str]) -> None:
     """Print how near each method comes to generated markets' elasticities, a row for each market and method."""
     contenders: dict[str, Callable[[Market], tuple[Array, Array] | None]] = {"ours": ours, "LinearDML": linear_dml}
-    names = "market | rows | times | method | own: RMSE | coverage | width | score | cross: RMSE | coverage | width"
-    print(f"| {names} | CPU s |")
-    print("|---|---|---|---|---|---|---|---|---|---|---|---|")
+    names = "RMSE, coverage, width, width that would cover, score"
+    print(f"| market | rows | times | method | own: {names} | cross: {names} | CPU s |")
+    print("|---|---|---|---|---|---|---|")
     for size, times in zip(sizes, repeats, strict=True):
         for kind in kinds:
             peers = dict(contenders, OrthoIV=ortho_iv) if kind == "cost" else contenders
             for name, method in peers.items():
-                scores, seconds = [], []
+                found: list[list[Array]] = [[], [], [], []]  # truth and told, of own and of cross elasticities
+                seconds = []
                 for seed in range(times):
                     given = market(kind, size, seed)
                     start = time.process_time()
                     told = method(given)
                     seconds.append(time.process_time() - start)
                     if told is not None:
-                        scores.append(score(given.own, told[0]) + score(given.cross, told[1]))
-                if scores:
-                    m = np.mean(scores, axis=0)
-                    own = f"{np.sqrt(m[0]):.3f} | {m[1]:.2f} | {m[2]:.3f} | {m[3]:.3f}"
-                    crossed = f"{np.sqrt(m[4]):.3f} | {m[5]:.2f} | {m[6]:.3f}"
-                    print(
-                        f"| {kind} | {size} | {times} | {name} | {own} | {crossed} | {np.median(seconds):.2f} |",
-                        flush=True,
-                    )
+                        for part, values in zip(found, (given.own, told[0], given.cross, told[1]), strict=True):
+                            part.append(values)
+                if seconds and found[0]:
+                    truth, own, rival, cross = (np.concatenate(part) for part in found)
+                    told_of = " | ".join(_shown(t, e) for t, e in ((truth, own), (rival, cross)))
+                    print(f"| {kind} | {size} | {times} | {name} | {told_of} | {np.median(seconds):.2f} |", flush=True)
+
+
+def _shown(truth: Array, told: Array) -> str:
+    if np.isnan(told).all():
+        return "–"
+    error, coverage, *widths = score(truth, told)
+    return f"{error:.3f}, {coverage:.2f}, " + ", ".join(f"{width:.3f}" for width in widths)
 
 
 def orange_juice(folder: Path) -> tuple[dict[str, Array], Array, NDArray[np.bool_]]:
@@ -281,7 +291,7 @@ def main() -> None:
     parser.add_argument("--markets", action="store_true", help="generated markets beside EconML")
     parser.add_argument("--kinds", nargs="+", default=["loglog", "cost", "logit", "stockpiling"])
     parser.add_argument("--rows", type=int, nargs="+", default=list(SHAPES))
-    parser.add_argument("--repeats", type=int, nargs="+", default=[20, 5, 2, 1])
+    parser.add_argument("--repeats", type=int, nargs="+", default=[200, 40, 4, 1])
     arguments = parser.parse_args()
     if arguments.data:
         juice(arguments.data, arguments.predictions, arguments.elasticity)

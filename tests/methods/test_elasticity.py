@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from tradewind.errors import BadInputError
 from tradewind.methods.elasticity import Elasticity, Rows, rivals
-from tradewind.methods.elasticity_panel import Slopes
+from tradewind.methods.elasticity_panel import Slopes, _equal
 from tradewind.methods.elasticity_prior import SPREAD, STEPS, moderated, shrink
 from tradewind.study import Evidence
 
@@ -214,7 +215,9 @@ def test_shrinkage_agrees_with_one_large_normal_distribution():
             means.append(of @ gain @ seen)
             squares.append(np.diag(of @ left @ of.T))
             chance = -0.5 * np.linalg.slogdet(total)[1] - 0.5 * seen @ np.linalg.solve(total, seen)
-            chances.append(chance - np.log1p((t / SPREAD) ** 2) - np.log1p((o / SPREAD) ** 2))
+            with np.errstate(divide="ignore"):
+                of_spread = 0.5 * np.log(t) - 1.25 * np.log1p((t / SPREAD) ** 2)
+            chances.append(chance + of_spread - np.log1p((o / SPREAD) ** 2))
     weight = np.exp(np.array(chances) - max(chances))
     weight /= weight.sum()
     mid = weight @ np.array(means)
@@ -247,6 +250,45 @@ def test_intervals_cover_as_often_as_they_say(endogenous):
     assert 0.85 <= np.mean(held) <= 0.96  # 320 intervals, eight of a market not quite independent
     assert 0.85 <= np.mean(widths) / (2 * 1.645 * np.std(errors)) <= 1.3
     assert np.std(errors) < np.std(raw)
+
+
+def test_cross_elasticities_where_prices_follow_demand():
+    # Once weeks are taken out, rivals' prices hold some of the own price, and so of what demand did to it.
+    errors, scores, held, wide = [], [], [], []
+    for seed in range(40):
+        rows, _, cross = market(seed, endogenous=0.4)
+        found = Elasticity()(rows).products
+        mid, low, high = np.array([(p.cross[0].mid, p.cross[0].low, p.cross[0].high) for p in found]).T
+        errors.append(np.mean(mid - cross))
+        held.append(np.mean((low <= cross) & (cross <= high)))
+        wide.append(np.mean(high - low))
+        for p, truth in zip(Elasticity(shrink=False)(rows).products, cross, strict=True):
+            scores.append((p.cross[0].mid - truth) / ((p.cross[0].high - p.cross[0].low) / 2 / 1.645))
+    assert abs(np.mean(errors)) < 3 * np.std(errors) / np.sqrt(40)
+    assert 0.9 <= np.std(scores) <= 1.15
+    assert 0.86 <= np.mean(held) <= 0.97
+    assert np.mean(wide) < 1.0
+
+
+@pytest.mark.parametrize(("noise", "spread"), [(0.33, 0.2), (0.2, 0.2), (0.1, 0.7)])
+def test_shrunken_values_are_covered_whatever_the_spread(noise, spread):
+    rng, empty = np.random.default_rng(7), np.full(20, np.nan)
+    held, widths, best = [], [], []
+    for _ in range(300):
+        truth = rng.normal(0.5, spread, 20)
+        found = shrink(truth + noise * rng.normal(size=20), np.full(20, noise**2), empty, empty, empty)
+        held.append(np.mean(np.abs(found.mid - truth) < 1.645 * found.sd))
+        widths.append(np.mean(found.sd))
+        pull = spread**2 / (spread**2 + noise**2)
+        best.append(np.sqrt(pull * noise**2 + (1 - pull) * noise**2 / 20))
+    assert 0.875 <= np.mean(held) <= 0.935  # a prior flat in τ: 0.869, 0.855, 0.902
+    assert np.mean(widths) / np.mean(best) < 1.2  # of what it would be were mean and spread known
+
+
+def test_few_heavy_clusters_count_as_fewer():
+    columns = sparse.csr_matrix(np.array([[1.0, 9.0], [1.0, 1.0], [1.0, 1.0], [1.0, 1.0]]))
+    assert _equal(columns, np.array([0, 1, 2, 3])) == pytest.approx([4.0, 144 / 84])
+    assert _equal(columns, np.array([0, 0, 1, 1])) == pytest.approx([2.0, 144 / 104])
 
 
 # Weak instruments, hidden causes, what is not told

@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from tradewind.errors import BadInputError
 from tradewind.methods.crossfit import Crossfit
-from tradewind.methods.elasticity_panel import FEWEST_CLUSTERS, FLOOR, Clusters, Fit, Slopes
+from tradewind.methods.elasticity_panel import FEWEST_CLUSTERS, Clusters, Fit, Slopes
 from tradewind.methods.elasticity_prior import Shrunk, shrink
 from tradewind.methods.elasticity_result import Elasticities, Group, Product
 from tradewind.methods.elasticity_rows import Checked, Rows, alive, checked, lagged, rivals
@@ -174,13 +174,16 @@ class Elasticity:
             found.plain[ids[whole]] = np.nan  # the same number twice would count twice
             if not used.any():
                 last = plain
-        crossed = last
+        crossed, at = plain, steps
         if last is not plain and data.cross.shape[1]:
-            z[:, 1 : 1 + data.cross.shape[1]] = _apart(solver, x, z, data.cross.shape[1])
-            crossed = self._fit(solver, y, x, z, slots)
+            # The instrument beside the price holds what demand does to it (a control function): rivals' prices move
+            # with it once weeks, in which both prices take part, are taken out.
+            random = drawn & (np.bincount(product, ~data.randomised[rows]) == 0)
+            beside = np.insert(x, slots, np.where((used & ~random)[product], z[:, 0], 0.0), axis=1)
+            crossed, at = self._fit(solver, y, beside, beside, slots + 1), np.arange(len(ids)) * (slots + 1)
         for k in range(data.cross.shape[1]):
-            found.cross[ids, k] = crossed.slope[steps + 1 + k]
-            found.cross_var[ids, k] = clusters.variances(crossed, steps + 1 + k, self.level)
+            found.cross[ids, k] = crossed.slope[at + 1 + k]
+            found.cross_var[ids, k] = clusters.variances(crossed, at + 1 + k, self.level)
         tail = len(ids) * slots + np.arange(x.shape[1] - slots)[data.controls.shape[1] :]
         return last.slope[tail], clusters.covariance(last, tail)
 
@@ -413,24 +416,6 @@ class Elasticity:
 
     def _estimate(self, mid: float, sd: float) -> Estimate:
         return Estimate(mid, mid - self.z * sd, mid + self.z * sd, self.level)
-
-
-def _apart(solver: Slopes, x: Array, z: Array, crosses: int) -> Array:
-    """Return prices of substitutes [n, crosses] less what moves with the own price beyond its instrument.
-
-    Weeks' effects are estimated from all products, so that what takes them out of a substitute's price puts a little of
-    the own price in, and with it of what demand does to that price.
-    """
-    values = solver.purge(np.column_stack([x[:, 0], z[:, 0], x[:, 1 : 1 + crosses]]))
-    price, instrument, others = values[:, 0], values[:, 1], values[:, 2:]
-
-    def slope(of: Array, on: Array) -> Array:
-        mass = np.bincount(solver.product, on**2)
-        part = np.bincount(solver.product, on * of)
-        return np.divide(part, mass, out=np.zeros_like(mass), where=mass > FLOOR * (on @ on))[solver.product]
-
-    free = price - slope(price, instrument) * instrument
-    return np.column_stack([x[:, 1 + k] - slope(others[:, k], free) * free for k in range(crosses)])
 
 
 def _pooled(parts: list[tuple[Array, Array]], size: int) -> tuple[Array, Array]:

@@ -215,7 +215,14 @@ class Slopes:
 
 
 class Clusters:
-    """How uncertain slopes are when rows of one week, or of one product in one shop, move together."""
+    """How uncertain slopes are when rows of one week, or of one product in one shop, move together.
+
+    Clusters count as the number of equal weight that would tell as much.
+
+    Reference:
+        Carter, Schnepel and Steigerwald (2017), Asymptotic behavior of a t-test robust to cluster heterogeneity, The
+        Review of Economics and Statistics 99(4).
+    """
 
     def __init__(self, product: Codes, unit: Codes, week: Codes):
         self.count = {

@@ -10,7 +10,7 @@ from scipy.special import digamma, polygamma
 
 Array = NDArray[np.float64]
 
-SPREAD = 1.0  # half of the prior's mass: elasticities of one category differ by a standard deviation below this
+SPREAD = 1.0  # scale of the prior: elasticities of one category differ by a standard deviation like this or less
 STEPS = 16  # values of the spread that are tried, and of the spread of the gap
 
 
@@ -43,7 +43,7 @@ def shrink(plain: Array, plain_var: Array, clean: Array, clean_var: Array, betwe
     True values follow N(μ, τ²). Where a product has a clean estimate (from an instrument or a random price) and a
     plain one, the plain one is off by a gap that follows N(β, ω²), taken off those that have the plain one alone. It is
     learnt from the products that have both and, as far as products are alike, from those with a clean one beside those
-    with a plain one. μ and β have flat priors, τ and ω half Cauchy ones; all four are
+    with a plain one. μ and β have flat priors, τ one of √τ (1 + τ²)^(−5/4), ω a half Cauchy one; all four are
     integrated out, so that the intervals know that they are estimated.
 
     Args:
@@ -94,7 +94,8 @@ def shrink(plain: Array, plain_var: Array, clean: Array, clean_var: Array, betwe
     variances = (t**2)[:, None] * (1 - pull.sum(axis=2)) + ((loading @ of_mean) * loading).sum(axis=2)
     chance = -0.5 * (np.linalg.slogdet(total)[1].sum(axis=1) + np.linalg.slogdet(information)[1])
     chance -= 0.5 * ((inverse @ left[..., None])[..., 0] * left).sum(axis=(1, 2))
-    chance -= np.log1p((t / SPREAD) ** 2) + np.log1p((o / SPREAD) ** 2)
+    # Flat in τ below SPREAD, intervals cover too little where τ is like the noise; flat in τ², too much: between them.
+    chance += 0.5 * np.log(np.maximum(t, 1e-12)) - 1.25 * np.log1p((t / SPREAD) ** 2) - np.log1p((o / SPREAD) ** 2)
     share = np.exp(chance - chance.max())
     share /= share.sum()
     mid, variance = _mixed(share, mids, variances)
