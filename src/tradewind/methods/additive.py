@@ -30,6 +30,7 @@ STEPS = 60  # of the search for the spreads
 FIXED = 1e6  # prior variance, in units of the outcome's, of what is not shrunk
 NOTHING = 0.03  # share of a family that the data determines below which it is left out
 WARM = 8  # steps before any is left out
+SMALL = 64  # columns up to which a triangular matrix is inverted in one piece
 SETTLED = 0.02  # relative change of every spread at which the search ends
 
 LINES, BENDS, LEVELS, PAIRS = BLOCKS = range(4)
@@ -91,17 +92,15 @@ class Basis:
             pairs: Whether to multiply features with each other.
         """
         numbers, categories = [], []
+        missing = np.isnan(x).sum(axis=0) > 0
+        sample = x[:: -(-len(x) // SAMPLE)]
         for j in range(x.shape[1]):
-            column = x[:, j]
-            seen = column[np.isfinite(column)]
-            if len(seen) == 0:
-                continue
             if j in categorical:
-                levels, count = np.unique(seen, return_counts=True)
-                if len(levels) > 1 or len(seen) < len(column):
+                levels, count = np.unique(_seen(x[:, j]), return_counts=True)
+                if len(levels) > 1 or (len(levels) and missing[j]):
                     categories.append(_Category(j, levels[np.argsort(-count, kind="stable")][:MOST_LEVELS]))
                 continue
-            number = _number(j, seen, len(seen) < len(column))
+            number = _number(j, sample[:, j], x[:, j], bool(missing[j]))
             if number is not None:
                 numbers.append(number)
         basis = cls(tuple(numbers), tuple(categories), NONE.reshape(0, 2), np.empty(0), NONE, NONE)
@@ -121,7 +120,6 @@ class Basis:
         sizes += [len(n.knots) for n in numbers if len(n.knots)] + [1] * len(basis.pairs)
         family = np.repeat(np.arange(len(sizes)), sizes)
         basis = replace(basis, centres=np.zeros(len(block)), block=np.array(block, np.int64), family=family)
-        sample = x[:: -(-len(x) // SAMPLE)]
         sums = sum(basis.design(sample[rows]).sum(axis=0, dtype=np.float64) for rows in _chunks(len(sample)))
         return replace(basis, centres=sums / len(sample))
 
@@ -134,7 +132,8 @@ class Basis:
         low, high = np.full((2, x.shape[1]), [[-np.inf], [np.inf]])
         for number in self.numbers:
             low[number.column], high[number.column] = number.low, number.high
-        held: Array = np.minimum(np.maximum(x, low), high)
+        held: Array = np.maximum(x, low)
+        np.minimum(held, high, out=held)
         return held
 
     def full(self, x: Array, beside: Array | None = None, columns: NDArray[np.int64] | None = None) -> Design:
@@ -169,20 +168,26 @@ class Basis:
                 continue
             if column < len(base) + len(bends):
                 place, knot = bends[column - len(base)]
-                np.maximum(base[place] - knot, 0, out=filled)
-            else:
-                first, second = pairs[column - len(base) - len(bends)]
-                np.multiply(base[first], base[second], out=filled)
+                np.maximum(base[place], knot, out=filled)
+                np.subtract(filled, knot + centre, out=filled)
+                continue
+            first, second = pairs[column - len(base) - len(bends)]
+            np.multiply(base[first], base[second], out=filled)
             np.subtract(filled, centre, out=filled)
 
 
-def _number(column: int, seen: Array, missing: bool) -> _Number | None:
+def _seen(column: Array) -> Array:
+    return column[~np.isnan(column)]
+
+
+def _number(column: int, sample: Array, whole: Array, missing: bool) -> _Number | None:
     """Return how a number enters, None where it never varies."""
-    sample = seen[:: -(-len(seen) // SAMPLE)]
+    sample = _seen(sample)
     distinct = np.unique(sample)
-    if len(distinct) == 1 and not missing:
-        distinct = np.unique(seen)
-        if len(distinct) == 1:
+    if len(distinct) < 2:  # what is rare may not be in the sample
+        sample = _seen(whole)
+        distinct = np.unique(sample)
+        if len(distinct) < (1 if missing else 2):
             return None
     if len(distinct) <= 2:  # a flag: half a jump to each side, however rare it is
         low, high = float(distinct[0]), float(distinct[-1])
@@ -349,11 +354,14 @@ def shrink(
         open_[1 : 1 + len(beside)] = beside
     noise = spread * inflation
     alive = np.isin(block, blocks)
+    active = NONE
     for step in range(STEPS):
-        active = np.flatnonzero(np.r_[np.ones(fixed, bool), alive[basis.family]])
-        family = basis.family[active[fixed:] - fixed]
+        left_in = np.flatnonzero(np.r_[np.ones(fixed, bool), alive[basis.family]])
+        if len(left_in) != len(active):
+            active = left_in
+            family = basis.family[active[fixed:] - fixed]
+            gram, cross = known.gram[np.ix_(active, active)], known.cross[active]
         prior = np.r_[open_, own[family]]
-        gram, cross = known.gram[np.ix_(active, active)], known.cross[active]
         inner = _root(gram / noise, 1 / prior)
         beta = inner.T @ (inner @ (cross / noise))
         certain = np.clip(1 - np.einsum("ij,ij->j", inner, inner) / prior, 0, 1)
@@ -401,10 +409,21 @@ def _root(told: Array, prior: Array) -> Array:
     scale = 1 / np.sqrt(matrix.diagonal())  # a unit diagonal: priors of very different size do not cost digits
     matrix *= scale
     matrix *= scale[:, None]
-    lower, failed = lapack.dpotrf(matrix, lower=1, overwrite_a=1)
-    if not failed:
-        root, failed = lapack.dtrtri(lower, lower=1, overwrite_c=1)
-    if failed:
+    root, failed = lapack.dpotrf(matrix, lower=1, overwrite_a=1)
+    if failed or not root.diagonal().all():
         raise np.linalg.LinAlgError("a matrix that should be positive definite is not")
+    _invert(root)
     root *= scale
     return np.asarray(root)
+
+
+def _invert(lower: Array) -> None:
+    """Put the inverse of a lower triangular matrix in its place, by blocks, which is most of it products."""
+    size, half = len(lower), len(lower) // 2
+    if size <= SMALL:
+        lower[:] = lapack.dtrtri(lower, lower=1)[0]
+        return
+    _invert(lower[:half, :half])
+    _invert(lower[half:, half:])
+    across = blas.dtrmm(-1.0, lower[half:, half:], lower[half:, :half], lower=1)
+    lower[half:, :half] = blas.dtrmm(1.0, lower[:half, :half], across, side=1, lower=1, overwrite_b=1)

@@ -189,7 +189,7 @@ class EffectLearner:
             judges: [n] which of these say how much of each way is believed.
             told: [n] whose held-out effects are told, the judges among them; NaN for others.
         """
-        basis = Basis.of(taught.x[rows], self.categorical)
+        basis = Basis.of(taught.x if rows.all() else taught.x[rows], self.categorical)
         count = int(taught.fold.max()) + 1
         learnt = [self._learnt(basis, taught.of(rows & (taught.fold != k)), self.seed + k) for k in range(count)]
         folds = tuple(effect for effect, _ in learnt)
@@ -212,10 +212,13 @@ class EffectLearner:
         trees: tuple[lgb.Booster | None, lgb.Booster | None] = (None, None)
         if len(left) >= FEWEST:
             held = basis.clipped(taught.x)
-            one, two = (
-                _grown(held[half], left[half], taught.weight[half], taught.cluster[half], rng, self.categorical)
-                for half in (first, ~first)
-            )
+            leaf = int(np.clip(len(left) // 500, 50, 2000))
+            growing = dict(GROWING, min_data_in_leaf=leaf, seed=int(rng.integers(2**31 - 1)))
+            data = lgb.Dataset(
+                held, left, weight=taught.weight, categorical_feature=list(self.categorical), params=growing,
+                free_raw_data=False,
+            ).construct()  # fmt: skip
+            one, two = (_grown(data, growing, np.flatnonzero(half), taught, left, rng) for half in (first, ~first))
             trees = (one, two)
             said[first], said[~first] = _said(trees[1], held[first]), _said(trees[0], held[~first])
             some = slice(None, None, max(1, len(left) // SAMPLE))
@@ -290,20 +293,17 @@ def _said(trees: lgb.Booster | None, x: Array) -> Array:
 
 
 def _grown(
-    x: Array, y: Array, weight: Array, cluster: Rows, rng: np.random.Generator, categorical: tuple[int, ...]
+    data: lgb.Dataset, growing: dict[str, Any], rows: Rows, taught: Taught, left: Array, rng: np.random.Generator
 ) -> lgb.Booster | None:
-    """Return as many trees as lower the loss on clusters set aside, None where that is none."""
-    aside = set_aside(cluster, ASIDE, rng)
-    growing = dict(GROWING, min_data_in_leaf=int(np.clip(len(y) // 250, 50, 2000)), seed=int(rng.integers(2**31 - 1)))
-    data = lgb.Dataset(
-        x, y, weight=weight, categorical_feature=list(categorical), params=growing, free_raw_data=False
-    ).construct()
+    """Return as many trees on some rows as lower the loss on clusters of them set aside, None where that is none."""
+    aside = set_aside(taught.cluster[rows], ASIDE, rng)
+    teach, check = rows[~aside], rows[aside]
     grown = lgb.train(
         growing,
-        data.subset(np.flatnonzero(~aside).tolist()),
+        data.subset(teach.tolist()),
         ROUNDS,
-        valid_sets=[data.subset(np.flatnonzero(aside).tolist())],
+        valid_sets=[data.subset(check.tolist())],
         callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
     )
-    without = float(np.average(y[aside] ** 2, weights=weight[aside]))
+    without = float(np.average(left[check] ** 2, weights=taught.weight[check]))
     return grown if grown.best_score["valid_0"]["l2"] < without else None

@@ -66,10 +66,11 @@ class Observed:
 
     def gains(self, arm: int) -> Array:
         """Return doubly robust gains [n] of an arm over none; without meaning where a chance is 0."""
-        out = self.mean(arm) - self.mean(0)
-        for a, sign in ((arm, 1.0), (0, -1.0)):
+        one, none = self.mean(arm), self.mean(0)
+        out = one - none
+        for a, mean, sign in ((arm, one, 1.0), (0, none, -1.0)):
             own = self.arm == a
-            out[own] += sign * (self.y - self.mean(a))[own] / self.chances[own, a]
+            out[own] += sign * (self.y - mean)[own] / self.chances[own, a]
         return out
 
     def pair(self, arm: int, learner: str) -> tuple[Array, Array]:
