@@ -291,6 +291,13 @@ def test_few_heavy_clusters_count_as_fewer():
     assert _equal(columns, np.array([0, 0, 1, 1])) == pytest.approx([2.0, 144 / 104])
 
 
+def test_a_price_as_its_own_instrument_changes_nothing():
+    rows, _, _ = market(15)
+    plain, same = Elasticity()(rows), Elasticity()(changed(rows, instruments=rows.price))
+    for a, b in zip(plain.products, same.products, strict=True):
+        assert b.cross[0].mid == pytest.approx(a.cross[0].mid, abs=1e-6)
+
+
 # Weak instruments, hidden causes, what is not told
 
 

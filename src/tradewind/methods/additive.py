@@ -301,14 +301,16 @@ def moments(basis: Basis, x: Array, y: Array, weight: Array | None = None, besid
     columns = y[:, None] if beside is None else np.column_stack([beside, y])
     extra = columns.shape[1]  # what is explained is the last beside the basis, so that one product tells all
     width = 1 + extra + len(basis.block)
+    times = np.ones(len(y)) if weight is None else weight
+    even = bool((times == times[0]).all())
     gram = np.zeros((width, width))
     for rows in _chunks(len(x)):
         full = basis.full(x[rows], columns[rows])
-        if weight is not None:
-            full *= np.sqrt(weight[rows]).astype(np.float32)[:, None]
+        if not even:
+            full *= np.sqrt(times[rows]).astype(np.float32)[:, None]
         gram += full.T @ full
+    gram *= times[0] if even else 1.0
     known = np.delete(np.arange(width), extra)
-    times = np.ones(len(y)) if weight is None else weight
     return Moments(float(times.sum()), gram[np.ix_(known, known)], gram[known, extra], float(times @ y**2))
 
 

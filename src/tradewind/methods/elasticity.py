@@ -24,6 +24,7 @@ Codes = NDArray[np.int64]
 
 STRONG = 10.0  # effective F from which an instrument counts as strong
 USABLE = 4.0  # effective F below which its estimate is not used at all
+SAME = 1e-5  # share of a price's variation that its instrument leaves, below which they are the same
 STEPS = 60  # of reweighting counts
 
 
@@ -178,8 +179,8 @@ class Elasticity:
         if last is not plain and data.cross.shape[1]:
             # The instrument beside the price holds what demand does to it (a control function): rivals' prices move
             # with it once weeks, in which both prices take part, are taken out.
-            random = drawn & (np.bincount(product, ~data.randomised[rows]) == 0)
-            beside = np.insert(x, slots, np.where((used & ~random)[product], z[:, 0], 0.0), axis=1)
+            told = used & (_free(solver, x[:, 0], z[:, 0]) > SAME)
+            beside = np.insert(x, slots, np.where(told[product], z[:, 0], 0.0), axis=1)
             crossed, at = self._fit(solver, y, beside, beside, slots + 1), np.arange(len(ids)) * (slots + 1)
         for k in range(data.cross.shape[1]):
             found.cross[ids, k] = crossed.slope[at + 1 + k]
@@ -416,6 +417,13 @@ class Elasticity:
 
     def _estimate(self, mid: float, sd: float) -> Estimate:
         return Estimate(mid, mid - self.z * sd, mid + self.z * sd, self.level)
+
+
+def _free(solver: Slopes, price: Array, instrument: Array) -> Array:
+    """Return the share [products] of each price's variation that its instrument leaves."""
+    p, q = solver.purge(np.column_stack([price, instrument])).T
+    both, mass, whole = (np.bincount(solver.product, values) for values in (p * q, q**2, p**2))
+    return np.asarray(1 - both**2 / np.maximum(mass * whole, 1e-300))
 
 
 def _pooled(parts: list[tuple[Array, Array]], size: int) -> tuple[Array, Array]:

@@ -77,16 +77,15 @@ class Effect:
     smooth: tuple[Additive, ...]
     shaken: float
 
-    def beside(self, x: Array, start: Array) -> Array:
-        """Return the columns [n, 2] beside the smooth part: the start, and what the trees say."""
+    def beside(self, held: Array, start: Array) -> Array:
+        """Return the columns [n, 2] beside the smooth part: the start, and what the trees say of clipped features."""
         if self.trees == (None, None):
             return np.column_stack([start, np.zeros(len(start))])
-        held = self.smooth[0].basis.clipped(x)
         return np.column_stack([start, (_said(self.trees[0], held) + _said(self.trees[1], held)) / 2])
 
     def laws(self, x: Array, start: Array) -> tuple[Array, Array]:
         """Return the effects [ways, n] at features [n, p] given the start [n], and their variances [ways, n]."""
-        beside = self.beside(x, start)
+        beside = self.beside(self.smooth[0].basis.clipped(x), start)
         laws = [part.law(x, beside) for part in self.smooth]
         shake = [self.shake(way) for way in range(len(laws))]
         return np.array([start + law[0] for law in laws]), np.array([law[1] for law in laws]) + np.c_[shake]
@@ -126,7 +125,8 @@ class Effects:
         The variance is by the posterior law of the way that leaves nothing out, around what all ways say together: what
         was shrunk away counts by its prior.
         """
-        besides = [effect.beside(x, start) for effect in self.folds]
+        held = self.joint[0].basis.clipped(x)
+        besides = [effect.beside(held, start) for effect in self.folds]
         followed = np.mean(besides, axis=0)
         middles, variances = np.zeros((len(self.share), len(x))), np.zeros((len(self.share), len(x)))
         for way, part in enumerate(self.joint):
