@@ -35,7 +35,7 @@ TREES = {
     "num_leaves": 15,
     "lambda_l2": 1.0,
     "max_bin": 63,
-    "bin_construct_sample_cnt": 50_000,
+    "bin_construct_sample_cnt": 20_000,
     "num_threads": 1,
     "deterministic": True,
     "force_row_wise": True,

@@ -342,23 +342,34 @@ class Uplift:
         if two.sum() > JUDGES:
             judges[two] = set_aside(data.folds.cluster[two], JUDGES / two.sum(), np.random.default_rng(self.seed))
         told = np.ones(len(two), bool) if everyone else judges
-        model, held_out = self._model(data, arm, average.mid, two, judges, told)
         gain, weight = data.pair(arm, self.learner)
+        model, held_out = self._model(data, arm, average.mid, (gain, weight), (two, judges, told))
         corners, slope, error = calibration(held_out[0][judges], gain[judges], weight[judges], data, judges)
         model = replace(model, corners=corners)
         held_out = (model.calibrated(held_out[0]), held_out[1])
         return average, self._estimate(slope, error), gains, overlap, model, held_out
 
     def _model(
-        self, data: Observed, arm: int, average: float, two: Mask, judges: Mask, told: Mask
+        self, data: Observed, arm: int, average: float, pair: tuple[Array, Array], units: tuple[Mask, Mask, Mask]
     ) -> tuple[ArmModel, tuple[Array, Array]]:
-        """Return the model of an arm, and for units told the effect [n] and variance [n] of what did not see them."""
+        """Return the model of an arm, and for units told the effect [n] and variance [n] of what did not see them.
+
+        Args:
+            data: What was observed.
+            arm: The arm.
+            average: Its average effect.
+            pair: [n] gains and their precisions.
+            units: Which units teach, which of them judge, and which are told.
+        """
+        (gain, weight), (two, judges, told) = pair, units
         start, shaky = np.zeros(len(data.arm)), np.zeros(len(data.arm))
         through, lift = None, 0.0
         if data.kind == "zero-inflated":
             above = data.above()
+            everyone = np.ones(len(two), bool)
+            chance = float(above.gains(arm)[two].mean())
             through, (effect, variance) = self._model(
-                above, arm, float(above.gains(arm)[two].mean()), two, judges, np.ones(len(two), bool)
+                above, arm, chance, above.pair(arm, self.learner), (two, judges, everyone)
             )
             size = data.known.size.values.mean(axis=0)
             start, shaky = effect * size, variance * size**2
@@ -366,9 +377,8 @@ class Uplift:
             lift = average / float(data.known.values[two].mean())
             start = lift * data.known.values
             shaky = lift**2 * data.known.predict(data.x)[1]
-        gain, weight = data.pair(arm, self.learner)
-        sums = data.folds.sums(np.where(two, weight * (gain - np.average(gain[two], weights=weight[two])), 0.0))
-        alone = float(np.sum((weight * (gain - np.average(gain[two], weights=weight[two])))[two] ** 2))
+        about = np.where(two, weight * (gain - np.average(gain[two], weights=weight[two])), 0.0)
+        sums, alone = data.folds.sums(about), float(about @ about)
         learner = EffectLearner(self.categorical, max(1.0, float(sums @ sums) / alone), self.seed)
         taught = Taught(data.x, gain, weight / weight[two].mean(), start, data.folds.held[0], data.folds.cluster)
         effects, middle, variance = learner(taught, two, judges, told)
