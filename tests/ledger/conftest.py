@@ -19,8 +19,7 @@ from deeds import KEY, Clock
 from places import Place, Server
 
 from tradewind.ledger import Ledger, open_ledger
-from tradewind.ledger.database import VERSION_TABLE
-from tradewind.ledger.schema import ENTRIES, METADATA
+from tradewind.ledger.schema import ENTRIES, LEDGER, METADATA
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -120,7 +119,7 @@ def served(server: Server) -> Callable[[], str]:
     open_ledger(address, environment=KEY, clock=Clock()).close()
     place = Place(address, "postgresql")
     [first] = place.run("SELECT * FROM entries")
-    [(version,)] = place.run(f"SELECT version_num FROM {VERSION_TABLE}")
+    [(version,)] = place.run(f"SELECT version_num FROM {LEDGER.version_table}")
     engine = sa.create_engine(address, poolclass=sa.NullPool)
 
     def swept() -> str:
@@ -130,7 +129,7 @@ def served(server: Server) -> Callable[[], str]:
             connection.exec_driver_sql("SET LOCAL session_replication_role = replica")
             connection.exec_driver_sql(f"TRUNCATE {', '.join(METADATA.tables)}")
             connection.execute(METADATA.tables["entries"].insert(), dict(zip(ENTRIES.c.keys(), first, strict=True)))
-            connection.exec_driver_sql(f"UPDATE {VERSION_TABLE} SET version_num = '{version}'")
+            connection.exec_driver_sql(f"UPDATE {LEDGER.version_table} SET version_num = '{version}'")
         return address
 
     return swept

@@ -15,6 +15,7 @@ from alembic.migration import MigrationContext
 from deeds import APPROVAL, KEY, START, Clock, coupon, customers, prices, promise
 from places import Place, Server
 
+from tradewind.database import Database, database
 from tradewind.errors import (
     BadInputError,
     BusyError,
@@ -24,10 +25,9 @@ from tradewind.errors import (
     MissingDataError,
     NotFoundError,
 )
-from tradewind.ledger import Ledger, database, open_ledger
-from tradewind.ledger.database import Database
+from tradewind.ledger import Ledger, open_ledger
 from tradewind.ledger.key import Key, find_key
-from tradewind.ledger.schema import METADATA
+from tradewind.ledger.schema import LEDGER, METADATA
 from tradewind.scope import Scope
 
 PLAN = [promise(coupon("lapsed", customers(0, 50))), *prices(4)]
@@ -47,20 +47,21 @@ def test_a_ledger_is_begun_where_there_is_none(empty: Place, clock: Clock) -> No
 
 def test_the_steps_lead_to_the_tables_that_the_code_speaks_of(empty: Place, clock: Clock) -> None:
     empty.open(clock).close()
-    base = Database(empty.address)
+    base = Database(LEDGER, empty.address)
     with base.reading() as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": database.VERSION_TABLE})
+        context = MigrationContext.configure(connection, opts={"version_table": LEDGER.version_table})
         assert compare_metadata(context, METADATA) == []
     base.close()
 
 
 def test_the_steps_come_with_the_package() -> None:
     assert version("alembic")
-    assert {path.name for path in database.MIGRATIONS.glob("**/*.py")} >= {"env.py", "step_0001.py"}
+    assert (database.ENVIRONMENT / "env.py").is_file()
+    assert (LEDGER.steps / "step_0001.py").is_file()
 
 
 def test_a_newer_ledger_is_not_touched(place: Place, clock: Clock) -> None:
-    place.tamper(f"UPDATE {database.VERSION_TABLE} SET version_num = '9999'")
+    place.tamper(f"UPDATE {LEDGER.version_table} SET version_num = '9999'")
     with pytest.raises(BadInputError, match="newer Tradewind"):
         place.open(clock)
 
@@ -116,7 +117,7 @@ def test_a_file_that_is_no_ledger(tmp_path: Path) -> None:
 
 def test_a_writer_who_waits_too_long_is_told(place: Place, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "PATIENCE", 1)
-    ledger, other = place.open(clock), Database(place.address)
+    ledger, other = place.open(clock), Database(LEDGER, place.address)
     with other.writing(), pytest.raises(BusyError, match="Somebody else"):
         ledger.launch("spring", PLAN, APPROVAL, "Ann")
     other.close()
@@ -125,7 +126,7 @@ def test_a_writer_who_waits_too_long_is_told(place: Place, clock: Clock, monkeyp
 
 
 def test_a_reader_waits_for_nobody(place: Place, clock: Clock) -> None:
-    ledger, other = place.open(clock), Database(place.address)
+    ledger, other = place.open(clock), Database(LEDGER, place.address)
     with other.writing():
         assert ledger.verify().sound
         assert ledger.status().launches == ()

@@ -12,18 +12,18 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import sqlalchemy as sa
 
+from tradewind.database import Database
 from tradewind.errors import BadInputError, ConflictError, CorruptLedgerError, ForbiddenError
 from tradewind.ledger import admission, chain, copying, export, reading, registration, standing, track, verification
 from tradewind.ledger.appender import Appender, Clock, last_entry
 from tradewind.ledger.chain import Entry, Head
-from tradewind.ledger.database import Database
 from tradewind.ledger.export import Exported
 from tradewind.ledger.key import Key, find_key
 from tradewind.ledger.lot import HOLDOUT, TREATED
 from tradewind.ledger.promise import Approval, Promise, name, sentence
 from tradewind.ledger.reading import Kept, Reading
 from tradewind.ledger.registration import Terms
-from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES
+from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, LEDGER
 from tradewind.ledger.standing import Experiment, Launch, State
 from tradewind.ledger.track import Track
 from tradewind.ledger.verification import Verdict
@@ -306,7 +306,7 @@ class Ledger:
         """
         if not self.scope.everything:
             raise ForbiddenError("Only an operator copies a ledger")
-        target = Database(address)
+        target = Database(LEDGER, address)
         try:
             with self._database.reading() as source, target.preparing(create=True) as connection:
                 head = self._head(source)
@@ -359,7 +359,7 @@ def open_ledger(
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise BadInputError("There is no such timezone", got=timezone, allowed="such as America/Sao_Paulo") from error
     environment, clock = os.environ if environment is None else environment, clock or _now
-    database = Database(address)
+    database = Database(LEDGER, address)
     try:
         key = _unlocked(database, environment, clock, create)
     except BaseException:

@@ -7,10 +7,13 @@ said once, in `rows_of`: writing, checking and copying a ledger all ask it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
+from tradewind.database import Register
+from tradewind.errors import CorruptLedgerError
 from tradewind.ledger.chain import EXPERIMENT, LAUNCH, READING, STOP, Entry
 
 METADATA = sa.MetaData()
@@ -70,6 +73,10 @@ READINGS = sa.Table(
 )  # fmt: skip
 PROJECTIONS = (EXPERIMENTS, LAUNCHES, STOPS, READINGS)
 """The tables that entries are spread out into; assignment rows are kept apart, under a digest in their entry."""
+LEDGER = Register(
+    "ledger", METADATA, Path(__file__).parent / "steps", "0001", "launch a plan first", 7310866251478921,
+    CorruptLedgerError,
+)  # fmt: skip
 
 
 def rows_of(entry: Entry) -> Iterator[tuple[sa.Table, dict[str, Any]]]:

@@ -1,4 +1,4 @@
-"""What Alembic runs to take the missing steps, inside the transaction of whoever opens the ledger."""
+"""What Alembic runs to take the missing steps, inside the transaction of whoever opens the register."""
 
 from __future__ import annotations
 

@@ -1,10 +1,11 @@
-"""Database: where a ledger lives, SQLite in a file or PostgreSQL on a server, with one writer at a time."""
+"""Database: where a register is kept, SQLite in a file or PostgreSQL on a server, with one writer at a time."""
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,37 +15,64 @@ from sqlalchemy import exc
 from tradewind.errors import (
     BadInputError,
     BusyError,
-    CorruptLedgerError,
     FullDiskError,
     MissingDataError,
     NotFoundError,
+    TradewindError,
 )
-from tradewind.ledger import schema
 
 PATIENCE = 60
 """Seconds that a writer waits for the one before it."""
-VERSION_TABLE = "ledger_version"
-REVISION = "0001"
-"""The schema that this code speaks: the last of the migrations."""
-MIGRATIONS = Path(__file__).parent / "migrations"
+ENVIRONMENT = Path(__file__).parent
+"""Where Alembic finds what it runs to take a step."""
 _BEGIN = "tradewind_begin"
 _FULL = ("database or disk is full", "no space left", "disk full")
 _LOCKED = ("database is locked", "lock timeout", "deadlock detected")
 
 
-class Database:
-    """A ledger's database.
+@dataclass(frozen=True)
+class Register:
+    """What is kept in a database of its own.
 
     Args:
+        name: What it is called, such as `ledger`.
+        tables: Its tables, as the last step leaves them.
+        steps: Folder of the Alembic steps that lead there.
+        revision: The last of them.
+        begin: How one is begun.
+        lock: Number of PostgreSQL's lock that its one writer holds.
+        damaged: The error of one that cannot be read.
+    """
+
+    name: str
+    tables: sa.MetaData
+    steps: Path
+    revision: str
+    begin: str
+    lock: int
+    damaged: type[TradewindError]
+
+    @property
+    def version_table(self) -> str:
+        """Name of the table that says which steps were taken."""
+        return f"{self.name}_version"
+
+
+class Database:
+    """The database of one register.
+
+    Args:
+        register: What is kept in it.
         address: A file for SQLite, or an address such as `postgresql://user@host/name`.
 
     Raises:
-        BadInputError: If the address is of no database that a ledger can live in.
+        BadInputError: If the address is of no database that it can live in.
         MissingDataError: If the driver of that database is not installed.
     """
 
-    def __init__(self, address: str | Path):
-        url = _url(str(address))
+    def __init__(self, register: Register, address: str | Path):
+        self.register = register
+        url = _url(register.name, str(address))
         self.embedded = url.get_backend_name() == "sqlite"
         self.file = Path(url.database or "") if self.embedded else None
         self.shown = url.render_as_string(hide_password=True)
@@ -61,8 +89,8 @@ class Database:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """Give a connection that sees one state of the ledger, whoever writes meanwhile."""
-        with _speaking(self.shown):
+        """Give a connection that sees one state of it all, whoever writes meanwhile."""
+        with self._speaking():
             options: dict[str, Any] = {} if self.embedded else {"isolation_level": "REPEATABLE READ"}
             with self._engine.connect().execution_options(**options) as connection, connection.begin():
                 yield connection
@@ -74,21 +102,21 @@ class Database:
         Raises:
             BusyError: If the writer before does not end in time.
         """
-        with _speaking(self.shown):
+        with self._speaking():
             # each statement after the lock sees what the writer before committed
             options = {_BEGIN: "BEGIN IMMEDIATE"} if self.embedded else {"isolation_level": "READ COMMITTED"}
             with self._engine.connect().execution_options(**options) as connection, connection.begin():
                 if not self.embedded:
                     connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{PATIENCE}s'")
-                    connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7310866251478921)")
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({self.register.lock})")
                 yield connection
 
     @contextmanager
     def preparing(self, *, create: bool) -> Iterator[sa.Connection]:
-        """Give the writer's connection to a ledger whose schema is up to date, made where there is none.
+        """Give the writer's connection to a register whose schema is up to date, made where there is none.
 
         Args:
-            create: Whether a ledger may be made.
+            create: Whether it may be made.
 
         Raises:
             NotFoundError: If there is none and none may be made.
@@ -96,11 +124,13 @@ class Database:
         """
         if self.file is not None and not self.file.exists():
             if not create:
-                raise NotFoundError("There is no ledger here", got=self.file, do="launch a plan first")
+                raise self._absent(self.file)
             if not self.file.parent.is_dir():
-                raise NotFoundError("There is no folder for the ledger", got=self.file.parent, do="make it first")
+                raise NotFoundError(
+                    f"There is no folder for the {self.register.name}", got=self.file.parent, do="make it first"
+                )
         with self.writing() as connection:
-            if (found := self._revision(connection)) != REVISION:
+            if (found := self._revision(connection)) != self.register.revision:
                 self._migrate(connection, found, create)
             yield connection
 
@@ -109,54 +139,85 @@ class Database:
         if self.file is not None and not self.file.exists():
             return False
         with self.reading() as connection:
-            return self._revision(connection) == REVISION
+            return self._revision(connection) == self.register.revision
+
+    def _absent(self, where: Path | str) -> NotFoundError:
+        return NotFoundError(f"There is no {self.register.name} here", got=where, do=self.register.begin)
 
     def _revision(self, connection: sa.Connection) -> str | None:
-        if not sa.inspect(connection).has_table(VERSION_TABLE):
+        if not sa.inspect(connection).has_table(self.register.version_table):
             return None
-        found: str | None = connection.scalar(sa.text(f"SELECT version_num FROM {VERSION_TABLE}"))
+        found: str | None = connection.scalar(sa.text(f"SELECT version_num FROM {self.register.version_table}"))
         return found
 
     def _migrate(self, connection: sa.Connection, found: str | None, create: bool) -> None:
-        # loading Alembic takes longer than most uses of a ledger
+        # loading Alembic takes longer than most uses of a register
         from alembic import command  # noqa: PLC0415
         from alembic.config import Config  # noqa: PLC0415
         from alembic.script import ScriptDirectory  # noqa: PLC0415
 
+        register = self.register
         if found is None:
             if not create:
-                raise NotFoundError("There is no ledger here", got=self.shown, do="launch a plan first")
-            if taken := set(schema.METADATA.tables) & set(sa.inspect(connection).get_table_names()):
+                raise self._absent(self.shown)
+            if taken := set(register.tables.tables) & set(sa.inspect(connection).get_table_names()):
                 raise BadInputError(
-                    "The database holds other tables of the names that a ledger uses", got=sorted(taken),
-                    do="give the ledger a database of its own",
+                    f"The database holds other tables of the names that the {register.name} uses", got=sorted(taken),
+                    do=f"give the {register.name} a database of its own",
                 )  # fmt: skip
-        config = Config(attributes={"connection": connection, "version_table": VERSION_TABLE})
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+        config = Config(attributes={"connection": connection, "version_table": register.version_table})
+        for option, folder in (("script_location", ENVIRONMENT), ("version_locations", register.steps)):
+            config.set_main_option(option, str(folder).replace("%", "%%"))
+        config.set_main_option("path_separator", "newline")
         known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
         if found is not None and found not in known:
             raise BadInputError(
-                "The ledger was written by a newer Tradewind", got=f"schema {found}", allowed=f"schema {REVISION} and "
-                "earlier ones", do="update Tradewind on this machine",
+                f"The {register.name} was written by a newer Tradewind", got=f"schema {found}",
+                allowed=f"schema {register.revision} and earlier ones", do="update Tradewind on this machine",
             )  # fmt: skip
-        command.upgrade(config, REVISION)
+        command.upgrade(config, register.revision)
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        """Turn what a database refuses into words."""
+        name, shown = self.register.name, self.shown
+        try:
+            yield
+        except exc.DBAPIError as error:
+            said = str(error.orig)
+            if any(words in said.lower() for words in _FULL):
+                raise FullDiskError(f"There is no room left where the {name} is", got=shown, do="make room") from error
+            if any(words in said.lower() for words in _LOCKED):
+                raise BusyError(f"Somebody else is writing to the {name}", got=shown, do="try again") from error
+            if "not a database" in said or "malformed" in said:
+                raise self.register.damaged(
+                    f"This is not a {name}, or it is damaged", got=shown,
+                    do=f"name the {name}'s own file, or restore it from a copy",
+                ) from error  # fmt: skip
+            if isinstance(error, exc.OperationalError):
+                first = said.splitlines()[0] if said else "no reason given"
+                raise NotFoundError(
+                    f"The {name} cannot be reached or written ({first})", got=shown,
+                    do="check the address, the server and your rights there",
+                ) from error  # fmt: skip
+            raise
 
 
-def _url(address: str) -> sa.URL:
+def _url(name: str, address: str) -> sa.URL:
     if "://" not in address:
         if not address or address == ":memory:":
-            raise BadInputError("A ledger lives in a file or on a server", got=address or "nothing")
+            raise BadInputError(f"The {name} lives in a file or on a server", got=address or "nothing")
         return sa.URL.create("sqlite", database=str(Path(address).absolute()))
     try:
         url = sa.make_url(address)
     except (exc.ArgumentError, ValueError) as error:  # an address may hold a password: it is not shown
-        raise BadInputError("The address of the ledger cannot be read", allowed=_ALLOWED) from error
+        raise BadInputError(f"The address of the {name} cannot be read", allowed=_ALLOWED) from error
     if url.get_backend_name() == "sqlite":
         if not url.database or url.database == ":memory:" or url.query:
-            raise BadInputError("A ledger lives in a file or on a server", got=url.render_as_string())
+            raise BadInputError(f"The {name} lives in a file or on a server", got=url.render_as_string())
         return sa.URL.create("sqlite", database=str(Path(url.database).absolute()))
     if url.drivername not in {"postgresql", "postgres", "postgresql+psycopg"}:
-        raise BadInputError("A ledger cannot live in such a database", got=url.drivername, allowed=_ALLOWED)
+        raise BadInputError(f"The {name} cannot live in such a database", got=url.drivername, allowed=_ALLOWED)
     if importlib.util.find_spec("psycopg") is None:
         raise MissingDataError(
             "The driver of PostgreSQL is not installed", do="run `pip install 'tradewind[postgres]'`"
@@ -175,27 +236,3 @@ def _embedded_settings(connection: Any, _: Any) -> None:
 
 def _embedded_begin(connection: sa.Connection) -> None:
     connection.exec_driver_sql(connection.get_execution_options().get(_BEGIN, "BEGIN"))
-
-
-@contextmanager
-def _speaking(shown: str) -> Iterator[None]:
-    """Turn what a database refuses into words."""
-    try:
-        yield
-    except exc.DBAPIError as error:
-        said = str(error.orig)
-        if any(words in said.lower() for words in _FULL):
-            raise FullDiskError("There is no room left where the ledger is", got=shown, do="make room") from error
-        if any(words in said.lower() for words in _LOCKED):
-            raise BusyError("Somebody else is writing to the ledger", got=shown, do="try again") from error
-        if "not a database" in said or "malformed" in said:
-            raise CorruptLedgerError("This is not a ledger, or it is damaged", got=shown, do=_RESTORE) from error
-        if isinstance(error, exc.OperationalError):
-            raise NotFoundError(
-                f"The ledger cannot be reached or written ({said.splitlines()[0] if said else 'no reason given'})",
-                got=shown, do="check the address, the server and your rights there",
-            ) from error  # fmt: skip
-        raise
-
-
-_RESTORE = "name the ledger's own file, or restore it from a copy"
