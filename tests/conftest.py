@@ -13,6 +13,7 @@ import pytest
 import market
 from tradewind.engines.store import Store, open_store
 
+pytest_plugins = ("servers",)
 ENGINES = ("duckdb", "spark")
 MASTER = os.environ.get("TRADEWIND_TEST_SPARK", "local[2]")
 # short queries on little data: a quick compiler and a small collector start Spark in half the time

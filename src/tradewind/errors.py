@@ -116,6 +116,20 @@ class CorruptLedgerError(TradewindError):
     status = 500
 
 
+class CorruptAccountsError(TradewindError):
+    """The register of users is not what was written into it."""
+
+    code = "corrupt_accounts"
+    status = 500
+
+
+class UnknownCallerError(TradewindError):
+    """Nobody knows who asks: there is no token, no session, or it holds no longer."""
+
+    code = "unknown_caller"
+    status = 401
+
+
 class FullDiskError(TradewindError):
     """There is no room left where the store is."""
 

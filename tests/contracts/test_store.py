@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,11 +72,11 @@ def visible(rows: market.Rows) -> dict[str, Rule]:
     }
 
 
-def labels(store: Store) -> dict[str, Counter[str]]:
+def labels(store: Store, names: Iterable[str] = tuple(TABLES)) -> dict[str, Counter[str]]:
     """Return how often each row, named by its key without its moments, stands in each table that a store shows."""
     parts = []
-    for name, table in TABLES.items():
-        rows = store.table(name)
+    for name in names:
+        table, rows = TABLES[name], store.table(name)
         pieces = [rows[key].cast("string").fill_null("∅") for key in table.key if key in keys_of(name)]
         parts.append(rows.select(table=ibis.literal(name), label=ibis.literal("|").join(pieces)))
     together = ibis.union(*parts)
@@ -112,6 +112,63 @@ def test_a_merchant_sees_only_rows_that_are_theirs(store: Store, market_rows: ma
     assert all(wanted.values()), "a table in which a merchant sees nothing proves nothing"
     assert all(len(wanted[name]) < len(market_rows[name]) for name in TABLES)
     assert labels(store.scoped(Scope.of(market.SCOPE))) == wanted
+
+
+HOSTS = ("k1", "k2")
+
+
+def visible_to_hosts(rows: market.Rows) -> dict[str, Rule]:
+    """Return for each table, said by hand, which rows the creators `HOSTS` may see: their sessions and offers."""
+    lives = {row["live_id"] for row in rows["live_sessions"] if row["creator_id"] in HOSTS}
+    deals = [row for row in rows["commissions"] if row["creator_id"] in HOSTS]
+    products = {row["product_id"] for row in deals}
+    products |= {row["product_id"] for row in rows["live_product_minutes"] if row["live_id"] in lives}
+    shops = {row["shop_id"] for row in deals}
+    shops |= {row["shop_id"] for row in rows["live_sessions"] if row["live_id"] in lives}
+
+    def own(row: dict[str, Any]) -> bool:
+        return row["creator_id"] in HOSTS
+
+    def of_session(row: dict[str, Any]) -> bool:
+        return row["live_id"] in lives
+
+    sessions = ("live_minutes", "live_product_minutes", "live_drops")
+    return {
+        **dict.fromkeys(("creators", "creator_history", "commissions", "live_sessions"), own),
+        **dict.fromkeys(sessions, of_session),
+        "products": lambda row: row["product_id"] in products,
+        "shops": lambda row: row["shop_id"] in shops,
+    }
+
+
+def test_a_creator_sees_only_their_own_sessions_and_offers(store: Store, market_rows: market.Rows) -> None:
+    host, rules = store.scoped(Scope.of_creators(HOSTS)), visible_to_hosts(market_rows)
+    wanted = wanted_labels({name: market_rows[name] for name in rules}, rules)
+    assert all(wanted.values()), "a table in which a creator sees nothing proves nothing"
+    assert {name: found for name, found in labels(host, tuple(rules)).items() if name in rules} == wanted
+    for name in TABLES.keys() - rules.keys():
+        assert host.counts(name).rows == 0
+        assert not host.has(name)
+        with pytest.raises(ForbiddenError, match="Only operators and merchants"):
+            host.table(name)
+    assert host.provenance.shops.startswith("creators ")
+    mine = [row["started_at"] for row in market_rows["live_sessions"] if row["creator_id"] in HOSTS]
+    assert host.span.days <= (max(mine) - min(mine)).days + 2
+    assert host.counts("live_sessions").rows == len(mine)
+
+
+def test_a_creators_scope_is_neither_widened_nor_a_merchants(market_store: Store) -> None:
+    host = market_store.scoped(Scope.of_creators(HOSTS))
+    assert host.scoped(Scope.of_creators(HOSTS[:1])).scope.creators == {"k1"}
+    for other in (Scope(), Scope.of(market.SCOPE), Scope.of_creators(("k1", "k3"))):
+        with pytest.raises(ForbiddenError):
+            host.scoped(other)
+    with pytest.raises(ForbiddenError):
+        market_store.scoped(Scope.of(market.SCOPE)).scoped(Scope.of_creators(HOSTS))
+    with pytest.raises(ValueError, match="sees no shop"):
+        Scope(frozenset(market.SCOPE), frozenset(HOSTS))
+    with pytest.raises(MissingDataError, match="no live sessions"):
+        _ = market_store.scoped(Scope.of_creators(("nobody",))).span
 
 
 def test_a_merchant_is_told_only_how_much_is_theirs(store: Store, market_rows: market.Rows) -> None:

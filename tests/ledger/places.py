@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,23 +58,3 @@ class Place:
 
     def _raw(self) -> str:
         return f"sqlite:///{self.address}" if self.kind == "sqlite" else self.address
-
-
-@dataclass(frozen=True)
-class Server:
-    """A running PostgreSQL server.
-
-    Args:
-        engine: Its maintenance database.
-        address: Address of that database.
-    """
-
-    engine: sa.Engine
-    address: str
-
-    def empty(self) -> str:
-        """Return the address of a new empty database."""
-        name = f"d{secrets.token_hex(6)}"
-        with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-            connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE template0")
-        return self.address.replace("@/postgres?", f"@/{name}?")

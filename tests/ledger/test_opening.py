@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from deeds import APPROVAL, KEY, START, Clock, coupon, customers, prices, promise
-from places import Place, Server
+from places import Place
 
+from servers import Server
 from tradewind.database import Database, database
 from tradewind.errors import (
     BadInputError,

@@ -35,7 +35,8 @@ class Register:
     """What is kept in a database of its own.
 
     Args:
-        name: What it is called, such as `ledger`.
+        name: Its name in the database, such as `ledger`.
+        called: What it is called.
         tables: Its tables, as the last step leaves them.
         steps: Folder of the Alembic steps that lead there.
         revision: The last of them.
@@ -45,6 +46,7 @@ class Register:
     """
 
     name: str
+    called: str
     tables: sa.MetaData
     steps: Path
     revision: str
@@ -72,7 +74,7 @@ class Database:
 
     def __init__(self, register: Register, address: str | Path):
         self.register = register
-        url = _url(register.name, str(address))
+        url = _url(register.called, str(address))
         self.embedded = url.get_backend_name() == "sqlite"
         self.file = Path(url.database or "") if self.embedded else None
         self.shown = url.render_as_string(hide_password=True)
@@ -127,7 +129,7 @@ class Database:
                 raise self._absent(self.file)
             if not self.file.parent.is_dir():
                 raise NotFoundError(
-                    f"There is no folder for the {self.register.name}", got=self.file.parent, do="make it first"
+                    f"There is no folder for the {self.register.called}", got=self.file.parent, do="make it first"
                 )
         with self.writing() as connection:
             if (found := self._revision(connection)) != self.register.revision:
@@ -142,7 +144,7 @@ class Database:
             return self._revision(connection) == self.register.revision
 
     def _absent(self, where: Path | str) -> NotFoundError:
-        return NotFoundError(f"There is no {self.register.name} here", got=where, do=self.register.begin)
+        return NotFoundError(f"There is no {self.register.called} here", got=where, do=self.register.begin)
 
     def _revision(self, connection: sa.Connection) -> str | None:
         if not sa.inspect(connection).has_table(self.register.version_table):
@@ -162,8 +164,8 @@ class Database:
                 raise self._absent(self.shown)
             if taken := set(register.tables.tables) & set(sa.inspect(connection).get_table_names()):
                 raise BadInputError(
-                    f"The database holds other tables of the names that the {register.name} uses", got=sorted(taken),
-                    do=f"give the {register.name} a database of its own",
+                    f"The database holds other tables of the names that the {register.called} uses", got=sorted(taken),
+                    do=f"give the {register.called} a database of its own",
                 )  # fmt: skip
         config = Config(attributes={"connection": connection, "version_table": register.version_table})
         for option, folder in (("script_location", ENVIRONMENT), ("version_locations", register.steps)):
@@ -172,7 +174,7 @@ class Database:
         known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
         if found is not None and found not in known:
             raise BadInputError(
-                f"The {register.name} was written by a newer Tradewind", got=f"schema {found}",
+                f"The {register.called} was written by a newer Tradewind", got=f"schema {found}",
                 allowed=f"schema {register.revision} and earlier ones", do="update Tradewind on this machine",
             )  # fmt: skip
         command.upgrade(config, register.revision)
@@ -180,7 +182,7 @@ class Database:
     @contextmanager
     def _speaking(self) -> Iterator[None]:
         """Turn what a database refuses into words."""
-        name, shown = self.register.name, self.shown
+        name, shown = self.register.called, self.shown
         try:
             yield
         except exc.DBAPIError as error:

@@ -28,7 +28,7 @@ from tradewind.period import Period
 from tradewind.scope import OPERATOR, Scope
 from tradewind.study import Provenance
 from tradewind.tables import table as declared
-from tradewind.tables.schema import IBIS_TYPES, Hop
+from tradewind.tables.schema import IBIS_TYPES, Hop, Table
 
 FOLDER = "TRADEWIND_STORE"
 NAMED = 3
@@ -108,8 +108,10 @@ class Store:
 
     @property
     def span(self) -> Period:
-        """The days from the first to the last order line that the caller may see."""
-        span = self.counts("order_lines").span
+        """The days from the first to the last order line that the caller may see; a creator's, of live sessions."""
+        span = self.counts("order_lines" if self.scope.creators is None else "live_sessions").span
+        if span is None and self.scope.creators is not None:
+            raise MissingDataError("These creators have no live sessions", do="ask who signs contracts with you")
         if span is None:
             whose = "The store holds" if self.scope.everything else "These shops have"
             raise MissingDataError(f"{whose} no order lines", do="import a source that has orders")
@@ -182,10 +184,7 @@ class Store:
         Raises:
             ForbiddenError: If the scope is wider than this store's.
         """
-        if self.scope.shops is not None and scope.shops is None:
-            raise ForbiddenError("A scope can be narrowed, never widened")
-        narrowed = scope if scope.shops is None else self.scope.narrowed(scope.shops)
-        return Store(self.folder, self.engine, self.manifest, narrowed, self.assumptions)
+        return Store(self.folder, self.engine, self.manifest, self.scope.limited(scope), self.assumptions)
 
     def assuming(self, assumptions: Assumptions) -> Store:
         """Return the same store with assumptions where the source says nothing."""
@@ -243,7 +242,7 @@ class Store:
         table = declared(name)
         columns = [column.name for column in table.stored]
         rows = self.manifest.rows(name)
-        if not rows or (not self.scope.everything and not table.shop):
+        if not rows or (not self.scope.everything and not self._ways(table)):
             return Counts(0, {}, None)
         if self.scope.everything:
             return Counts(rows, {c: self.manifest.filled(name, c) for c in columns}, self.manifest.span(name))
@@ -256,18 +255,19 @@ class Store:
 
     @cached_property
     def _shops_said(self) -> str:
-        """The shops of the scope, by name where there are few and they have names."""
+        """The shops or creators of the scope, by name where there are few and they have names."""
         if self.scope.shops is None:
             return ""
-        ids = sorted(self.scope.shops)
+        kind = "shop" if self.scope.creators is None else "creator"
+        ids = sorted(self.scope.shops if self.scope.creators is None else self.scope.creators)
         if len(ids) > NAMED:
-            return f"{len(ids)} shops"
+            return f"{len(ids)} {kind}s"
         names: dict[str, str | None] = {}
-        if self.has("shops", "name"):
-            shops = self.table("shops")
-            names = {row["shop_id"]: row["name"] for row in self.run(shops.select("shop_id", "name")).to_pylist()}
-        said = [f"{name} ({shop})" if (name := names.get(shop)) else shop for shop in ids]
-        return f"{'shop' if len(said) == 1 else 'shops'} {', '.join(said)}" if said else "no shop"
+        if self.has(f"{kind}s", "name"):
+            rows = self.run(self.table(f"{kind}s").select(f"{kind}_id", "name")).to_pylist()
+            names = {row[f"{kind}_id"]: row["name"] for row in rows}
+        said = [f"{name} ({key})" if (name := names.get(key)) else key for key in ids]
+        return f"{kind if len(said) == 1 else kind + 's'} {', '.join(said)}" if said else f"no {kind}"
 
     def _scoped(self, name: str) -> ibis.Table:
         table = declared(name)
@@ -281,27 +281,31 @@ class Store:
         rows = self.engine.read(f"{name}_{uuid.uuid4().hex[:12]}", files)
         if self.scope.shops is None:
             return rows
-        if not table.shop:
-            raise ForbiddenError(f"Only operators may see the table {name}")
-        return self._visible(rows, table.shop, sorted(self.scope.shops))
+        if not self._ways(table):
+            whose = "operators" if self.scope.creators is None else "operators and merchants"
+            raise ForbiddenError(f"Only {whose} may see the table {name}")
+        return self._visible(rows, self._ways(table))
 
-    def _visible(self, rows: ibis.Table, hops: Sequence[Hop], shops: list[str]) -> ibis.Table:
+    def _ways(self, table: Table) -> Sequence[Hop]:
+        return table.shop if self.scope.creators is None else table.creator
+
+    def _visible(self, rows: ibis.Table, hops: Sequence[Hop]) -> ibis.Table:
         columns = rows.columns
         led = []
         for hop in hops:
-            rows, name = self._led(rows, hop, shops)
+            rows, name = self._led(rows, hop)
             led.append(name)
         return rows.filter(ibis.or_(*(rows[name] for name in led))).select(*columns)
 
-    def _led(self, rows: ibis.Table, hop: Hop, shops: list[str]) -> tuple[ibis.Table, str]:
-        """Return the rows with a further column that says whether a hop leads to one of the shops, and its name."""
+    def _led(self, rows: ibis.Table, hop: Hop) -> tuple[ibis.Table, str]:
+        """Return the rows with a further column that says whether a hop leads to what is the caller's, and its name."""
         name = f"__led{len(rows.columns)}"
         if hop.table is None:
-            own = rows.shop_id.isin(shops).fill_null(False)
+            own = self._own(rows).fill_null(False)
             rows = rows.mutate(**{name: own | rows.shop_id.isnull() if hop.or_null else own})
         elif self.manifest.rows(hop.table):
             seen = self.table(hop.table)
-            seen = (seen.filter(seen.shop_id.isin(shops)) if hop.own else seen).select(*hop.on).distinct()
+            seen = (seen.filter(self._own(seen)) if hop.own else seen).select(*hop.on).distinct()
             seen = seen.rename({f"{name}_{column}": column for column in hop.on}).mutate(**{f"{name}_seen": True})
             rows = rows.left_join(seen, [rows[column] == seen[f"{name}_{column}"] for column in hop.on])
             rows = rows.mutate(**{name: rows[f"{name}_seen"].fill_null(False)})
@@ -309,8 +313,13 @@ class Store:
             rows = rows.mutate(**{name: ibis.literal(False)})
         if hop.also is None:
             return rows, name
-        rows, also = self._led(rows, hop.also, shops)
+        rows, also = self._led(rows, hop.also)
         return rows.mutate(**{name: rows[name] & rows[also]}), name
+
+    def _own(self, rows: ibis.Table) -> ibis.expr.types.BooleanColumn:
+        if self.scope.creators is None:
+            return rows.shop_id.isin(sorted(self.scope.shops or ()))
+        return rows.creator_id.isin(sorted(self.scope.creators))
 
 
 def open_store(address: str | None = None, scope: Scope = OPERATOR) -> Store:

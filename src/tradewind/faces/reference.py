@@ -17,8 +17,10 @@ from tradewind.tables import TABLES, Table
 _MADE = "<!-- Written by `python -m tradewind.faces.reference docs/` from the declarations; change those instead. -->"
 _FLOORS = (
     ("faces", "What people see: they parse, call and render."),
+    ("arena", "Policies compete in worlds whose truth is known."),
     ("decisions", "One wing per business question; no wing knows another."),
     ("ledger", "What was promised, launched, held out and proven, in a database that is only ever added to."),
+    ("accounts", "Users, their roles, sessions and tokens, and who did what."),
     ("sources", "Outside data in: a folder of SQL per source."),
     ("engines", "Where tables live and expressions run."),
     ("measures", "Every metric and feature, declared once, as an expression over the tables."),
@@ -129,9 +131,10 @@ def architecture_page() -> str:
         "",
         _MADE,
         "",
-        "Imports run downward only, checked by import-linter: `faces` > `decisions` > `ledger` | `sources` >",
-        "`engines` > `measures` | `methods` > `tables` > ground. Sources fill tables; measures declare expressions; a",
-        "store runs them on an engine; a wing passes the answers to methods and returns a study; faces show it.",
+        "Imports run downward only, checked by import-linter: `faces` > `arena` > `decisions` >",
+        "`ledger` | `accounts` | `sources` > `engines` > `measures` | `methods` > `tables` > ground.",
+        "Sources fill tables; measures declare expressions; a store runs them on an engine; a wing passes the",
+        "answers to methods and returns a study; faces show it.",
     ]
     files = sorted(root.rglob("*.py"), key=lambda file: (_floor(root, file), file))
     for floor in dict.fromkeys(_floor(root, file) for file in files):
@@ -144,8 +147,8 @@ def architecture_page() -> str:
 
 def _floor(root: Path, file: Path) -> int:
     place = file.relative_to(root).parts[0]
-    order = ("faces", "decisions", "ledger", "sources", "engines", "measures", "methods", "tables")
-    return order.index(place) if place in order else len(order)
+    order = [name for name, _ in _FLOORS]
+    return order.index(place) if place in order else len(order) - 1
 
 
 def _first_line(file: Path) -> str:
@@ -174,6 +177,8 @@ def _facts(table: Table) -> list[str]:
     facts += [f"Points to `{to.table}` by {', '.join(f'`{name}`' for name in to.columns)}." for to in table.references]
     if not table.shop:
         facts.append("For operators only.")
+    if table.creator:
+        facts.append("Creators see their own.")
     return [" ".join(facts)]
 
 

@@ -74,7 +74,7 @@ READINGS = sa.Table(
 PROJECTIONS = (EXPERIMENTS, LAUNCHES, STOPS, READINGS)
 """The tables that entries are spread out into; assignment rows are kept apart, under a digest in their entry."""
 LEDGER = Register(
-    "ledger", METADATA, Path(__file__).parent / "steps", "0001", "launch a plan first", 7310866251478921,
+    "ledger", "ledger", METADATA, Path(__file__).parent / "steps", "0001", "launch a plan first", 7310866251478921,
     CorruptLedgerError,
 )  # fmt: skip
 

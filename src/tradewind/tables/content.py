@@ -6,6 +6,7 @@ from tradewind.tables.sales import CREATOR, FORMS, PRODUCT, SHOP
 from tradewind.tables.schema import Column, Hop, Reference, Table, count, flag, ident, key, moment, text
 
 CONTENT = Reference(("content_id",), "contents")
+OWN = (Hop(on=("creator_id",)),)
 THROUGH_SALES = (Hop("order_lines", ("creator_id",)), Hop("commissions", ("creator_id",)))
 SHOWN = (Hop(), Hop("order_lines", ("content_id",)), Hop("traffic", ("content_id",)))
 MY_PRODUCT_SHOWN = (Hop("contents", ("content_id",), also=Hop("products", ("product_id",))),)
@@ -17,6 +18,7 @@ TABLES = (
         (key("creator_id"), text("name"), text("kind"), text("category"), text("region")),
         key=("creator_id",),
         shop=THROUGH_SALES,
+        creator=OWN,
     ),
     Table(
         "creator_history",
@@ -25,6 +27,7 @@ TABLES = (
         key=("creator_id", "valid_from"),
         references=(CREATOR,),
         shop=THROUGH_SALES,
+        creator=OWN,
     ),
     Table(
         "contents",

@@ -6,7 +6,8 @@ from tradewind.tables.sales import CREATOR, PRODUCT, SHOP
 from tradewind.tables.schema import Column, Hop, Reference, Table, count, flag, ident, key, moment, money, text
 
 SESSION = Reference(("live_id",), "live_sessions")
-THROUGH_SESSION = (Hop("live_sessions", ("live_id",)),)
+THROUGH_SESSION = (Hop("live_sessions", ("live_id",)),)  # a shop's, and a host's
+OWN = (Hop(on=("creator_id",)),)
 MINUTE = Column("minute", "integer", "minutes", null=False, low=0, doc="Minutes since the session began.")
 
 TABLES = (
@@ -26,6 +27,7 @@ TABLES = (
         key=("live_id",),
         time="started_at",
         references=(SHOP, CREATOR),
+        creator=OWN,
     ),
     Table(
         "live_minutes",
@@ -44,6 +46,7 @@ TABLES = (
         part_of=SESSION,
         references=(SESSION,),
         shop=THROUGH_SESSION,
+        creator=THROUGH_SESSION,
     ),
     Table(
         "live_product_minutes",
@@ -62,6 +65,7 @@ TABLES = (
         key=("live_id", "minute", "product_id"),
         part_of=SESSION,
         references=(SESSION, PRODUCT, SHOP),
+        creator=THROUGH_SESSION,
     ),
     Table(
         "live_drops",
@@ -77,5 +81,6 @@ TABLES = (
         key=("live_id", "at", "coupon_id"),
         part_of=SESSION,
         references=(SESSION, SHOP),
+        creator=THROUGH_SESSION,
     ),
 )

@@ -149,6 +149,7 @@ TABLES = (
         ),
         key=("contract_id",),
         references=(SHOP, PRODUCT, CREATOR),
+        creator=(Hop(on=("creator_id",)),),
     ),
     Table(
         "campaigns",

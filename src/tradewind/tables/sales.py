@@ -28,6 +28,7 @@ TABLES = (
         "A seller's store.",
         (key("shop_id"), text("name"), text("category"), text("region"), moment("opened_at")),
         key=("shop_id",),
+        creator=(Hop("commissions", ("shop_id",)), Hop("live_sessions", ("shop_id",))),
     ),
     Table(
         "products",
@@ -46,6 +47,7 @@ TABLES = (
         key=("product_id",),
         references=(SHOP,),
         shop=(Hop(), Hop("order_lines", ("product_id",)), Hop("product_history", ("product_id",))),
+        creator=(Hop("commissions", ("product_id",)), Hop("live_product_minutes", ("product_id",))),
     ),
     Table(
         "product_history",

@@ -91,14 +91,14 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One way from a row to the shop that owns it.
+    """One way from a row to the shop, or the creator, that owns it.
 
     Args:
-        table: The table through which the shop is found, or None where the row itself carries `shop_id`.
+        table: The table through which the owner is found, or None where the row itself names its shop (or creator).
         on: Columns shared with that table.
         or_null: Whether rows whose `shop_id` is null are everybody's, as a campaign of the whole marketplace is.
         own: Whether only rows of that table count that name a shop of the caller's, not those that are everybody's.
-        also: Another way that must lead to the caller's shops as well.
+        also: Another way that must lead to the caller's own as well.
     """
 
     table: str | None = None
@@ -121,6 +121,7 @@ class Table:
         part_of: The table whose rows own these: they are replaced together.
         references: Columns that must exist elsewhere, where that table is filled.
         shop: Ways to the row's shop, any of which lets a merchant see it; empty is for operators only.
+        creator: Ways to the row's creator, any of which lets a creator see it; empty is not for creators.
     """
 
     name: str
@@ -131,6 +132,7 @@ class Table:
     part_of: Reference | None = None
     references: tuple[Reference, ...] = ()
     shop: tuple[Hop, ...] = (Hop(),)
+    creator: tuple[Hop, ...] = ()
 
     @property
     def stored(self) -> tuple[Column, ...]:
