@@ -52,8 +52,9 @@ def test_a_merchant_sees_their_own_launches_only(ledger: Ledger, mixed: dict[str
     assert merchant.head().count is None
     assert merchant.verify([merchant.head(), ledger.head()]).sound
     assert merchant.verify().count is None
-    nobody = ledger.seen_by(Scope.of([]))
-    assert (nobody.status().experiments, nobody.status().launches) == ((), ())
+    for scope in (Scope.of([]), Scope.of_creators(["k1"])):
+        nobody = ledger.seen_by(scope)
+        assert (nobody.status().experiments, nobody.status().launches) == ((), ())
     everybody = ledger.seen_by(Scope.of(["s1", "s2"]))
     assert len(everybody.status().experiments) == 3  # all but the marketplace's own
 

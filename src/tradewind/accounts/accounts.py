@@ -139,11 +139,18 @@ class Accounts:
 
     # Users
 
-    def add(self, name: str, role: Role, shops: Iterable[str] = (), creators: Iterable[str] = ()) -> User:
+    def add(
+        self,
+        name: str,
+        role: Role,
+        shops: Iterable[str] = (),
+        creators: Iterable[str] = (),
+        password: str | None = None,
+    ) -> User:
         """Add a user, who cannot sign in before there is a password.
 
         Raises:
-            BadInputError: If the name cannot be used, or a role has too little or too much to see.
+            BadInputError: If the name or password cannot be used, or a role has too little or too much to see.
             ConflictError: If the name is taken.
         """
         if not NAME.fullmatch(name):
@@ -152,10 +159,11 @@ class Accounts:
             )
         reach = [*(("shop", shop) for shop in dict.fromkeys(shops)), *(("creator", c) for c in dict.fromkeys(creators))]
         _scope(role, [i for kind, i in reach if kind == "shop"], [i for kind, i in reach if kind == "creator"])
-        user = secrets.token_hex(8)
+        user, kept = secrets.token_hex(8), None if password is None else _kept(name, password)
+        row = {"id": user, "name": name, "role": str(role), "password": kept, "made": self._now()}
         with self._database.writing() as to:
             try:
-                to.execute(USERS.insert().values(id=user, name=name, role=str(role), made=self._now()))
+                to.execute(USERS.insert().values(**row))
             except IntegrityError as error:
                 raise ConflictError("There is a user of this name", got=name) from error
             for kind, i in reach:
@@ -186,9 +194,7 @@ class Accounts:
             NotFoundError: If there is no such user.
             BadInputError: If the password is too short.
         """
-        user, kept = self.user(name), sealed(password)
-        if password.lower() == name:
-            raise BadInputError("The password is the user's name", do="take a few unrelated words")
+        user, kept = self.user(name), _kept(name, password)
         with self._database.writing() as to:
             to.execute(USERS.update().where(USERS.c.id == user.id).values(password=kept))
             to.execute(SESSIONS.delete().where(SESSIONS.c.user == user.id))
@@ -387,10 +393,16 @@ def _scope(role: Role, shops: Iterable[str], creators: Iterable[str]) -> Scope:
     }[role]
     if wrong[0]:
         named = ", ".join((*shops, *creators)) or "nothing"
-        raise BadInputError(f"What a {role} is to see does not fit", got=named, allowed=wrong[1])
+        raise BadInputError(f"What somebody sees as {role} does not fit", got=named, allowed=wrong[1])
     if creators:
         return Scope.of_creators(creators)
     return Scope.of(shops) if shops else OPERATOR
+
+
+def _kept(name: str, password: str) -> str:
+    if password.lower() == name:
+        raise BadInputError("The password is the user's name", do="take a few unrelated words")
+    return sealed(password)
 
 
 def _user(of: sa.Connection, row: sa.Row[tuple[str, ...]]) -> User:

@@ -13,8 +13,8 @@ import typer
 from tradewind import progress, sources
 from tradewind.engines.store import split_address
 from tradewind.errors import ForbiddenError, MissingDataError
+from tradewind.faces import account_commands, counting, options, plan_commands, studies, terminal
 from tradewind.faces import check as checks
-from tradewind.faces import counting, options, plan_commands, studies, terminal
 from tradewind.faces.study_commands import StudyCommands
 from tradewind.faces.voice import Commands, Voice
 
@@ -30,6 +30,8 @@ study_app = typer.Typer(cls=StudyCommands, no_args_is_help=True, help="Answer on
 app.add_typer(source_app, name="source")
 app.add_typer(study_app, name="study")
 app.add_typer(plan_commands.ledger_app, name="ledger")
+app.add_typer(account_commands.users_app, name="users")
+app.add_typer(account_commands.tokens_app, name="tokens")
 app.command("plan")(plan_commands.plan)
 
 

@@ -92,9 +92,7 @@ class Ledger:
         Raises:
             ForbiddenError: If the scope is wider than this one.
         """
-        if scope.everything and not self.scope.everything:
-            raise ForbiddenError("A scope never widens", do="ask for your own shops only")
-        narrow = scope if scope.shops is None else self.scope.narrowed(scope.shops)
+        narrow = self.scope.limited(scope)
         return Ledger(self._database, self._key, narrow, self.timezone, self._clock)
 
     def close(self) -> None:
