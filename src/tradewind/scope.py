@@ -48,7 +48,7 @@ class Scope:
                 nothing about shops that the caller may not see.
         """
         wanted = frozenset(shops)
-        if self.shops is not None and not wanted <= self.shops:
+        if self.creators is not None or (self.shops is not None and not wanted <= self.shops):
             raise ForbiddenError("A shop lies outside what this caller may see", do="ask for your own shops only")
         return Scope(wanted)
 

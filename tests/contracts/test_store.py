@@ -160,7 +160,7 @@ def test_a_creator_sees_only_their_own_sessions_and_offers(store: Store, market_
 def test_a_creators_scope_is_neither_widened_nor_a_merchants(market_store: Store) -> None:
     host = market_store.scoped(Scope.of_creators(HOSTS))
     assert host.scoped(Scope.of_creators(HOSTS[:1])).scope.creators == {"k1"}
-    for other in (Scope(), Scope.of(market.SCOPE), Scope.of_creators(("k1", "k3"))):
+    for other in (Scope(), Scope.of(market.SCOPE), Scope.of(()), Scope.of_creators(("k1", "k3"))):
         with pytest.raises(ForbiddenError):
             host.scoped(other)
     with pytest.raises(ForbiddenError):

@@ -63,6 +63,7 @@ def test_a_new_password_takes_the_place_of_the_old(register: Path, monkeypatch: 
     ("words", "said"),
     [
         (("--role", "boss"), "There is no such role"),
+        (("--role", "viewer", "--shop", ","), "A shop or creator was asked for, but not named"),
         (("--role", "merchant"), "What somebody sees as merchant does not fit"),
         (("--role", "creator", "--shop", "s1"), "What somebody sees as creator does not fit"),
     ],

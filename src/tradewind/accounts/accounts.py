@@ -13,7 +13,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from tradewind.accounts.roles import Caller, Right, Role
+from tradewind.accounts.roles import ANYBODY_HERE, Caller, Right, Role
 from tradewind.accounts.schema import ACCOUNTS, AUDIT, REACH, SESSIONS, TOKENS, USERS
 from tradewind.accounts.secrecy import derived, digest, fits, fresh, sealed
 from tradewind.database import Database
@@ -146,6 +146,7 @@ class Accounts:
         shops: Iterable[str] = (),
         creators: Iterable[str] = (),
         password: str | None = None,
+        by: Caller = ANYBODY_HERE,
     ) -> User:
         """Add a user, who cannot sign in before there is a password.
 
@@ -158,6 +159,8 @@ class Accounts:
                 "A user's name cannot be used", got=name, allowed="up to 64 small letters, digits and . _ @ -"
             )
         reach = [*(("shop", shop) for shop in dict.fromkeys(shops)), *(("creator", c) for c in dict.fromkeys(creators))]
+        for kind, i in reach:
+            _plain(f"The id of a {kind}", i)
         _scope(role, [i for kind, i in reach if kind == "shop"], [i for kind, i in reach if kind == "creator"])
         user, kept = secrets.token_hex(8), None if password is None else _kept(name, password)
         row = {"id": user, "name": name, "role": str(role), "password": kept, "made": self._now()}
@@ -168,6 +171,7 @@ class Accounts:
                 raise ConflictError("There is a user of this name", got=name) from error
             for kind, i in reach:
                 to.execute(REACH.insert().values(user=user, kind=kind, id=i))
+            self._write(to, by, "add user", name, " ".join((role, *(i for _, i in reach))))
         return self.user(name)
 
     def users(self) -> list[User]:
@@ -181,13 +185,14 @@ class Accounts:
         Raises:
             NotFoundError: If there is none of that name.
         """
-        with self._database.reading() as of:
-            row = of.execute(USERS.select().where(USERS.c.name == name)).one_or_none()
-            if row is None:
-                raise NotFoundError("There is no such user", got=name, do="see `tradewind users list`")
-            return _user(of, row)
+        if NAME.fullmatch(name):
+            with self._database.reading() as of:
+                row = of.execute(USERS.select().where(USERS.c.name == name)).one_or_none()
+                if row is not None:
+                    return _user(of, row)
+        raise NotFoundError("There is no such user", got=ascii(name)[1:-1], do="see `tradewind users list`")
 
-    def set_password(self, name: str, password: str) -> None:
+    def set_password(self, name: str, password: str, by: Caller = ANYBODY_HERE) -> None:
         """Give a user a password; sessions that were begun with the one before end.
 
         Raises:
@@ -198,9 +203,12 @@ class Accounts:
         with self._database.writing() as to:
             to.execute(USERS.update().where(USERS.c.id == user.id).values(password=kept))
             to.execute(SESSIONS.delete().where(SESSIONS.c.user == user.id))
+            self._write(to, by, "set password", name)
 
-    def disable(self, name: str, *, back: bool = False) -> None:
+    def disable(self, name: str, *, back: bool = False, by: Caller = ANYBODY_HERE) -> None:
         """Keep a user out from now on, whatever tokens and sessions they hold; or let them in again.
+
+        Sessions end; tokens rest, and hold again with their user.
 
         Raises:
             NotFoundError: If there is no such user.
@@ -209,6 +217,7 @@ class Accounts:
         with self._database.writing() as to:
             to.execute(USERS.update().where(USERS.c.id == user.id).values(disabled=None if back else self._now()))
             to.execute(SESSIONS.delete().where(SESSIONS.c.user == user.id))
+            self._write(to, by, "enable user" if back else "disable user", name)
 
     # Sessions
 
@@ -218,17 +227,23 @@ class Accounts:
         Raises:
             UnknownCallerError: If name and password do not fit; it does not tell which.
         """
-        with self._database.reading() as of:
-            row = of.execute(USERS.select().where(USERS.c.name == name)).one_or_none()
-            right = fits(password, None if row is None else row.password)
-            user = None if row is None else _user(of, row)
-        if not right or user is None or user.disabled:
-            raise UnknownCallerError("Name and password do not fit", do="try again, or ask an operator for a new one")
+        asked = USERS.select().where(USERS.c.name == name)
+        row = None
+        if NAME.fullmatch(name):
+            with self._database.reading() as of:
+                row = of.execute(asked).one_or_none()
+        right = fits(password, None if row is None else row.password)
+        wrong = UnknownCallerError("Name and password do not fit", do="try again, or ask an operator for a new one")
+        if row is None or not right or row.disabled is not None:
+            raise wrong
         secret, now = fresh(), self._now()
         with self._database.writing() as to:
+            again = to.execute(asked).one()
+            if (again.password, again.disabled) != (row.password, None):  # changed while the password was stretched
+                raise wrong
             to.execute(SESSIONS.delete().where(SESSIONS.c.made < self._text(self._clock() - WHOLE)))
-            to.execute(SESSIONS.insert().values(digest=digest(secret), user=user.id, made=now, seen=now))
-        return Session(secret, user.caller)
+            to.execute(SESSIONS.insert().values(digest=digest(secret), user=row.id, made=now, seen=now))
+            return Session(secret, _user(to, again).caller)
 
     def session(self, secret: str) -> Session:
         """Return the session of a secret.
@@ -255,7 +270,7 @@ class Accounts:
 
     # Tokens
 
-    def make_token(self, name: str, title: str, days: int = 90) -> tuple[Token, str]:
+    def make_token(self, name: str, title: str, days: int = 90, by: Caller = ANYBODY_HERE) -> tuple[Token, str]:
         """Return a new token and its secret, which is told this once.
 
         Raises:
@@ -264,8 +279,7 @@ class Accounts:
         """
         if not 1 <= days <= LONGEST:
             raise BadInputError("A token cannot hold that long", got=f"{days} days", allowed=f"1 to {LONGEST} days")
-        if not title.strip() or len(title) > 100:
-            raise BadInputError("A token says what it is for", got=title[:100] or "nothing", allowed="1 to 100 letters")
+        _plain("What a token is for", title)
         user, now, secret, key = self.user(name), self._clock(), fresh(PREFIX), secrets.token_hex(8)
         with self._database.writing() as to:
             to.execute(
@@ -278,6 +292,7 @@ class Accounts:
                     expires=self._text(now + timedelta(days=days)),
                 )
             )
+            self._write(to, by, "make token", key, f"{name}: {title.strip()}")
         return next(token for token in self.tokens(name) if token.id == key), secret
 
     def tokens(self, name: str | None = None) -> list[Token]:
@@ -311,21 +326,23 @@ class Accounts:
 
         Raises:
             NotFoundError: If there is no such token, or it is not the caller's to revoke.
+            BadInputError: If it can be no token's id.
         """
+        _plain("The id of a token", key)
         with self._database.writing() as to:
             row = to.execute(TOKENS.select().where(TOKENS.c.id == key)).one_or_none()
             if row is None or not (row.user == caller.user or caller.may(Right.MANAGE)):
                 raise NotFoundError("There is no such token", got=key)
             if row.revoked is None:
                 to.execute(TOKENS.update().where(TOKENS.c.id == key).values(revoked=self._now()))
+                self._write(to, caller, "revoke token", key)
 
     # The audit log
 
     def note(self, caller: Caller, what: str, subject: str, detail: str = "") -> None:
         """Write a line into the audit log: who did what to what."""
         with self._database.writing() as to:
-            line = {"at": self._now(), "who": caller.name, "what": what, "subject": subject, "detail": detail}
-            to.execute(AUDIT.insert().values(**line))
+            self._write(to, caller, what, subject, detail)
 
     def deeds(self, caller: Caller, before: int | None = None, most: int = 100) -> list[Deed]:
         """Return lines of the audit log, the newest first.
@@ -343,6 +360,10 @@ class Accounts:
         with self._database.reading() as of:
             rows = of.execute(asked if before is None else asked.where(AUDIT.c.number < before)).all()
         return [Deed(*row) for row in rows]
+
+    def _write(self, to: sa.Connection, caller: Caller, what: str, subject: str, detail: str = "") -> None:
+        line = {"at": self._now(), "who": caller.name, "what": what, "subject": subject, "detail": detail}
+        to.execute(AUDIT.insert().values(**line))
 
     def _now(self) -> str:
         return self._text(self._clock())
@@ -368,7 +389,12 @@ def open_accounts(address: str | Path, *, create: bool = False, clock: Clock | N
     database = Database(ACCOUNTS, address)
     try:
         if create and database.file is not None and database.file.parent.is_dir() and not database.file.exists():
-            os.close(os.open(database.file, os.O_CREAT | os.O_WRONLY, 0o600))
+            try:
+                os.close(os.open(database.file, os.O_CREAT | os.O_WRONLY, 0o600))
+            except OSError as error:
+                raise NotFoundError(
+                    f"The register of users cannot be made there ({error.strerror})", got=database.shown
+                ) from error
         if not database.prepared():
             with database.preparing(create=create):
                 pass
@@ -397,6 +423,11 @@ def _scope(role: Role, shops: Iterable[str], creators: Iterable[str]) -> Scope:
     if creators:
         return Scope.of_creators(creators)
     return Scope.of(shops) if shops else OPERATOR
+
+
+def _plain(what: str, text: str) -> None:
+    if not text.strip() or not text.isprintable() or len(text) > 100:
+        raise BadInputError(f"{what} cannot be used", got=ascii(text[:100]), allowed="1 to 100 letters that print")
 
 
 def _kept(name: str, password: str) -> str:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+import unicodedata
 
 from tradewind.errors import BadInputError
 
@@ -35,11 +36,11 @@ def sealed(password: str) -> str:
 
 def fits(password: str, kept: str | None) -> bool:
     """Whether a password is the one of which something was kept; as slow where nothing was."""
-    if kept is None:
+    if kept is None or len(password) > LONGEST:
         _now(password[:LONGEST], b"nobody" * 3)
         return False
     _, cost, block, lanes, salt, digest = kept.split("$")
-    found = _stretched(password[:LONGEST], _bytes(salt), int(cost), int(block), int(lanes))
+    found = _stretched(password, _bytes(salt), int(cost), int(block), int(lanes))
     return hmac.compare_digest(found, _bytes(digest))
 
 
@@ -63,8 +64,9 @@ def _now(password: str, salt: bytes) -> bytes:
 
 
 def _stretched(password: str, salt: bytes, cost: int, block: int, lanes: int) -> bytes:
+    typed = unicodedata.normalize("NFC", password)  # machines differ in how they type an accent
     return hashlib.scrypt(
-        password.encode("utf-8", "surrogatepass"), salt=salt, n=2**cost, r=block, p=lanes, maxmem=2**26, dklen=32
+        typed.encode("utf-8", "surrogatepass"), salt=salt, n=2**cost, r=block, p=lanes, maxmem=2**26, dklen=32
     )
 
 

@@ -77,13 +77,13 @@ class Database:
         url = _url(register.called, str(address))
         self.embedded = url.get_backend_name() == "sqlite"
         self.file = Path(url.database or "") if self.embedded else None
-        self.shown = url.render_as_string(hide_password=True)
+        self.shown = url.set(query={}).render_as_string(hide_password=True)  # a query may hold a password
         if self.embedded:
-            self._engine = sa.create_engine(url, connect_args={"timeout": PATIENCE})
+            self._engine = sa.create_engine(url, connect_args={"timeout": PATIENCE}, hide_parameters=True)
             sa.event.listen(self._engine, "connect", _embedded_settings)
             sa.event.listen(self._engine, "begin", _embedded_begin)
         else:
-            self._engine = sa.create_engine(url, pool_pre_ping=True)
+            self._engine = sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
 
     def close(self) -> None:
         """Let go of all connections."""
@@ -185,6 +185,8 @@ class Database:
         name, shown = self.register.called, self.shown
         try:
             yield
+        except exc.TimeoutError as error:
+            raise BusyError(f"Too many ask the {name} at once", got=shown, do="try again") from error
         except exc.DBAPIError as error:
             said = str(error.orig)
             if any(words in said.lower() for words in _FULL):

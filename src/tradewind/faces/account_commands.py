@@ -62,9 +62,12 @@ def add(
     voice = Voice(as_json)
     if role not in ROLES:
         raise BadInputError("There is no such role", got=role, allowed=ROLES)
+    shops, creators = options.listed(shop), options.listed(creator)
+    if (shop and not shops) or (creator and not creators):  # what is not set must not come to mean everything
+        raise BadInputError("A shop or creator was asked for, but not named", do="give its id")
     given = _password() if password else None
     with _register(accounts, create=True) as register:
-        user = register.add(name, Role(role), options.listed(shop), options.listed(creator), given)
+        user = register.add(name, Role(role), shops, creators, given)
     voice.answer(user, lambda: Text(f"Added {user.name}, who {_sees(user)}."))
 
 

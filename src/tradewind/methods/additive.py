@@ -182,12 +182,15 @@ def _seen(column: Array) -> Array:
 
 def _number(column: int, sample: Array, whole: Array, missing: bool) -> _Number | None:
     """Return how a number enters, None where it never varies."""
-    sample = _seen(sample)
+    if missing:  # of a column that is mostly missing the sample of all rows may hold hardly anything
+        seen = _seen(whole)
+        if len(seen) == 0:
+            return None
+        sample = seen[:: -(-len(seen) // SAMPLE)]
     distinct = np.unique(sample)
-    if len(distinct) < 2:  # what is rare may not be in the sample
-        sample = _seen(whole)
-        distinct = np.unique(sample)
-        if len(distinct) < (1 if missing else 2):
+    if len(distinct) == 1 and not missing:  # what is rare may not be in the sample
+        distinct = np.unique(whole)
+        if len(distinct) == 1:
             return None
     if len(distinct) <= 2:  # a flag: half a jump to each side, however rare it is
         low, high = float(distinct[0]), float(distinct[-1])
@@ -302,7 +305,7 @@ def moments(basis: Basis, x: Array, y: Array, weight: Array | None = None, besid
     extra = columns.shape[1]  # what is explained is the last beside the basis, so that one product tells all
     width = 1 + extra + len(basis.block)
     times = np.ones(len(y)) if weight is None else weight
-    even = bool((times == times[0]).all())
+    even = len(times) > 0 and bool((times == times[0]).all())
     gram = np.zeros((width, width))
     for rows in _chunks(len(x)):
         full = basis.full(x[rows], columns[rows])

@@ -298,6 +298,8 @@ def _grown(
     """Return as many trees on some rows as lower the loss on clusters of them set aside, None where that is none."""
     aside = set_aside(taught.cluster[rows], ASIDE, rng)
     teach, check = rows[~aside], rows[aside]
+    if min(len(teach), len(check)) == 0:
+        return None
     grown = lgb.train(
         growing,
         data.subset(teach.tolist()),
