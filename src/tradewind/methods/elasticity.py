@@ -24,6 +24,7 @@ Codes = NDArray[np.int64]
 
 STRONG = 10.0  # effective F from which an instrument counts as strong
 USABLE = 4.0  # effective F below which its estimate is not used at all
+LEAST = 0.05  # share of the variation of rivals' prices that lies between shops of one week, to be used
 SAME = 1e-5  # share of a price's variation that its instrument leaves, below which they are the same
 STEPS = 60  # of reweighting counts
 
@@ -182,11 +183,48 @@ class Elasticity:
             told = used & (_free(solver, x[:, 0], z[:, 0]) > SAME)
             beside = np.insert(x, slots, np.where(told[product], z[:, 0], 0.0), axis=1)
             crossed, at = self._fit(solver, y, beside, beside, slots + 1), np.arange(len(ids)) * (slots + 1)
+            pulled = np.where(told, crossed.slope[at + slots], 0.0)
+            answer, answer_var = self._answers(solver, x, z, (slots, data.cross.shape[1]), clusters, pulled)
         for k in range(data.cross.shape[1]):
             found.cross[ids, k] = crossed.slope[at + 1 + k]
             found.cross_var[ids, k] = clusters.variances(crossed, at + 1 + k, self.level)
+            if crossed is not plain:
+                found.cross[ids, k] += answer[:, k]
+                found.cross_var[ids, k] += answer_var[:, k]
         tail = len(ids) * slots + np.arange(x.shape[1] - slots)[data.controls.shape[1] :]
         return last.slope[tail], clusters.covariance(last, tail)
+
+    def _answers(
+        self, solver: Slopes, x: Array, z: Array, shape: tuple[int, int], clusters: Clusters, pulled: Array
+    ) -> tuple[Array, Array]:
+        """Return what is to be added to the slopes of rivals' prices [products, crosses], and its variance.
+
+        Where the own price answers rivals' prices, by δ beside what its instrument does (π), the control function with
+        the slope −κπ of the instrument holds κ(p − πz) instead of κ(p − πz − δw): its slopes of w lack κδ. Rivals'
+        prices of one week differ between shops without the own price, so that δ is told apart from the weeks in which
+        both take part. Products are shrunk towards each other, so that where nobody answers nothing is added.
+        """
+        slots, crosses = shape
+        steps = np.arange(solver.products) * slots
+        given, apart = x.copy(), x.copy()
+        given[:, 0] = apart[:, 0] = z[:, 0]
+        together = solver.product * solver.weeks + solver.week
+        count = np.bincount(together)
+        shift, var = np.zeros((2, solver.products, crosses))
+        for k in range(1, 1 + crosses):
+            inside = x[:, k] - (np.bincount(together, x[:, k]) / np.maximum(count, 1))[together]
+            whole = float(np.var(x[:, k]))
+            apart[:, k] = inside if float(np.var(inside)) > LEAST * whole else x[:, k]
+        first = solver(x[:, 0], given, apart, slots)
+        pull = np.nan_to_num(-pulled / first.slope[steps])
+        nothing = np.full(solver.products, np.nan)
+        for k in range(crosses):
+            at = steps + 1 + k
+            slope = np.where(pull != 0, first.slope[at], np.nan)
+            if not np.isnan(slope).all():
+                of = shrink(slope, clusters.variances(first, at, self.level), nothing, nothing, nothing)
+                shift[:, k], var[:, k] = pull * of.mid, (pull * of.sd) ** 2
+        return shift, var
 
     def _instrument(
         self, data: Checked, rows: Codes, solver: Slopes
