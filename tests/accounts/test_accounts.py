@@ -289,7 +289,11 @@ def test_a_register_of_others_eyes_only_is_made(tmp_path: Path) -> None:
     open_accounts(tmp_path / "users.db", create=True).close()
     assert stat.S_IMODE((tmp_path / "users.db").stat().st_mode) == 0o600
     open_accounts(tmp_path / "users.db").close()
+    (tmp_path / "users.db").chmod(0o644)
+    with pytest.raises(ForbiddenError, match="Others may read"):
+        open_accounts(tmp_path / "users.db")
     (tmp_path / "notes.db").write_text("shopping list " * 100)
+    (tmp_path / "notes.db").chmod(0o600)
     with pytest.raises(CorruptAccountsError, match="not a register of users"):
         open_accounts(tmp_path / "notes.db")
     with pytest.raises(TradewindError, match="no folder"):

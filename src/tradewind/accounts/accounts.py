@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from tradewind.accounts.roles import ANYBODY_HERE, Caller, Right, Role
 from tradewind.accounts.schema import ACCOUNTS, AUDIT, REACH, SESSIONS, TOKENS, USERS
 from tradewind.accounts.secrecy import derived, digest, fits, fresh, sealed
 from tradewind.database import Database
-from tradewind.errors import BadInputError, ConflictError, NotFoundError, UnknownCallerError
+from tradewind.errors import BadInputError, ConflictError, ForbiddenError, NotFoundError, UnknownCallerError
 from tradewind.scope import OPERATOR, Scope
 
 ADDRESS = "TRADEWIND_ACCOUNTS"
@@ -384,6 +385,7 @@ def open_accounts(address: str | Path, *, create: bool = False, clock: Clock | N
     Raises:
         NotFoundError: If there is none and none may be begun.
         BadInputError: If the address cannot be used.
+        ForbiddenError: If others may read the file.
         CorruptAccountsError: If there is something else there.
     """
     database = Database(ACCOUNTS, address)
@@ -395,6 +397,10 @@ def open_accounts(address: str | Path, *, create: bool = False, clock: Clock | N
                 raise NotFoundError(
                     f"The register of users cannot be made there ({error.strerror})", got=database.shown
                 ) from error
+        if database.file is not None and database.file.exists() and stat.S_IMODE(database.file.stat().st_mode) & 0o077:
+            raise ForbiddenError(
+                "Others may read the register of users", got=database.file, do=f"run `chmod 600 {database.file}`"
+            )
         if not database.prepared():
             with database.preparing(create=create):
                 pass
