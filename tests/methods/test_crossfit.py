@@ -126,6 +126,24 @@ def test_out_of_fold_values_are_those_of_a_plain_loop():
             assert found.values[repeat, held] == pytest.approx(model.predict(x[held]), abs=1e-5)
 
 
+def test_a_column_that_is_mostly_missing_keeps_its_range_and_bends():
+    rng = np.random.default_rng(8)
+    x = np.full((300_000, 1), np.nan)
+    x[rng.choice(len(x), 60, replace=False), 0] = np.linspace(12, 283, 60)
+    number = Basis.of(x).numbers[0]
+    assert number.low < 20
+    assert number.high > 275
+    assert len(number.knots) == 10
+
+
+def test_no_rows_have_no_moments():
+    x = np.random.default_rng(9).normal(size=(100, 2))
+    basis = Basis.of(x)
+    whole = moments(basis, x, x[:, 0]) + moments(basis, x[:0], x[:0, 0])
+    assert whole.count == 100
+    assert whole.gram == pytest.approx(moments(basis, x, x[:, 0]).gram)
+
+
 def test_chances_agree_with_a_logistic_regression():
     rng = np.random.default_rng(7)
     x = rng.normal(size=(6000, 2))

@@ -1,8 +1,8 @@
 """Accounts: who may sign in, as whom, to see and do what, and who did it."""
 
-from tradewind.accounts.accounts import ADDRESS, Accounts, Session, Token, User, open_accounts
+from tradewind.accounts.accounts import Accounts, Session, Token, User, open_accounts
 from tradewind.accounts.roles import ANYBODY_HERE, Caller, Right, Role
 
 __all__ = [
-    "ADDRESS", "ANYBODY_HERE", "Accounts", "Caller", "Right", "Role", "Session", "Token", "User", "open_accounts",
+    "ANYBODY_HERE", "Accounts", "Caller", "Right", "Role", "Session", "Token", "User", "open_accounts",
 ]  # fmt: skip

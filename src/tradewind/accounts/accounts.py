@@ -21,7 +21,6 @@ from tradewind.database import Database
 from tradewind.errors import BadInputError, ConflictError, ForbiddenError, NotFoundError, UnknownCallerError
 from tradewind.scope import OPERATOR, Scope
 
-ADDRESS = "TRADEWIND_ACCOUNTS"
 NAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 PREFIX = "tw_"
 IDLE, WHOLE = timedelta(hours=1), timedelta(hours=12)

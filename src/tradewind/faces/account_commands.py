@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 ADDRESS = "TRADEWIND_ACCOUNTS"
 PASSWORD = "TRADEWIND_PASSWORD"
 DEFAULT_ACCOUNTS = "tradewind-accounts.db"
-ROLES = ("operator", "merchant", "creator", "viewer")
 
 AccountsOption = Annotated[
     str,
@@ -60,8 +59,8 @@ def add(
     from tradewind.accounts import Role  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
-    if role not in ROLES:
-        raise BadInputError("There is no such role", got=role, allowed=ROLES)
+    if role not in set(Role):
+        raise BadInputError("There is no such role", got=role, allowed=Role)
     shops, creators = options.listed(shop), options.listed(creator)
     if (shop and not shops) or (creator and not creators):  # what is not set must not come to mean everything
         raise BadInputError("A shop or creator was asked for, but not named", do="give its id")
