@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from tradewind import progress
-from tradewind.decisions.plan import Planner, budgets, rules, study, write_plan
+from tradewind.decisions.plan import Planner, Point, budgets, rules, study, write_plan
 from tradewind.engines.store import Store
-from tradewind.errors import BadInputError, MissingDataError
+from tradewind.errors import ConflictError
 from tradewind.faces import studies
+from tradewind.faces.proposals import Answer, Proposals, funds, proposed
 from tradewind.ledger import Ledger, shrunk
-from tradewind.measures import metrics as m
-from tradewind.measures.query import Query
+from tradewind.methods.calibration import Calibrated
 from tradewind.period import Period
-from tradewind.study import Action, Party, Plan, Study
-
-MOST = 2_000
-"""Actions that a wing may propose to a plan, where it has a limit: more than a study would show."""
+from tradewind.study import Action, Party, Plan, Rule, Study
 
 
 @dataclass(frozen=True)
@@ -65,22 +61,8 @@ class Planned:
     unanswered: dict[str, str]
 
 
-def acting(names: Iterable[str] = ()) -> list[str]:
-    """Return the wings that propose actions, those named or all.
-
-    Raises:
-        NotFoundError: If there is no such wing.
-        BadInputError: If one proposes nothing.
-    """
-    known = [wing.name for wing in studies.WINGS.values() if wing.acts]
-    for name in (chosen := list(names)):
-        if not studies.wing(name).acts:
-            raise BadInputError("This study proposes no actions", got=name, allowed=known)
-    return chosen or known
-
-
 def planned(store: Store, period: Period, asked: Asked, name: str, ledger: Ledger | None = None) -> Planned:
-    """Return a plan.
+    """Return a plan: what the wings propose, and what is picked of it.
 
     Args:
         store: The store, as the caller may see it.
@@ -93,67 +75,130 @@ def planned(store: Store, period: Period, asked: Asked, name: str, ledger: Ledge
         BadInputError: If budgets or rules cannot be read or kept.
         MissingDataError: If no wing can propose anything, with the reason of each.
     """
-    money, limits = budgets(asked.budgets, store.provenance.currency), rules(asked.rules)
-    planner = Planner(asked.objective, asked.caution, asked.least, asked.seed)
-    answers, unanswered = [], {}
-    names = acting(asked.wings)
-    for n, wing in enumerate(names):
-        progress.told(f"asking {wing}", n, len(names) + 1)
-        try:
-            answers.append(studies.answer(wing, store, period, _settings(wing, money, asked.seed)))
-        except MissingDataError as error:
-            unanswered[wing] = str(error)
-    if not answers:
-        raise MissingDataError(
-            "No study can propose an action from this store", got="; ".join(f"{k}: {v}" for k, v in unanswered.items())
-        )
-    raw = {action.key: action for answer in answers for action in answer.actions}
+    money, _ = _terms(asked, store.provenance.currency)  # refused before the wings are asked
+    return solved(proposed(store, period, asked.wings, asked.seed, (funds(money),)), asked, name, ledger)
+
+
+def solved(
+    proposals: Proposals,
+    asked: Asked,
+    name: str,
+    ledger: Ledger | None = None,
+    without: Mapping[str, str] | None = None,
+) -> Planned:
+    """Return the plan that is picked from proposals; no store is asked, so that it takes no time.
+
+    Args:
+        proposals: What the wings propose.
+        asked: What is asked.
+        name: Name of the plan.
+        ledger: Whose record calibrates the gains.
+        without: Why actions were rejected, by their keys. They are left out; keys of what is not proposed change
+            nothing.
+
+    Raises:
+        BadInputError: If budgets or rules cannot be read or kept.
+        ConflictError: If the proposals were made with another seed.
+        NotFoundError: If a wing, or one for these payers, was not asked.
+        MissingDataError: If no wing can propose anything, with the reason of each.
+    """
+    ready = _ready(proposals, asked, ledger)
+    wings = len(ready.answers)
+    progress.told("picking", wings, wings + 1)
+    shrinks = ready.calibrated is not None and bool(ready.calibrated.levers)
+    plan = ready.planner(
+        name, ready.actions, ready.money, ready.limits, proposals.usual(ready.actions), ready.raw if shrinks else None,
+        without,
+    )  # fmt: skip
+    found = study(plan, proposals.origin, proposals.today, proposals.names, _caveats(ready, plan))
+    unanswered = {answer.wing: answer.why for answer in ready.answers if answer.study is None}
+    return Planned(plan, found, ready.studies, ready.actions, unanswered)
+
+
+def frontier(
+    proposals: Proposals, asked: Asked, payer: Party, points: int = 7, ledger: Ledger | None = None,
+    without: Mapping[str, str] | None = None,
+) -> tuple[Point, ...]:  # fmt: skip
+    """Return what plans would gain along the budget of one payer, the others' being as asked.
+
+    Where who pays makes a difference to a wing, all points are of the actions that this payer pays for too, the first
+    one also, at which it pays nothing.
+
+    Args:
+        proposals: What the wings propose.
+        asked: What is asked; the payer's own budget may be missing.
+        payer: Whose budget varies.
+        points: How many points.
+        ledger: Whose record calibrates the gains.
+        without: As for `solved`.
+
+    Raises:
+        BadInputError: As `solved`, and if there are too few points.
+        ConflictError: As `solved`.
+        NotFoundError: As `solved`.
+        MissingDataError: As `solved`.
+    """
+    ready = _ready(proposals, asked, ledger, payer)
+    return ready.planner.frontier(
+        ready.actions, ready.money, payer, points, ready.limits, proposals.usual(ready.actions), without
+    )
+
+
+class _Ready(NamedTuple):
+    """What a plan is picked from."""
+
+    planner: Planner
+    money: dict[Party, float]
+    limits: tuple[Rule, ...]
+    answers: tuple[Answer, ...]
+    raw: dict[str, Action]
+    actions: tuple[Action, ...]
+    calibrated: Calibrated | None
+
+    @property
+    def studies(self) -> tuple[Study, ...]:
+        return tuple(answer.study for answer in self.answers if answer.study is not None)
+
+
+def _terms(asked: Asked, currency: str) -> tuple[dict[Party, float], tuple[Rule, ...]]:
+    Planner(asked.objective, asked.caution, asked.least, asked.seed)
+    return budgets(asked.budgets, currency), rules(asked.rules)
+
+
+def _ready(proposals: Proposals, asked: Asked, ledger: Ledger | None, payer: Party | None = None) -> _Ready:
+    money, limits = _terms(asked, proposals.origin.currency)
+    if asked.seed != proposals.seed:
+        raise ConflictError(
+            "These proposals were made with another seed", got=proposals.seed, allowed=str(asked.seed),
+            do="ask the studies anew, or plan with the seed of the proposals",
+        )  # fmt: skip
+    answers = proposals.under(money if payer is None else {**money, payer: 1.0}, asked.wings)
+    raw = {action.key: action for answer in answers if answer.study for action in answer.study.actions}
     actions = tuple(raw.values())
     calibrated = None if ledger is None else ledger.track().calibrated(seed=asked.seed)
     if calibrated is not None and calibrated.levers:
         actions = tuple(shrunk(action, calibrated) for action in actions)
-    progress.told("picking", len(names), len(names) + 1)
-    plan = planner(
-        name, actions, money, limits, _sales(store, period, actions),
-        raw if calibrated is not None and calibrated.levers else None,
-    )  # fmt: skip
-    caveats = [caveat for answer in answers for caveat in answer.caveats]
-    caveats += [f"{studies.WINGS[wing].title} proposed nothing. {why}" for wing, why in unanswered.items()]
+    planner = Planner(asked.objective, asked.caution, asked.least, asked.seed)
+    return _Ready(planner, money, limits, answers, raw, actions, calibrated)
+
+
+def _caveats(ready: _Ready, plan: Plan) -> Sequence[str]:
+    """Return what the wings could not answer, which budgets were of no use, and how gains were calibrated."""
+    found = [caveat for one in ready.studies for caveat in one.caveats]
+    found += [
+        f"{studies.WINGS[answer.wing].title} proposed nothing. {answer.why}"
+        for answer in ready.answers
+        if answer.study is None
+    ]
     for payer, purse in plan.purses.items():
-        if payer not in money:
-            caveats.append(
-                f"Settings that the {payer} would pay for were left out: there is no budget for the {payer}."
-            )
+        if payer not in ready.money:
+            found.append(f"Settings that the {payer} would pay for were left out: there is no budget for the {payer}.")
         elif purse.spent == 0:
-            caveats.append(f"Nothing was drawn from the budget of the {payer}.")
-    if calibrated is not None:
-        for lever in sorted({action.lever for action in actions}):
-            caveats.append(f"Gains of the lever {lever}: {calibrated.said(lever)}.")
-    return Planned(plan, study(store, plan, tuple(dict.fromkeys(caveats))), tuple(answers), actions, unanswered)
-
-
-def _settings(wing: str, money: Mapping[Party, float], seed: int) -> dict[str, Any]:
-    """Return what a wing is asked: who pays follows from who has a budget."""
-    fields = {field.name for field in dataclasses.fields(studies.wing(wing).load().settings)}
-    found: dict[str, Any] = {"seed": seed} | ({"most": MOST} if "most" in fields else {})
-    if "payer" in fields:
-        funds = [str(party) for party in (Party.PLATFORM, Party.MERCHANT) if money.get(party, 0.0) > 0]
-        found["payer"] = "cofunded" if len(funds) == 2 else (funds or ["platform"])[0]
-    return found
-
-
-def _sales(store: Store, period: Period, actions: Sequence[Action]) -> dict[str | None, float]:
-    """GMV that is usual in as many days as actions hold, by shop and in all."""
-    length = max((action.days.days for action in actions), default=0)
-    seen = period.clipped(store.span) or store.span
-    times = length / seen.days
-    rows = store.metrics(Query((m.GMV,), seen, ("shop_id",)))
-    found: dict[str | None, float] = {
-        shop: float(value or 0) * times
-        for shop, value in zip(rows["shop_id"].to_pylist(), rows["gmv"].to_pylist(), strict=True)
-    }
-    found[None] = sum(found.values())
-    return found
+            found.append(f"Nothing was drawn from the budget of the {payer}.")
+    if ready.calibrated is not None:
+        for lever in sorted({action.lever for action in ready.actions}):
+            found.append(f"Gains of the lever {lever}: {ready.calibrated.said(lever)}.")
+    return tuple(dict.fromkeys(found))
 
 
 def kept(found: Planned, folder: Path) -> list[Path]:

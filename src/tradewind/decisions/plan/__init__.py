@@ -1,12 +1,14 @@
 """Of all these actions, which, at which setting, under the budgets?"""
 
 from tradewind.decisions.plan import proof
-from tradewind.decisions.plan.answer import study
+from tradewind.decisions.plan.answer import named, study
 from tradewind.decisions.plan.folder import Kept, read_plan, write_plan
 from tradewind.decisions.plan.holdouts import Held, holdouts
-from tradewind.decisions.plan.pick import Planner
+from tradewind.decisions.plan.pick import Planner, Point
 from tradewind.decisions.plan.rules import budgets, rules
+from tradewind.decisions.plan.words import Names
 
 __all__ = [
-    "Held", "Kept", "Planner", "budgets", "holdouts", "proof", "read_plan", "rules", "study", "write_plan",
+    "Held", "Kept", "Names", "Planner", "Point", "budgets", "holdouts", "named", "proof", "read_plan", "rules", "study",
+    "write_plan",
 ]  # fmt: skip

@@ -3,34 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import date
 
 from tradewind import charts
-from tradewind.decisions.plan.pick import JOINT, together
+from tradewind.decisions.plan.pick import JOINT, REJECTED, together
 from tradewind.decisions.plan.words import Names, deed
 from tradewind.engines.store import Store
 from tradewind.money import human
 from tradewind.period import Period
-from tradewind.study import Action, Choice, Column, Estimate, Evidence, Finding, Grid, Party, Plan, Study
+from tradewind.study import Action, Choice, Column, Estimate, Evidence, Finding, Grid, Party, Plan, Provenance, Study
 
 DRAWN = 12  # bars of the chart
 LOSSES = 20  # losers that are named
 ONE_BY_ONE = 40  # left-out actions that are named
 
 
-def study(store: Store, plan: Plan, caveats: Sequence[str] = ()) -> Study:
-    """Return a plan as findings for people.
+def study(plan: Plan, origin: Provenance, today: date, names: Names, caveats: Sequence[str] = ()) -> Study:
+    """Return a plan as findings for people; nothing is asked of a store.
 
     Args:
-        store: The store that it was made from, for names.
         plan: The plan.
+        origin: Where its numbers come from.
+        today: Last day of the store that it was made from.
+        names: Titles of what may be named, see `named`.
         caveats: What the wings could not answer.
 
     Returns:
         Findings: the plan, the gain by party, budgets with what one more unit of each would gain, levers with the
         attributed GMV beside, who loses where, interplay, and what was left out with the reason.
     """
-    teller = _Teller(store, plan)
+    teller = _Teller(plan, origin.currency, today, names)
     parts = (
         teller.plan_itself(), teller.parties(), teller.purses(), teller.levers(), teller.losers(), teller.interplay(),
         teller.left_out(),
@@ -40,7 +43,7 @@ def study(store: Store, plan: Plan, caveats: Sequence[str] = ()) -> Study:
         f"What to do with {teller.budgets()}?",
         teller.days,
         tuple(part for part in parts if part is not None),
-        store.provenance,
+        origin,
         {
             "objective": plan.objective, "caution": plan.caution, "rules": [rule.text for rule in plan.rules],
             "budgets": {str(payer): purse.limit for payer, purse in plan.purses.items()},
@@ -51,16 +54,15 @@ def study(store: Store, plan: Plan, caveats: Sequence[str] = ()) -> Study:
 
 
 class _Teller:
-    def __init__(self, store: Store, plan: Plan):
+    def __init__(self, plan: Plan, currency: str, today: date, names: Names):
         self.plan = plan
-        self.currency = store.provenance.currency
+        self.currency = currency
         actions = [c.action for c in plan.choices] or [left.action for left in plan.left_out]
-        last = store.span.last
         self.days = (
             Period(min(a.days.first for a in actions), max(a.days.last for a in actions))
-            if actions else Period(last, last)
+            if actions else Period(today, today)
         )  # fmt: skip
-        self.names = _names(store, plan)
+        self.names = names
         self.grade = Evidence.weakest([c.action.evidence for c in plan.choices] or [Evidence.ASSUMED])
 
     def money(self, value: float | Estimate, *, signed: bool = False) -> str:
@@ -255,7 +257,7 @@ class _Teller:
              "low": left.gain.low, "high": left.gain.high, "reason": left.reason}
             for left in out[:ONE_BY_ONE]
         ]  # fmt: skip
-        why = Counter(left.reason for left in out)
+        why = Counter(REJECTED if left.reason.startswith(REJECTED) else left.reason for left in out)
         said = "; ".join(f"{number:,} since {reason}" for reason, number in why.most_common())
         columns = (
             Column("what", "Left out, at its best setting"), Column("gain", "Gain", "money"),
@@ -276,18 +278,17 @@ def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:] + "."
 
 
-def _names(store: Store, plan: Plan) -> Names:
-    """Titles of what is named on the page, by id."""
-    subjects = [c.action.subject for c in plan.choices]
-    subjects += [left.action.subject for left in plan.left_out[:ONE_BY_ONE]]
-    found: dict[str, str] = {}
-    for table, key, title, ids in (
-        ("products", "product_id", "title", {s.id for s in subjects if s.kind == "product"}),
-        ("shops", "shop_id", "name", {s.id for s in subjects if s.kind == "shop"}),
-        ("creators", "creator_id", "name", {s.partner for s in subjects if s.partner}),
+def named(store: Store, actions: Iterable[Action]) -> Names:
+    """Return the titles of what actions are on, by kind and id: of products, shops and creators that have one."""
+    subjects = [action.subject for action in actions]
+    found: dict[str, dict[str, str]] = {}
+    for kind, table, key, title, ids in (
+        ("product", "products", "product_id", "title", {s.id for s in subjects if s.kind == "product"}),
+        ("shop", "shops", "shop_id", "name", {s.id for s in subjects if s.kind == "shop"}),
+        ("creator", "creators", "creator_id", "name", {s.partner for s in subjects if s.partner}),
     ):
         if ids and store.has(table, title):
             rows = store.table(table)
-            named = store.run(rows.filter(rows[key].isin(sorted(ids))).select(key, title))
-            found |= {k: v for k, v in zip(named[key].to_pylist(), named[title].to_pylist(), strict=True) if v}
+            told = store.run(rows.filter(rows[key].isin(sorted(ids))).select(key, title))
+            found[kind] = {k: v for k, v in zip(told[key].to_pylist(), told[title].to_pylist(), strict=True) if v}
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,21 @@ NEAR = 1e-3  # gap that is near enough: a gain is known to a tenth at best
 SHARED = 0.15
 """Correlation of errors within a lever: what plans brought beside their promise in towns 7 and 8 (`RESULTS.md`)."""
 ROUNDS = 4  # times that interplay is taken into account anew, at most
+REJECTED = "it was rejected"
+
+
+class Point(NamedTuple):
+    """What a plan is worth under one budget of a payer, the others' being as they are.
+
+    Args:
+        budget: The budget.
+        gain: Gain of the plan, in its objective.
+        worth: What one more unit of the budget would gain; 0 where it is not used up.
+    """
+
+    budget: float
+    gain: Estimate
+    worth: float
 
 
 class Planner:
@@ -58,6 +74,7 @@ class Planner:
     def __call__(
         self, name: str, actions: Sequence[Action], budgets: Mapping[Party, float], rules: Sequence[Rule] = (),
         sales: Mapping[str | None, float] | None = None, raw: Mapping[str, Action] | None = None,
+        rejected: Mapping[str, str] | None = None,
     ) -> Plan:  # fmt: skip
         """Return the plan.
 
@@ -68,6 +85,7 @@ class Planner:
             rules: Limits beside the budgets.
             sales: GMV of as many days as actions hold, by shop, None for all; for interplay.
             raw: Actions before a calibration, by key, where one was applied.
+            rejected: Why actions must not be picked, by their keys; keys of others change nothing.
 
         Returns:
             What to do, what was left out and why, and what each budget is worth.
@@ -75,18 +93,84 @@ class Planner:
         Raises:
             BadInputError: If two actions share a key, a gain is missing, or rules cannot all be kept.
         """
-        table = _Table(actions, budgets, self.objective, self.caution)
+        rejected = rejected or {}
+        table = self._table(actions, budgets, rejected)
+        places, lost, found = self._picked(table, budgets, rules, Interplay(table.actions, sales or {}))
+        plan = self._plan(name, table, budgets, rules, found, places, lost, raw or {})
+        if not rejected:
+            return plan
+        out = [*plan.left_out, *(self._rejected(a, rejected[a.key]) for a in actions if a.key in rejected)]
+        return replace(plan, left_out=_by_gain(out))
+
+    def frontier(
+        self, actions: Sequence[Action], budgets: Mapping[Party, float], payer: Party, points: int = 7,
+        rules: Sequence[Rule] = (), sales: Mapping[str | None, float] | None = None,
+        rejected: Mapping[str, str] | None = None,
+    ) -> tuple[Point, ...]:  # fmt: skip
+        """Return what plans gain along the budget of one payer, from nothing to where more of it gains nothing.
+
+        Each point is a plan of its own, picked as when it is asked alone. Points lie closer where the budget is small,
+        since there the gain bends most; the budget that was asked is one of them.
+
+        Args:
+            actions: As for a plan.
+            budgets: As for a plan; the payer's own may be missing.
+            payer: Whose budget varies.
+            points: How many points, 2 at least.
+            rules: As for a plan. Points at which they cannot all be kept are left out.
+            sales: As for a plan.
+            rejected: As for a plan.
+
+        Returns:
+            The points, the smallest budget first.
+
+        Raises:
+            BadInputError: As for a plan, if there are too few points, or if the rules cannot be kept at any.
+        """
+        if points < 2:
+            raise BadInputError("A curve has two points at least", got=points)
+        asked = budgets.get(payer, 0.0)
+        budgets = {**budgets, payer: asked}
+        table = self._table(actions, budgets, rejected or {})
+        meeting = Interplay(table.actions, sales or {})
+        end = 2 * asked
+        if not any(rule.share for rule in rules) or end == 0:  # shares of an endless budget would mean nothing
+            most = float(table.cost[table.payers.index(payer)].max(axis=1).sum())
+            found = self._picked(table, {**budgets, payer: max(most, asked)}, rules, meeting)[2]
+            end = float(found.spent[table.payers.index(payer)])
+        result, refused = [], None
+        for budget in _spread(end, asked, points):
+            try:
+                places, lost, found = self._picked(table, {**budgets, payer: budget}, rules, meeting)
+            except BadInputError as error:
+                if not rules:
+                    raise
+                refused = error
+                continue
+            choices, _ = self._choices(table, places, lost)
+            gain = together(choices, None if self.objective == JOINT else Party(self.objective))
+            result.append(Point(budget, gain, float(found.multipliers[table.payers.index(payer)])))
+        if refused is not None and not result:
+            raise refused
+        return tuple(result)
+
+    def _table(self, actions: Sequence[Action], budgets: Mapping[Party, float], rejected: Mapping[str, str]) -> _Table:
+        some = [action for action in actions if action.key not in rejected] if rejected else actions
+        return _Table(some, budgets, self.objective, self.caution)
+
+    def _picked(
+        self, table: _Table, budgets: Mapping[Party, float], rules: Sequence[Rule], meeting: Interplay
+    ) -> tuple[Ints, Array, Allocation]:
+        """Return the setting of each action, −1 for none; what each loses by the others; and what limits are worth."""
+        money = table.limits(budgets)
         allowed = table.allowed(rules) & (table.gain >= self.least)
         limits = Rules(table.owner, table.caps(rules, sum(budgets.values())))
         allocate = Allocate(tolerance=NEAR, seed=self.seed)
-        meeting = Interplay(actions, sales or {})
-        losses, best = np.zeros(len(actions)), None
+        losses, best = np.zeros(len(table.actions)), None
         for _ in range(ROUNDS):
             gain = np.where(allowed, table.gain - losses[:, None], -np.inf)
             try:
-                found = (
-                    allocate(gain, table.cost, table.limits, limits) if len(actions) else _nothing(len(table.limits))
-                )
+                found = allocate(gain, table.cost, money, limits) if len(table.actions) else _nothing(len(money))
             except BadInputError as error:
                 if not rules:
                     raise
@@ -107,12 +191,29 @@ class Planner:
             losses = np.maximum(losses, lost)
         assert best is not None  # noqa: S101 - at least one round
         _, found, places, lost = best
-        return self._plan(name, table, rules, found, places, lost, raw or {})
+        return places, lost, found
 
     def _plan(
-        self, name: str, table: _Table, rules: Sequence[Rule], found: Allocation, places: Ints, lost: Array,
-        raw: Mapping[str, Action],
+        self, name: str, table: _Table, budgets: Mapping[Party, float], rules: Sequence[Rule], found: Allocation,
+        places: Ints, lost: Array, raw: Mapping[str, Action],
     ) -> Plan:  # fmt: skip
+        choices, interplay = self._choices(table, places, lost)
+        settings_raw = {c.action.key: raw[c.action.key].menu[c.place] for c in choices if c.action.key in raw}
+        parties = [party for party in Party if any(party in c.setting.gain for c in choices)]
+        money = table.limits(budgets)
+        purses = {
+            payer: Purse(float(limit), float(spent), float(worth))
+            for payer, limit, spent, worth in zip(table.payers, money, found.spent, found.multipliers, strict=True)
+        }
+        return Plan(
+            name, self.objective, self.caution, tuple(choices), settings_raw, interplay, purses, tuple(rules),
+            self._left_out(table, money, places, found, rules),
+            {party: together(choices, party) for party in parties}, together(choices, None),
+            sum(choice.setting.attributed or 0.0 for choice in choices), 0.0 if found.exact else found.gap,
+        )  # fmt: skip
+
+    def _choices(self, table: _Table, places: Ints, lost: Array) -> tuple[list[Choice], dict[str, float]]:
+        """Return what was picked, the largest gain first, and what was taken off by interplay."""
         choices, interplay = [], {}
         for number in np.flatnonzero(places >= 0).tolist():
             action, place, loss = table.actions[number], int(places[number]), float(lost[number])
@@ -122,25 +223,18 @@ class Planner:
                 action = replace(action, menu=settings)
             choices.append(Choice(action, place))
         choices.sort(key=lambda choice: (-self._gain(choice.setting).mid, choice.action.key))
-        settings_raw = {c.action.key: raw[c.action.key].menu[c.place] for c in choices if c.action.key in raw}
-        parties = [party for party in Party if any(party in c.setting.gain for c in choices)]
-        purses = {
-            payer: Purse(float(limit), float(spent), float(worth))
-            for payer, limit, spent, worth in zip(
-                table.payers, table.limits, found.spent, found.multipliers, strict=True
-            )
-        }  # fmt: skip
-        return Plan(
-            name, self.objective, self.caution, tuple(choices), settings_raw, interplay, purses, tuple(rules),
-            self._left_out(table, places, found, rules),
-            {party: together(choices, party) for party in parties}, together(choices, None),
-            sum(choice.setting.attributed or 0.0 for choice in choices), 0.0 if found.exact else found.gap,
-        )  # fmt: skip
+        return choices, interplay
 
     def _gain(self, setting: Setting) -> Estimate:
         return _of(setting, self.objective)
 
-    def _left_out(self, table: _Table, places: Ints, found: Allocation, rules: Sequence[Rule]) -> tuple[LeftOut, ...]:
+    def _rejected(self, action: Action, why: str) -> LeftOut:
+        gain = max((self._gain(setting) for setting in action.menu), key=lambda value: value.mid)
+        return LeftOut(action, gain, f"{REJECTED}: {why}" if why else REJECTED)
+
+    def _left_out(
+        self, table: _Table, limits: Array, places: Ints, found: Allocation, rules: Sequence[Rule]
+    ) -> tuple[LeftOut, ...]:
         """Say of each action that was not picked why not."""
         allowed = table.allowed(rules)
         taken = set(table.owner[places >= 0].tolist())
@@ -150,8 +244,8 @@ class Planner:
             width = len(action.menu)
             best = int(np.argmax(gains[:width]))
             net = gains[:width] - found.multipliers @ table.cost[:, number, :width]
-            over = np.any(table.cost[:, number, :width] > table.limits[:, None] * (1 + 1e-9), axis=0)
-            left = table.limits - found.spent
+            over = np.any(table.cost[:, number, :width] > limits[:, None] * (1 + 1e-9), axis=0)
+            left = limits - found.spent
             fits = np.all(table.cost[:, number, :width] <= left[:, None] * (1 + 1e-9), axis=0)
             if gains[best] <= 0:
                 reason = "no setting is expected to gain"
@@ -168,7 +262,7 @@ class Planner:
             else:
                 reason = "a rule leaves no room for it, or it meets a choice that gains more"
             result.append(LeftOut(action, self._gain(action.menu[best]), reason))
-        return tuple(sorted(result, key=lambda left: (-left.gain.mid, left.action.key)))
+        return _by_gain(result)
 
 
 class _Table:
@@ -181,9 +275,7 @@ class _Table:
             raise BadInputError("Two actions share a key", got=", ".join(twice[:3]))
         drawn = {payer for action in actions for setting in action.menu for payer in setting.cost}
         self.payers = [party for party in Party if party in drawn or party in budgets]
-        if wrong := {str(payer): value for payer, value in budgets.items() if not 0 <= value < math.inf}:
-            raise BadInputError("A budget is nothing or more", got=wrong, allowed="amounts of 0 or more")
-        self.limits = np.array([budgets.get(payer, 0.0) for payer in self.payers])
+        self.limits(budgets)
         width = max((len(action.menu) for action in actions), default=1)
         mids, lows = (np.full((len(actions), width), -np.inf) for _ in range(2))
         self.cost = np.zeros((len(self.payers), len(actions), width))
@@ -200,6 +292,12 @@ class _Table:
                 self.worst[1, n, place] = min(own.values(), default=0.0)
         self.gain = np.asarray(cautious(mids, lows, caution), float)
         self.owner = _owners(self.actions)
+
+    def limits(self, budgets: Mapping[Party, float]) -> Array:
+        """Return what each payer may spend, [K]."""
+        if wrong := {str(payer): value for payer, value in budgets.items() if not 0 <= value < math.inf}:
+            raise BadInputError("A budget is nothing or more", got=wrong, allowed="amounts of 0 or more")
+        return np.array([budgets.get(payer, 0.0) for payer in self.payers])
 
     def allowed(self, rules: Sequence[Rule]) -> NDArray[np.bool_]:
         """Which settings the rules in words leave: [n, L]."""
@@ -250,6 +348,22 @@ class _Table:
                 "A rule asks for more than can be done", got=rule.text,
                 allowed=f"at most {held.min():,.6g} for {known[int(np.argmax(short))]}",
             )  # fmt: skip
+
+
+def _by_gain(left: Sequence[LeftOut]) -> tuple[LeftOut, ...]:
+    return tuple(sorted(left, key=lambda each: (-each.gain.mid, each.action.key)))
+
+
+def _spread(end: float, asked: float, points: int) -> list[float]:
+    """Return budgets from 0 to `end` and, where it is larger, to the one asked; that one is among them."""
+    inside = points - 1 if asked > end > 0 else points
+    found = [end * (n / max(inside - 1, 1)) ** 2 for n in range(inside)]
+    if asked > end:
+        return [*found, asked] if end > 0 else [0.0, asked]
+    between = range(1, inside - 1) or range(inside)  # the ends stay
+    if asked not in found:
+        found[min(between, key=lambda n: abs(found[n] - asked))] = asked
+    return sorted(set(found))
 
 
 def _owners(actions: Sequence[Action]) -> Ints:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from tradewind.money import human
 from tradewind.study import Action, Choice, Lever, Setting
 
-Names = Mapping[str, str]
+Names = Mapping[str, Mapping[str, str]]
+"""Titles by kind (`product`, `shop`, `creator`) and id: ids of two kinds may be the same."""
 
 
 def deed(choice: Choice, currency: str, names: Names) -> str:
@@ -16,7 +17,7 @@ def deed(choice: Choice, currency: str, names: Names) -> str:
     Args:
         choice: What was picked.
         currency: ISO 4217 code.
-        names: Titles of products, shops and creators by id.
+        names: Titles of products, shops and creators.
     """
     return f"{dose(choice.setting, choice.action.lever, currency)} {_where(choice.action, names)}"
 
@@ -67,8 +68,8 @@ def _where(action: Action, names: Names) -> str:
     if action.assignment is not None:
         where = f"{len(action.assignment.units):,} customers ({subject.id})"
     else:
-        name = names.get(subject.id)
+        name = names.get(subject.kind, {}).get(subject.id)
         where = f"{name} ({subject.id})" if name else f"{subject.kind} {subject.id}"
     if subject.partner:
-        where += f" with {names.get(subject.partner, subject.partner)}"
+        where += f" with {names.get('creator', {}).get(subject.partner, subject.partner)}"
     return where

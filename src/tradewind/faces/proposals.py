@@ -1,0 +1,283 @@
+"""Proposals: all that the wings offer a plan, asked once and kept, so that any budgets are solved from them in no time.
+
+Who pays follows from who has a budget, and some wings propose other actions for other payers. So these are asked once
+for each of `FUNDS`; a plan picks from those that fit its budgets.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from tradewind import keeping, progress
+from tradewind.decisions.plan import Names, named
+from tradewind.engines.store import Store
+from tradewind.errors import BadInputError, ConflictError, MissingDataError, NotFoundError
+from tradewind.faces import studies
+from tradewind.measures import metrics as m
+from tradewind.measures.query import Query
+from tradewind.period import Period
+from tradewind.study import Action, Party, Provenance, Study
+
+MOST = 2_000
+"""Actions that a wing may propose to a plan, where it has a limit: more than a study would show."""
+FILE = "proposals.json"
+COFUNDED = "cofunded"
+FUNDS = (str(Party.PLATFORM), str(Party.MERCHANT), COFUNDED)
+"""Who may come to pay, in the words of the wings' settings."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a wing said when it was asked for actions.
+
+    Args:
+        wing: Its name.
+        payer: Who was to pay, of `FUNDS`; empty where that makes no difference to the wing.
+        study: What it answered; None where it could not.
+        why: Why it could not.
+    """
+
+    wing: str
+    payer: str
+    study: Study | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Basis:
+    """What proposals were made for; for anything else they do not hold.
+
+    Args:
+        source: Name of the store's source.
+        snapshot: The snapshot that was read.
+        shops: The shops that the caller may see, None for all.
+        creators: The creators as whom the caller sees, None where it is as none.
+        assumptions: What was supposed, a sentence each.
+    """
+
+    source: str
+    snapshot: str
+    shops: tuple[str, ...] | None
+    creators: tuple[str, ...] | None
+    assumptions: tuple[str, ...]
+
+    @classmethod
+    def of(cls, store: Store) -> Basis:
+        """Return what proposals made from a store hold for."""
+        shops, creators = (
+            None if ids is None else tuple(sorted(ids)) for ids in (store.scope.shops, store.scope.creators)
+        )
+        name = store.manifest.provenance.source
+        return cls(name, store.manifest.name, shops, creators, store.assumptions.sentences())
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """What the wings propose, with all of the store that a plan needs.
+
+    Args:
+        basis: What they were made for.
+        origin: Where the numbers come from.
+        period: The days that the wings were asked to look back on.
+        seen: Those of them that the store holds.
+        today: Last day of the store.
+        seed: Seed of the wings.
+        answers: What each wing said, once for each payer where that makes a difference.
+        sales: GMV of the days seen, by shop.
+        names: Titles of what actions are on.
+    """
+
+    basis: Basis
+    origin: Provenance
+    period: Period
+    seen: Period
+    today: date
+    seed: int
+    answers: tuple[Answer, ...]
+    sales: Mapping[str, float]
+    names: Names
+
+    def under(self, money: Mapping[Party, float], wings: Sequence[str] = ()) -> tuple[Answer, ...]:
+        """Return the answers that hold under some budgets.
+
+        Args:
+            money: The budgets.
+            wings: Only of these wings; of all where empty.
+
+        Raises:
+            NotFoundError: If a wing, or one for these payers, was not asked.
+            MissingDataError: If no wing could propose anything, with the reason of each.
+        """
+        payer = funds(money)
+        asked = list(dict.fromkeys(answer.wing for answer in self.answers))
+        found = []
+        for wing in wings or asked:
+            if wing not in asked:
+                raise NotFoundError("This study was not asked for proposals", got=wing, allowed=asked, do="ask it anew")
+            fits = [answer for answer in self.answers if answer.wing == wing and answer.payer in {"", payer}]
+            if not fits:
+                raise NotFoundError(
+                    f"The study {wing} was not asked for actions that these pay for", got=payer,
+                    allowed=[answer.payer for answer in self.answers if answer.wing == wing], do="ask it anew",
+                )  # fmt: skip
+            found += fits
+        _some(found)
+        return tuple(found)
+
+    def usual(self, actions: Iterable[Action]) -> dict[str | None, float]:
+        """Return the GMV that is usual in as many days as actions hold, by shop, and under None in all."""
+        times = max((action.days.days for action in actions), default=0) / self.seen.days
+        found: dict[str | None, float] = {shop: value * times for shop, value in self.sales.items()}
+        found[None] = sum(found.values())
+        return found
+
+
+def acting(names: Iterable[str] = ()) -> list[str]:
+    """Return the wings that propose actions, those named or all.
+
+    Raises:
+        NotFoundError: If there is no such wing.
+        BadInputError: If one proposes nothing.
+    """
+    known = [wing.name for wing in studies.WINGS.values() if wing.acts]
+    for name in (chosen := list(names)):
+        if not studies.wing(name).acts:
+            raise BadInputError("This study proposes no actions", got=name, allowed=known)
+    return chosen or known
+
+
+def funds(money: Mapping[Party, float]) -> str:
+    """Return who pays under some budgets, of `FUNDS`; the platform where nobody has one."""
+    some = [str(party) for party in (Party.PLATFORM, Party.MERCHANT) if money.get(party, 0.0) > 0]
+    return COFUNDED if len(some) == 2 else (some or [FUNDS[0]])[0]
+
+
+def proposed(
+    store: Store, period: Period, wings: Iterable[str] = (), seed: int = 0, payers: Sequence[str] = FUNDS
+) -> Proposals:
+    """Return what the wings propose: this is what takes long about a plan.
+
+    Args:
+        store: The store, as the caller may see it.
+        period: The days that the wings look back on; actions begin on the day after.
+        wings: Names of the wings that propose; all that act where empty.
+        seed: Seed of the wings.
+        payers: Who may come to pay, of `FUNDS`. A wing to which that makes a difference is asked once for each.
+
+    Raises:
+        NotFoundError: If there is no such wing.
+        BadInputError: If a wing proposes nothing, or there is no such payer.
+        MissingDataError: If no wing can propose anything, with the reason of each.
+    """
+    if not payers or not set(payers) <= set(FUNDS):
+        raise BadInputError("Nobody pays like that", got=", ".join(payers) or "nobody", allowed=FUNDS)
+    asked = [(wing, payer) for wing in acting(wings) for payer in (payers if _minds(wing) else ("",))]
+    answers = []
+    for n, (wing, payer) in enumerate(asked):
+        progress.told(f"asking {wing}", n, len(asked) + 1)
+        try:
+            answers.append(Answer(wing, payer, studies.answer(wing, store, period, _settings(wing, payer, seed))))
+        except MissingDataError as error:
+            answers.append(Answer(wing, payer, None, str(error)))
+    _some(answers)
+    seen = period.clipped(store.span) or store.span
+    rows = store.metrics(Query((m.GMV,), seen, ("shop_id",)))
+    sales = {
+        shop: float(value or 0)
+        for shop, value in zip(rows["shop_id"].to_pylist(), rows["gmv"].to_pylist(), strict=True)
+    }
+    names = named(store, [action for answer in answers if answer.study for action in answer.study.actions])
+    return Proposals(
+        Basis.of(store), store.provenance, period, seen, store.span.last, seed, tuple(answers), sales, names
+    )
+
+
+def keep_proposals(proposals: Proposals, folder: Path) -> Path:
+    """Keep proposals in a folder, which is made where there is none, whole or not at all; return the file.
+
+    What stands there is replaced.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file, fresh = folder / FILE, folder / f".{FILE}-{os.getpid()}"
+    said = {field.name: getattr(proposals, field.name) for field in dataclasses.fields(proposals)}
+    said |= {"basis": _plain(proposals.basis), "answers": [_plain(answer) for answer in proposals.answers]}
+    try:
+        with fresh.open("w", encoding="ascii") as handle:
+            handle.write(keeping.kept(said))
+            handle.flush()
+            os.fsync(handle.fileno())
+        fresh.replace(file)
+    finally:
+        fresh.unlink(missing_ok=True)
+    return file
+
+
+def read_proposals(folder: Path, store: Store) -> Proposals:
+    """Return the proposals that a folder keeps.
+
+    Args:
+        folder: The folder.
+        store: The store that they are to hold for, as the caller may see it.
+
+    Raises:
+        NotFoundError: If there are none.
+        ConflictError: If they were made for another snapshot, other shops or other assumptions.
+        BadInputError: If they cannot be read.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        raise NotFoundError("No proposals are kept in this folder", got=folder, do="ask the studies for them")
+    try:
+        said = keeping.read(file.read_text(encoding="ascii"))
+        answers = tuple(Answer(**each) for each in said["answers"])
+        found = Proposals(**{**said, "basis": Basis(**said["basis"]), "answers": answers})
+    except (LookupError, TypeError, ValueError) as error:
+        raise BadInputError("The proposals in this folder cannot be read", got=file, do="make them anew") from error
+    _hold(found.basis, Basis.of(store))
+    return found
+
+
+def _hold(made: Basis, wanted: Basis) -> None:
+    """Refuse proposals that were made for something else; shops are not named, who asks may not know them."""
+    for field, what in (
+        ("source", "another source"), ("snapshot", "another snapshot of the store"), ("shops", "other shops"),
+        ("creators", "other creators"), ("assumptions", "other assumptions"),
+    ):  # fmt: skip
+        if getattr(made, field) != getattr(wanted, field):
+            told = field in {"source", "snapshot"}
+            raise ConflictError(
+                f"These proposals were made for {what}", got=getattr(made, field) if told else None,
+                allowed=getattr(wanted, field) if told else None, do="ask the studies anew",
+            )  # fmt: skip
+
+
+def _plain(value: Answer | Basis) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+
+
+def _some(answers: Sequence[Answer]) -> None:
+    if all(answer.study is None for answer in answers):
+        why = {answer.wing: answer.why for answer in answers}
+        raise MissingDataError(
+            "No study can propose an action from this store", got="; ".join(f"{k}: {v}" for k, v in why.items())
+        )
+
+
+def _fields(wing: str) -> set[str]:
+    return {field.name for field in dataclasses.fields(studies.wing(wing).load().settings)}
+
+
+def _minds(wing: str) -> bool:
+    """Whether it makes a difference to a wing who pays."""
+    return "payer" in _fields(wing)
+
+
+def _settings(wing: str, payer: str, seed: int) -> dict[str, Any]:
+    found: dict[str, Any] = {"seed": seed} | ({"most": MOST} if "most" in _fields(wing) else {})
+    return found | ({"payer": payer} if payer else {})
