@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 class DuckDB:
     """Runs expressions on DuckDB, in bounded memory; what does not fit spills to the machine's temporary folder.
 
+    Several threads may share it: whole answers are fetched one at a time, and every stream of batches has a connection
+    of its own, since another query on a connection would end its stream without a word.
+
     Args:
         memory: DuckDB's memory limit, such as `4GB`; by default `TRADEWIND_MEMORY`, else half of the machine's.
     """
@@ -30,6 +34,7 @@ class DuckDB:
     gaps: frozenset[str] = frozenset()
 
     def __init__(self, memory: str | None = None):
+        self._lock = threading.RLock()
         self._con: Any = ibis.duckdb.connect()
         self._con.raw_sql("SET TimeZone = 'UTC'")
         self._con.raw_sql("SET preserve_insertion_order = false")
@@ -40,17 +45,28 @@ class DuckDB:
 
     def read(self, name: str, files: Sequence[Path]) -> ibis.Table:
         """Return the rows of Parquet files of one schema as a table named `name`."""
-        return self._con.read_parquet([str(file) for file in files], table_name=name)
+        listed = ", ".join(_quoted(str(file)) for file in files)
+        with self._lock:
+            # a view of the database, not a temporary one, which no other connection would see
+            self._con.raw_sql(f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet([{listed}])')
+            return self._con.table(name)
 
     def arrow(self, expression: ibis.Expr) -> pa.Table:
         """Run an expression and return all its rows."""
-        with self._in_memory():
+        with self._in_memory(), self._lock:
             return self._con.to_pyarrow(expression)
 
     def batches(self, expression: ibis.Expr, rows: int) -> Iterator[pa.RecordBatch]:
         """Run an expression and yield its rows in batches of at most `rows`."""
         with self._in_memory():
-            yield from self._con.to_pyarrow_batches(expression, chunk_size=rows)
+            with self._lock:
+                own: Any = ibis.duckdb.from_connection(self._con.con.cursor())
+                own.raw_sql("SET TimeZone = 'UTC'")
+                stream = own.to_pyarrow_batches(expression, chunk_size=rows)
+            try:
+                yield from stream
+            finally:
+                own.disconnect()
 
     @contextmanager
     def _in_memory(self) -> Iterator[None]:
@@ -64,6 +80,11 @@ class DuckDB:
                 got=f"{self._memory:,} MiB",
                 do=f"set {SETTING} to more, such as 8GB, ask for fewer days, or use Spark (spark+local[2]:FOLDER)",
             ) from error
+
+
+def _quoted(text: str) -> str:
+    """Write text as SQL does."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def staging(scratch: Path) -> duckdb.DuckDBPyConnection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
@@ -114,8 +114,37 @@ class Query:
         answer = sums.select(*self.groups, **{m.name: _value(m, sums, there) for m in self.metrics})
         return answer.order_by([answer[name].asc(nulls_first=True) for name in self.groups]) if self.groups else answer
 
+    def things(self, tables: Tables) -> ibis.Table:
+        """Return what distinct metrics count, uncounted: every combination of groups and things once.
+
+        A column a group, and a column a metric with the thing that it counts, null where it counts none. Whoever keeps
+        these rows by day can count over any days, which counts by day cannot tell.
+
+        Raises:
+            BadInputError: If a metric is no distinct count, or they do not count over the same fact.
+            MissingDataError: If the source lacks what a metric or a dimension needs.
+        """
+        counted = [metric for metric in self.metrics if isinstance(metric, Distinct)]
+        facts = {metric.fact.name: metric.fact for metric in counted}
+        if len(counted) < len(self.metrics) or len(facts) != 1:
+            raise BadInputError(
+                "Things are those of distinct counts over one fact", got=", ".join(x.name for x in self.metrics)
+            )
+        for metric in counted:
+            present(metric, tables, (*self._splits, *self.where))
+        [fact] = facts.values()
+        return self._rows(fact, counted, tables).distinct()
+
     def _sums(self, fact: Fact, wanted: tuple[Leaf, ...], tables: Tables) -> ibis.Table:
         own = [leaf for leaf in wanted if leaf.fact is fact]
+        rows = self._rows(fact, own, tables)
+        sums = {leaf.name: _aggregate(leaf, rows[leaf.name]) for leaf in own}
+        found = self._grouped(rows).aggregate(**sums)
+        absent = {leaf.name: ibis.null(_kind(leaf)) for leaf in wanted if leaf.fact is not fact}
+        return found.mutate(**absent).select(*self.groups, *(leaf.name for leaf in wanted))
+
+    def _rows(self, fact: Fact, own: Sequence[Leaf], tables: Tables) -> ibis.Table:
+        """The fact's rows that count: their groups, and what each leaf sums or counts."""
         splits = [_column(name) for name in (*self._splits, *self.where, "day")]
         periods = self.slots or (self.period,)
         relation, row = fact.rows(tables, *(leaf.value for leaf in own), *splits, within=periods)
@@ -125,11 +154,7 @@ class Query:
         if self.slots:
             columns["slot"] = ibis.cases(*((when, ibis.literal(n, "int64")) for n, when in enumerate(inside)))
         values = {leaf.name: leaf.value(row) for leaf in own}
-        rows = relation.filter(*kept).select(**columns, **values)
-        sums = {leaf.name: _aggregate(leaf, rows[leaf.name]) for leaf in own}
-        found = self._grouped(rows).aggregate(**sums)
-        absent = {leaf.name: ibis.null(_kind(leaf)) for leaf in wanted if leaf.fact is not fact}
-        return found.mutate(**absent).select(*self.groups, *(leaf.name for leaf in wanted))
+        return relation.filter(*kept).select(**columns, **values)
 
     def _grouped(self, rows: ibis.Table) -> ibis.Table:
         return rows.group_by(*self.groups) if self.groups else rows
@@ -149,18 +174,31 @@ def present(metric: Metric, tables: Tables, splits: tuple[str, ...] = ()) -> tup
     Raises:
         MissingDataError: If a leaf that the metric cannot do without, or a dimension for it, is missing.
     """
+    return present_where(metric, lambda leaf: missing(leaf, tables, splits), splits)
+
+
+def present_where(
+    metric: Metric, lacking: Callable[[Leaf], tuple[str, ...]], splits: tuple[str, ...] = ()
+) -> tuple[Leaf, ...]:
+    """Return the leaves of a metric that can be answered, as `present` does, where it is known what each leaf lacks.
+
+    Args:
+        metric: The metric.
+        lacking: What the tables lack for a leaf; nothing where it can be answered.
+        splits: Dimensions that the answer is split by, for the message.
+    """
     optional = set(leaves(metric)) - set(_required(metric))
     found = []
     for leaf in leaves(metric):
-        lacking = missing(leaf, tables, splits)
-        if not lacking:
+        absent = lacking(leaf)
+        if not absent:
             found.append(leaf)
         elif leaf not in optional:
             split = f" by {', '.join(splits)}" if splits else ""
             raise MissingDataError(
-                f"{metric.title}{split} cannot be computed: the source lacks {', '.join(lacking)}",
+                f"{metric.title}{split} cannot be computed: the source lacks {', '.join(absent)}",
                 do="see `tradewind check` for what each metric needs"
-                + (", or assume a margin with --assume margin=0.3" if "order_lines.unit_cost" in lacking else ""),
+                + (", or assume a margin with --assume margin=0.3" if "order_lines.unit_cost" in absent else ""),
             )
     alone = {leaf for leaf, beside in _besides(metric) if beside not in found}
     return tuple(leaf for leaf in found if leaf not in alone)
