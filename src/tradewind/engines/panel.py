@@ -245,9 +245,7 @@ class Split:
             every: Whether values of which nothing is known in the period are given too, as zeros.
         """
         found, there = self._between(period)
-        columns = {
-            metric.name: _said(metric, _evaluated(metric, found, self.there)) for metric in self._metrics
-        }
+        columns = {metric.name: _said(metric, _evaluated(metric, found, self.there)) for metric in self._metrics}
         shown = [n for n in self._order if every or there[n]]
         return {self.keys[n]: {name: column[n] for name, column in columns.items()} for n in shown}
 

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from tradewind.engines import snapshot
 from tradewind.engines.duckdb import DuckDB
 from tradewind.engines.panel import Panel
+from tradewind.engines.peers import Crowd, Peers
 from tradewind.engines.snapshot import Draft, Manifest
 from tradewind.engines.spark import Spark
 from tradewind.errors import BadInputError, ForbiddenError, MissingDataError
@@ -99,6 +100,8 @@ class Store:
         self._counts: dict[str, Counts] = {}
         self._panels: dict[tuple[tuple[Metric, ...], tuple[str, ...]], Panel] = {}
         self._reading = threading.RLock()
+        self._reach = scope  # what the caller owns, however far narrowed for now
+        self._crowd = Crowd(partial(Store, folder, engine, manifest))
 
     @property
     def provenance(self) -> Provenance:
@@ -202,18 +205,52 @@ class Store:
                     self._panels[asked] = Panel.read(self, *asked)
         return self._panels[asked]
 
+    def peers(self, metrics: Sequence[Metric], period: Period, like: str | None = None) -> Peers:
+        """Return metrics of a shop beside quartiles of its peers: all that a caller learns of shops outside its scope.
+
+        Peers are the shops of the same category with sales in the period, or those of several categories together; at
+        least ten without the caller's own, none of them above a quarter of the group's GMV. Assumptions do not enter.
+
+        Args:
+            metrics: Which metrics, from `METRICS`.
+            period: A whole calendar month, quarter or year that the data covers.
+            like: The shop, one of the caller's; need not be said where there is but one.
+
+        Returns:
+            For each metric the shop's own value and the peers' quartiles, or the reason why those are not told.
+
+        Raises:
+            ForbiddenError: If the shop is not one of the caller's, or the caller is a creator.
+            BadInputError: If a metric cannot be compared, the period is not one of those, or the shop is not said.
+            MissingDataError: If the source lacks what a metric needs.
+            NotFoundError: If nothing is known of the shop.
+        """
+        if self.scope.creators is not None:
+            raise ForbiddenError("Shops are compared for operators and merchants only")
+        mine = self.scope.shops or frozenset()
+        if like is None and len(mine) != 1:
+            raise BadInputError("The shop to compare is not said", allowed=sorted(mine) or "a shop's id", do="name one")
+        shop = next(iter(mine)) if like is None else like
+        self.scope.narrowed((shop,))
+        return self._crowd.compare(metrics, period, shop, self._reach.shops or frozenset((shop,)))
+
     def scoped(self, scope: Scope) -> Store:
         """Return the same snapshot as a caller with that scope sees it.
 
         Raises:
             ForbiddenError: If the scope is wider than this store's.
         """
-        return Store(self.folder, self.engine, self.manifest, self.scope.limited(scope), self.assumptions)
+        other = Store(self.folder, self.engine, self.manifest, self.scope.limited(scope), self.assumptions)
+        other._crowd = self._crowd
+        if not self.scope.everything:
+            other._reach = self._reach
+        return other
 
     def assuming(self, assumptions: Assumptions) -> Store:
         """Return the same store with assumptions where the source says nothing."""
         other = Store(self.folder, self.engine, self.manifest, self.scope, assumptions)
         other._tables, other._counts = self._tables, self._counts
+        other._reach, other._crowd = self._reach, self._crowd
         return other
 
     def write(self, tables: Mapping[str, ibis.Table | pa.Table]) -> Store:

@@ -321,6 +321,11 @@ def unsettled(metric: Metric, period: Period, span: Period) -> bool:
     return bool(_NEWCOMERS & set(leaves(metric))) and (period.first - span.first).days < SETTLING
 
 
+def within_a_shop(metric: Metric) -> bool:
+    """Whether a shop's own rows decide its value: not where customers are new or returning, as others' orders tell."""
+    return not _NEWCOMERS & set(leaves(metric))
+
+
 def assumed(metric: Metric, tables: Tables) -> bool:
     """Whether a metric rests on an assumed margin: it counts costs, and some lines have none of their own."""
     supposed = tables.assumptions.margin is not None and COST in leaves(metric)
