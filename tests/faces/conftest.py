@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import reef
 import sea
 
 from tradewind.faces.studies import WINGS, Wing
@@ -19,6 +20,16 @@ def tides(monkeypatch: pytest.MonkeyPatch) -> str:
         monkeypatch.delitem(WINGS, name)
     monkeypatch.setitem(WINGS, "tides", Wing("tides", "Tides", "What are the tides?"))
     return "tides"
+
+
+@pytest.fixture
+def reefs(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of the one wing there is while a test runs, which acts."""
+    monkeypatch.setitem(sys.modules, "tradewind.decisions.reef", reef)
+    for name in list(WINGS):
+        monkeypatch.delitem(WINGS, name)
+    monkeypatch.setitem(WINGS, "reef", Wing("reef", "Reef", "Is it alive?", acts=True))
+    return "reef"
 
 
 @pytest.fixture

@@ -18,13 +18,10 @@ from tradewind.faces.voice import Voice
 from tradewind.scope import OPERATOR, Scope
 
 if TYPE_CHECKING:
-    from tradewind.decisions.plan import Kept
     from tradewind.ledger import Ledger
-    from tradewind.study import Provenance
 
 ADDRESS = "TRADEWIND_LEDGER"
 DEFAULT_LEDGER = "tradewind-ledger.db"
-ARMS = "arms.csv"
 BACK = "last-28d"
 
 LedgerOption = Annotated[
@@ -120,41 +117,26 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
     as_json: options.JsonOption = False,
 ) -> None:
     """Register a plan before it starts: what it promises, who is held out, when it is read."""
-    from tradewind.decisions.plan import holdouts, read_plan  # noqa: PLC0415 - slow to load
-    from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
-    from tradewind.ledger import Approval, Promise, Terms  # noqa: PLC0415 - slow to load
+    from tradewind.decisions.plan import read_plan  # noqa: PLC0415 - slow to load
+    from tradewind.faces import launching, proofs  # noqa: PLC0415 - slow to load
+    from tradewind.ledger import Approval, Terms  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
-    plan = read_plan(folder)
-    if not plan.choices:
-        raise BadInputError("The plan has no actions to launch", got=folder)
+    plan = launching.chosen(read_plan(folder))
     opened = options.opened(store, voice, (), assume)
-    _fits(plan, opened.provenance)
-    for file in (folder / proofs.HEAD, folder / ARMS):
-        if file.is_dir() or not os.access(file if file.exists() else folder, os.W_OK):
-            raise BadInputError("A launch keeps its files in the plan's folder, and cannot write there", got=file)
-    share = _share(holdout)
+    launching.fits(opened, plan, folder)
+    share, terms = _share(holdout), Terms(echo, seed, late=late)
     with voice.working("Weighing holdouts"):
-        held = holdouts(opened, plan.choices, echo, share)
+        held = launching.weighed(opened, plan, share, terms)
+    # begun only now, where there is none: what is refused leaves no ledger behind
     where = _ledger(ledger, plan.timezone, today, opened.provenance.simulated)
-    promises = [Promise(each.choice, each.share, raw=plan.raw.get(each.choice.action.key)) for each in held]
     who = getpass.getuser()
-    now = where.now
+    approval = Approval(approved_by or who, where.now)
     with voice.working("Writing the ledger"):
-        receipt = where.launch(
-            plan.name, promises, Approval(approved_by or who, now), who, Terms(echo, seed, late=late)
-        )
-        try:
-            arms = where.export(folder / ARMS, plan.name)
-            head = proofs.keep_head(folder, receipt.head)
-        except OSError as error:
-            raise BadInputError(
-                "The plan is launched, but its files could not be written",
-                got=str(error),
-                do=f"make room, then run: tradewind ledger export {folder}",
-            ) from error
-    document = {"receipt": receipt, "holdouts": held, "files": [str(head), str(arms.file)]}
-    voice.answer(document, lambda: proofs.launched(receipt, held, [head, arms.file], share is None))
+        receipt = launching.registered(where, plan, held, who, approval, terms)
+        files = launching.written(where, plan, folder, receipt.head)
+    document = {"receipt": receipt, "holdouts": held, "files": [str(file) for file in files]}
+    voice.answer(document, lambda: proofs.launched(receipt, held, files, share is None))
 
 
 @ledger_app.command("export")
@@ -165,7 +147,7 @@ def export(
 ) -> None:
     """Write once more who gets what under a launched plan, and the ledger's head."""
     from tradewind.decisions.plan import read_plan  # noqa: PLC0415 - slow to load
-    from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
+    from tradewind.faces import launching, proofs  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
     plan = read_plan(folder)
@@ -174,8 +156,8 @@ def export(
         raise NotFoundError(
             "No action of this plan was launched", got=plan.name, do=f"tradewind ledger launch {folder}"
         )
-    found = where.export(folder / ARMS, plan.name)
-    head = proofs.keep_head(folder, found.head)
+    found = where.export(folder / launching.ARMS, plan.name)
+    head = launching.keep_head(folder, found.head)
     voice.answer({"files": [str(head), str(found.file)], "rows": found.rows}, lambda: proofs.exported(found, head))
 
 
@@ -253,27 +235,15 @@ def verify(
     as_json: options.JsonOption = False,
 ) -> None:
     """Say whether the ledger is what was written into it."""
-    from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
+    from tradewind.faces import launching, proofs  # noqa: PLC0415 - slow to load
     from tradewind.ledger import Head  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
     where = _ledger(ledger, "UTC", "", simulated=False, create=False)
-    verdict = where.verify([Head.parse(proofs.head_of(folder)) for folder in plans or ()])
+    verdict = where.verify([Head.parse(launching.head_of(folder)) for folder in plans or ()])
     voice.answer(verdict, lambda: proofs.verdict(verdict))
     if not verdict.sound:
         raise typer.Exit(1)
-
-
-def _fits(plan: Kept, origin: Provenance) -> None:
-    """Refuse a plan that was made for other data than the store's."""
-    for what in ("currency", "timezone", "simulated"):
-        if getattr(plan, what) != getattr(origin, what):
-            raise BadInputError(
-                f"The plan was made for other data than this store: its {what} differs",
-                got=str(getattr(plan, what)),
-                allowed=str(getattr(origin, what)),
-                do="launch it on the store that it was made from, or plan anew",
-            )
 
 
 def _address(given: str) -> str:

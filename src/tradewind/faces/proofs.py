@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,14 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from tradewind.decisions.plan import Held
-from tradewind.errors import BadInputError, NotFoundError
 from tradewind.faces import terminal
 from tradewind.faces.planning import Planned
-from tradewind.ledger import Experiment, Exported, Head, Kept, Receipt, State, Status, Track, Verdict
+from tradewind.ledger import Experiment, Exported, Kept, Receipt, State, Status, Track, Verdict
 from tradewind.money import human
 from tradewind.study import Estimate
 
-HEAD = "ledger.json"
 ROWS = 30
 
 
@@ -32,29 +29,6 @@ def planned(found: Planned, files: Sequence[Path], limit: int) -> RenderableType
         lines.append(f"\nNext: look at {folder / 'plan.html'}, then tradewind ledger launch {folder}", "dim")
         parts.append(Padding(lines, (1, 0, 0, 0)))
     return Group(*parts)
-
-
-def keep_head(folder: Path, head: Head) -> Path:
-    """Write a ledger's head beside the plan that was launched, and return the file."""
-    file = folder / HEAD
-    file.write_text(json.dumps({"head": str(head), "count": head.count}, indent=1) + "\n", encoding="utf-8")
-    return file
-
-
-def head_of(folder: Path) -> str:
-    """Return the head that a launched plan's folder keeps.
-
-    Raises:
-        NotFoundError: If it keeps none.
-        BadInputError: If it cannot be read.
-    """
-    file = folder / HEAD
-    if not file.is_file():
-        raise NotFoundError("This folder keeps no head of a ledger", got=folder, do="launch the plan first")
-    try:
-        return str(json.loads(file.read_text(encoding="utf-8"))["head"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInputError("The head in this folder cannot be read", got=file) from error
 
 
 def launched(receipt: Receipt, held: Sequence[Held], files: Sequence[Path], weighed: bool) -> RenderableType:

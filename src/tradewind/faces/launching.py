@@ -1,0 +1,195 @@
+"""Launching, as every face does it: who is held out, what the ledger registers, and the files beside the plan."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from tradewind import progress
+from tradewind.decisions.plan import Held, Kept, holdouts
+from tradewind.engines.store import Store
+from tradewind.errors import BadInputError, ConflictError, NotFoundError
+from tradewind.faces.planning import Planned
+from tradewind.ledger import Approval, Head, Launch, Ledger, Promise, Receipt, Terms
+from tradewind.study import Choice, Provenance
+
+HEAD, ARMS = "ledger.json", "arms.csv"
+NAMED = 3
+"""Most actions that an error names one by one."""
+
+
+class Launched(NamedTuple):
+    """What a launch did.
+
+    Args:
+        receipt: What the ledger holds of it.
+        held: Who is held out of each action, and why; empty where the launch stood already.
+        files: The file of the ledger's head, and the file that says who gets what.
+    """
+
+    receipt: Receipt
+    held: tuple[Held, ...]
+    files: tuple[Path, ...]
+
+
+def launch(  # noqa: PLR0913 - what is launched, where, by whom and how
+    store: Store, ledger: Ledger, plan: Kept | Planned, approved: Collection[str] | None, folder: Path, *,
+    who: str, approval: Approval, holdout: float | None = None, terms: Terms | None = None, again: bool = False,
+) -> Launched:  # fmt: skip
+    """Register what was approved of a plan, and write its files.
+
+    Registering is one step, that is taken whole or not at all; files are written after it. So whoever was stopped in
+    between calls this `again`: then a plan that is registered already is not refused, and its files are written.
+
+    Args:
+        store: The store that the plan was made from.
+        ledger: The ledger.
+        plan: The plan, as it was solved or kept.
+        approved: Keys of the actions to launch; None for all.
+        folder: Where the files go: the plan's folder.
+        who: Who launches.
+        approval: Who approved it.
+        holdout: Share held out; None for as many as the proof needs.
+        terms: How it is registered.
+        again: Whether a launch of the very same actions that stands already is taken for this one.
+
+    Raises:
+        NotFoundError: If an approved action is not in the plan.
+        BadInputError: If nothing is to be launched, the plan was made for other data, its folder cannot be written
+            to, or an action cannot be launched as asked.
+        ConflictError: If an action is launched already, other than `again` allows.
+    """
+    terms, wanted = terms or Terms(), chosen(plan, approved)
+    fits(store, wanted, folder)
+    if again and (standing := _standing(ledger, wanted)) is not None:
+        return Launched(standing, (), written(ledger, wanted, folder, standing.head))
+    progress.told("weighing holdouts", 0, 2)
+    held = weighed(store, wanted, holdout, terms)
+    progress.told("writing the ledger", 1, 2)
+    try:
+        receipt = registered(ledger, wanted, held, who, approval, terms)
+    except ConflictError:
+        standing = _standing(ledger, wanted) if again else None
+        if standing is None:  # of several who launch it at once, another one did
+            raise
+        return Launched(standing, (), written(ledger, wanted, folder, standing.head))
+    return Launched(receipt, tuple(held), written(ledger, wanted, folder, receipt.head))
+
+
+def chosen(plan: Kept | Planned, approved: Collection[str] | None = None) -> Kept:
+    """Return what was approved of a plan, as a ledger registers it.
+
+    Raises:
+        NotFoundError: If an approved action is not in the plan.
+        BadInputError: If nothing is left to launch.
+    """
+    if isinstance(plan, Planned):
+        origin, found = plan.answer.provenance, plan.plan
+        plan = Kept(found.name, found.choices, found.raw, origin.currency, origin.timezone, origin.simulated)
+    if approved is not None:
+        if strange := sorted(set(approved) - {choice.action.key for choice in plan.choices}):
+            raise NotFoundError("The plan has no such action", got=", ".join(strange[:NAMED]))
+        plan = replace(plan, choices=tuple(c for c in plan.choices if c.action.key in set(approved)))
+    if not plan.choices:
+        raise BadInputError("The plan has no actions to launch", got=plan.name)
+    return plan
+
+
+def fits(store: Store, plan: Kept, folder: Path) -> None:
+    """Refuse a plan that was made for other data than the store's, or whose files could not be written."""
+    origin: Provenance = store.provenance
+    for what in ("currency", "timezone", "simulated"):
+        if getattr(plan, what) != getattr(origin, what):
+            raise BadInputError(
+                f"The plan was made for other data than this store: its {what} differs",
+                got=str(getattr(plan, what)),
+                allowed=str(getattr(origin, what)),
+                do="launch it on the store that it was made from, or plan anew",
+            )
+    for file in (folder / HEAD, folder / ARMS):
+        if file.is_dir() or not os.access(file if file.exists() else folder, os.W_OK):
+            raise BadInputError("A launch keeps its files in the plan's folder, and cannot write there", got=file)
+
+
+def weighed(store: Store, plan: Kept, holdout: float | None, terms: Terms) -> list[Held]:
+    """Return who is held out of each action, see `holdouts`."""
+    return holdouts(store, plan.choices, terms.echo, holdout)
+
+
+def registered(ledger: Ledger, plan: Kept, held: Sequence[Held], who: str, approval: Approval, terms: Terms) -> Receipt:
+    """Register a plan in the ledger, all of it or nothing, see `Ledger.launch`."""
+    promises = [Promise(each.choice, each.share, raw=plan.raw.get(each.choice.action.key)) for each in held]
+    return ledger.launch(plan.name, promises, approval, who, terms)
+
+
+def written(ledger: Ledger, plan: Kept, folder: Path, head: Head) -> tuple[Path, Path]:
+    """Write a launched plan's files, and return them: the ledger's head, and who gets what.
+
+    Raises:
+        BadInputError: If there is no room for them; the launch stands.
+    """
+    try:
+        arms = ledger.export(folder / ARMS, plan.name)
+        return keep_head(folder, head), arms.file
+    except OSError as error:
+        raise BadInputError(
+            "The plan is launched, but its files could not be written",
+            got=str(error),
+            do=f"make room, then run: tradewind ledger export {folder}",
+        ) from error
+
+
+def keep_head(folder: Path, head: Head) -> Path:
+    """Write a ledger's head beside the plan that was launched, and return the file."""
+    file = folder / HEAD
+    fresh = file.with_name(f".{HEAD}-{os.getpid()}")
+    fresh.write_text(json.dumps({"head": str(head), "count": head.count}, indent=1) + "\n", encoding="utf-8")
+    fresh.replace(file)
+    return file
+
+
+def head_of(folder: Path) -> str:
+    """Return the head that a launched plan's folder keeps.
+
+    Raises:
+        NotFoundError: If it keeps none.
+        BadInputError: If it cannot be read.
+    """
+    file = folder / HEAD
+    if not file.is_file():
+        raise NotFoundError("This folder keeps no head of a ledger", got=folder, do="launch the plan first")
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8"))["head"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadInputError("The head in this folder cannot be read", got=file) from error
+
+
+def _standing(ledger: Ledger, plan: Kept) -> Receipt | None:
+    """Return what the ledger holds of a plan, where that is the very same; None where it holds nothing of it.
+
+    Raises:
+        ConflictError: If other actions of a plan of this name are launched, or other settings of them.
+    """
+    status = ledger.status(plan.name)
+    if not status.launches:
+        return None
+    launches = {each.action: each for each in status.launches}
+    same = len(launches) == len(status.launches) == len(plan.choices) and all(
+        choice.action.key in launches and _is(launches[choice.action.key], choice) for choice in plan.choices
+    )
+    if not same:
+        raise ConflictError(
+            "Another plan of this name is launched already", got=plan.name, do="give the plan another name"
+        )
+    return Receipt(plan.name, ledger.head(), status.experiments)
+
+
+def _is(launched: Launch, choice: Choice) -> bool:
+    action = choice.action
+    return (launched.lever, launched.subject, launched.days, launched.setting) == (
+        action.lever, action.subject, action.days, choice.setting,
+    )  # fmt: skip

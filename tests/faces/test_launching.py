@@ -1,0 +1,150 @@
+"""A launch that was stopped halfway is finished by the next one, which takes nothing else for it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import Any
+
+import pyarrow.csv as pc
+import pytest
+import sqlalchemy as sa
+
+from tradewind.decisions.plan import read_plan
+from tradewind.engines.store import Store
+from tradewind.errors import BadInputError, ConflictError, NotFoundError
+from tradewind.faces import launching
+from tradewind.faces.launching import Launched, chosen, launch
+from tradewind.faces.planning import Asked, Planned, kept, planned
+from tradewind.ledger import Approval, Ledger, open_ledger
+
+ASKED = Asked(("platform=100", "merchant=60"), ("price actions<=3",))
+
+
+@pytest.fixture
+def plan(reefs: str, market_store: Store) -> Planned:
+    return planned(market_store, market_store.span, ASKED, "spring")
+
+
+def eve(store: Store) -> datetime:
+    return datetime.combine(store.span.last, time(12), UTC)
+
+
+def opened(file: Path, store: Store) -> Ledger:
+    return open_ledger(file, timezone=store.provenance.timezone, clock=lambda: eve(store))
+
+
+def launched(store: Store, ledger: Ledger, plan: Any, folder: Path, **more: Any) -> Launched:
+    approval = Approval("Ann", eve(store))
+    return launch(
+        store, ledger, plan, more.pop("approved", None), folder, who="Bob", approval=approval, holdout=0.3, **more
+    )
+
+
+def test_what_was_approved_is_launched_and_no_more(plan: Planned, market_store: Store, tmp_path: Path) -> None:
+    ledger = opened(tmp_path / "l.db", market_store)
+    prices = [c.action.key for c in plan.plan.choices if c.action.lever == "price"]
+    found = launched(market_store, ledger, plan, tmp_path, approved=prices)
+    assert sorted(each.action for each in ledger.status("spring").launches) == sorted(prices)
+    assert [held.choice.action.key for held in found.held] == prices
+    assert found.files == (tmp_path / "ledger.json", tmp_path / "arms.csv")
+    assert ledger.verify([ledger.head()]).sound
+    assert launching.head_of(tmp_path) == str(found.receipt.head)
+    ledger.close()
+
+
+def test_a_plan_as_solved_and_as_kept_are_launched_alike(plan: Planned, market_store: Store, tmp_path: Path) -> None:
+    kept(plan, tmp_path / "spring")
+    assert chosen(read_plan(tmp_path / "spring")) == chosen(plan)
+
+
+def test_what_is_not_in_the_plan_or_nothing_is_refused(plan: Planned, market_store: Store, tmp_path: Path) -> None:
+    ledger = opened(tmp_path / "l.db", market_store)
+    with pytest.raises(NotFoundError, match="no such action"):
+        launched(market_store, ledger, plan, tmp_path, approved=["price-99"])
+    with pytest.raises(BadInputError, match="no actions to launch"):
+        launched(market_store, ledger, plan, tmp_path, approved=[])
+    with pytest.raises(BadInputError, match="cannot write there"):
+        launched(market_store, ledger, plan, tmp_path / "nowhere")
+    assert not ledger.status().launches
+    ledger.close()
+
+
+def test_a_second_launch_is_refused_unless_it_is_the_same_again(
+    plan: Planned, market_store: Store, tmp_path: Path
+) -> None:
+    ledger = opened(tmp_path / "l.db", market_store)
+    first = launched(market_store, ledger, plan, tmp_path, again=True)
+    arms, head = (tmp_path / "arms.csv").read_bytes(), ledger.head()
+    for file in first.files:
+        file.unlink()
+    with pytest.raises(ConflictError, match="launched already"):
+        launched(market_store, ledger, plan, tmp_path)
+    again = launched(market_store, ledger, plan, tmp_path, again=True)
+    assert again.receipt == first.receipt
+    assert (again.files, again.held) == (first.files, ())
+    assert (tmp_path / "arms.csv").read_bytes() == arms
+    assert ledger.head() == head
+    one = plan.plan.choices[0].action.key
+    with pytest.raises(ConflictError, match="Another plan of this name"):
+        launched(market_store, ledger, plan, tmp_path, approved=[one], again=True)
+    kept_ = chosen(plan)
+    largest = kept_.choices[0]
+    other = replace(largest, place=1 - largest.place)
+    with pytest.raises(ConflictError, match="Another plan of this name"):
+        launched(market_store, ledger, replace(kept_, choices=(other, *kept_.choices[1:])), tmp_path, again=True)
+    assert ledger.head() == head
+    ledger.close()
+
+
+def killing(ledger: Ledger, at: int) -> None:
+    """Kill this process at its so many-th step of the ledger: before a statement, before a commit, after it."""
+    done = [0]
+
+    def step(*_: object) -> None:
+        done[0] += 1
+        if done[0] == at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    for event in ("before_cursor_execute", "commit", "checkin"):
+        sa.event.listen(ledger._database._engine, event, step)
+
+
+def test_killed_at_every_step_a_launch_is_finished_by_the_next(
+    plan: Planned, market_store: Store, tmp_path: Path
+) -> None:
+    begun = tmp_path / "begun.db"
+    opened(begun, market_store).close()
+    key, seen, at, code = Path(f"{begun}.key").read_bytes(), [], 0, -1
+    while code != 0:
+        at += 1
+        folder, file = tmp_path / str(at), tmp_path / f"{at}.db"
+        folder.mkdir()
+        file.write_bytes(begun.read_bytes())
+        os.close(os.open(f"{file}.key", os.O_CREAT | os.O_WRONLY, 0o600))
+        Path(f"{file}.key").write_bytes(key)
+        if not (process := os.fork()):
+            code = 1
+            try:
+                ledger = opened(file, market_store)
+                killing(ledger, at)
+                launched(market_store, ledger, plan, folder, again=True)
+                code = 0
+            finally:
+                os._exit(code)
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        assert code in {0, -signal.SIGKILL}
+        ledger = opened(file, market_store)
+        seen.append((bool(ledger.status("spring").launches), (folder / "arms.csv").exists()))
+        found = launched(market_store, ledger, plan, folder, again=True)
+        assert len(ledger.status("spring").launches) == len(plan.plan.choices)
+        assert ledger.verify().sound
+        assert launching.head_of(folder) == str(ledger.head()) == str(found.receipt.head)
+        assert set(pc.read_csv(folder / "arms.csv")["arm"].to_pylist()) == {"treated", "holdout"}
+        ledger.close()
+    assert (False, False) in seen
+    assert (True, False) in seen  # registered, and killed before its files were written
+    assert seen[-1] == (True, True)
