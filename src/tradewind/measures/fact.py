@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol
 
 import ibis
@@ -152,10 +153,15 @@ class Fact:
         return relation, Row(self, relation, tables)
 
     def _probe(self, tables: Tables) -> Row:
+        return Row(self, self._any, tables)
+
+    @cached_property
+    def _any(self) -> ibis.Table:
+        """A relation without rows, to learn what a value touches."""
         types = {column.name: IBIS_TYPES[column.kind] for column in declared(self.table).stored}
         for lookup in self.lookups:
             types.update(lookup.provides)
-        return Row(self, ibis.table(types, name=f"any_{self.name}"), tables)
+        return ibis.table(types, name=f"any_{self.name}")
 
 
 class Row:
