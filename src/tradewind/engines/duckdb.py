@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -31,6 +32,7 @@ class DuckDB:
 
     def __init__(self, memory: str | None = None):
         self._con: Any = ibis.duckdb.connect()
+        self._turn = Lock()
         self._con.raw_sql("SET TimeZone = 'UTC'")
         self._con.raw_sql("SET preserve_insertion_order = false")
         self._memory = mebibytes(memory)
@@ -40,17 +42,30 @@ class DuckDB:
 
     def read(self, name: str, files: Sequence[Path]) -> ibis.Table:
         """Return the rows of Parquet files of one schema as a table named `name`."""
-        return self._con.read_parquet([str(file) for file in files], table_name=name)
+        paths = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+        with self._turn:  # no temporary view: the sessions of other threads would not see it
+            self._con.raw_sql(f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet([{paths}])')
+            return self._con.table(name)
 
     def arrow(self, expression: ibis.Expr) -> pa.Table:
         """Run an expression and return all its rows."""
-        with self._in_memory():
-            return self._con.to_pyarrow(expression)
+        with self._in_memory(), self._session() as session:
+            return session.to_pyarrow(expression)
 
     def batches(self, expression: ibis.Expr, rows: int) -> Iterator[pa.RecordBatch]:
         """Run an expression and yield its rows in batches of at most `rows`."""
-        with self._in_memory():
-            yield from self._con.to_pyarrow_batches(expression, chunk_size=rows)
+        with self._in_memory(), self._session() as session:
+            yield from session.to_pyarrow_batches(expression, chunk_size=rows)
+
+    @contextmanager
+    def _session(self) -> Iterator[Any]:
+        """A session of its own for each question: threads that share one would take each other's answers."""
+        with self._turn:
+            cursor = self._con.con.cursor()
+        try:
+            yield ibis.duckdb.from_connection(cursor)
+        finally:
+            cursor.close()
 
     @contextmanager
     def _in_memory(self) -> Iterator[None]:
