@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import market
+from tradewind.engines.duckdb import DuckDB
 from tradewind.engines.store import Store, open_store
 from tradewind.measures import metrics as m
 from tradewind.measures.query import Query
@@ -80,3 +81,12 @@ def test_a_stream_left_half_way_keeps_nobody_waiting(fresh: Store) -> None:
     assert at_once(lambda _: fresh.run(lines).num_rows) == [fresh.counts("order_lines").rows] * THREADS
     threading.Thread(target=streams[0].close).start()
     assert fresh.run(lines).num_rows == fresh.counts("order_lines").rows
+
+
+def test_every_session_has_the_engines_settings() -> None:
+    engine = DuckDB("700MB")
+    names = ("TimeZone", "memory_limit", "preserve_insertion_order", "temp_directory")
+    with engine._session() as session:
+        for name in names:
+            query = f"SELECT current_setting('{name}')"
+            assert session.raw_sql(query).fetchone() == engine._con.raw_sql(query).fetchone(), name

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import tempfile
-import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import ibis
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
 class DuckDB:
     """Runs expressions on DuckDB, in bounded memory; what does not fit spills to the machine's temporary folder.
 
-    Several threads may share it: whole answers are fetched one at a time, and every stream of batches has a connection
-    of its own, since another query on a connection would end its stream without a word.
-
     Args:
         memory: DuckDB's memory limit, such as `4GB`; by default `TRADEWIND_MEMORY`, else half of the machine's.
     """
@@ -34,8 +31,8 @@ class DuckDB:
     gaps: frozenset[str] = frozenset()
 
     def __init__(self, memory: str | None = None):
-        self._lock = threading.RLock()
         self._con: Any = ibis.duckdb.connect()
+        self._turn = Lock()
         self._con.raw_sql("SET TimeZone = 'UTC'")
         self._con.raw_sql("SET preserve_insertion_order = false")
         self._memory = mebibytes(memory)
@@ -45,28 +42,30 @@ class DuckDB:
 
     def read(self, name: str, files: Sequence[Path]) -> ibis.Table:
         """Return the rows of Parquet files of one schema as a table named `name`."""
-        listed = ", ".join(_quoted(str(file)) for file in files)
-        with self._lock:
-            # a view of the database, not a temporary one, which no other connection would see
-            self._con.raw_sql(f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet([{listed}])')
+        paths = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
+        with self._turn:  # no temporary view: the sessions of other threads would not see it
+            self._con.raw_sql(f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet([{paths}])')
             return self._con.table(name)
 
     def arrow(self, expression: ibis.Expr) -> pa.Table:
         """Run an expression and return all its rows."""
-        with self._in_memory(), self._lock:
-            return self._con.to_pyarrow(expression)
+        with self._in_memory(), self._session() as session:
+            return session.to_pyarrow(expression)
 
     def batches(self, expression: ibis.Expr, rows: int) -> Iterator[pa.RecordBatch]:
         """Run an expression and yield its rows in batches of at most `rows`."""
-        with self._in_memory():
-            with self._lock:
-                own: Any = ibis.duckdb.from_connection(self._con.con.cursor())
-                own.raw_sql("SET TimeZone = 'UTC'")
-                stream = own.to_pyarrow_batches(expression, chunk_size=rows)
-            try:
-                yield from stream
-            finally:
-                own.disconnect()
+        with self._in_memory(), self._session() as session:
+            yield from session.to_pyarrow_batches(expression, chunk_size=rows)
+
+    @contextmanager
+    def _session(self) -> Iterator[Any]:
+        """A session of its own for each question: threads that share one would take each other's answers."""
+        with self._turn:
+            cursor = self._con.con.cursor()
+        try:
+            yield ibis.duckdb.from_connection(cursor)
+        finally:
+            cursor.close()
 
     @contextmanager
     def _in_memory(self) -> Iterator[None]:
@@ -80,11 +79,6 @@ class DuckDB:
                 got=f"{self._memory:,} MiB",
                 do=f"set {SETTING} to more, such as 8GB, ask for fewer days, or use Spark (spark+local[2]:FOLDER)",
             ) from error
-
-
-def _quoted(text: str) -> str:
-    """Write text as SQL does."""
-    return "'" + text.replace("'", "''") + "'"
 
 
 def staging(scratch: Path) -> duckdb.DuckDBPyConnection:
