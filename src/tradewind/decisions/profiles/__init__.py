@@ -1,0 +1,1 @@
+"""Studies of one shop, product, creator, customer segment or live session."""
