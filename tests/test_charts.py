@@ -40,6 +40,19 @@ SPECS = {
     "heatmap": charts.heatmap(["Jan", "Feb"], ["+0", "+1"], [[1, 0.25], [1, None]]),
     "funnel": charts.funnel([("Impressions", 1000), ("Clicks", 30), ("Carts", None), ("Orders", 3)]),
     "concentration": charts.concentration([(0.0, 0.0), (0.2, 0.6), (1.0, 1.0)]),
+    "live room": charts.live_room(
+        [10, 12, None, 30, 28],
+        {"organic joins": [4, 2, None, 1, 0], "paid joins": [0, 0, None, 20, 0], "leaves": [0, 1, 1, 2, 28]},
+        {f"Tea {n}": [0, Decimal(n), None, 3.5, 0] for n in range(8)},
+        [("Tea 0", 0, 1), ("Tea 7", 2, 2), *((f"Tea {n}", n - 1, 4) for n in range(1, 6)), ("Unsold", 4, 4)],
+        [(1, "3 of 5 claimed"), (4, "2 of 5 claimed")],
+        currency="GBP",
+    ),
+    "live room of twelve lanes": charts.live_room(
+        [], {}, {}, [(f"Tea {n}", n, n + 1) for n in range(12)], [(n, "5 claimed") for n in range(6)]
+    ),
+    "live room of viewers": charts.live_room([0, 0, 0], {"leaves": [0, 0, 0]}, {}, [], []),
+    "empty live room": charts.live_room([], {}, {}, [], []),
 }
 
 
@@ -120,6 +133,27 @@ def test_days_are_not_moved_by_the_clock_of_the_reader() -> None:
 def test_more_lines_than_colours_are_refused() -> None:
     with pytest.raises(BadInputError, match="at most 6"):
         charts.lines(DAYS, {str(n): VALUES for n in range(7)})
+
+
+def test_the_parts_of_a_live_room_share_their_minutes() -> None:
+    spec = SPECS["live room"]
+    assert spec["description"] == (
+        "A live session of 5 minutes. Viewers: 20 on average, at most 30 in minute 3. GMV: £56.00, most by Tea 7, "
+        "£10.50. Products were pinned 8 times. Coupon drop in minute 1: 3 of 5 claimed. Coupon drop in minute 4: "
+        "2 of 5 claimed."
+    )
+    said = json.dumps(spec, ensure_ascii=False)
+    assert "28 leave" in said  # a bar that is not drawn to its end says how long it is
+    assert "Minute 3: 30 viewers, 1 organic joins, 20 paid joins, 2 leaves, Tea 0 £3.50" in said
+    assert "Minute 2: 1 leaves" in said
+    assert "3 more products" in json.dumps(SPECS["live room of twelve lanes"])
+    assert "A minute" not in json.dumps(SPECS["live room of viewers"])
+
+
+@pytest.mark.parametrize("joins", [{"leaves": [1]}, {"gifts": [1, 2]}])
+def test_series_of_a_live_room_that_do_not_fit_are_refused(joins: dict[str, list[int]]) -> None:
+    with pytest.raises(BadInputError, match="do not fit together"):
+        charts.live_room([1, 2], joins, {}, [], [])
 
 
 def test_a_chart_renders_as_png() -> None:

@@ -2,6 +2,7 @@
 
 from tradewind.charts.drawing import concentration, funnel, heatmap, lines, ranked_bars, trend, waterfall
 from tradewind.charts.picture import bundle, png, svg
+from tradewind.charts.room import live_room
 from tradewind.charts.theme import PALETTE, Spec, css_colours, themed
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "funnel",
     "heatmap",
     "lines",
+    "live_room",
     "png",
     "ranked_bars",
     "svg",
