@@ -130,6 +130,13 @@ class UnknownCallerError(TradewindError):
     status = 401
 
 
+class TooManyError(TradewindError):
+    """The same caller asks too often."""
+
+    code = "too_many"
+    status = 429
+
+
 class FullDiskError(TradewindError):
     """There is no room left where the store is."""
 

@@ -152,6 +152,25 @@ class Store:
             self._tables[name] = self._scoped(name)
         return self._tables[name]
 
+    def rejected(self, most: int, skip: int = 0) -> tuple[pa.Table, int]:
+        """Return rows that broke a contract when they were imported, and how many there are in all.
+
+        Args:
+            most: Rows to return.
+            skip: Rows to leave out before them.
+
+        Raises:
+            ForbiddenError: If the caller is not an operator: a rejected row belongs to no shop.
+        """
+        if not self.scope.everything:
+            raise ForbiddenError("Only an operator may see rejected rows")
+        count = self.manifest.rows(snapshot.REJECTED)
+        if not count:
+            return pa.table({}), 0
+        files = [self.folder / file.path for file in self.manifest.tables[snapshot.REJECTED]]
+        rows = self.engine.read(f"{snapshot.REJECTED}_{uuid.uuid4().hex[:12]}", files)
+        return self.run(rows.order_by("imported_at", "file", "row", "table").limit(most, offset=skip)), count
+
     def run(self, expression: ibis.Expr) -> pa.Table:
         """Run an expression over the store's tables and return its rows."""
         return self.engine.arrow(expression)

@@ -141,7 +141,6 @@ def check(store: Store, progress: Progress | None = None) -> Check:
     say("Looking for days without sales")
     quiet = _quiet_days(store)
     say("Asking each study what it needs")
-    studies = tuple(_study(store, wing) for wing in WINGS.values())
     return Check(
         str(store.folder),
         store.provenance,
@@ -150,7 +149,7 @@ def check(store: Store, progress: Progress | None = None) -> Check:
         tuple(name for name in TABLES if not store.has(name)),
         quiet,
         _imported(store.manifest.imported) if store.scope.everything else None,
-        studies,
+        studies(store),
         metrics(store),
     )
 
@@ -158,6 +157,11 @@ def check(store: Store, progress: Progress | None = None) -> Check:
 def metrics(store: Store) -> tuple[MetricCheck, ...]:
     """Return, for every metric, whether the store knows it."""
     return tuple(_metric(store, metric) for metric in METRICS.values())
+
+
+def studies(store: Store) -> tuple[StudyCheck, ...]:
+    """Return, for every study, whether the store has what it needs."""
+    return tuple(_study(store, wing) for wing in WINGS.values())
 
 
 def _table(store: Store, name: str) -> TableCheck:

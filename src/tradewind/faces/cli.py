@@ -13,7 +13,7 @@ import typer
 from tradewind import progress, sources
 from tradewind.engines.store import split_address
 from tradewind.errors import ForbiddenError, MissingDataError
-from tradewind.faces import account_commands, counting, options, plan_commands, studies, terminal
+from tradewind.faces import account_commands, counting, options, plan_commands, serve_command, studies, terminal
 from tradewind.faces import check as checks
 from tradewind.faces.study_commands import StudyCommands
 from tradewind.faces.voice import Commands, Voice
@@ -33,6 +33,7 @@ app.add_typer(plan_commands.ledger_app, name="ledger")
 app.add_typer(account_commands.users_app, name="users")
 app.add_typer(account_commands.tokens_app, name="tokens")
 app.command("plan")(plan_commands.plan)
+app.command("serve")(serve_command.serve)
 
 
 def main() -> None:

@@ -51,7 +51,7 @@ def told_apart(answer: Grid, column: Column) -> dict[str, list[str]]:
 
 def is_numeric(answer: Grid, column: Column) -> bool:
     """Return whether a column is set to the right: numbers, or words that are all numbers with their unit."""
-    if column.unit != "text" or not answer.rows:
+    if column.unit != "text" or not answer.rows or column.name.endswith("_id"):
         return column.unit not in ("text", "day")
     words = [str(row.get(column.name) or "unknown") for row in answer.rows]
     return any(_NUMBER.fullmatch(each) for each in words) and all(

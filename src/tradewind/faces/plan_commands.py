@@ -246,7 +246,8 @@ def verify(
         raise typer.Exit(1)
 
 
-def _address(given: str) -> str:
+def ledger_address(given: str) -> str:
+    """Return where the ledger is: the address given, else the environment's, else the default."""
     return given or os.environ.get(ADDRESS) or DEFAULT_LEDGER
 
 
@@ -254,7 +255,7 @@ def _record(given: str, timezone: str) -> Ledger | None:
     """Return the ledger that calibrates a plan: the one named, or the default one where it is there."""
     from tradewind.ledger import open_ledger  # noqa: PLC0415 - slow to load
 
-    address = _address(given)
+    address = ledger_address(given)
     named = bool(given or os.environ.get(ADDRESS))
     return open_ledger(address, timezone=timezone, create=False) if named or Path(address).exists() else None
 
@@ -271,13 +272,14 @@ def _ledger(
                 "The day is the machine's, save for simulated data: a ledger that believes any day proves nothing",
                 got=today, do="leave --today out",
             )  # fmt: skip
-        noon = datetime.combine(_day(today), time(12), ZoneInfo(timezone)).astimezone(UTC)
+        noon = datetime.combine(day(today), time(12), ZoneInfo(timezone)).astimezone(UTC)
         clock = lambda: noon  # noqa: E731 - the simulated day stands still
     scope = Scope.of(shops) if shops else OPERATOR
-    return open_ledger(_address(given), scope, timezone, create=create, clock=clock)
+    return open_ledger(ledger_address(given), scope, timezone, create=create, clock=clock)
 
 
-def _day(text: str) -> date:
+def day(text: str) -> date:
+    """Return the day that was written; raise `BadInputError` where it is none."""
     try:
         return date.fromisoformat(text)
     except ValueError:

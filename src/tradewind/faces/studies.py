@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
+import inspect
+import math
+import re
+import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +16,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 from tradewind.engines.store import Store
-from tradewind.errors import NotFoundError
+from tradewind.errors import BadInputError, NotFoundError
 from tradewind.period import Period
 from tradewind.study import Study
 
@@ -90,6 +95,62 @@ def wing(name: str) -> Wing:
     if name not in WINGS:
         raise NotFoundError("There is no such study", got=name, allowed=sorted(WINGS))
     return WINGS[name]
+
+
+def setting_fields(name: str) -> dict[str, tuple[Any, Any]]:
+    """Return type and default of each setting of a wing, by name."""
+    kind = wing(name).load().settings
+    hints = typing.get_type_hints(kind)
+    return {field.name: (hints[field.name], field.default) for field in dataclasses.fields(kind)}
+
+
+def setting_words(name: str) -> dict[str, str]:
+    """Return what each setting of a wing means, by name."""
+    return described(wing(name).load().settings)
+
+
+def described(settings: type[Any]) -> dict[str, str]:
+    """Return the words of each setting: those of its docstring's Args."""
+    doc = inspect.getdoc(settings) or ""
+    section = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", doc, re.S | re.M)
+    entries = re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", section[1] if section else "", re.S | re.M)
+    return {name: " ".join(words.split()) for name, words in entries}
+
+
+def settings_read(name: str, given: Mapping[str, str]) -> dict[str, Any]:
+    """Return a wing's settings from words, each as its type is; what is left empty keeps its default.
+
+    Raises:
+        NotFoundError: If there is no such wing.
+        BadInputError: If a setting is not known or cannot be read.
+    """
+    known = setting_fields(name)
+    found: dict[str, Any] = {}
+    for key, text in given.items():
+        if key not in known:
+            raise BadInputError("The study has no such setting", got=key, allowed=known)
+        kind = known[key][0]
+        if not text.strip():
+            continue
+        try:
+            found[key] = _setting(kind, text.strip())
+        except ValueError as error:
+            raise BadInputError(f"The setting {key} cannot be read", got=text, allowed=str(kind)) from error
+    return found
+
+
+def _setting(kind: Any, text: str) -> Any:
+    if typing.get_origin(kind) is tuple:
+        return tuple(part for part in (each.strip() for each in text.split(",")) if part)
+    options = [each for each in typing.get_args(kind) if each is not type(None)]
+    plain = options[0] if options else kind
+    if plain is bool:
+        if text.lower() not in ("true", "false"):
+            raise ValueError(text)
+        return text.lower() == "true"
+    if plain is float and not math.isfinite(float(text)):
+        raise ValueError(text)
+    return plain(text)
 
 
 def answer(name: str, store: Store, period: Period, settings: Mapping[str, Any] | None = None) -> Study:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import re
 import typing
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -14,7 +13,7 @@ from typer.core import TyperGroup
 
 from tradewind import progress
 from tradewind.faces import options, terminal
-from tradewind.faces.studies import WINGS, Answerer, Wing
+from tradewind.faces.studies import WINGS, Answerer, Wing, described
 from tradewind.faces.voice import Voice
 
 _SHARED: dict[str, tuple[Any, Any]] = {
@@ -71,7 +70,7 @@ def _runner(answerer: Answerer) -> Callable[..., None]:
 def _settings(settings: type[Any]) -> dict[str, tuple[Any, Any]]:
     """Return the option and default of each setting, with the words of the settings' own docstring."""
     hints = typing.get_type_hints(settings)
-    words = _described(inspect.getdoc(settings) or "")
+    words = described(settings)
     found = {}
     for field in dataclasses.fields(settings):
         many = typing.get_origin(hints[field.name]) is tuple
@@ -81,10 +80,3 @@ def _settings(settings: type[Any]) -> dict[str, tuple[Any, Any]]:
         default = field.default if field.default is not dataclasses.MISSING else None
         found[field.name] = (Annotated[list[str] if many else hints[field.name], option], default)
     return found
-
-
-def _described(doc: str) -> dict[str, str]:
-    """Read the Args section of a docstring."""
-    section = re.search(r"^Args:\n(.*?)(?=^\S|\Z)", doc, re.S | re.M)
-    entries = re.findall(r"^    (\w+): (.*?)(?=^    \w+: |\Z)", section[1] if section else "", re.S | re.M)
-    return {name: " ".join(words.split()) for name, words in entries}

@@ -118,9 +118,7 @@ def _checked(name: str, given: Any) -> Array:
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
-def _walk(
-    above: Array, below: Array, ratio: bool, length: int, cells: Array, plausible: Array
-) -> tuple[Array, Array]:
+def _walk(above: Array, below: Array, ratio: bool, length: int, cells: Array, plausible: Array) -> tuple[Array, Array]:
     """Return [t] what the next `length` days were to be after each day, and the model's deviation of it.
 
     A total where `ratio` is false, then `below` is one a day; else a ratio of sums.

@@ -6,9 +6,9 @@ from tradewind.decisions.plan.folder import Kept, read_plan, write_plan
 from tradewind.decisions.plan.holdouts import Held, holdouts
 from tradewind.decisions.plan.pick import Planner, Point
 from tradewind.decisions.plan.rules import budgets, rules
-from tradewind.decisions.plan.words import Names
+from tradewind.decisions.plan.words import Names, deed
 
 __all__ = [
-    "Held", "Kept", "Names", "Planner", "Point", "budgets", "holdouts", "named", "proof", "read_plan", "rules", "study",
-    "write_plan",
+    "Held", "Kept", "Names", "Planner", "Point", "budgets", "deed", "holdouts", "named", "proof", "read_plan", "rules",
+    "study", "write_plan",
 ]  # fmt: skip

@@ -1,0 +1,150 @@
+"""The ledger: what was promised beside what was proven, and a page for each experiment."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import RedirectResponse
+
+from tradewind.accounts import Right
+from tradewind.errors import MissingDataError, NotFoundError
+from tradewind.faces import proving
+from tradewind.faces.console.rendering import address, exported, page
+from tradewind.faces.server.gate import Asker, Asking, Sender
+from tradewind.faces.server.reading import Words
+from tradewind.ledger import Experiment, Ledger, State
+from tradewind.ledger.lot import HOLDOUT
+from tradewind.study import Column, Grid, Party
+
+router = APIRouter()
+
+
+@router.get("/ledger")
+def listed(request: Request, asker: Asker, plan: Words = "") -> Response:
+    """Show what was launched, what was promised of it and what was proven."""
+    _merchants(asker)
+    ledger, origin = asker.ledger, asker.store.provenance
+    if ledger is None:
+        return page(request, "ledger.html", "Ledger", grid=None, origin=origin, plan=plan)
+    grid, record = proving.standing(ledger, plan or None), proving.record(ledger)
+    alone = _beyond(ledger, plan)
+    if file := exported(request, "ledger", experiments=grid, calibration=record, launches=alone):
+        return file
+    status = ledger.status(plan or None)
+    counts = {state: len(found) for state in State if (found := status.at(state))}
+    return page(
+        request, "ledger.html", "Ledger", grid=grid, record=record, alone=alone, counts=counts, today=status.today,
+        due=counts.get(State.DUE, 0), plan=plan, origin=origin, sound=ledger.verify().sound,
+        here=lambda **more: address("/ledger", plan=plan, **more),
+    )  # fmt: skip
+
+
+@router.post("/ledger/read")
+def read(asker: Sender) -> Response:
+    """Ask a job to read every experiment that is due."""
+    asker.caller.check(Right.APPROVE)
+    if asker.ledger is None:
+        raise MissingDataError("Nothing was launched yet", do="make a plan and launch it")
+    job = asker.office.asked(
+        "read", "Reading what is due", {"today": str(asker.office.today)}, asker.caller, asker.store
+    )
+    return RedirectResponse(f"/jobs/{job.id}", 303)
+
+
+@router.get("/ledger/{experiment}")
+def experiment(request: Request, asker: Asker, experiment: str) -> Response:
+    """Show an experiment: what was launched, who was held out, what was read."""
+    ledger = _ledger(asker)
+    found = ledger.experiment(experiment)
+    parties, launches = _parties(found), _launches(found)
+    if file := exported(request, f"experiment-{found.id}", parties=parties, launches=launches):
+        return file
+    return page(
+        request, "experiment.html", found.name, found=found, state=found.state(ledger.today), parties=parties,
+        launches=launches, promised=proving.promised(found), origin=asker.store.provenance,
+        here=lambda **more: address(f"/ledger/{experiment}", **more),
+    )  # fmt: skip
+
+
+@router.post("/ledger/launches/{launch}/stop")
+def stop(asker: Sender, launch: str, reason: Annotated[str, Form(max_length=500)] = "") -> Response:
+    """Note that a launched action is stopped early."""
+    asker.caller.check(Right.APPROVE)
+    ledger = _ledger(asker)
+    ledger.stop(launch, asker.caller.name, reason)
+    if asker.office.accounts is not None:
+        asker.office.accounts.note(asker.caller, "stop", launch, reason)
+    return RedirectResponse("/ledger", 303)
+
+
+def _merchants(asker: Asking) -> None:
+    asker.store.table("order_lines")  # a creator is told here that the ledger is not for them
+
+
+def _ledger(asker: Asking) -> Ledger:
+    _merchants(asker)
+    if asker.ledger is None:
+        raise NotFoundError("There is no such experiment", do="look at the ledger for those you may see")
+    return asker.ledger
+
+
+def _parties(found: Experiment) -> Grid:
+    """Return promised beside proven, a row a party."""
+    reading = found.final.reading if found.final else None
+    rows = []
+    for party in Party:
+        gains = [launch.setting.gain.get(party) for launch in found.treated]
+        told = [gain for gain in gains if gain is not None]
+        proven = reading.effect.get(party) if reading else None
+        if (told and len(told) == len(gains) and any(gain.mid for gain in told)) or proven is not None:
+            rows.append({
+                "party": str(party),
+                "promised": sum(gain.mid for gain in told) if len(told) == len(gains) else None,
+                "low": sum(gain.low for gain in told) if len(told) == len(gains) else None,
+                "high": sum(gain.high for gain in told) if len(told) == len(gains) else None,
+                "proven": proven,
+            })  # fmt: skip
+    columns = (
+        Column("party", "Party"), Column("promised", "Promised", "money"), Column("low", "Low", "money"),
+        Column("high", "High", "money"), Column("proven", "Proven", "money"),
+    )  # fmt: skip
+    return Grid(columns, tuple(rows))
+
+
+def _launches(found: Experiment) -> Grid:
+    rows = tuple(
+        {
+            "action": each.action, "subject": f"{each.subject.kind} {each.subject.id}", "shop": each.subject.shop or "",
+            "arm": each.arm or "by customer", "first": each.days.first, "last": each.days.last,
+            "promised": each.setting.joint, "who": each.who, "approved": each.approved_by,
+            "stopped": f"{each.stopped}: {each.why}" if each.stopped else "",
+            **({"product_id": each.subject.id} if each.subject.kind == "product" else {}),
+        }
+        for each in found.launches
+    )  # fmt: skip
+    columns = (
+        Column("action", "Action"), Column("subject", "On"), Column("shop", "Shop"), Column("arm", "Arm"),
+        Column("first", "From", "day"), Column("last", "To", "day"), Column("promised", "Promised", "money"),
+        Column("who", "Launched by"), Column("approved", "Approved by"), Column("stopped", "Stopped"),
+    )  # fmt: skip
+    return Grid(columns, rows)
+
+
+def _beyond(ledger: Ledger, plan: str) -> Grid:
+    """Return the launches of the caller's shops in experiments that reach beyond them, which they do not see whole."""
+    status = ledger.status(plan or None)
+    whole = {launch.id for each in status.experiments for launch in each.launches}
+    rows = tuple(
+        {
+            "action": each.action, "lever": str(each.lever), "first": each.days.first, "last": each.days.last,
+            "arm": "held out: not to be done" if each.arm == HOLDOUT else "to be done",
+            "promised": each.setting.joint,
+        }
+        for each in status.launches if each.id not in whole
+    )  # fmt: skip
+    columns = (
+        Column("action", "Action"), Column("lever", "Lever"), Column("arm", "Lot"), Column("first", "From", "day"),
+        Column("last", "To", "day"), Column("promised", "Promised", "money"),
+    )  # fmt: skip
+    return Grid(columns, rows)

@@ -1,0 +1,87 @@
+"""Proving, as every face does it: every experiment that is due is read from the store's orders and kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tradewind import progress
+from tradewind.errors import BadInputError, ConflictError, MissingDataError
+from tradewind.ledger import Experiment, Kept, Ledger, State
+from tradewind.study import Column, Estimate, Grid
+
+if TYPE_CHECKING:
+    from tradewind.engines.store import Store
+
+
+@dataclass(frozen=True)
+class Read:
+    """What came of reading all that is due.
+
+    Args:
+        found: Experiments that were read, each with what is kept of it.
+        unread: By name of an experiment, why it could not be read.
+    """
+
+    found: tuple[tuple[Experiment, Kept], ...]
+    unread: dict[str, str]
+
+
+def read_due(store: Store, ledger: Ledger, who: str) -> Read:
+    """Read every experiment that is due, and keep what was found."""
+    from tradewind.decisions.plan import proof  # noqa: PLC0415 - slow to load
+
+    due, found, unread = ledger.status().at(State.DUE), [], {}
+    for n, each in enumerate(due):
+        progress.told(f"reading {each.name}", n, len(due))
+        try:
+            reading = proof.read(store, each, ledger.arms(each.id))
+            found.append((each, ledger.read(reading, who)))
+        except (BadInputError, MissingDataError, ConflictError) as error:
+            unread[each.name] = str(error)
+    return Read(tuple(found), unread)
+
+
+def promised(experiment: Experiment) -> Estimate | None:
+    """Return what was promised of the actions of an experiment that were done, all parties together."""
+    joint = [launch.setting.joint for launch in experiment.treated]
+    if not joint or any(value is None for value in joint):
+        return None
+    sums = [sum(getattr(value, end) for value in joint) for end in ("mid", "low", "high")]
+    return Estimate(*sums)
+
+
+def standing(ledger: Ledger, plan: str | None = None) -> Grid:
+    """Return promised beside proven, a row an experiment."""
+    status = ledger.status(plan)
+    rows = tuple(
+        {
+            "name": each.name, "href": f"/ledger/{each.id}", "plan": each.launches[0].plan, "lever": str(each.lever),
+            "state": str(each.state(status.today)), "first": each.days.first, "last": each.days.last, "due": each.due,
+            "treated": each.units.get("treated", 0), "held_out": each.units.get("holdout", 0),
+            "promised": promised(each), "proven": each.final.reading.joint if each.final else None,
+        }
+        for each in reversed(status.experiments)
+    )  # fmt: skip
+    columns = (
+        Column("name", "Experiment"), Column("lever", "Lever"), Column("state", "State"),
+        Column("first", "From", "day"), Column("last", "To", "day"), Column("due", "Read after", "day"),
+        Column("treated", "Treated", "count"), Column("held_out", "Held out", "count"),
+        Column("promised", "Promised", "money"), Column("proven", "Proven", "money"), Column("plan", "Plan"),
+    )  # fmt: skip
+    return Grid(columns, rows)
+
+
+def record(ledger: Ledger) -> Grid:
+    """Return how much of what was promised came true, a row a lever of which something was proven."""
+    found = ledger.track().calibrated()
+    rows = tuple(
+        {"lever": lever, "readings": worth.readings, "factor": worth.factor, "width": worth.width.mid}
+        for lever, worth in sorted(found.levers.items())
+    )
+    columns = (
+        Column("lever", "Lever"), Column("readings", "Proven experiments", "count"),
+        Column("factor", "Came true, of what was promised", "share"),
+        Column("width", "Intervals should be wider by a factor of", "ratio"),
+    )  # fmt: skip
+    return Grid(columns, rows)

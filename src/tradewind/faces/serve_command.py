@@ -1,0 +1,166 @@
+"""The command `serve`: the console and the API over a store, until it is stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import webbrowser
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.text import Text
+
+from tradewind.errors import BadInputError, ConflictError, ForbiddenError
+from tradewind.faces import account_commands, options, plan_commands
+from tradewind.faces.voice import Voice
+
+if TYPE_CHECKING:
+    from tradewind.faces.server.setup import Setup
+
+DEFAULT_WORK = "tradewind-desk"
+MOST_WORKERS = 8
+PATIENCE = 10
+"""Seconds that the process of jobs has to end by itself."""
+
+
+def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
+    host: Annotated[str, typer.Option("--host", metavar="ADDRESS", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="N", help="Port; 0 for any free.")] = 8000,
+    accounts: Annotated[
+        str,
+        typer.Option(
+            "--accounts",
+            metavar="ADDRESS",
+            help="Register of the users who sign in. Without it whoever sits at this machine sees all.",
+        ),
+    ] = "",
+    https: Annotated[
+        bool, typer.Option("--https", help="Browsers reach it by HTTPS, through a proxy on this machine.")
+    ] = False,
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", metavar="FILE", help="Certificate chain, to speak HTTPS itself.")
+    ] = None,
+    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="The certificate's private key.")] = None,
+    name: Annotated[
+        list[str] | None,
+        typer.Option("--name", metavar="HOST", help="A further name under which browsers reach it. Repeat."),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=0, max=MOST_WORKERS, metavar="N", help="Processes; 0 for one a core.")
+    ] = 0,
+    work: Annotated[
+        Path, typer.Option("--work", metavar="FOLDER", help="Where jobs, answers and approvals are kept.")
+    ] = Path(DEFAULT_WORK),
+    browser: Annotated[bool, typer.Option("--open", help="Open it in this machine's browser.")] = False,
+    log: Annotated[bool, typer.Option("--log", help="Print a line for every request, without anybody's id.")] = False,
+    today: plan_commands.TodayOption = "",
+    ledger: plan_commands.LedgerOption = "",
+    assume: options.AssumeOption = None,
+    store: options.StoreOption = "",
+) -> None:
+    """Open a console over a store, and the API beneath it."""
+    import uvicorn  # noqa: PLC0415 - slow to load
+
+    from tradewind.faces.server.setup import Setup  # noqa: PLC0415 - slow to load
+
+    voice = Voice(False)
+    opened = options.opened(store, voice, (), assume)
+    day = _day(today, opened.provenance.simulated, opened.span.last)
+    register = accounts or os.environ.get(account_commands.ADDRESS, "")
+    setup = Setup(
+        options.address(store, voice), str(work.absolute()), plan_commands.ledger_address(ledger), register, host,
+        port or _free(host), tuple(name or ()), bool(https or certificate), day, tuple(assume or ()),
+    )  # fmt: skip
+    _guarded(setup, certificate, key)
+    _vacant(setup)
+    if day is not None:
+        voice.note(f"Simulated data: it is taken to be {day}, the day after which nothing is known yet.")
+    count = workers or min(os.cpu_count() or 1, MOST_WORKERS)
+    os.environ |= setup.handed() | {"TRADEWIND_LOG": "info" if log else "warning"}
+    os.environ["TRADEWIND_PARENT"] = str(os.getpid())
+    jobs = subprocess.Popen([sys.executable, "-m", "tradewind.faces.server.work"])
+    voice.out.print(Text.assemble("Tradewind is at ", (setup.url, "bold"), ". Stop it with Ctrl+C."))
+    if browser:
+        threading.Timer(1.5, webbrowser.open, [setup.url]).start()
+    try:
+        uvicorn.run(
+            "tradewind.faces.server.app:make_app", factory=True, host=host, port=setup.port, workers=count,
+            log_config=None, access_log=False, server_header=False, proxy_headers=https, timeout_graceful_shutdown=5,
+            ssl_certfile=certificate, ssl_keyfile=key,
+        )  # fmt: skip
+    finally:
+        jobs.send_signal(signal.SIGTERM)
+        try:
+            jobs.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            jobs.kill()
+
+
+def _day(given: str, simulated: bool, last: date) -> date | None:
+    """Return the day that it is taken to be, or None for the machine's own."""
+    if not simulated:
+        if given:
+            raise BadInputError(
+                "The day is the machine's, save for simulated data: a ledger that believes any day proves nothing",
+                got=given, do="leave --today out",
+            )  # fmt: skip
+        return None
+    return plan_commands.day(given) if given else last
+
+
+def _guarded(setup: Setup, certificate: Path | None, key: Path | None) -> None:
+    """Refuse to serve others than this machine without users, or in the open.
+
+    Raises:
+        ForbiddenError: If that is what was asked.
+        BadInputError: If a certificate and its key are not both given.
+        NotFoundError: If there is no register of users.
+    """
+    from tradewind.accounts import open_accounts  # noqa: PLC0415 - slow to load
+    from tradewind.faces.server.setup import LOOPBACK  # noqa: PLC0415 - slow to load
+
+    if (certificate is None) != (key is None):
+        raise BadInputError("A certificate goes with its key", do="give --certificate and --key together")
+    elsewhere = setup.host not in LOOPBACK
+    if elsewhere and setup.open:
+        raise ForbiddenError(
+            "Others than this machine would see everything without signing in", got=setup.host,
+            do="add users with `tradewind users add`, and name their register with --accounts",
+        )  # fmt: skip
+    if elsewhere and not setup.secure:
+        raise ForbiddenError(
+            "Passwords would travel in the open", got=setup.host,
+            do="give --certificate and --key, or --https where a proxy speaks HTTPS",
+        )  # fmt: skip
+    if setup.accounts:
+        register = open_accounts(setup.accounts)
+        users = [user for user in register.users() if not user.disabled]
+        register.close()
+        if not users:
+            raise ForbiddenError("Nobody could sign in: the register has no users", do="`tradewind users add`")
+
+
+def _vacant(setup: Setup) -> None:
+    """Say it at once where the port is taken."""
+    family = socket.AF_INET6 if ":" in setup.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((setup.host, setup.port))
+        except OSError as error:
+            raise ConflictError(
+                f"The server cannot listen there ({error.strerror})", got=f"{setup.host}:{setup.port}",
+                do="name another port with --port, or 0 for any free one",
+            ) from error  # fmt: skip
+
+
+def _free(host: str) -> int:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return int(probe.getsockname()[1])

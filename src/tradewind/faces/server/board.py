@@ -1,0 +1,241 @@
+"""Board: the plan as the console's pages show it, solved anew for whatever budgets are asked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tradewind.accounts.verdicts import Decision, Verdict
+from tradewind.decisions.plan import deed
+from tradewind.errors import BadInputError
+from tradewind.faces.planning import Asked, Planned
+from tradewind.faces.proposals import Proposals
+from tradewind.faces.server import questions
+from tradewind.faces.server.gate import Asking
+from tradewind.faces.server.questions import Question
+from tradewind.faces.server.reading import RECENT, period_of
+from tradewind.measures import metrics as m
+from tradewind.period import Period
+from tradewind.study import Choice, Column, Estimate, Grid, Party
+
+PAYERS = (Party.PLATFORM, Party.MERCHANT)
+USUAL = {Party.PLATFORM: 0.01, Party.MERCHANT: 0.02}
+"""Budgets that a plan begins with, as a share of GMV."""
+STEPS = 100
+"""Places of a slider."""
+JOINT = "joint"
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What is asked of a plan on its page.
+
+    Args:
+        budgets: Money by payer.
+        objective: Whose gain is sought.
+        caution: From 0, expected gains, to 1, their low ends.
+        rules: Limits as written.
+    """
+
+    budgets: Mapping[Party, float]
+    objective: str = JOINT
+    caution: float = 0.0
+    rules: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> Asked:
+        """The same as planning takes it."""
+        written = tuple(f"{payer}={amount:g}" for payer, amount in self.budgets.items())
+        return Asked(written, self.rules, self.objective, self.caution, least=1.0)
+
+    def named(self, period: Period) -> str:
+        """Return a name for the plan that this leads to: the same for the same."""
+        said = json.dumps(asdict(self.asked), sort_keys=True)
+        return f"plan-{period.last}-{hashlib.sha256(said.encode()).hexdigest()[:6]}"
+
+
+@dataclass(frozen=True)
+class Board:
+    """A plan on its page.
+
+    Args:
+        question: Which proposals it picks from, and how far they have come.
+        proposals: They, where they are there.
+        sought: What is asked of the plan.
+        found: The plan, where there are proposals.
+        verdicts: What was decided of its actions, by key.
+    """
+
+    question: Question
+    proposals: Proposals | None
+    sought: Sought
+    found: Planned | None
+    verdicts: Mapping[str, Verdict]
+
+
+def board(asker: Asking, sought: Sought | None = None, period: str = RECENT) -> Board:
+    """Return the plan for what is asked, solved anew where nobody asked the same before."""
+    office, store = asker.office, asker.store
+    wanted = questions.gathering(asker, period_of(period, store))
+    proposals = office.proposals(wanted.key, wanted.store)
+    sought = sought or Sought(usual(asker, period))
+    verdicts = office.verdicts.of(wanted.key, asker.caller.scope)
+    if proposals is None:
+        return Board(wanted, None, sought, None, verdicts)
+    without = rejected(verdicts)
+    ledger = asker.ledger
+    known = (wanted.key, json.dumps(asdict(sought.asked), sort_keys=True), tuple(sorted(without.items())))
+    head = "" if ledger is None else str(ledger.head())
+    found = office.solved(
+        (*known, head), proposals, sought.asked, sought.named(period_of(period, store)), ledger, without
+    )
+    return Board(wanted, proposals, sought, found, verdicts)
+
+
+def rejected(verdicts: Mapping[str, Verdict]) -> dict[str, str]:
+    """Return the reason of each action that was rejected, by key."""
+    return {key: verdict.reason for key, verdict in verdicts.items() if verdict.decision == Decision.REJECTED}
+
+
+def usual(asker: Asking, period: str = RECENT) -> dict[Party, float]:
+    """Return budgets to begin with: shares of the period's GMV, rounded."""
+    store = asker.store
+    gmv = float(store.panel((m.GMV,)).values(period_of(period, store))["gmv"] or 0)
+    return {
+        payer: nice(gmv * share)
+        for payer, share in USUAL.items()
+        if asker.caller.scope.everything or payer == Party.MERCHANT
+    }
+
+
+def nice(amount: float) -> float:
+    """Return an amount rounded to one digit that counts, or one and a half."""
+    if amount <= 0:
+        return 0.0
+    size = 10 ** math.floor(math.log10(amount))
+    return float(round(amount / size * 2) / 2 * size)
+
+
+def step(amount: float) -> float:
+    """Return the money that one place of a slider stands for, so that it reaches some five times the amount."""
+    return max(nice(max(amount, 1.0) * 5 / STEPS), 1.0)
+
+
+def sought_of(choice: Choice, objective: str) -> Estimate | None:
+    """Return the gain of a choice in the plan's objective."""
+    return choice.setting.joint if objective == JOINT else choice.setting.gain.get(Party(objective))
+
+
+def rows(found: Board, currency: str, lever: str = "", shop: str = "", payer: str = "") -> list[dict[str, Any]]:
+    """Return the plan's choices as rows, the largest gain first, those of a lever, shop or payer only."""
+    if found.found is None or found.proposals is None:
+        return []
+    result = []
+    for rank, choice in enumerate(found.found.plan.choices, 1):
+        action, setting = choice.action, choice.setting
+        payers = [str(party) for party, cost in setting.cost.items() if cost > 0]
+        if (
+            (lever and action.lever != lever)
+            or (shop and action.subject.shop != shop)
+            or (payer and payer not in payers)
+        ):
+            continue
+        gain = sought_of(choice, found.found.plan.objective)
+        verdict = found.verdicts.get(action.key)
+        row = {
+            "rank": rank, "what": deed(choice, currency, found.proposals.names), "gain": gain,
+            "cost": sum(setting.cost.values()), "payer": ", ".join(payers) or "nobody",
+            "attributed": setting.attributed, "evidence": str(action.evidence), "key": action.key,
+            "lever": str(action.lever), "first": action.days.first, "last": action.days.last, "why": action.why,
+            "verdict": "" if verdict is None or verdict.decision == Decision.OPEN else str(verdict.decision),
+        }  # fmt: skip
+        if action.subject.kind == "product":
+            row["product_id"] = action.subject.id
+        elif action.subject.kind == "shop":
+            row["shop_id"] = action.subject.id
+        result.append(row)
+    return result
+
+
+COLUMNS = (
+    Column("rank", "Rank", "count"), Column("what", "What to do"), Column("gain", "Gain", "money"),
+    Column("cost", "Draws at most", "money"), Column("payer", "Paid by"),
+    Column("attributed", "Attributed GMV", "money"), Column("evidence", "Evidence"),
+)  # fmt: skip
+EXPORTED = (
+    *COLUMNS, Column("lever", "Lever"), Column("first", "From", "day"), Column("last", "To", "day"),
+    Column("verdict", "Verdict"), Column("why", "Why"), Column("key", "Key"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Top:
+    """The largest actions of the plan, for the first page.
+
+    Args:
+        sentence: What the plan brings, in words.
+        grid: The actions.
+    """
+
+    sentence: str
+    grid: Grid
+
+
+def top(asker: Asking, count: int) -> Top | None:
+    """Return the largest actions of the plan at its usual budgets, or None where no proposals were gathered yet."""
+    found = board(asker)
+    if found.found is None:
+        return None
+    kept = tuple(rows(found, asker.store.provenance.currency)[:count])
+    return Top(found.found.answer.finding("plan").sentence, Grid(COLUMNS[1:], kept))
+
+
+def of(asker: Asking, kind: str, id_: str) -> Grid | None:
+    """Return what the plan at its usual budgets would do with something, or None where there is no plan."""
+    if kind not in ("shop", "product", "creator") or asker.caller.scope.creators is not None:
+        return None
+    found = board(asker)
+    if found.found is None:
+        return None
+    mine = {
+        choice.action.key
+        for choice in found.found.plan.choices
+        if ((subject := choice.action.subject).id == id_ and subject.kind == kind)
+        or (kind == "shop" and subject.shop == id_)
+        or (kind == "creator" and subject.partner == id_)
+    }  # fmt: skip
+    kept = tuple(row for row in rows(found, asker.store.provenance.currency) if row["key"] in mine)
+    return Grid(COLUMNS, kept)
+
+
+def read(given: Mapping[str, str], fallback: Mapping[Party, float], rules: Sequence[str] = ()) -> Sought:
+    """Read what is asked of a plan from the fields of its form.
+
+    Raises:
+        BadInputError: If an amount or a share cannot be read.
+    """
+    budgets: dict[Party, float] = {}
+    for payer in PAYERS:
+        text = given.get(payer, "").strip()
+        if not text and payer not in fallback:
+            continue
+        budgets[payer] = _number(text, payer, 1e12) if text else fallback[payer]
+    caution = _number(given.get("caution") or "0", "caution", 1.0)
+    objective = given.get("objective") or JOINT
+    if objective not in (JOINT, *Party):
+        raise BadInputError("There is no such objective", got=objective, allowed=(JOINT, *Party))
+    return Sought(budgets, objective, caution, tuple(rule.strip() for rule in rules if rule.strip()))
+
+
+def _number(text: str, name: str, most: float) -> float:
+    try:
+        value = float(text.replace(",", ""))
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= most:
+        raise BadInputError(f"What was given for {name} is no number that can be", got=text, allowed=f"0 to {most:g}")
+    return value

@@ -1,0 +1,287 @@
+"""Office: what all requests of a process share: the store as each caller sees it, the ledger, users and jobs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Hashable, Mapping, Sequence
+from datetime import UTC, date, datetime, time
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from tradewind import keeping
+from tradewind.accounts import Accounts, Caller, Job, Jobs, open_accounts, open_jobs
+from tradewind.accounts.verdicts import Verdicts, open_desk
+from tradewind.decisions.fluctuation import Tree, explored, metrics_of
+from tradewind.decisions.performance import BriefSettings, brief, prepare
+from tradewind.decisions.plan import Point
+from tradewind.decisions.profiles import Index, Listing, index, listed, profile
+from tradewind.engines import snapshot
+from tradewind.engines.store import Store, open_store, split_address
+from tradewind.errors import MissingDataError, NotFoundError
+from tradewind.faces import planning
+from tradewind.faces.check import Check, check
+from tradewind.faces.planning import Asked, Planned
+from tradewind.faces.proposals import Proposals, read_proposals
+from tradewind.faces.server.setup import Setup
+from tradewind.faces.server.shelf import Shelf
+from tradewind.ledger import Ledger, open_ledger
+from tradewind.measures.assume import Assumptions
+from tradewind.measures.metrics import metric as named
+from tradewind.period import Period
+from tradewind.scope import OPERATOR, Scope
+from tradewind.study import Party, Study
+
+SCOPES = 64
+"""Callers' views of the store that a process keeps ready."""
+FORMAT = 1
+"""Of what is kept of answers: raised whenever they are to be computed anew."""
+
+
+class Office:
+    """What all requests of a process share.
+
+    Args:
+        setup: What the server was started with.
+    """
+
+    def __init__(self, setup: Setup):
+        self.setup = setup
+        self.work = Path(setup.work)
+        self.work.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.jobs: Jobs = open_jobs(self.work / "jobs.db")
+        self._desk = open_desk(self.work / "desk.db")
+        self.verdicts = Verdicts(self._desk)
+        self.accounts: Accounts | None = open_accounts(setup.accounts) if setup.accounts else None
+        self._folder = split_address(setup.store)[1]
+        self._stores: Shelf[Store] = Shelf(SCOPES)
+        self._answers: Shelf[Study] = Shelf(128)
+        self._proposals: Shelf[Proposals] = Shelf(4)
+        self._briefs: Shelf[Study] = Shelf(256)
+        self._shops: Shelf[Mapping[str, str]] = Shelf(SCOPES)
+        self._checks: Shelf[Check] = Shelf(16)
+        self._plans: Shelf[Planned] = Shelf(48)
+        self._curves: Shelf[Sequence[Point]] = Shelf(16)
+        self._subjects: Shelf[Mapping[str, str | None]] = Shelf(4)
+        self._listings: Shelf[Listing] = Shelf(64)
+        self._profiles: Shelf[Study] = Shelf(128)
+        self._indices: Shelf[Index] = Shelf(16)
+        self._ledger: Ledger | None = None
+        self._base: Store | None = None
+        self._lock = threading.Lock()
+
+    # The store
+
+    def store(self, scope: Scope = OPERATOR) -> Store:
+        """Return the current snapshot as a caller of this scope sees it; a request keeps the one that it got."""
+        base = self._current()
+        if scope == OPERATOR:
+            return base
+        return self._stores.get((base.manifest.name, scope), lambda: base.scoped(scope))
+
+    def _current(self) -> Store:
+        """Return the operator's view of the snapshot that is current now."""
+        base = self._base
+        if base is not None and (self._folder / "CURRENT").read_text().strip() == base.manifest.name:
+            return base
+        with self._lock:
+            if self._base is None:
+                opened = open_store(self.setup.store)
+                self._base = opened.assuming(Assumptions.parse(self.setup.assume))
+            elif (found := snapshot.existing(self._folder)).name != self._base.manifest.name:
+                old = self._base
+                self._base = Store(old.folder, old.engine, found, old.scope, old.assumptions)
+            return self._base
+
+    @property
+    def today(self) -> date:
+        """The day it is: the machine's in the store's timezone, or the one that simulated data was said to be at."""
+        return self.setup.today or datetime.now(ZoneInfo(self.store().provenance.timezone)).date()
+
+    # The ledger
+
+    def ledger(self, scope: Scope = OPERATOR, *, create: bool = False) -> Ledger | None:
+        """Return the ledger as a caller of this scope sees it, or None where nothing was ever launched."""
+        with self._lock:
+            if self._ledger is None:
+                self._ledger = self._opened_ledger(create)
+        return None if self._ledger is None else self._ledger.seen_by(scope)
+
+    def _opened_ledger(self, create: bool) -> Ledger | None:
+        timezone, clock = self.store_timezone, None
+        if self.setup.today is not None:
+            noon = datetime.combine(self.setup.today, time(12), ZoneInfo(timezone)).astimezone(UTC)
+            clock = lambda: noon  # noqa: E731 - the simulated day stands still
+        address = self.setup.ledger
+        if not create and "://" not in address and not Path(address).exists():
+            return None
+        try:
+            return open_ledger(address, timezone=timezone, create=create, clock=clock)
+        except NotFoundError:
+            if create:
+                raise
+            return None  # a server's database in which no ledger was begun yet
+
+    @cached_property
+    def store_timezone(self) -> str:
+        """The timezone of the store's days."""
+        return snapshot.existing(self._folder).provenance.timezone
+
+    # What jobs made
+
+    def key(self, kind: str, asked: Mapping[str, Any], store: Store) -> str:
+        """Return the name of what a job makes: the same for the same question over the same rows, seen alike.
+
+        What a caller may see is part of the name, so that nobody finds an answer that was made of more.
+        """
+        scope = store.scope
+        said = [
+            FORMAT, kind, asked, store.manifest.name, store.manifest.created_at, str(store.assumptions),
+            None if scope.shops is None else sorted(scope.shops),
+            None if scope.creators is None else sorted(scope.creators),
+        ]  # fmt: skip
+        return hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+    def place(self, key: str) -> Path:
+        """Return where what a job makes is kept: a file, or a folder for a plan's proposals."""
+        return self.work / "answers" / key
+
+    def answer(self, key: str) -> Study | None:
+        """Return the study that a job made, or None where none has yet."""
+        if not self.place(key).is_file():
+            return None
+        return self._answers.get(key, lambda: _study(self.place(key)))
+
+    def proposals(self, key: str, store: Store) -> Proposals | None:
+        """Return the proposals that a job made from a store as it is seen here, or None where none has yet."""
+        if not self.place(key).is_dir():
+            return None
+        return self._proposals.get(key, lambda: read_proposals(self.place(key), store))
+
+    def solved(
+        self, key: Hashable, proposals: Proposals, asked: Asked, name: str, ledger: Ledger | None,
+        without: Mapping[str, str],
+    ) -> Planned:  # fmt: skip
+        """Return the plan that is picked from proposals; the same is picked once."""
+        return self._plans.get(key, lambda: planning.solved(proposals, asked, name, ledger, without))
+
+    def frontier(self, key: str, proposals: Proposals, asked: Asked, payer: Party, points: int) -> Sequence[Point]:
+        """Return what plans would gain along the budget of one payer."""
+        known = ("frontier", key, asked, payer, points)
+        return self._curves.get(known, lambda: planning.frontier(proposals, asked, payer, points))
+
+    def subjects(self, key: str, proposals: Proposals) -> Mapping[str, str | None]:
+        """Return the shop of every action that was proposed, by key; None for the marketplace's."""
+        return self._subjects.get(key, lambda: _shops_of(proposals))
+
+    def asked(self, kind: str, title: str, asked: Mapping[str, Any], caller: Caller, store: Store) -> Job:
+        """Ask for a job in a caller's name.
+
+        Raises:
+            BusyError: If the caller has too many waiting already.
+        """
+        return self.jobs.ask(self.key(kind, asked, store), kind, title, asked, caller)
+
+    def brief(self, store: Store, period: Period, against: str, shop: str) -> Study:
+        """Return what Today says of a period, from sums that a process keeps ready.
+
+        Raises:
+            NotFoundError: If there is no such shop, or the caller may not see it.
+        """
+        asked = (store.manifest.name, store.scope, period, against, shop)
+        return self._briefs.get(asked, lambda: brief(store, period, BriefSettings(against, shop)))
+
+    def tree(self, store: Store, metric: str, period: Period, against: str, shop: str = "") -> Tree | None:
+        """Return the change of a metric taken apart; None where there is nothing to compare with.
+
+        Args:
+            store: The store as the caller sees it, not narrowed to the shop: its sums are kept ready.
+            metric: Name of the metric.
+            period: The days in question.
+            against: What they are compared with; what was expected has no parts, so that the period before stands in.
+            shop: Only this one of the caller's shops.
+        """
+        known, panel = named(metric), store.panel(metrics_of(store), ("shop_id",))
+        seen = period.clipped(store.span) or period
+        base = (period.last_year if against == "last-year" else period.previous).starting(seen.days)
+        return explored(store, panel.of("shop_id", shop) if shop else panel, known, seen, base)
+
+    def shops(self, store: Store) -> Mapping[str, str]:
+        """Return the names of the shops that a caller sees, by id; an id stands for a shop without a name."""
+        return self._shops.get((store.manifest.name, store.scope), lambda: _shops(store))
+
+    def check(self, store: Store) -> Check:
+        """Return what is in the store and what it can answer."""
+        return self._checks.get((store.manifest.name, store.scope), lambda: check(store))
+
+    def listed(
+        self, store: Store, kind: str, period: Period, query: str, order: str, limit: int, offset: int
+    ) -> Listing:
+        """Return a page of what there is of a kind."""
+        known = (store.manifest.name, store.scope, kind, period, query, order, limit, offset)
+        return self._listings.get(known, lambda: listed(store, kind, period, query, order, limit, offset))
+
+    def profile(self, store: Store, kind: str, id_: str, period: Period) -> Study:
+        """Return what there is to say of a shop, product, creator, segment or session.
+
+        Raises:
+            NotFoundError: If there is none of that id, or the caller may not see it; it is not told which.
+        """
+        known = (store.manifest.name, store.scope, kind, id_, period)
+        return self._profiles.get(known, lambda: profile(store, kind, id_, period))
+
+    def index(self, store: Store) -> Index:
+        """Return the search index of a caller."""
+        return self._indices.get((store.manifest.name, store.scope), lambda: index(store))
+
+    def ready(self) -> None:
+        """Make what the first reader would wait for."""
+        store = self.store()
+        prepare(store)
+        store.panel(metrics_of(store), ("shop_id",))
+        self.index(store)
+
+    def users(self) -> Accounts:
+        """Return the register of users.
+
+        Raises:
+            MissingDataError: If the server has none.
+        """
+        if self.accounts is None:
+            raise MissingDataError(
+                "This server has no users: whoever sits at this machine sees all", do="start it with --accounts"
+            )
+        return self.accounts
+
+    def close(self) -> None:
+        """Let go of every database."""
+        for each in (self.jobs, self._desk, self.accounts, self._ledger):
+            if each is not None:
+                each.close()
+
+
+def _study(place: Path) -> Study:
+    found = keeping.read(place.read_text(encoding="utf-8"))
+    if not isinstance(found, Study):
+        raise MissingDataError("What was kept is no study", do="ask again")
+    return found
+
+
+def _shops(store: Store) -> Mapping[str, str]:
+    if store.has("shops"):
+        rows = store.table("shops")
+        name = rows.name if store.has("shops", "name") else rows.shop_id
+        found = store.run(rows.select("shop_id", name=name).order_by("shop_id"))
+    else:
+        rows = store.table("order_lines").select("shop_id").distinct()
+        found = store.run(rows.mutate(name=rows.shop_id).order_by("shop_id"))
+    ids, names = found["shop_id"].to_pylist(), found["name"].to_pylist()
+    return {id_: name or id_ for id_, name in zip(ids, names, strict=True)}
+
+
+def _shops_of(proposals: Proposals) -> Mapping[str, str | None]:
+    answers = [answer.study for answer in proposals.answers if answer.study is not None]
+    return {action.key: action.subject.shop for study in answers for action in study.actions}

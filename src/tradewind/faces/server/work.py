@@ -1,0 +1,178 @@
+"""Work: what each kind of job does, and the process that does one after another."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from tradewind import keeping, progress
+from tradewind.accounts import Job
+from tradewind.decisions.plan.folder import PLAN
+from tradewind.engines.store import Store
+from tradewind.errors import ConflictError, TradewindError
+from tradewind.faces import planning, studies
+from tradewind.faces.launching import launch
+from tradewind.faces.proposals import keep_proposals, proposed
+from tradewind.faces.proving import read_due
+from tradewind.faces.server import logs
+from tradewind.faces.server.office import Office
+from tradewind.faces.server.setup import Setup
+from tradewind.ledger import Approval
+from tradewind.period import Period, parse_period
+
+LOG = structlog.get_logger()
+PAUSE = 0.2
+"""Seconds between looks for a job."""
+TOLD = 0.3
+"""Seconds between notes of how far a job has come."""
+OPENING = "Opening the store"
+
+
+class CancelledError(Exception):
+    """Nobody wants the job any more."""
+
+
+def study_asked(wing: str, period: Period, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a job is asked that answers a business question."""
+    return {"wing": wing, "period": str(period), "settings": dict(settings)}
+
+
+def plan_asked(period: Period) -> dict[str, Any]:
+    """Return what a job is asked that gathers proposals for a plan."""
+    return {"period": str(period), "seed": 0}
+
+
+def do(office: Office, job: Job) -> None:
+    """Do a job; what it makes is whole or not there."""
+    KINDS[job.kind](office, job, office.store(job.scope))
+
+
+def _study(office: Office, job: Job, store: Store) -> None:
+    asked = job.asked
+    found = studies.answer(asked["wing"], store, parse_period(asked["period"], store.span), asked["settings"])
+    _put(office.place(office.key(job.kind, asked, store)), keeping.kept(found))
+
+
+def _plan(office: Office, job: Job, store: Store) -> None:
+    asked = job.asked
+    found = proposed(store, parse_period(asked["period"], store.span), seed=asked["seed"])
+    keep_proposals(found, office.place(office.key(job.kind, asked, store)))
+
+
+def _launch(office: Office, job: Job, store: Store) -> None:
+    asked = job.asked
+    ledger = office.ledger(job.scope, create=True)
+    proposals = office.proposals(asked["proposals"], store)
+    if ledger is None or proposals is None:
+        raise ConflictError("The proposals of this plan are gone", do="work them out anew")
+    progress.told("picking again", 0, 2)
+    said = asked["asked"]
+    wanted = planning.Asked(
+        tuple(said["budgets"]), tuple(said["rules"]), said["objective"], said["caution"], said["least"],
+        tuple(said["wings"]), said["seed"],
+    )  # fmt: skip
+    found = planning.solved(proposals, wanted, asked["plan"], ledger, asked["without"])
+    folder = office.work / "plans" / asked["plan"]
+    if not (folder / PLAN).is_file():
+        planning.kept(found, folder)
+    approval = Approval(asked["approved_by"], ledger.now)
+    launch(store, ledger, found, asked["approved"], folder, who=job.who, approval=approval, again=job.tries > 1)
+
+
+def _read(office: Office, job: Job, store: Store) -> None:
+    if (ledger := office.ledger(job.scope)) is None:
+        raise ConflictError("Nothing was launched yet", do="make a plan and launch it")
+    read_due(store, ledger, job.who)
+
+
+KINDS: Mapping[str, Callable[[Office, Job, Store], None]] = {
+    "study": _study,
+    "plan": _plan,
+    "launch": _launch,
+    "read": _read,
+}
+
+
+def run(setup: Setup, parent: int) -> None:
+    """Do jobs one after another until the process that started this one is gone."""
+    office = Office(setup)
+    if again := office.jobs.resume():
+        LOG.info("jobs begun anew", jobs=again)
+    while os.getppid() == parent:
+        job = office.jobs.take()
+        if job is None:
+            time.sleep(PAUSE)
+            continue
+        done(office, job, lambda: os.getppid() == parent)
+    office.close()
+
+
+def done(office: Office, job: Job, wanted: Callable[[], bool]) -> None:
+    """Do one job and note how it ended; no error of a job ends the others.
+
+    Args:
+        office: What the process shares.
+        job: The job, begun.
+        wanted: Whether the server is still there to want it.
+    """
+    begun = time.monotonic()
+    last = [0.0, ""]
+
+    def told(step: str, done: int, total: int) -> None:
+        if not wanted():
+            raise KeyboardInterrupt
+        now = time.monotonic()
+        if step != last[1] or now - last[0] > TOLD:  # type: ignore[operator]  # the first is a moment
+            last[:] = [now, step]
+            if not office.jobs.tell(job.id, step, done, total):
+                raise CancelledError
+
+    try:
+        with progress.listening(told):
+            progress.told(OPENING.lower(), 0, 0)
+            do(office, job)
+        office.jobs.finish(job.id)
+        LOG.info("job done", kind=job.kind, seconds=round(time.monotonic() - begun, 1))
+    except CancelledError:
+        LOG.info("job cancelled", kind=job.kind)
+    except TradewindError as error:
+        office.jobs.finish(job.id, error.as_dict()["error"])
+        LOG.info("job failed", kind=job.kind, code=error.code)
+    except Exception as error:
+        LOG.exception("job broke", kind=job.kind)
+        said = TradewindError(
+            f"This is a bug in Tradewind: {type(error).__name__}", do="report it with the server's log"
+        )
+        office.jobs.finish(job.id, said.as_dict()["error"])
+
+
+def _put(place: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    fresh = place.with_name(f".{place.name}-{os.getpid()}")
+    with fresh.open("w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    fresh.replace(place)
+
+
+def main() -> None:
+    """Be the process that does jobs."""
+    logs.begin()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started it says when to end
+    with suppress(KeyboardInterrupt):
+        run(Setup.taken(), os.getppid())
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()
