@@ -2,7 +2,9 @@
 
 from tradewind.accounts.accounts import Accounts, Session, Token, User, open_accounts
 from tradewind.accounts.roles import ANYBODY_HERE, Caller, Right, Role
+from tradewind.accounts.verdicts import Decision, Verdict, Verdicts, open_desk
 
 __all__ = [
-    "ANYBODY_HERE", "Accounts", "Caller", "Right", "Role", "Session", "Token", "User", "open_accounts",
+    "ANYBODY_HERE", "Accounts", "Caller", "Decision", "Right", "Role", "Session", "Token", "User", "Verdict",
+    "Verdicts", "open_accounts", "open_desk",
 ]  # fmt: skip
