@@ -123,6 +123,13 @@ class CorruptAccountsError(TradewindError):
     status = 500
 
 
+class CorruptDeskError(TradewindError):
+    """The register of what was decided is not what was written into it."""
+
+    code = "corrupt_desk"
+    status = 500
+
+
 class UnknownCallerError(TradewindError):
     """Nobody knows who asks: there is no token, no session, or it holds no longer."""
 

@@ -1,0 +1,171 @@
+"""Verdicts: what people decided on the actions of a plan, who, when and why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from tradewind.accounts.desk_schema import DESK, VERDICTS
+from tradewind.accounts.roles import Caller, Right
+from tradewind.database import Database
+from tradewind.errors import BadInputError, ConflictError, ForbiddenError
+from tradewind.scope import Scope
+
+LONGEST_KEY, LONGEST_REASON = 200, 1_000
+
+Clock = Callable[[], datetime]
+
+
+class Decision(StrEnum):
+    """What somebody says of an action."""
+
+    APPROVED = "approved"
+    REJECTED = "rejected"
+    OPEN = "open"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided on an action.
+
+    Args:
+        number: Its number: a later one takes the place of an earlier one.
+        plan: Key of the plan.
+        action: Key of the action.
+        shop: The shop that the action belongs to; None where it is the marketplace's.
+        decision: What was decided.
+        reason: Why, in words; empty where nobody said.
+        who: Name of the user.
+        at: When, UTC in ISO 8601.
+    """
+
+    number: int
+    plan: str
+    action: str
+    shop: str | None
+    decision: Decision
+    reason: str
+    who: str
+    at: str
+
+
+class Verdicts:
+    """The verdicts on plans. Every change of mind is a verdict of its own, and the last one counts.
+
+    Args:
+        database: Where they are kept; `open_desk` makes it.
+        clock: What says the time; the machine's clock when left out.
+    """
+
+    def __init__(self, database: Database, clock: Clock | None = None):
+        self._database = database
+        self._clock = clock or (lambda: datetime.now(UTC))
+
+    def give(
+        self, plan: str, action: str, decision: Decision | str, reason: str, caller: Caller, shop: str | None
+    ) -> Verdict:
+        """Decide on an action.
+
+        Args:
+            plan: Key of the plan.
+            action: Key of the action.
+            decision: `approved`, `rejected`, or `open` to take back what was decided.
+            reason: Why; a rejection needs one.
+            caller: Who decides.
+            shop: The shop that the action belongs to, None where it is the marketplace's: as the plan says, never as
+                the caller does.
+
+        Returns:
+            The verdict that counts from now on.
+
+        Raises:
+            ForbiddenError: If the caller may not approve, or the action is not of the caller's shops.
+            BadInputError: If there is no such decision, a rejection has no reason, or a text cannot be kept.
+            ConflictError: If the action was decided on before as another shop's.
+        """
+        caller.check(Right.APPROVE)
+        _inside(caller.scope, shop)
+        _key("The key of a plan", plan)
+        _key("The key of an action", action)
+        if decision not in set(Decision):
+            raise BadInputError("An action cannot be decided on so", got=decision, allowed=list(Decision))
+        said = Decision(decision)
+        why = reason.strip()
+        if said is Decision.REJECTED and not why:
+            raise BadInputError("A rejection needs a reason", do="say in a sentence what should have been otherwise")
+        if len(why) > LONGEST_REASON or not all(char.isprintable() or char in "\n\t" for char in why):
+            raise BadInputError(
+                "A reason cannot be kept", got=ascii(why[:80]), allowed=f"up to {LONGEST_REASON} characters that print"
+            )
+        row = {
+            "plan": plan, "action": action, "shop": shop, "verdict": str(said), "reason": why, "user": caller.user,
+            "who": caller.name, "at": self._clock().astimezone(UTC).isoformat(timespec="milliseconds"),
+        }  # fmt: skip
+        with self._database.writing() as to:
+            asked = sa.select(VERDICTS.c.shop).where(VERDICTS.c.plan == plan, VERDICTS.c.action == action).limit(1)
+            before = to.execute(asked).one_or_none()
+            if before is not None and before.shop != shop:
+                raise ConflictError("This action was decided on as another shop's", got=action, do="make the plan anew")
+            [number] = to.execute(VERDICTS.insert().values(**row)).inserted_primary_key or (0,)
+        return Verdict(number, plan, action, shop, said, why, caller.name, row["at"] or "")
+
+    def of(self, plan: str, scope: Scope) -> dict[str, Verdict]:
+        """Return the verdicts that count, by the action's key: of the shops of a scope only.
+
+        An action on which nobody decided is not among them; one that was opened again is, as `open`.
+        """
+        last = sa.select(sa.func.max(VERDICTS.c.number)).where(VERDICTS.c.plan == plan).group_by(VERDICTS.c.action)
+        return {each.action: each for each in self._found(VERDICTS.c.number.in_(last), scope)}
+
+    def history(self, plan: str, action: str, scope: Scope) -> list[Verdict]:
+        """Return all verdicts on an action, the first one first; none where it is not of the scope's shops."""
+        return self._found(sa.and_(VERDICTS.c.plan == plan, VERDICTS.c.action == action), scope)
+
+    def _found(self, condition: sa.ColumnElement[bool], scope: Scope) -> list[Verdict]:
+        asked = VERDICTS.select().where(condition).order_by(VERDICTS.c.number)
+        if scope.shops is not None:
+            asked = asked.where(VERDICTS.c.shop.in_(sorted(scope.shops)))
+        with self._database.reading() as of:
+            rows = of.execute(asked).all()
+        return [Verdict(r.number, r.plan, r.action, r.shop, Decision(r.verdict), r.reason, r.who, r.at) for r in rows]
+
+
+def open_desk(address: str | Path, *, create: bool = True) -> Database:
+    """Open the database of the desk, its tables brought up to date.
+
+    Args:
+        address: A file, `sqlite:///FILE`, or `postgresql://USER@HOST/NAME`.
+        create: Whether it may be begun.
+
+    Raises:
+        NotFoundError: If there is none and none may be begun.
+        BadInputError: If the address cannot be used.
+        CorruptDeskError: If there is something else there.
+    """
+    database = Database(DESK, address)
+    try:
+        if not database.prepared():
+            with database.preparing(create=create):
+                pass
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _inside(scope: Scope, shop: str | None) -> None:
+    if scope.everything:
+        return
+    if shop is None:
+        raise ForbiddenError("Only an operator decides on what is the marketplace's")
+    scope.narrowed([shop])
+
+
+def _key(what: str, text: str) -> None:
+    if not text.strip() or not text.isprintable() or len(text) > LONGEST_KEY:
+        raise BadInputError(f"{what} cannot be used", got=ascii(text[:80]), allowed=f"1 to {LONGEST_KEY} characters")
