@@ -15,7 +15,8 @@ from typing import Any
 
 import altair as alt
 
-from tradewind.charts.theme import LIGHT, SERIES, Spec, config
+from tradewind.charts.mould import filled, finished
+from tradewind.charts.theme import LIGHT, SERIES, Spec
 from tradewind.errors import BadInputError
 from tradewind.money import SYMBOLS, human
 from tradewind.period import Period
@@ -82,27 +83,33 @@ def waterfall(
             change = parts[n - 1][1]
             kind = "Adds" if _plain(change) >= 0 else "Takes away"
             rows.append(_step(label, kind, (levels[n - 1], levels[n]), say(change, signed=True), n))
-    sides = [min(base, *levels), max(base, *levels)]
-    data = _data(rows)
-    y = alt.Y("label:N").sort(None).title(None).axis(_NAMES)
-    note = "The axis does not begin at zero" if zoomed else None
-    x = alt.X("from:Q").title(note).axis(_axis(unit, currency)).scale(_room(sides[0], sides[1], left=False))
-    colour = _colours("kind", {"Total": "total", "Adds": "up", "Takes away": "down"}, legend=False)
-    bars = alt.Chart(data).mark_bar(height=18, cornerRadius=2).encode(y=y, x=x, x2="to:Q", color=colour, **_SAID)
-    joints = alt.Chart(data).transform_filter("datum.n > 0")
-    links = joints.mark_tick(thickness=1, color=LIGHT["muted"], size=_ROW, yOffset=-_ROW / 2, aria=False)
-    links = links.encode(y=y, x=alt.X("joint:Q"))
-    text = alt.Chart(data).mark_text(align="left", dx=7, color=LIGHT["ink"], aria=False)
-    text = text.encode(y=y, x="right:Q", text="text:N")
-    layers: list[alt.Chart] = [bars, links, text]
-    if zoomed:
-        ends = alt.Chart(data).transform_filter("datum.kind == 'Total'")
-        layers.insert(1, ends.mark_point(filled=True, size=110, opacity=1).encode(y=y, x="to:Q", color=colour, **_SAID))
+    low, high = min(base, *levels), max(base, *levels)
     said = alt_text or (
         f"From {labels[0]}, {say(start[1])}, to {labels[-1]}, {say(end[1])}. "
         + "; ".join(f"{label} {say(part, signed=True)}" for label, part in parts)
     )
-    return _finished(alt.layer(*layers), said, height=_ROW * len(rows))
+    return filled(_waterfall, (unit, currency, zoomed, len(rows)), [rows], [low, high, (high - low) or 1.0], said)
+
+
+def _waterfall(
+    unit: str, currency: str, zoomed: bool, count: int, data: list[alt.InlineData], numbers: list[float]
+) -> tuple[alt.LayerChart, int]:
+    [rows] = data
+    y = alt.Y("label:N").sort(None).title(None).axis(_NAMES)
+    note = "The axis does not begin at zero" if zoomed else None
+    x = alt.X("from:Q").title(note).axis(_axis(unit, currency)).scale(_room(*numbers, left=False))
+    colour = _colours("kind", {"Total": "total", "Adds": "up", "Takes away": "down"}, legend=False)
+    bars = alt.Chart(rows).mark_bar(height=18, cornerRadius=2).encode(y=y, x=x, x2="to:Q", color=colour, **_SAID)
+    joints = alt.Chart(rows).transform_filter("datum.n > 0")
+    links = joints.mark_tick(thickness=1, color=LIGHT["muted"], size=_ROW, yOffset=-_ROW / 2, aria=False)
+    links = links.encode(y=y, x=alt.X("joint:Q"))
+    text = alt.Chart(rows).mark_text(align="left", dx=7, color=LIGHT["ink"], aria=False)
+    text = text.encode(y=y, x="right:Q", text="text:N")
+    layers: list[alt.Chart] = [bars, links, text]
+    if zoomed:
+        ends = alt.Chart(rows).transform_filter("datum.kind == 'Total'")
+        layers.insert(1, ends.mark_point(filled=True, size=110, opacity=1).encode(y=y, x="to:Q", color=colour, **_SAID))
+    return alt.layer(*layers), _ROW * count
 
 
 def ranked_bars(
@@ -131,23 +138,30 @@ def ranked_bars(
             }
         )  # fmt: skip
     lowest, highest = min((r["low"] for r in rows), default=0.0), max((r["high"] for r in rows), default=0.0)
-    room = _room(min(lowest, 0.0), max(highest, 0.0), left=any(r["value"] < 0 for r in rows))
-    data = _data(rows)
+    low, high = min(lowest, 0.0), max(highest, 0.0)
+    shape = (unit, currency, any(r["value"] < 0 for r in rows), len(rows))
+    said = alt_text or "; ".join(str(row["said"]) for row in rows)
+    return filled(_ranked_bars, shape, [rows], [low, high, (high - low) or 1.0], said)
+
+
+def _ranked_bars(
+    unit: str, currency: str, left: bool, count: int, data: list[alt.InlineData], numbers: list[float]
+) -> tuple[alt.LayerChart, int]:
+    [rows] = data
     y = alt.Y("label:N").sort(None).title(None).axis(_NAMES)
-    x = alt.X("value:Q").title(None).axis(_axis(unit, currency)).scale(room)
+    x = alt.X("value:Q").title(None).axis(_axis(unit, currency)).scale(_room(*numbers, left=left))
     colour = _colours("kind", {"Adds": "up", "Takes away": "down"}, legend=False)
-    drawn = alt.Chart(data).mark_bar(height=16, cornerRadius=2).encode(y=y, x=x, color=colour, **_SAID)
+    drawn = alt.Chart(rows).mark_bar(height=16, cornerRadius=2).encode(y=y, x=x, color=colour, **_SAID)
     zero = alt.Chart(_data([{"zero": 0}])).mark_rule(color=LIGHT["muted"], aria=False).encode(x=alt.X("zero:Q"))
-    whisker = alt.Chart(data).transform_filter("datum.low < datum.high")
+    whisker = alt.Chart(rows).transform_filter("datum.low < datum.high")
     whisker = whisker.mark_rule(color=LIGHT["ink"], strokeWidth=1.5, aria=False).encode(y=y, x="low:Q", x2="high:Q")
-    gains = alt.Chart(data).transform_filter("datum.right")
+    gains = alt.Chart(rows).transform_filter("datum.right")
     gains = gains.mark_text(align="left", dx=6, color=LIGHT["ink"], aria=False)
-    losses = alt.Chart(data).transform_filter("!datum.right")
+    losses = alt.Chart(rows).transform_filter("!datum.right")
     losses = losses.mark_text(align="right", dx=-6, color=LIGHT["ink"], aria=False)
     words = {"y": y, "x": alt.X("at:Q"), "text": alt.Text("text:N")}
     layers = alt.layer(drawn, zero, whisker, gains.encode(**words), losses.encode(**words))
-    said = alt_text or "; ".join(str(row["said"]) for row in rows)
-    return _finished(layers, said, height=max(_ROW - 2, 1) * max(len(rows), 1))
+    return layers, max(_ROW - 2, 1) * max(count, 1)
 
 
 def trend(
@@ -184,25 +198,35 @@ def trend(
         if e is not None
     ]  # fmt: skip
     seen = [r["value"] for r in actual if r["value"] is not None] + [e for r in hoped for e in (r["low"], r["high"])]
+    domain = _from_zero(seen, headroom=0.2 if 0 < len(marks) <= _MOST_MARKS else 0.0)
+    events = _events(marks)
+    wash = [] if period is None else [{"day": period.first.isoformat(), "to": period.last.isoformat()}]
+    shape = (unit, currency, told if hoped else "", bool(wash), _dots(len(actual)), len(events))
+    said = alt_text or _told(days, values, say)
+    return filled(_trend, shape, [wash, hoped, actual, events], domain, said)
+
+
+def _trend(
+    unit: str, currency: str, told: str, washed: bool, dots: float | None, events: int,
+    data: list[alt.InlineData], domain: list[float],
+) -> tuple[alt.LayerChart, int]:  # fmt: skip
+    wash, hoped, actual, marked = data
     y = alt.Y("value:Q").title(None).axis(_axis(unit, currency, across=True))
-    y = y.scale(domain=_from_zero(seen, headroom=0.2 if 0 < len(marks) <= _MOST_MARKS else 0.0), nice=True)
+    y = y.scale(domain=domain or alt.Undefined, nice=True)
     x = _days("day")
-    names = {"Actual": "up", **({told: "expected"} if hoped else {})}
-    colour = _colours("series", names, legend=bool(hoped))
+    colour = _colours("series", {"Actual": "up", **({told: "expected"} if told else {})}, legend=bool(told))
     layers: list[alt.Chart] = []
-    if period is not None:
-        wash = _data([{"day": period.first.isoformat(), "to": (period.last).isoformat()}])
+    if washed:
         layers.append(alt.Chart(wash).mark_rect(color=LIGHT["wash"], aria=False).encode(x=x, x2="to:T"))
-    if hoped:
-        band = alt.Chart(_data(hoped))
+    if told:
+        band = alt.Chart(hoped)
         layers.append(
             band.mark_area(opacity=0.22, color=LIGHT["expected"], aria=False).encode(x=x, y=alt.Y("low:Q"), y2="high:Q")
         )
         dashed = band.mark_line(strokeDash=[5, 4], strokeWidth=1.5, aria=False)
         layers.append(dashed.encode(x=x, y=y, color=colour))
-    layers += [*_drawn(actual, x, y, colour), *_marked(marks, x)]
-    said = alt_text or _told(days, values, say)
-    return _finished(alt.layer(*layers), said, height=260)
+    layers += [*_drawn(actual, dots, x, y, colour), *_marked(marked, events, x)]
+    return alt.layer(*layers), 260
 
 
 def lines(
@@ -228,10 +252,11 @@ def lines(
     rows = [point for name, values in series.items() for point in _points(days, values, name, say)]
     colour = _colours("series", dict(zip(series, SERIES, strict=False)), legend=len(series) > 1)
     seen = [r["value"] for r in rows if r["value"] is not None]
-    y = alt.Y("value:Q").title(None).axis(_axis(unit, currency, across=True)).scale(domain=_from_zero(seen), nice=True)
-    drawn = alt.layer(*_drawn(rows, _days("day"), y, colour))
+    y = alt.Y("value:Q").title(None).axis(_axis(unit, currency, across=True))
+    y = y.scale(domain=_from_zero(seen) or alt.Undefined, nice=True)
+    drawn = alt.layer(*_drawn(_data(rows), _dots(len(rows)), _days("day"), y, colour))
     said = alt_text or " ".join(f"{name}: {_told(days, values, say)}" for name, values in series.items())
-    return _finished(drawn, said, height=260)
+    return finished(drawn, said, height=260)
 
 
 def heatmap(
@@ -278,7 +303,7 @@ def heatmap(
         f"{row}: " + ", ".join("empty" if v is None else human(v, unit, currency) for v in values)
         for row, values in zip(rows, cells, strict=True)
     )
-    return _finished(alt.layer(boxes, text), said, height=_ROW * len(rows))
+    return finished(alt.layer(boxes, text), said, height=_ROW * len(rows))
 
 
 def funnel(
@@ -304,7 +329,7 @@ def funnel(
     text = alt.Chart(data).mark_text(align="left", dx=1, dy=-9, color=LIGHT["ink"], aria=False)
     layers = alt.layer(bars.encode(y=y, x=x, **_SAID), text.encode(y=y, x=alt.datum(0), text="text:N"))
     said = alt_text or "; ".join(str(row["said"]) for row in rows)
-    return _finished(layers, said, height=52 * max(len(rows), 1))
+    return finished(layers, said, height=52 * max(len(rows), 1))
 
 
 def concentration(
@@ -337,7 +362,7 @@ def concentration(
         if fifth is not None
         else f"How {measure} is spread over {of}."
     )
-    return _finished(layers, said, height=260)
+    return finished(layers, said, height=260)
 
 
 def _plain(value: Value) -> float:
@@ -377,18 +402,17 @@ def _distinct(labels: Sequence[str]) -> list[str]:
     return result
 
 
-def _room(low: float, high: float, *, left: bool) -> alt.Scale:
+def _room(low: float, high: float, spread: float, *, left: bool) -> alt.Scale:
     """Leave as many pixels as the words beside the bars need, however wide the chart is."""
-    spread = (high - low) or 1.0
     step = f"{spread!r} * {_WORDS} / max(width - {_WORDS * (1 + left)}, {_WORDS})"
     begin = alt.ExprRef(f"{low!r} - {step}") if left else low
     return alt.Scale(domainMin=begin, domainMax=alt.ExprRef(f"{high!r} + {step}"), zero=False, nice=False)
 
 
-def _from_zero(values: Sequence[float], headroom: float = 0.0) -> list[float] | alt.UndefinedType:
+def _from_zero(values: Sequence[float], headroom: float = 0.0) -> list[float]:
     """Begin at zero unless all that moves would be squeezed into the upper tenth; leave headroom for words."""
     if not values:
-        return alt.Undefined
+        return []
     low, high = min(values), max(values)
     begin = min(0.0, low) if high - low > 0.1 * max(abs(low), abs(high)) else low
     return [begin, max(high + headroom * (high - begin), begin + 1e-9)]
@@ -427,27 +451,35 @@ def _points(days: Sequence[date], values: Sequence[Number | None], name: str, sa
     ]
 
 
-def _drawn(rows: Sequence[Mapping[str, Any]], x: alt.X, y: alt.Y, colour: alt.Color) -> list[alt.Chart]:
+def _dots(count: int) -> float | None:
+    """How plainly the dots of so many days are seen; None where they are too many to point at."""
+    return (1.0 if count <= 45 else 0.0) if count <= _MOST_POINTS else None
+
+
+def _drawn(data: alt.InlineData, dots: float | None, x: alt.X, y: alt.Y, colour: alt.Color) -> list[alt.Chart]:
     """A line, and a dot a day to point at where the days are few enough to hit one."""
-    chart = alt.Chart(_data(rows))
+    chart = alt.Chart(data)
     drawn = [chart.mark_line(strokeWidth=2, aria=False).encode(x=x, y=y, color=colour)]
-    if len(rows) <= _MOST_POINTS:
-        seen = 1 if len(rows) <= 45 else 0
-        dots = chart.mark_point(filled=True, size=28 if seen else 60, opacity=seen)
-        drawn.append(dots.encode(x=x, y=y, color=colour, **_SAID))
+    if dots is not None:
+        points = chart.mark_point(filled=True, size=28 if dots else 60, opacity=int(dots))
+        drawn.append(points.encode(x=x, y=y, color=colour, **_SAID))
     return drawn
 
 
-def _marked(marks: Sequence[tuple[date, str]], x: alt.X) -> list[alt.Chart]:
-    """Dated events: a rule each, its words on one of three levels so that neighbours do not collide."""
-    rows = [
+def _events(marks: Sequence[tuple[date, str]]) -> list[dict[str, Any]]:
+    """Dated events, each on one of three levels so that the words of neighbours do not collide."""
+    return [
         {"day": day.isoformat(), "label": label, "level": 8 + 15 * (n % 3), "said": f"{_when(day)}: {label}"}
         for n, (day, label) in enumerate(sorted(marks))
     ]
-    chart = alt.Chart(_data(rows))
+
+
+def _marked(data: alt.InlineData, count: int, x: alt.X) -> list[alt.Chart]:
+    """A rule for each dated event, and its words."""
+    chart = alt.Chart(data)
     rule = chart.mark_rule(color=LIGHT["muted"], strokeDash=[2, 3]).encode(x=x, **_SAID)
-    if not 0 < len(rows) <= _MOST_MARKS:
-        return [rule] if rows else []
+    if not 0 < count <= _MOST_MARKS:
+        return [rule] if count else []
     side = "scale('x', toDate(datum.day)) > width * 0.75"
     words = chart.mark_text(
         align=alt.ExprRef(f"{side} ? 'right' : 'left'"), dx=alt.ExprRef(f"{side} ? -4 : 4"), fontSize=11, limit=150,
@@ -465,13 +497,3 @@ def _told(days: Sequence[date], values: Sequence[Number | None], say: Any) -> st
         f"{say(known[0][1])} on {_when(known[0][0])}, {say(known[-1][1])} on {_when(known[-1][0])}; "
         f"lowest {say(low[1])} on {_when(low[0])}, highest {say(high[1])} on {_when(high[0])}."
     )
-
-
-def _finished(chart: alt.Chart | alt.LayerChart | alt.FacetChart, said: str, height: int) -> Spec:
-    """Validate the chart and put the house theme on it."""
-    with alt.data_transformers.enable(consolidate_datasets=False):
-        spec: Spec = chart.properties(width="container", height=height, description=said).to_dict()
-    spec["config"] = config()
-    spec["autosize"] = {"type": "fit-x", "contains": "padding"}
-    spec["background"] = "transparent"
-    return spec

@@ -21,6 +21,8 @@ from tradewind.period import Period
 if TYPE_CHECKING:
     from tradewind.engines.store import Store
 
+KEPT = 256  # answers by metric and length of window that are kept
+
 Array = NDArray[np.float64]
 Values = dict[str, Any]
 
@@ -89,6 +91,7 @@ class Panel:
         self._things = things
         self._splits: dict[str, Split] = {}
         self._whole = Split(self, None, ())
+        self._days: dict[str, Array] = {}
         self._windows: dict[tuple[str, int], Array] = {}
 
     @classmethod
@@ -150,7 +153,9 @@ class Panel:
         inside = period.clipped(self.span)
         found = np.full(period.days, np.nan if isinstance(metric, Ratio) else 0.0)
         if inside is not None:
-            days = _floats(metric, self._whole.daily(leaves(metric)), self._whole.there)
+            if metric.name not in self._days:
+                self._days[metric.name] = _floats(metric, self._whole.daily(leaves(metric)), self._whole.there)
+            days = self._days[metric.name]
             start = (inside.first - self.span.first).days
             at = (inside.first - period.first).days
             found[at : at + inside.days] = days[start : start + inside.days]
@@ -167,10 +172,14 @@ class Panel:
         if not 1 <= length <= self.span.days:
             raise BadInputError("The panel has fewer days", got=length, allowed=f"1 to {self.span.days}")
         key = (metric.name, length)
-        if key not in self._windows:
-            found = self._whole.windows(leaves(metric), length)
-            self._windows[key] = _floats(metric, found, self._whole.there)
-        return self._windows[key]
+        found = self._windows.get(key)
+        if found is None:
+            found = _floats(metric, self._whole.windows(leaves(metric), length), self._whole.there)
+            found.flags.writeable = False
+            if len(self._windows) >= KEPT:
+                self._windows.clear()
+            self._windows[key] = found
+        return found
 
     def split(self, dimension: str) -> Split:
         """Return the same metrics for each value of a dimension.

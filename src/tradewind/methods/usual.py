@@ -84,7 +84,7 @@ class Usual:
         actual = np.full(runs, np.nan) if windows is None else np.asarray(windows, dtype=np.float64)
         if len(actual) != runs:
             raise BadInputError("The windows do not fit the values", got=len(actual), allowed=runs)
-        there = (np.nan_to_num(above) != 0) if below is None else (np.nan_to_num(below) > 0)
+        there = (above != 0) & (above == above) if below is None else below > 0  # noqa: PLR0124  NaN is nothing
         start = int(np.argmax(there))  # what had not begun yet says nothing of what is usual
         above = above[start:]
         if not there.any() or np.isfinite(above).sum() < max(FEWEST, length + WARM):
@@ -117,8 +117,10 @@ def _checked(name: str, given: Any) -> Array:
     return values
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
-def _walk(above: Array, below: Array, ratio: bool, length: int, cells: Array, plausible: Array) -> tuple[Array, Array]:
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _walk(
+    above: Array, below: Array, ratio: bool, length: int, cells: Array, plausible: Array
+) -> tuple[Array, Array]:
     """Return [t] what the next `length` days were to be after each day, and the model's deviation of it.
 
     A total where `ratio` is false, then `below` is one a day; else a ratio of sums.
@@ -143,7 +145,8 @@ def _walk(above: Array, below: Array, ratio: bool, length: int, cells: Array, pl
                 size = slope * slope * before + weight * (1.0 if after else 1 / (1 - cells[g, 1] ** 2))
                 miss = weight * (here - memory * last) - slope * level[g]
                 expected = noise[g] * size + 1e-300
-                score[g] = 0.998 * score[g] - 0.5 * math.log(expected) - 2.5 * math.log1p(miss * miss / (4 * expected))
+                odd = 1 + miss * miss / (4 * expected)  # Student's t of four degrees, so that one odd day decides nothing
+                score[g] = 0.998 * score[g] - 0.5 * math.log(expected * odd * odd * odd * odd * odd)
                 most = CLIP * math.sqrt(expected)
                 miss = min(max(miss, -most), most)
                 gain = slope * before / size
@@ -184,7 +187,7 @@ def _walk(above: Array, below: Array, ratio: bool, length: int, cells: Array, pl
     return middles, deviations
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _week(above: Array, below: Array, t: int) -> tuple[float, float]:
     """Return what was observed on the seven days up to one, above and below the line."""
     over, under = 0.0, 0.0
@@ -195,14 +198,14 @@ def _week(above: Array, below: Array, t: int) -> tuple[float, float]:
     return over, under
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _weekday(day: int, share: float, mean: Array, met: Array) -> None:
     """Learn from one day what its weekday is worth beside its week."""
     met[day] = min(met[day] + 1, 25)
     mean[day] += (min(max(share, 0.0), 4.0) - mean[day]) / met[day]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _shrunk(factor: Array, mean: Array, met: Array, rough: float) -> None:
     """Draw weekday factors towards one as far as they could be noise."""
     least = met.min()
@@ -215,7 +218,7 @@ def _shrunk(factor: Array, mean: Array, met: Array, rough: float) -> None:
         factor[k] = max(1 + kept * (mean[k] - middle), 0.0)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _ahead(
     worth: float, length: int, off: Array, level: Array, sure: Array, noise: Array, score: Array, cells: Array
 ) -> tuple[float, float]:
@@ -236,7 +239,7 @@ def _ahead(
     return middle, math.sqrt(max(square / total - middle * middle, 0.0))
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _runs(above: Array, below: Array, ratio: bool, length: int) -> Array:
     """Return what each run of days came to, by its first day; NaN where a day of it was not observed."""
     count = len(above) - length + 1
@@ -253,7 +256,7 @@ def _runs(above: Array, below: Array, ratio: bool, length: int) -> Array:
     return found
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _judged(
     middles: Array, deviations: Array, plain: Array, truth: Array, length: int, first: int
 ) -> tuple[float, float, float, float, bool]:

@@ -1,0 +1,73 @@
+"""Moulds: a chart is built and validated once for its shape, and filled with each one's rows.
+
+Altair takes tens of milliseconds to build and validate a chart, and two charts of one shape differ in nothing but their
+rows, a few numbers of their scales, and what they say. So a chart is built from placeholders, kept as text with holes,
+and every chart of the shape is that text, filled.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any
+
+import altair as alt
+
+from tradewind.charts.theme import Spec, config
+
+Drawn = alt.Chart | alt.LayerChart | alt.FacetChart
+Rows = Sequence[Mapping[str, Any]]
+Draw = Callable[..., tuple[Drawn, int]]
+"""Draws a chart of some shape from data and numbers, and returns it with its height."""
+
+
+def filled(draw: Draw, shape: tuple[Hashable, ...], rows: Sequence[Rows], numbers: Sequence[float], said: str) -> Spec:
+    """Return the specification of a chart.
+
+    Args:
+        draw: Draws it from `shape`, a list of data and a list of numbers; it may use the numbers for nothing but to hand
+            them to Altair or to write them into an expression with `!r`.
+        shape: All else that it depends on.
+        rows: The rows of its data, one after the other.
+        numbers: Numbers of its scales.
+        said: What it says, for a reader who does not see it.
+    """
+    parts = _mould(draw, shape, len(rows), len(numbers))
+    fillings = [said, *([dict(row) for row in some] for some in rows), *(float(number) for number in numbers)]
+    written = [json.dumps(filling) for filling in fillings]
+    spec: Spec = json.loads("".join(part if isinstance(part, str) else written[part] for part in parts))
+    return spec
+
+
+def built(draw: Draw, shape: tuple[Hashable, ...], rows: Sequence[Rows], numbers: Sequence[float], said: str) -> Spec:
+    """Return the same specification, built by Altair from the rows themselves."""
+    data = [alt.InlineData(values=[dict(row) for row in some]) for some in rows]
+    chart, height = draw(*shape, data, list(numbers))
+    return finished(chart, said, height)
+
+
+def finished(chart: Drawn, said: str, height: int) -> Spec:
+    """Validate the chart and put the house theme on it."""
+    with alt.data_transformers.enable(consolidate_datasets=False):
+        spec: Spec = chart.properties(width="container", height=height, description=said).to_dict()
+    spec["config"] = config()
+    spec["autosize"] = {"type": "fit-x", "contains": "padding"}
+    spec["background"] = "transparent"
+    return spec
+
+
+@functools.lru_cache(maxsize=512)
+def _mould(draw: Draw, shape: tuple[Hashable, ...], datas: int, numbers: int) -> tuple[str | int, ...]:
+    """Return the text of a chart's specification, cut at its holes, and in each hole the place of what fills it."""
+    marks: list[Any] = ["‹said›", *([{"hole": n}] for n in range(datas)), *(_number(n) for n in range(numbers))]
+    text = json.dumps(built(draw, shape, marks[1 : datas + 1], marks[datas + 1 :], marks[0]))
+    holes = {json.dumps(mark): n for n, mark in enumerate(marks)}
+    cut = re.split("(" + "|".join(re.escape(hole) for hole in holes) + ")", text)
+    return tuple(holes.get(part, part) for part in cut)
+
+
+def _number(place: int) -> float:
+    """A number that no chart holds by itself."""
+    return float(f"{7.25 + place / 1024!r}e+203")
