@@ -12,7 +12,8 @@ from typing import Any
 
 import altair as alt
 
-from tradewind.charts.drawing import Number, _axis, _colours, _finished
+from tradewind.charts.drawing import Number, _axis, _colours
+from tradewind.charts.mould import finished
 from tradewind.charts.theme import LIGHT, SERIES, Spec
 from tradewind.errors import BadInputError
 from tradewind.money import human
@@ -85,7 +86,7 @@ def live_room(
     base = drawing.chart([{"minute": 0}]).mark_point(opacity=0, color=LIGHT["line"], aria=False)
     base = base.encode(x=x.axis(grid=False, tickCount=8), y=_pixels(alt.YValue, 0))
     layers = alt.layer(base, *drawing.ground, *drawing.layers).resolve_scale(y="independent", color="independent")
-    spec = _finished(layers, alt_text or _told(viewers, sales, pins, drops, drawing), max(drawing.height, 1))
+    spec = finished(layers, alt_text or _told(viewers, sales, pins, drops, drawing), max(drawing.height, 1))
     spec["datasets"] = drawing.data
     return spec
 

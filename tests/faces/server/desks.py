@@ -68,11 +68,9 @@ def served(store: Path, folder: Path, *, users: bool = False, **given: object) -
         register.add("vera", Role.VIEWER, password=PASSWORD)
         register.add("mara", Role.MERCHANT, shops=TWO, password=PASSWORD)
         register.add("milo", Role.MERCHANT, shops=ONE, password=PASSWORD)
-        register.add("cleo", Role.CREATOR, creators=["creator-01"], password=PASSWORD)
+        register.add("cleo", Role.CREATOR, creators=["k1"], password=PASSWORD)
         register.close()
-    setup = Setup(
-        str(store), str(folder / "desk"), str(folder / "ledger.db"), accounts, names=("testserver",), **given
-    )  # type: ignore[arg-type]
+    setup = Setup(str(store), str(folder / "desk"), str(folder / "ledger.db"), accounts, names=("testserver",), **given)  # type: ignore[arg-type]
     app = make_app(setup)
     with TestClient(app, base_url=BASE, follow_redirects=False) as client:
         yield Server(client, app.state.office)
