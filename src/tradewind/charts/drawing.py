@@ -468,9 +468,14 @@ def _told(days: Sequence[date], values: Sequence[Number | None], say: Any) -> st
 
 
 def _finished(chart: alt.Chart | alt.LayerChart | alt.FacetChart, said: str, height: int) -> Spec:
-    """Validate the chart and put the house theme on it."""
+    """Put the house theme on the chart.
+
+    Its parts are checked as they are made; the whole is not once more, which takes twice as long as drawing: the tests
+    validate a chart of each kind.
+    """
     with alt.data_transformers.enable(consolidate_datasets=False):
-        spec: Spec = chart.properties(width="container", height=height, description=said).to_dict()
+        sized = chart.properties(width="container", height=height, description=said)
+        spec: Spec = sized.to_dict(validate=False)
     spec["config"] = config()
     spec["autosize"] = {"type": "fit-x", "contains": "padding"}
     spec["background"] = "transparent"
