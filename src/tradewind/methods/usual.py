@@ -118,9 +118,7 @@ def _checked(name: str, given: Any) -> Array:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _walk(
-    above: Array, below: Array, ratio: bool, length: int, cells: Array, plausible: Array
-) -> tuple[Array, Array]:
+def _walk(above: Array, below: Array, ratio: bool, length: int, cells: Array, plausible: Array) -> tuple[Array, Array]:
     """Return [t] what the next `length` days were to be after each day, and the model's deviation of it.
 
     A total where `ratio` is false, then `below` is one a day; else a ratio of sums.
@@ -145,7 +143,9 @@ def _walk(
                 size = slope * slope * before + weight * (1.0 if after else 1 / (1 - cells[g, 1] ** 2))
                 miss = weight * (here - memory * last) - slope * level[g]
                 expected = noise[g] * size + 1e-300
-                odd = 1 + miss * miss / (4 * expected)  # Student's t of four degrees, so that one odd day decides nothing
+                odd = 1 + miss * miss / (
+                    4 * expected
+                )  # Student's t of four degrees, so that one odd day decides nothing
                 score[g] = 0.998 * score[g] - 0.5 * math.log(expected * odd * odd * odd * odd * odd)
                 most = CLIP * math.sqrt(expected)
                 miss = min(max(miss, -most), most)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from datetime import date
 from decimal import Decimal
@@ -13,7 +14,7 @@ import pytest
 import market
 from oracles import loops
 from tradewind.charts import svg
-from tradewind.decisions.profiles import KINDS, ProfileSettings, profile
+from tradewind.decisions.profiles import KINDS, SEGMENTS, ProfileSettings, profile
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import MissingDataError, NotFoundError
 from tradewind.measures.assume import Assumptions
@@ -252,10 +253,26 @@ def test_the_barest_source_still_has_pages(bare_folder: Path) -> None:
     assert (shop.title, product.title) == (SHOP, PRODUCT)
     assert {finding.key for finding in shop.findings} == {"who", "headline", "trend", "products"}
     assert any("does not name its shops" in caveat for caveat in shop.caveats)
-    assert any(caveat.startswith("CVR: unknown") for caveat in shop.caveats)
+    assert any(caveat.startswith("CVR: unknown, since the source lacks traffic") for caveat in shop.caveats)
+    assert any("tells nothing of creators, stock, live sessions" in caveat for caveat in shop.caveats)
     for name, id in (("creator", CREATOR), ("live", "live-1"), ("segment", "new")):
         with pytest.raises((NotFoundError, ModuleNotFoundError)):
             profile(bare, name, id, NOW)
+
+
+def test_a_source_that_tells_only_the_surface(market_copy: Path, shop: Study) -> None:
+    store = open_store(str(market_copy))
+    lines, traffic = store.table("order_lines"), store.table("traffic")
+    poorer = store.write(
+        {"order_lines": lines.drop("form", "relation"), "traffic": traffic.drop("surface", "form", "relation")}
+    )
+    study = profile(poorer, "shop", SHOP, NOW, EVERY)
+    whole: dict[str, Decimal] = defaultdict(Decimal)
+    for row in rows_of(shop, "places"):
+        whole[row["surface"]] += row["gmv"]
+    assert {row["surface"]: row["gmv"] for row in rows_of(study, "places")} == whole
+    assert study.finding("places").chart is None
+    assert study.finding("headline").numbers["cvr"] == pytest.approx(shop.finding("headline").numbers["cvr"])
 
 
 def test_an_assumed_margin_is_labelled(market_store: Store) -> None:
@@ -287,3 +304,13 @@ def test_kinds(market_store: Store) -> None:
     assert list(KINDS) == ["shop", "product", "creator", "live", "segment"]
     with pytest.raises(NotFoundError, match="kind of page"):
         profile(market_store, "parcel", "1", NOW)
+
+
+def test_every_page_and_finding_is_documented(market_store: Store) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "profiles.md").read_text()
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", page, re.S | re.M))
+    assert set(KINDS) <= sections.keys()
+    for name, id in (("shop", SHOP), ("product", PRODUCT), ("creator", CREATOR), ("segment", "active")):
+        told = {key for row in re.findall(r"^\| ([\w, ]+) \|", sections[name], re.M) for key in row.split(", ")}
+        assert {finding.key for finding in profile(market_store, name, id, NOW).findings} <= told
+    assert all(f"`{id}`" in sections["segment"] for id in SEGMENTS)

@@ -71,3 +71,11 @@ def test_trying_too_often_does_not_make_the_wait_longer() -> None:
             throttle.check("mara")
     now[0] += 1
     throttle.check("mara")
+
+
+def test_what_was_no_guess_is_taken_back() -> None:
+    throttle = Throttle(burst=2, rate=0.001, clock=lambda: 0.0)
+    for _ in range(20):
+        throttle.check("mara")
+        throttle.forgive("mara")
+    throttle.forgive("nobody")

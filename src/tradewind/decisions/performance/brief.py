@@ -402,7 +402,9 @@ class _Teller:
     def trend(self) -> Finding:
         """GMV day by day, of the period and before."""
         reach = (self.seen.first - self.before.first).days if self.before is not None else self.seen.days
-        first = max(self.base.span.first, self.seen.first - timedelta(days=reach if reach <= MOST_DAYS else self.seen.days))
+        first = max(
+            self.base.span.first, self.seen.first - timedelta(days=reach if reach <= MOST_DAYS else self.seen.days)
+        )
         shown = Period(first, self.seen.last)
         values = self.view.panel.daily(m.GMV, shown)
         days = [first + timedelta(days=n) for n in range(shown.days)]

@@ -24,6 +24,7 @@ HEADLINE: tuple[Metric, ...] = (
     m.GMV, m.ORDERS, m.BUYERS, m.AOV, m.PRODUCTS_SOLD, m.SHOPS_SELLING, m.COMMISSION, m.REFUND_RATE,
 )  # fmt: skip
 SOLD = (m.GMV, m.ITEMS, m.REFUND_AMOUNT)
+LACKING = {"creator_history": "followers", "live_sessions": "live sessions", "commissions": "contracts"}
 FORMS = {"video": "Videos", "live": "Live", "card": "Product cards", None: "Unknown"}
 
 
@@ -47,6 +48,7 @@ def profile(store: Store, id: str, period: Period, settings: ProfileSettings | N
     """
     who = entity(store, "creator", id)
     page = Page(store, who, period, settings)
+    page.say_lacking(LACKING)
     counted = page.cuts(
         {
             "whole": Cut((), HEADLINE), "days": Cut(("day",), (m.GMV,)), "products": Cut(("product_id",), SOLD),

@@ -17,7 +17,7 @@ from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
 from tradewind.measures.cuts import Cut, Cuts, worth
 from tradewind.measures.metric import Metric, Total, leaves
-from tradewind.measures.query import left_out, lights_up, partly_known
+from tradewind.measures.query import left_out, lights_up, partly_known, present
 from tradewind.money import human
 from tradewind.period import Period
 from tradewind.study import Column, Evidence, Finding, Grid, Study
@@ -73,6 +73,7 @@ class Page:
         self.settings = settings or ProfileSettings()
         self.currency = store.provenance.currency
         self.caveats: list[str] = []
+        self._names: dict[tuple[str, str], str] = {}
         span = store.span
         seen = period.clipped(span)
         if seen is None:
@@ -103,7 +104,8 @@ class Page:
         self, cuts: Mapping[str, Cut], where: Mapping[str, str], among: ibis.Table | None = None
     ) -> dict[str, list[dict[str, Any]]]:
         """Count the entity's rows, grouped several ways in one pass; a cut of which nothing lights up has no rows."""
-        asked = Cuts(cuts, self.slots, where, among)
+        days = any("day" in cut.by for cut in cuts.values())  # the days between are for the trend only
+        asked = Cuts(cuts, self.slots if days else self.slots[: BEFORE + 1], where, among)
         expression = asked.expression(self.store)
         return asked.read(self.store, [] if expression is None else self.store.run(expression).to_pylist())
 
@@ -153,7 +155,7 @@ class Page:
             self._say_gaps(metric, where)
         for metric in shown:
             if metric not in lit:
-                self.caveats.append(f"{metric.title}: unknown, since the source lacks what it needs.")
+                self.caveats.append(f"{metric.title}: unknown, since the source lacks {self._lacking(metric, where)}.")
         change = self._moved(now["gmv"], past.get("gmv"), m.GMV)
         said = f", {change} on {self.before.title}" if change and self.before else ""
         buyers = f" by {self.said(now['buyers'], m.BUYERS)} buyers" if now.get("buyers") else ""
@@ -201,9 +203,12 @@ class Page:
         return sorted(found, key=lambda pair: (-pair[1].now[metric.name], pair[0]))
 
     def names(self, **ids: Iterable[str]) -> Callable[[str, str], str]:
-        """Return what tells the title of a kind's id; the id itself where it has none."""
-        known = titles(self.store, ids)
-        return lambda kind, id: known.get((kind, id), id)
+        """Return what tells the title of a kind's id; the id itself where it has none. Each is looked up once."""
+        asked = {kind: [id for id in some if (kind, id) not in self._names] for kind, some in ids.items()}
+        found = titles(self.store, asked)
+        for kind, some in asked.items():
+            self._names |= {(kind, id): found.get((kind, id), id) for id in some}
+        return lambda kind, id: self._names.get((kind, id), id)
 
     def ranking(
         self,
@@ -275,6 +280,23 @@ class Page:
         if metric.unit == "share":
             return human(float(now) - float(past), "points", signed=True)
         return human(float(now) / float(past) - 1, "share", signed=True) if float(past) > 0 else ""
+
+    def say_lacking(self, words: Mapping[str, str]) -> None:
+        """Name what the source has nothing of, so that nobody takes a missing finding for a nought.
+
+        Args:
+            words: What each table tells, by its name.
+        """
+        absent = [said for table, said in words.items() if not self.store.manifest.rows(table)]
+        if absent and self.store.scope.creators is None:
+            self.caveats.append(f"The source tells nothing of {', '.join(absent)}; nothing is shown of it.")
+
+    def _lacking(self, metric: Metric, where: Sequence[str]) -> str:
+        try:
+            present(metric, self.store, tuple(where))
+        except MissingDataError as error:
+            return error.what.rsplit("lacks ", 1)[-1]
+        return "nothing"
 
     def _say_gaps(self, metric: Metric, where: Sequence[str]) -> None:
         if isinstance(metric, Total) and (absent := left_out(metric, self.store, tuple(where))):

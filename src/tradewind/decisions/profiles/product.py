@@ -13,7 +13,7 @@ from tradewind import charts
 from tradewind.decisions.profiles.kinds import Entity, entity
 from tradewind.decisions.profiles.offers import campaigns, contracts
 from tradewind.decisions.profiles.page import NOW, Page, ProfileSettings
-from tradewind.decisions.profiles.places import PLACES, clicks, places
+from tradewind.decisions.profiles.places import clicks, places, ways, without_clicks
 from tradewind.engines.store import Store
 from tradewind.measures import metrics as m
 from tradewind.measures.cuts import Cut, worth
@@ -26,6 +26,10 @@ from tradewind.study import Column, Evidence, Finding, Grid, Study
 
 HEADLINE: tuple[Metric, ...] = (m.GMV, m.ITEMS, m.ORDERS, m.BUYERS, m.PRICE_PER_ITEM, m.CVR, m.REFUND_RATE)
 SOLD = (m.GMV, m.ITEMS, m.REFUND_AMOUNT)
+LACKING = {
+    "product_history": "list prices", "creators": "creators", "reviews": "reviews", "inventory": "stock",
+    "commissions": "contracts", "campaigns": "campaigns", "promotions": "promotions",
+}  # fmt: skip
 Titles = Callable[[str, str], str]
 
 
@@ -49,11 +53,13 @@ def profile(store: Store, id: str, period: Period, settings: ProfileSettings | N
     """
     who = entity(store, "product", id)
     page = Page(store, who, period, settings)
+    page.say_lacking(LACKING)
     where = {"product_id": id}
     counted = page.cuts(
         {
-            "whole": Cut((), HEADLINE), "days": Cut(("day",), (m.GMV, m.GROSS_SALES, m.ITEMS)),
-            "shops": Cut(("shop_id",), SOLD), "creators": Cut(("creator_id",), SOLD), "places": Cut(PLACES, (m.GMV,)),
+            "whole": Cut((), without_clicks(HEADLINE)), "days": Cut(("day",), (m.GMV, m.GROSS_SALES, m.ITEMS)),
+            "shops": Cut(("shop_id",), SOLD), "creators": Cut(("creator_id",), SOLD),
+            "places": Cut(ways(page, where), (m.GMV,)),
         },
         where,
     )  # fmt: skip
@@ -244,7 +250,8 @@ def _reviews(page: Page, product: str) -> Finding | None:
         every = [weeks[0] + timedelta(weeks=n) for n in range((weeks[-1] - weeks[0]).days // 7 + 1)]
         means = [_mean([row for row in found if row["week"] == week]) for week in every]
         chart = charts.lines(every, {"Average rating": means}, unit="ratio")
-    sentence = f"{count:,} reviews rate it {mean:.2f} of 5 on average; {new:,} of them came in the period."
+    many = f"{count:,} reviews rate" if count > 1 else "One review rates"
+    sentence = f"{many} it {mean:.2f} of 5 on average; {new:,} came in the period."
     columns = (Column("stars", "Stars"), Column("count", "Reviews", "count"), Column("share", "Share", "share"))
     note = "Counted over all reviews until the period's end, by week. Who does not review is not known."
     numbers = {"reviews": count, "rating": mean, "new": new}

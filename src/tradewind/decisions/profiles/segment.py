@@ -83,7 +83,7 @@ def profile(store: Store, id: str, period: Period, settings: ProfileSettings | N
             f"The data begins on {store.span.first}: whoever bought before it only seems new, or to have bought once."
         )
     whole = [row for row in counted["whole"] if not 0 < row["buyers"] < FEWEST]
-    bought = any(row["slot"] == NOW and row["buyers"] for row in whole)
+    bought = own.gmv is not None and any(row["buyers"] for row in whole)  # else it could tell of a smaller segment
     findings = [
         _who(own, page),
         page.headline(HEADLINE, whole, ("customer_id",)) if bought else None,
@@ -95,7 +95,9 @@ def profile(store: Store, id: str, period: Period, settings: ProfileSettings | N
         _beside(own, every),
     ]
     if not bought:
-        page.caveats.append(f"Fewer than {FEWEST} of these customers bought in the period, so nothing is shown of it.")
+        page.caveats.append(
+            "Too few of these customers, or of a segment beside them, bought in the period to show what."
+        )
     page.caveats.append(f"Groups of fewer than {FEWEST} customers are not shown, nor what could tell of them.")
     return page.study(findings)
 

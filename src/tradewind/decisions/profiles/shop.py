@@ -8,7 +8,7 @@ from typing import Any
 from tradewind.decisions.profiles.kinds import Entity, entity
 from tradewind.decisions.profiles.offers import campaigns, contracts, coupons
 from tradewind.decisions.profiles.page import NOW, Page, ProfileSettings, Side
-from tradewind.decisions.profiles.places import PLACES, clicks, places
+from tradewind.decisions.profiles.places import clicks, places, ways, without_clicks
 from tradewind.decisions.profiles.rooms import sessions
 from tradewind.engines.store import Store
 from tradewind.measures import metrics as m
@@ -22,6 +22,10 @@ HEADLINE: tuple[Metric, ...] = (
     m.GMV, m.ORDERS, m.BUYERS, m.AOV, m.CVR, m.REFUND_RATE, m.DISCOUNT_RATE, m.MERCHANT_PROFIT,
 )  # fmt: skip
 SOLD = (m.GMV, m.ITEMS, m.REFUND_AMOUNT)
+LACKING = {
+    "creators": "creators", "inventory": "stock", "live_sessions": "live sessions", "coupons": "coupons",
+    "commissions": "contracts", "campaigns": "campaigns", "promotions": "promotions",
+}  # fmt: skip
 SCARCE = 14
 """Days of stock, at the period's pace, below which a product is running out."""
 
@@ -46,12 +50,13 @@ def profile(store: Store, id: str, period: Period, settings: ProfileSettings | N
     """
     who = entity(store, "shop", id)
     page = Page(store, who, period, settings)
+    page.say_lacking(LACKING)
     where = {"shop_id": id}
     counted = page.cuts(
         {
-            "whole": Cut((), HEADLINE), "days": Cut(("day",), (m.GMV,)), "products": Cut(("product_id",), SOLD),
-            "creators": Cut(("creator_id",), SOLD), "places": Cut(PLACES, (m.GMV,)),
-            "rooms": Cut(("live_id",), (m.GMV,)),
+            "whole": Cut((), without_clicks(HEADLINE)), "days": Cut(("day",), (m.GMV,)),
+            "products": Cut(("product_id",), SOLD), "creators": Cut(("creator_id",), SOLD),
+            "places": Cut(ways(page, where), (m.GMV,)), "rooms": Cut(("live_id",), (m.GMV,)),
         },
         where,
     )  # fmt: skip

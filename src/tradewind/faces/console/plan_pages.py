@@ -59,7 +59,7 @@ def plan(  # noqa: PLR0913, PLR0917 - a parameter a field of the form
         return file
     asked = {**given, "rule": rule, "lever": lever, "shop": shop, "payer": payer}
     context: dict[str, Any] = {
-        "desk": found, "rows": rows[offset : offset + SHOWN], "total": len(rows), "offset": offset, "shown": SHOWN,
+        "desk": found, "choices": rows[offset : offset + SHOWN], "total": len(rows), "offset": offset, "shown": SHOWN,
         "study": study, "sought": sought, "lever": lever, "shop": shop, "payer": payer, "levers": list(Lever),
         "payers": [*sought.budgets], "step": board.step, "usual": board.usual(asker), "Party": Party,
         "steps": board.STEPS, "asked": asked, "shops": _shops(asker), "curve": _curve(asker, found, curve),

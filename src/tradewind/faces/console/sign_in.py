@@ -37,6 +37,8 @@ def sign_in(request: Request, name: Words = "", password: Words = "", to: Words 
         request.app.state.callers.check(client)
         request.app.state.guesses.check(f"{client} {name}")
         session = users.sign_in(name, password)
+        request.app.state.callers.forgive(client)
+        request.app.state.guesses.forgive(f"{client} {name}")
     except TradewindError as error:
         return page(request, "sign_in.html", "Sign in", status=error.status, to=local(to), error=error, name=name[:100])
     response = RedirectResponse(local(to), 303)

@@ -46,3 +46,10 @@ class Throttle:
         if late:
             wait = max(1, round((level + 1 - self._burst) / self._rate))
             raise TooManyError("You ask too often", allowed=f"{self._burst} at once", do=f"wait {wait} seconds")
+
+    def forgive(self, who: str) -> None:
+        """Take back the last one that was counted of a caller: it was no guess."""
+        with self._lock:
+            if who in self._levels:
+                level, at = self._levels[who]
+                self._levels[who] = (max(0.0, level - 1), at)
