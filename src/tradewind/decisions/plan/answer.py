@@ -258,7 +258,10 @@ class _Teller:
             for left in out[:ONE_BY_ONE]
         ]  # fmt: skip
         why = Counter(REJECTED if left.reason.startswith(REJECTED) else left.reason for left in out)
-        said = "; ".join(f"{number:,} since {reason}" for reason, number in why.most_common())
+        said = "; ".join(
+            f"{number:,} {'rejected by hand' if reason == REJECTED else f'since {reason}'}"
+            for reason, number in why.most_common()
+        )
         columns = (
             Column("what", "Left out, at its best setting"), Column("gain", "Gain", "money"),
             Column("low", "Low", "money"), Column("high", "High", "money"), Column("reason", "Why"),

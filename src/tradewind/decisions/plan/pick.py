@@ -24,7 +24,7 @@ NEAR = 1e-3  # gap that is near enough: a gain is known to a tenth at best
 SHARED = 0.15
 """Correlation of errors within a lever: what plans brought beside their promise in towns 7 and 8 (`RESULTS.md`)."""
 ROUNDS = 4  # times that interplay is taken into account anew, at most
-REJECTED = "it was rejected"
+REJECTED = "rejected"
 
 
 class Point(NamedTuple):

@@ -1,0 +1,199 @@
+"""Proposals are asked once and kept; plans solved from them are those that would be made from the store."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import reef
+
+from tradewind.engines.store import Store
+from tradewind.errors import BadInputError, ConflictError, MissingDataError, NotFoundError
+from tradewind.faces import proposals as place
+from tradewind.faces.planning import Asked, frontier, planned, solved
+from tradewind.faces.proposals import FUNDS, Proposals, keep_proposals, proposed, read_proposals
+from tradewind.faces.studies import WINGS, Wing
+from tradewind.measures.assume import Assumptions
+from tradewind.period import Period
+from tradewind.scope import Scope
+from tradewind.study import Party, Study
+
+BOTH = ("platform=100", "merchant=60")
+MONEY = (BOTH, ("platform=100",), ("merchant=60",), ("platform=100", "merchant=0"), ("creator=5",))
+
+
+@dataclass(frozen=True)
+class ShoalSettings:
+    """What the shoal is asked.
+
+    Args:
+        payer: Who pays.
+        seed: Seed.
+    """
+
+    payer: str = "platform"
+    seed: int = 0
+
+
+def shoal(store: Store, period: Period, settings: ShoalSettings) -> Study:
+    """The reef's coupon alone, dearer where both pay; nothing where merchants do."""
+    if settings.payer == "merchant":
+        raise MissingDataError("No merchant asked for it")
+    found = reef.study(store, period)
+    [coupon] = [action for action in found.actions if action.lever == "coupon"]
+    menu = tuple(
+        replace(each, dose={**each.dose, "platform": 0.5}) if settings.payer == "cofunded" else each
+        for each in coupon.menu
+    )
+    mine = replace(coupon, key=f"shoal-{settings.payer}", menu=menu, subject=replace(coupon.subject, id="shoal"))
+    return replace(found, wing="shoal", settings={"payer": settings.payer}, actions=(mine,))
+
+
+@pytest.fixture
+def wings(monkeypatch: pytest.MonkeyPatch, reefs: str) -> tuple[str, str]:
+    """Two wings that act: the reef, and the shoal, to which it makes a difference who pays."""
+    module = SimpleNamespace(study=shoal, ShoalSettings=ShoalSettings, NEEDS=(), IMPROVED_BY={})
+    monkeypatch.setitem(sys.modules, "tradewind.decisions.shoal", module)
+    monkeypatch.setitem(WINGS, "shoal", Wing("shoal", "Shoal", "Who swims?", acts=True))
+    return "reef", "shoal"
+
+
+@pytest.fixture
+def found(wings: tuple[str, str], market_store: Store) -> Proposals:
+    return proposed(market_store, market_store.span)
+
+
+def test_a_wing_is_asked_once_for_each_payer_where_that_makes_a_difference(found: Proposals) -> None:
+    assert [(a.wing, a.payer, a.study is not None) for a in found.answers] == [
+        ("reef", "", True), ("shoal", "platform", True), ("shoal", "merchant", False), ("shoal", "cofunded", True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("budgets", MONEY)
+def test_solved_is_what_is_planned_from_the_store(
+    found: Proposals, market_store: Store, tmp_path: Path, budgets: tuple[str, ...]
+) -> None:
+    asked = Asked(budgets, ("price actions<=3",), least=1.0)
+    keep_proposals(found, tmp_path / "kept")
+    kept = read_proposals(tmp_path / "kept", market_store)
+    assert kept == found
+    fresh = planned(market_store, market_store.span, asked, "spring")
+    assert solved(found, asked, "spring") == fresh
+    assert solved(kept, asked, "spring") == fresh
+    assert ("shoal" in fresh.unanswered) == (budgets in {("merchant=60",)})
+
+
+def test_only_the_wings_that_are_asked_propose(found: Proposals, market_store: Store) -> None:
+    asked = Asked(BOTH, wings=("shoal",))
+    assert solved(found, asked, "spring") == planned(market_store, market_store.span, asked, "spring")
+    with pytest.raises(MissingDataError, match="No study can propose"):
+        solved(found, Asked(("merchant=60",), wings=("shoal",)), "spring")
+
+
+def test_what_was_rejected_is_left_out_with_its_reason(found: Proposals) -> None:
+    before = solved(found, Asked(BOTH), "spring")
+    best = before.plan.choices[0].action.key
+    after = solved(found, Asked(BOTH), "spring", without={best: "Too deep.", "coupon-all": "", "nothing": "?"})
+    assert {best, "coupon-all"}.isdisjoint(c.action.key for c in after.plan.choices)
+    reasons = {left.action.key: left.reason for left in after.plan.left_out}
+    assert (reasons[best], reasons["coupon-all"]) == ("rejected: Too deep.", "rejected")
+    assert [left.gain.mid for left in after.plan.left_out] == sorted(
+        (left.gain.mid for left in after.plan.left_out), reverse=True
+    )
+    assert len(after.plan.choices) + len(after.plan.left_out) == len(after.actions)
+    assert "2 rejected by hand" in after.answer.finding("left-out").sentence
+    assert after.plan.joint.mid < before.plan.joint.mid
+
+
+@pytest.mark.parametrize("payer", [Party.MERCHANT, Party.PLATFORM])
+def test_the_curve_of_a_budget_goes_through_plans_solved_alone(found: Proposals, payer: Party) -> None:
+    asked = Asked(BOTH, ("price actions<=4",), least=1.0)
+    curve = frontier(found, asked, payer, 6)
+    budgets = [point.budget for point in curve]
+    assert budgets == sorted(set(budgets))
+    assert budgets[0] == 0
+    own = {Party.PLATFORM: 100.0, Party.MERCHANT: 60.0}
+    assert own[payer] in budgets
+    for point in curve[1:]:
+        money = tuple(f"{party}={point.budget if party == payer else own[party]!r}" for party in own)
+        alone = solved(found, replace(asked, budgets=money), "alone")
+        assert (alone.plan.joint, alone.plan.purses[payer].worth) == (point.gain, point.worth)
+    gains = [point.gain.mid for point in curve]
+    assert gains == pytest.approx(sorted(gains), rel=2e-3)
+    assert curve[-1].worth == 0
+
+
+def test_a_curve_of_a_payer_without_a_budget_asks_who_would_pay_too(found: Proposals) -> None:
+    curve = frontier(found, Asked(("platform=100",)), Party.MERCHANT)
+    alone = solved(found, Asked(("platform=100", f"merchant={curve[-1].budget!r}")), "alone")
+    assert curve[-1].gain == alone.plan.joint
+
+
+def test_where_rules_cannot_be_kept_a_curve_has_no_points(found: Proposals) -> None:
+    floor = Asked(BOTH, ("coupon>=40",))
+    assert min(point.budget for point in frontier(found, floor, Party.PLATFORM)) >= 40
+    with pytest.raises(BadInputError, match="more than can be done"):
+        frontier(found, Asked(BOTH, ("coupon>=4000",)), Party.PLATFORM)
+    with pytest.raises(BadInputError, match="two points"):
+        frontier(found, Asked(BOTH), Party.PLATFORM, 1)
+    shares = frontier(found, Asked(BOTH, ("coupon<=50%",)), Party.PLATFORM)
+    assert shares[-1].budget == 200
+
+
+def test_what_was_not_asked_is_said_to_be(found: Proposals, market_store: Store) -> None:
+    with pytest.raises(NotFoundError, match="was not asked for proposals"):
+        solved(found, Asked(BOTH, wings=("prices",)), "spring")
+    with pytest.raises(ConflictError, match="another seed"):
+        solved(found, Asked(BOTH, seed=1), "spring")
+    some = proposed(market_store, market_store.span, payers=("platform",))
+    with pytest.raises(NotFoundError, match="these pay for"):
+        solved(some, Asked(BOTH), "spring")
+    with pytest.raises(BadInputError, match="Nobody pays like that"):
+        proposed(market_store, market_store.span, payers=("brand",))
+    assert set(FUNDS) == {"platform", "merchant", "cofunded"}
+
+
+def test_proposals_for_something_else_are_refused(found: Proposals, market_store: Store, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="No proposals are kept"):
+        read_proposals(tmp_path, market_store)
+    keep_proposals(found, tmp_path)
+    shop = market_store.scoped(Scope.of(["shop-02"]))
+    with pytest.raises(ConflictError, match="other shops") as raised:
+        read_proposals(tmp_path, shop)
+    assert "shop-" not in str(raised.value)
+    with pytest.raises(ConflictError, match="other assumptions"):
+        read_proposals(tmp_path, market_store.assuming(Assumptions(0.3)))
+    keep_proposals(replace(found, basis=replace(found.basis, snapshot="elder")), tmp_path)
+    with pytest.raises(ConflictError, match="another snapshot"):
+        read_proposals(tmp_path, market_store)
+    assert [file.name for file in tmp_path.iterdir()] == ["proposals.json"]
+
+
+def test_proposals_that_cannot_be_kept_leave_what_stood(found: Proposals, market_store: Store, tmp_path: Path) -> None:
+    keep_proposals(found, tmp_path)
+    spoilt: Any = replace(found, names={"product": {"p": {1, 2}}})
+    with pytest.raises(BadInputError, match="cannot be kept"):
+        keep_proposals(spoilt, tmp_path)
+    assert read_proposals(tmp_path, market_store) == found
+    assert [file.name for file in tmp_path.iterdir()] == ["proposals.json"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"format":1,"types":{},"words":[],"value":["plain",{}]}', "ü"])
+def test_a_file_that_is_spoilt_is_refused(wings: Any, market_store: Store, tmp_path: Path, text: str) -> None:
+    (tmp_path / place.FILE).write_text(text)
+    with pytest.raises(BadInputError, match=r"cannot be read|keeps no value"):
+        read_proposals(tmp_path, market_store)
+
+
+def test_a_shop_keeps_its_own(wings: tuple[str, str], market_store: Store, tmp_path: Path) -> None:
+    shop = market_store.scoped(Scope.of(["shop-02"]))
+    keep_proposals(proposed(shop, market_store.span), tmp_path)
+    assert read_proposals(tmp_path, shop).basis.shops == ("shop-02",)
+    assert json.loads((tmp_path / place.FILE).read_text())["format"] == 1
+    with pytest.raises(ConflictError, match="other shops"):
+        read_proposals(tmp_path, market_store)
