@@ -82,6 +82,11 @@ class Office:
             return base
         return self._stores.get((base.manifest.name, scope), lambda: base.scoped(scope))
 
+    def narrowed(self, scope: Scope, shop: str) -> Store:
+        """Return the store as one shop of a caller sees it; what the caller owns besides stays known to `peers`."""
+        store = self.store(scope)
+        return self._stores.get((store.manifest.name, scope, shop), lambda: store.scoped(Scope.of([shop])))
+
     def _current(self) -> Store:
         """Return the operator's view of the snapshot that is current now."""
         base = self._base

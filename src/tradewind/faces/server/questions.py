@@ -13,7 +13,6 @@ from tradewind.faces import studies
 from tradewind.faces.server.gate import Asking
 from tradewind.faces.server.work import plan_asked, study_asked
 from tradewind.period import Period
-from tradewind.scope import Scope
 from tradewind.study import Study, jsonable
 
 
@@ -51,7 +50,7 @@ def narrowed(asker: Asking, shop: str) -> Store:
         return store
     if shop not in asker.office.shops(store):
         raise NotFoundError("There is no such shop", got=shop, do="look it up with the search")
-    return asker.office.store(asker.caller.scope.limited(Scope.of([shop])))
+    return asker.office.narrowed(asker.caller.scope, shop)
 
 
 def question(asker: Asking, wing: str, period: Period, settings: Mapping[str, Any], shop: str = "") -> Question:
