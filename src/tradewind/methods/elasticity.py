@@ -137,7 +137,9 @@ class Elasticity:
             np.full((count, crosses), np.nan), np.full((count, crosses), np.nan), np.zeros((count, crosses)),
             nothing.copy(), np.full((count, 2), np.nan), np.zeros(count, bool), nothing.copy(),
             np.bincount(data.product, minlength=count).astype(float),
-            _Beside(*(nothing.copy() for _ in range(5)), np.zeros(count)),
+            _Beside(
+                nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy(), np.zeros(count)
+            ),
         )  # fmt: skip
         market = {"group": data.group, "product": data.product, "none": data.group}.get(
             self.weeks, np.zeros_like(data.group)
