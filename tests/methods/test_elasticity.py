@@ -6,7 +6,7 @@ from scipy import sparse
 
 from tradewind.errors import BadInputError
 from tradewind.methods.elasticity import Elasticity, Rows, rivals
-from tradewind.methods.elasticity_panel import Slopes, _equal
+from tradewind.methods.elasticity_panel import Clusters, Slopes, _equal
 from tradewind.methods.elasticity_prior import ALIKE, SPREAD, STEPS, moderated, shrink, shrink_alone
 from tradewind.study import Evidence
 
@@ -256,6 +256,9 @@ def test_intervals_cover_as_often_as_they_say(endogenous):
     assert 0.85 <= np.mean(held) <= 0.96  # 320 intervals, eight of a market not quite independent
     assert 0.85 <= np.mean(widths) / (2 * 1.645 * np.std(errors)) <= 1.3
     assert np.std(errors) < np.std(raw)
+    if endogenous:  # with products' gaps in place of κ: 0.156 and 0.49
+        assert np.std(errors) < 0.145
+        assert np.mean(widths) < 0.46
 
 
 def test_cross_elasticities_where_prices_follow_demand():
@@ -308,6 +311,52 @@ def test_shrunken_values_are_covered_whatever_the_spread(noise, spread):
         best.append(np.sqrt(pull * noise**2 + (1 - pull) * noise**2 / 20))
     assert 0.875 <= np.mean(held) <= 0.935  # a prior flat in τ: 0.869, 0.855, 0.902
     assert np.mean(widths) / np.mean(best) < 1.2  # of what it would be were mean and spread known
+
+
+def test_own_elasticities_where_each_price_follows_demand_and_cost_in_its_own_measure():
+    held, wide, errors = [], [], []
+    for seed in range(40):
+        rows, own, cross = market(seed, endogenous=0.4)
+        passed = np.random.default_rng([seed, 1]).uniform(-0.5, 0.5, 8)[rows.product] * rows.instruments
+        price = rows.price + passed
+        others = rivals(price, rows.week, rows.store)
+        sold = rows.sold + own[rows.product] * passed + cross[rows.product] * (others - rows.cross)
+        found = Elasticity()(changed(rows, price=price, sold=sold, cross=others)).products
+        mid, low, high = np.array([(p.own.mid, p.own.low, p.own.high) for p in found]).T
+        errors.append(mid - own)
+        held.append(np.mean((low <= own) & (own <= high)))
+        wide.append(np.mean(high - low))
+    assert 0.86 <= np.mean(held) <= 0.96  # with one gap for all: 0.78, width 0.57, error 0.23
+    assert np.mean(wide) < 0.54
+    assert np.sqrt(np.mean(np.square(errors))) < 0.19
+
+
+def test_an_error_that_products_share_widens_and_does_not_spread():
+    rng = np.random.default_rng(31)
+    held, alone, spreads = [], [], []
+    for _ in range(300):
+        truth = rng.normal(0.5, 0.2, 20)
+        seen = truth + 0.2 * rng.normal(size=20) + 0.2 * rng.normal()
+        found, without = (shrink_alone(seen, np.full(20, 0.2**2), shared) for shared in (0.2, 0.0))
+        held.append(np.mean(np.abs(found.mid - truth) < 1.645 * found.sd))
+        alone.append(np.mean(np.abs(without.mid - truth) < 1.645 * without.sd))
+        spreads.append(found.spread - without.spread)
+        assert (found.together**2 > 0.2**2).all()
+    assert 0.87 <= np.mean(held) <= 0.94
+    assert np.mean(alone) < 0.8
+    assert np.mean(np.abs(spreads)) < 1e-3
+
+
+def test_what_slopes_share_is_seen_in_their_mean():
+    rng = np.random.default_rng(32)
+    product, week = np.repeat(np.arange(6), 400), np.tile(np.arange(400), 6)
+    x = rng.normal(size=400)[week, None]  # moves all products in the same weeks
+    solver, clusters = Slopes(product, product, week, False), Clusters(product, product, week)
+    for size in (0.0, 1.0):
+        y = rng.normal(size=2400) + size * rng.normal(size=400)[week]
+        fit = solver(y, x, x, 1)
+        var = np.full(6, (1 + size**2) / 400)
+        assert clusters.shared(fit, np.arange(6), var) == pytest.approx(size / 20, abs=0.012)
 
 
 def test_few_heavy_clusters_count_as_fewer():
