@@ -2,12 +2,14 @@
 
 usage: python benchmarks/elasticity.py DATA_DIR --predictions OUT.csv --elasticity E.csv
        python benchmarks/elasticity.py --markets [--rows 800 8000 800000] [--repeats 200 40 1]
+       python benchmarks/elasticity.py --bound [--rows 800 8000] [--repeats 200 40]
 
 The first learns from the first 80 % of weeks and writes what the scorer reads: a prediction for each later row and an
 own elasticity for each brand. It reads no quantity and no profit of a later week. The second generates markets whose
 elasticities are known and prints the error, coverage and width of ours and of EconML's LinearDML (and OrthoIV where
 there is an instrument), with CPU seconds. EconML is handed outcomes, prices and rivals' prices with the level of each
-product in each shop already taken out, and dummies of weeks; peers that are not installed are left out.
+product in each shop already taken out, and dummies of weeks; peers that are not installed are left out. The third
+prints how wide intervals must be on the `cost` market that hold 90 % of true elasticities.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ Array = NDArray[np.float64]
 BRANDS = 11
 SHAPES = {800: (8, 5, 20), 8_000: (20, 10, 40), 80_000: (40, 40, 50), 800_000: (40, 400, 50)}
 Z = 1.6449
+SHOCK = 0.3  # standard deviation of demand
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def market(kind: str, size: int, seed: int) -> Market:
     products, stores, weeks = SHAPES[size]
     shape = (products, stores, weeks)
     j, s, t = (axis.ravel() for axis in np.meshgrid(*(np.arange(k) for k in shape), indexing="ij"))
-    shock = 0.3 * rng.normal(size=shape)
+    shock = SHOCK * rng.normal(size=shape)
     season = 0.2 * rng.normal(size=weeks)
     level = rng.normal(3, 0.7, products)[:, None] + rng.normal(0, 0.5, stores)
     cost = 0.12 * rng.normal(size=(products, stores, weeks))
@@ -155,6 +158,50 @@ def lag_of(given: Market) -> Array:
     price = np.asarray(given.rows.price, float).reshape(-1, int(np.max(np.asarray(given.rows.week))) + 1)
     before = np.column_stack([price.mean(axis=1), price[:, :-1]])
     return np.asarray((before - before.mean(axis=1, keepdims=True)).ravel())
+
+
+def bound(given: Market, cost: str) -> tuple[float, float]:
+    """Return the mean width of exact 90 % intervals of own and of cross elasticities on a `cost` market.
+
+    They are those of a normal posterior that knows the distributions elasticities and weeks were drawn from, the noise
+    that is left, and that demand shows in every product's price alike, but not how much: the slope κ of what the cost
+    leaves of the price has a flat prior. How much of the cost is passed on is `known`, `common` (one unknown for all
+    products) or `own` (one for each): an error δ of it, as large as the first stage leaves it, leaves −κδ of the cost
+    in demand. Levels of product and shop are not known. Whether cuts follow demand is not known either, so that
+    only first and second moments are used; who may take them for drawn apart from demand can do better.
+    """
+    rows = given.rows
+    j, s, t = (np.asarray(v, np.int64) for v in (rows.product, rows.store, rows.week))
+    price, cost_of, others = (np.asarray(v, float) for v in (rows.price, rows.instruments, rows.cross))
+    products, unit = int(j.max()) + 1, j * (int(s.max()) + 1) + s
+    left = 0.25**2 * 0.2 * 0.8 + 0.05**2 + 0.3**2 * SHOCK**2  # variance of the price beside its cost
+    kappa = 0.3 * SHOCK**2 / left
+    noise = SHOCK**2 - kappa**2 * left
+    of_product = (j[:, None] == np.arange(products)).astype(float)
+    columns = [of_product * price[:, None], of_product * others[:, None], (price - cost_of)[:, None]]
+    precision = [np.full(products, 1 / 0.7**2), np.full(products, 1 / 0.2**2), np.zeros(1)]
+    mass = np.bincount(j, within(cost_of, unit) ** 2)
+    if cost == "common":
+        columns.append(-kappa * cost_of[:, None])
+        precision.append(np.array([mass.sum() / left]))
+    if cost == "own":
+        columns.append(-kappa * of_product * cost_of[:, None])
+        precision.append(mass / left)
+    columns.append((t[:, None] == np.arange(int(t.max()) + 1)).astype(float))
+    precision.append(np.full(int(t.max()) + 1, 1 / 0.2**2))
+    x = np.column_stack([within(column, unit) for part in columns for column in part.T])
+    sd = np.sqrt(np.diag(np.linalg.inv(x.T @ x / noise + np.diag(np.concatenate(precision)))))
+    return 2 * Z * float(np.mean(sd[:products])), 2 * Z * float(np.mean(sd[products : 2 * products]))
+
+
+def bounds(sizes: list[int], repeats: list[int]) -> None:
+    """Print the bound of each size, by what is known of the cost."""
+    print("| rows | times | cost passed on | own | cross |")
+    print("|---|---|---|---|---|")
+    for size, times in zip(sizes, repeats, strict=False):
+        for cost in ("known", "common", "own"):
+            own, cross = np.mean([bound(market("cost", size, seed), cost) for seed in range(times)], axis=0)
+            print(f"| {size} | {times} | {cost} | {own:.3f} | {cross:.3f} |", flush=True)
 
 
 def score(truth: Array, told: Array) -> list[float]:
@@ -289,6 +336,7 @@ def main() -> None:
     parser.add_argument("--predictions", type=Path)
     parser.add_argument("--elasticity", type=Path)
     parser.add_argument("--markets", action="store_true", help="generated markets beside EconML")
+    parser.add_argument("--bound", action="store_true", help="the least width of honest intervals")
     parser.add_argument("--kinds", nargs="+", default=["loglog", "cost", "logit", "stockpiling"])
     parser.add_argument("--rows", type=int, nargs="+", default=list(SHAPES))
     parser.add_argument("--repeats", type=int, nargs="+", default=[200, 40, 4, 1])
@@ -297,6 +345,8 @@ def main() -> None:
         juice(arguments.data, arguments.predictions, arguments.elasticity)
     if arguments.markets:
         markets(arguments.rows, arguments.repeats, arguments.kinds)
+    if arguments.bound:
+        bounds(arguments.rows, arguments.repeats)
 
 
 if __name__ == "__main__":

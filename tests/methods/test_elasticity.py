@@ -6,8 +6,8 @@ from scipy import sparse
 
 from tradewind.errors import BadInputError
 from tradewind.methods.elasticity import Elasticity, Rows, rivals
-from tradewind.methods.elasticity_panel import Slopes, _equal
-from tradewind.methods.elasticity_prior import SPREAD, STEPS, moderated, shrink
+from tradewind.methods.elasticity_panel import Clusters, Slopes, _equal
+from tradewind.methods.elasticity_prior import ALIKE, SPREAD, STEPS, moderated, shrink, shrink_alone
 from tradewind.study import Evidence
 
 
@@ -189,12 +189,18 @@ def test_shrinkage_agrees_with_one_large_normal_distribution():
     plain, clean = rng.normal(-2, 1, count), rng.normal(-2.5, 1, count)
     clean[3:] = np.nan
     plain_var, clean_var, between = np.full(count, 0.1), np.full(count, 0.4), np.full(count, 0.05)
-    found = shrink(plain, plain_var, clean, clean_var, between)
     seen = np.concatenate([plain, clean[:3]])
     noise = np.sqrt(np.median(np.concatenate([plain_var, clean_var[:3]])))
     top = max(3 * np.std(np.concatenate([clean[:3], plain[3:]])), 2 * noise)
-    # Unknowns: mean, gap, five deviations, five deviations of the gap.
-    pick = np.zeros((8, 12))
+    wide = max(3 * np.std((plain - clean)[:3]), 2 * np.sqrt(0.1 + 0.4 - 2 * 0.05))
+    omegas = np.linspace(0, wide, STEPS)
+    of_gap = 0.75 / (1 + (omegas / SPREAD) ** 2) / np.sum(1 / (1 + (omegas / SPREAD) ** 2))
+    of_gap[0] += ALIKE
+    # Unknowns: mean, gap, five deviations, five deviations of the gap, the shared error.
+    shared = np.column_stack([np.linspace(0.1, 0.3, count), np.linspace(0.4, 0.2, count)])
+    found = shrink(plain, plain_var, clean, clean_var, between, shared)
+    pick = np.zeros((8, 13))
+    pick[:5, 12], pick[5:, 12] = shared[:, 0], shared[:3, 1]
     for row, product in enumerate([0, 1, 2, 3, 4, 0, 1, 2]):
         pick[row, [0, 2 + product]] = 1
         if row < 5:
@@ -204,12 +210,12 @@ def test_shrinkage_agrees_with_one_large_normal_distribution():
         error[k, 5 + k] = error[5 + k, k] = 0.05
     chances, means, squares = [], [], []
     for t in np.linspace(0, top, STEPS):
-        for o in np.linspace(0, top, STEPS):
-            prior = np.diag([1e5, 1e5, *[t**2] * 5, *[o**2] * 5])
+        for o, chance_of_gap in zip(omegas, of_gap, strict=True):
+            prior = np.diag([1e5, 1e5, *[t**2] * 5, *[o**2] * 5, 1.0])
             total = pick @ prior @ pick.T + error
             gain = prior @ pick.T @ np.linalg.inv(total)
             left = prior - gain @ pick @ prior
-            of = np.zeros((5, 12))
+            of = np.zeros((5, 13))
             of[:, 0] = 1
             of[np.arange(5), 2 + np.arange(5)] = 1
             means.append(of @ gain @ seen)
@@ -217,7 +223,7 @@ def test_shrinkage_agrees_with_one_large_normal_distribution():
             chance = -0.5 * np.linalg.slogdet(total)[1] - 0.5 * seen @ np.linalg.solve(total, seen)
             with np.errstate(divide="ignore"):
                 of_spread = 0.5 * np.log(t) - 1.25 * np.log1p((t / SPREAD) ** 2)
-            chances.append(chance + of_spread - np.log1p((o / SPREAD) ** 2))
+            chances.append(chance + of_spread + np.log(chance_of_gap))
     weight = np.exp(np.array(chances) - max(chances))
     weight /= weight.sum()
     mid = weight @ np.array(means)
@@ -250,6 +256,9 @@ def test_intervals_cover_as_often_as_they_say(endogenous):
     assert 0.85 <= np.mean(held) <= 0.96  # 320 intervals, eight of a market not quite independent
     assert 0.85 <= np.mean(widths) / (2 * 1.645 * np.std(errors)) <= 1.3
     assert np.std(errors) < np.std(raw)
+    if endogenous:  # with products' gaps in place of κ: 0.156 and 0.49
+        assert np.std(errors) < 0.145
+        assert np.mean(widths) < 0.46
 
 
 def test_cross_elasticities_where_prices_follow_demand():
@@ -291,17 +300,63 @@ def test_cross_elasticities_where_some_answer_their_rivals_prices():
 
 @pytest.mark.parametrize(("noise", "spread"), [(0.33, 0.2), (0.2, 0.2), (0.1, 0.7)])
 def test_shrunken_values_are_covered_whatever_the_spread(noise, spread):
-    rng, empty = np.random.default_rng(7), np.full(20, np.nan)
+    rng = np.random.default_rng(7)
     held, widths, best = [], [], []
     for _ in range(300):
         truth = rng.normal(0.5, spread, 20)
-        found = shrink(truth + noise * rng.normal(size=20), np.full(20, noise**2), empty, empty, empty)
+        found = shrink_alone(truth + noise * rng.normal(size=20), np.full(20, noise**2))
         held.append(np.mean(np.abs(found.mid - truth) < 1.645 * found.sd))
         widths.append(np.mean(found.sd))
         pull = spread**2 / (spread**2 + noise**2)
         best.append(np.sqrt(pull * noise**2 + (1 - pull) * noise**2 / 20))
     assert 0.875 <= np.mean(held) <= 0.935  # a prior flat in τ: 0.869, 0.855, 0.902
     assert np.mean(widths) / np.mean(best) < 1.2  # of what it would be were mean and spread known
+
+
+def test_own_elasticities_where_each_price_follows_demand_and_cost_in_its_own_measure():
+    held, wide, errors = [], [], []
+    for seed in range(40):
+        rows, own, cross = market(seed, endogenous=0.4)
+        passed = np.random.default_rng([seed, 1]).uniform(-0.5, 0.5, 8)[rows.product] * rows.instruments
+        price = rows.price + passed
+        others = rivals(price, rows.week, rows.store)
+        sold = rows.sold + own[rows.product] * passed + cross[rows.product] * (others - rows.cross)
+        found = Elasticity()(changed(rows, price=price, sold=sold, cross=others)).products
+        mid, low, high = np.array([(p.own.mid, p.own.low, p.own.high) for p in found]).T
+        errors.append(mid - own)
+        held.append(np.mean((low <= own) & (own <= high)))
+        wide.append(np.mean(high - low))
+    assert 0.86 <= np.mean(held) <= 0.96  # with one gap for all: 0.78, width 0.57, error 0.23
+    assert np.mean(wide) < 0.54
+    assert np.sqrt(np.mean(np.square(errors))) < 0.19
+
+
+def test_an_error_that_products_share_widens_and_does_not_spread():
+    rng = np.random.default_rng(31)
+    held, alone, spreads = [], [], []
+    for _ in range(300):
+        truth = rng.normal(0.5, 0.2, 20)
+        seen = truth + 0.2 * rng.normal(size=20) + 0.2 * rng.normal()
+        found, without = (shrink_alone(seen, np.full(20, 0.2**2), shared) for shared in (0.2, 0.0))
+        held.append(np.mean(np.abs(found.mid - truth) < 1.645 * found.sd))
+        alone.append(np.mean(np.abs(without.mid - truth) < 1.645 * without.sd))
+        spreads.append(found.spread - without.spread)
+        assert (found.together**2 > 0.2**2).all()
+    assert 0.87 <= np.mean(held) <= 0.94
+    assert np.mean(alone) < 0.8
+    assert np.mean(np.abs(spreads)) < 1e-3
+
+
+def test_what_slopes_share_is_seen_in_their_mean():
+    rng = np.random.default_rng(32)
+    product, week = np.repeat(np.arange(6), 400), np.tile(np.arange(400), 6)
+    x = rng.normal(size=400)[week, None]  # moves all products in the same weeks
+    solver, clusters = Slopes(product, product, week, False), Clusters(product, product, week)
+    for size in (0.0, 1.0):
+        y = rng.normal(size=2400) + size * rng.normal(size=400)[week]
+        fit = solver(y, x, x, 1)
+        var = np.full(6, (1 + size**2) / 400)
+        assert clusters.shared(fit, np.arange(6), var) == pytest.approx(size / 20, abs=0.012)
 
 
 def test_few_heavy_clusters_count_as_fewer():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy.stats import norm
 from tradewind.errors import BadInputError
 from tradewind.methods.crossfit import Crossfit
 from tradewind.methods.elasticity_panel import FEWEST_CLUSTERS, Clusters, Fit, Slopes
-from tradewind.methods.elasticity_prior import Shrunk, shrink
+from tradewind.methods.elasticity_prior import ALIKE, Shrunk, shrink, shrink_alone
 from tradewind.methods.elasticity_result import Elasticities, Group, Product
 from tradewind.methods.elasticity_rows import Checked, Rows, alive, checked, lagged, rivals
 from tradewind.study import Estimate, Evidence
@@ -30,6 +30,21 @@ STEPS = 60  # of reweighting counts
 
 
 @dataclass
+class _Beside:
+    """Slopes of own prices with instruments beside them (a control function), of products that have both.
+
+    `price` is off by what demand does to the price, κ; `own` is not, and has an error in common with other products'.
+    """
+
+    price: Array
+    price_var: Array
+    own: Array
+    own_var: Array
+    between: Array
+    shared: Array
+
+
+@dataclass
 class _Slopes:
     """Slopes of products in one market with their variances; filled market by market, then shrunk by category."""
 
@@ -40,11 +55,13 @@ class _Slopes:
     between: Array
     cross: Array
     cross_var: Array
+    cross_shared: Array
     strength: Array
     weak: Array
     drawn: NDArray[np.bool_]
     scale: Array
     reach: Array
+    beside: _Beside
 
 
 class Elasticity:
@@ -117,9 +134,12 @@ class Elasticity:
         nothing = np.full(count, np.nan)
         found = _Slopes(
             nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy(),
-            np.full((count, crosses), np.nan), np.full((count, crosses), np.nan),
+            np.full((count, crosses), np.nan), np.full((count, crosses), np.nan), np.zeros((count, crosses)),
             nothing.copy(), np.full((count, 2), np.nan), np.zeros(count, bool), nothing.copy(),
             np.bincount(data.product, minlength=count).astype(float),
+            _Beside(
+                nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy(), np.zeros(count)
+            ),
         )  # fmt: skip
         market = {"group": data.group, "product": data.product, "none": data.group}.get(
             self.weeks, np.zeros_like(data.group)
@@ -159,8 +179,7 @@ class Elasticity:
         clusters = Clusters(product, unit, week)
         var = clusters.variances(plain, steps, self.level)
         found.plain[ids], found.plain_var[ids] = plain.slope[steps], var
-        rows_of = np.bincount(product) * plain.freedom / len(rows)
-        found.scale[ids] = np.sqrt(plain.variance[steps] * rows_of)
+        found.scale[ids] = np.sqrt(plain.variance[steps] * np.bincount(product) * plain.freedom / len(rows))
         last = plain
         if clean is not None:
             last = self._fit(solver, y, x, z, slots)
@@ -176,55 +195,104 @@ class Elasticity:
             found.plain[ids[whole]] = np.nan  # the same number twice would count twice
             if not used.any():
                 last = plain
-        crossed, at = plain, steps
-        if last is not plain and data.cross.shape[1]:
-            # The instrument beside the price holds what demand does to it (a control function): rivals' prices move
-            # with it once weeks, in which both prices take part, are taken out.
+        crossed, answer = plain, np.zeros((3, len(ids), data.cross.shape[1]))
+        if last is not plain:
             told = used & (_free(solver, x[:, 0], z[:, 0]) > SAME)
-            beside = np.insert(x, slots, np.where(told[product], z[:, 0], 0.0), axis=1)
-            crossed, at = self._fit(solver, y, beside, beside, slots + 1), np.arange(len(ids)) * (slots + 1)
-            pulled = np.where(told, crossed.slope[at + slots], 0.0)
-            answer, answer_var = self._answers(solver, x, z, (slots, data.cross.shape[1]), clusters, pulled)
+            wide = _beside(x, z, slots, z[:, 0], told[product])
+            crossed = self._fit(solver, y, wide, wide, slots + 1)
+            if told.any() and not self.counts:
+                self._passed((solver, y, x, z, slots), clusters, crossed, told, ids, found.beside)
+            pulled = np.where(told, crossed.slope[slots :: slots + 1][: len(ids)], 0.0)
+            answer = self._answers(solver, x, z, (slots, data.cross.shape[1]), clusters, pulled)
+        at = np.arange(len(ids)) * (slots + (last is not plain))
+        found.cross_shared[ids] = answer[2]
         for k in range(data.cross.shape[1]):
-            found.cross[ids, k] = crossed.slope[at + 1 + k]
-            found.cross_var[ids, k] = clusters.variances(crossed, at + 1 + k, self.level)
-            if crossed is not plain:
-                found.cross[ids, k] += answer[:, k]
-                found.cross_var[ids, k] += answer_var[:, k]
+            found.cross[ids, k] = crossed.slope[at + 1 + k] + answer[0][:, k]
+            found.cross_var[ids, k] = clusters.variances(crossed, at + 1 + k, self.level) + answer[1][:, k]
         tail = len(ids) * slots + np.arange(x.shape[1] - slots)[data.controls.shape[1] :]
         return last.slope[tail], clusters.covariance(last, tail)
 
+    def _passed(
+        self,
+        moments: tuple[Slopes, Array, Array, Array, int],
+        clusters: Clusters,
+        beside: Fit,
+        told: NDArray[np.bool_],
+        ids: Codes,
+        into: _Beside,
+    ) -> None:
+        """Write slopes of own prices, from the fit with instruments beside them, `into` the products that it tells.
+
+        Let p = πz + v. Beside z the slope of p is a = ε + κ and that of z is −κπ, κ being how demand shows in the
+        price, so that ε is the slope of p beside p − πz. The better π is known, the smaller its error: products are
+        shrunk towards each other in π over its usual size, and what is then not known of π is added, in part as an
+        error in common. How the errors of a and ε go together follows from the variances of both and of κ.
+        """
+        solver, y, x, z, slots = moments
+        steps, at = np.arange(solver.products) * slots, np.arange(solver.products) * (slots + 1)
+        given = np.column_stack([z[:, :1], x[:, 1:slots], z[:, slots:]])
+        first = solver(x[:, 0], given, given, slots)
+        passed = np.where(told, first.slope[steps], np.nan)
+        usual = float(np.nanmedian(np.abs(passed)))
+        pi = shrink_alone(passed / usual, clusters.variances(first, steps, self.level) / usual**2, alike=ALIKE)
+        if (np.abs(pi.mid) < 2 * pi.sd)[told].any():
+            return
+        rest = x[:, 0] - usual * pi.mid[solver.product] * z[:, 0]
+        wide = _beside(x, z, slots, rest, told[solver.product])
+        fit = self._fit(solver, y, wide, wide, slots + 1)
+        price_var, own_var, shown_var = (
+            clusters.variances(*of, self.level) for of in ((beside, at), (fit, at), (fit, at + slots))
+        )
+        shown = shrink_alone(np.where(told, fit.slope[at + slots], np.nan), shown_var)
+        push, (inside, common) = shown.mid / pi.mid, _parted(pi)
+        alone = beside.variance[at], fit.variance[at], fit.variance[at + slots]
+        like = (alone[0] + alone[1] - alone[2]) / 2 / np.sqrt(alone[0] * alone[1])
+        values = (
+            beside.slope[at], price_var, fit.slope[at], own_var + push**2 * inside,
+            like * np.sqrt(price_var * own_var), push * common,
+        )  # fmt: skip
+        for of, value in zip(vars(into).values(), values, strict=True):
+            of[ids[told]] = value[told]
+
     def _answers(
         self, solver: Slopes, x: Array, z: Array, shape: tuple[int, int], clusters: Clusters, pulled: Array
-    ) -> tuple[Array, Array]:
-        """Return what is to be added to the slopes of rivals' prices [products, crosses], and its variance.
+    ) -> Array:
+        """Return what is to be added to the slopes of rivals' prices, its variance and its shared error.
 
-        Where the own price answers rivals' prices, by δ beside what its instrument does (π), the control function with
-        the slope −κπ of the instrument holds κ(p − πz) instead of κ(p − πz − δw): its slopes of w lack κδ. Rivals'
-        prices of one week differ between shops without the own price, so that δ is told apart from the weeks in which
-        both take part. Products are shrunk towards each other, so that where nobody answers nothing is added.
+        Once weeks are taken out, in which both prices take part, rivals' prices move with what demand does to the own
+        price; the instrument beside that holds it. Where the own price answers rivals' prices, by δ beside what its
+        instrument does (π), the control function with the slope −κπ of the instrument holds κ(p − πz) instead of
+        κ(p − πz − δw): its slopes of w lack κδ. Rivals' prices of one week differ between shops without the own price,
+        so that δ is told apart from the weeks in which both take part. Products are shrunk towards each other, so that
+        where nobody answers nothing is added. Then most of what is not known of δ is one error of all products, which
+        does not average out over them.
         """
         slots, crosses = shape
         steps = np.arange(solver.products) * slots
+        out = np.zeros((3, solver.products, crosses))
+        if not crosses:
+            return out
         given, apart = x.copy(), x.copy()
         given[:, 0] = apart[:, 0] = z[:, 0]
         together = solver.product * solver.weeks + solver.week
         count = np.bincount(together)
-        shift, var = np.zeros((2, solver.products, crosses))
         for k in range(1, 1 + crosses):
             inside = x[:, k] - (np.bincount(together, x[:, k]) / np.maximum(count, 1))[together]
             whole = float(np.var(x[:, k]))
             apart[:, k] = inside if float(np.var(inside)) > LEAST * whole else x[:, k]
         first = solver(x[:, 0], given, apart, slots)
         pull = np.nan_to_num(-pulled / first.slope[steps])
-        nothing = np.full(solver.products, np.nan)
         for k in range(crosses):
             at = steps + 1 + k
             slope = np.where(pull != 0, first.slope[at], np.nan)
-            if not np.isnan(slope).all():
-                of = shrink(slope, clusters.variances(first, at, self.level), nothing, nothing, nothing)
-                shift[:, k], var[:, k] = pull * of.mid, (pull * of.sd) ** 2
-        return shift, var
+            if np.isnan(slope).all():
+                continue
+            var = clusters.variances(first, at, self.level)
+            shared = clusters.shared(first, at[~np.isnan(slope)], var[~np.isnan(slope)])
+            of = shrink_alone(slope, np.maximum(var - shared**2, 0.1 * var), shared, ALIKE)
+            own, common = _parted(of)
+            out[:, :, k] = pull * of.mid, pull**2 * own, pull * common
+        return out
 
     def _instrument(
         self, data: Checked, rows: Codes, solver: Slopes
@@ -356,12 +424,7 @@ class Elasticity:
         for group, name in enumerate(data.groups):
             members = np.flatnonzero(group_of == group)
             known = ~np.isnan(found.plain[members]) | ~np.isnan(found.clean[members])
-            told = None
-            if known.any():
-                told = shrink(
-                    found.plain[members], found.plain_var[members], found.clean[members],
-                    found.clean_var[members], found.between[members],
-                )  # fmt: skip
+            told = self._own(found, members) if known.any() else None
             crossed = self._crossed(found, members)
             for place, product in enumerate(members):
                 products[int(product)] = self._product(data, found, int(product), (name, told, place), crossed)
@@ -369,12 +432,32 @@ class Elasticity:
                 groups.append(self._group(name, told, crossed, common.get(group, []), found, members))
         return Elasticities(tuple(products[k] for k in sorted(products)), tuple(groups))
 
+    def _own(self, found: _Slopes, members: Codes) -> Shrunk:
+        """Return the shrunken elasticities of a category.
+
+        Products differ more in their gaps, which hold by how much each price follows its instrument, than in κ: where
+        no product has a plain estimate alone, κ takes the gap's place.
+        """
+        plain, plain_var, clean, clean_var, between = (
+            values[members] for values in (found.plain, found.plain_var, found.clean, found.clean_var, found.between)
+        )
+        told = shrink(plain, plain_var, clean, clean_var, between)
+        beside = {name: values[members] for name, values in vars(found.beside).items()}
+        has = ~np.isnan(beside["own"])
+        if not has.any() or (~has & ~np.isnan(plain)).any():
+            return told
+        better = shrink(
+            beside["price"], beside["price_var"], np.where(has, beside["own"], clean),
+            np.where(has, beside["own_var"], clean_var), beside["between"],
+            np.column_stack([np.zeros(len(members)), beside["shared"]]),
+        )  # fmt: skip
+        return replace(better, gap=told.gap, gap_sd=told.gap_sd)
+
     def _crossed(self, found: _Slopes, members: Codes) -> list[Shrunk | None]:
         out: list[Shrunk | None] = []
-        empty = np.full(len(members), np.nan)
         for k in range(found.cross.shape[1]):
-            slope, var = found.cross[members, k], found.cross_var[members, k]
-            out.append(None if np.isnan(slope).all() else shrink(slope, var, empty, empty, empty))
+            slope, var, shared = (v[members, k] for v in (found.cross, found.cross_var, found.cross_shared))
+            out.append(None if np.isnan(slope).all() else shrink_alone(slope, var, shared))
         return out
 
     def _product(
@@ -403,7 +486,10 @@ class Elasticity:
             prior = self._estimate(common.mean, float(np.hypot(common.mean_sd, common.spread)))
         cross: list[Estimate | None] = []
         for k, shared in enumerate(crossed):
-            mid, sd = found.cross[product, k], np.sqrt(found.cross_var[product, k])
+            mid, sd = (
+                found.cross[product, k],
+                np.hypot(np.sqrt(found.cross_var[product, k]), found.cross_shared[product, k]),
+            )
             if self.shrink and shared is not None and not np.isnan(mid):
                 mid, sd = shared.mid[place], shared.sd[place]
             cross.append(None if np.isnan(mid) else self._estimate(float(mid), float(sd)))
@@ -455,6 +541,18 @@ class Elasticity:
 
     def _estimate(self, mid: float, sd: float) -> Estimate:
         return Estimate(mid, mid - self.z * sd, mid + self.z * sd, self.level)
+
+
+def _beside(x: Array, z: Array, slots: int, column: Array, told: NDArray[np.bool_]) -> Array:
+    """Return columns with one more in each product, and the instruments of columns in common that have some."""
+    more = [k for k in range(slots, x.shape[1]) if not np.array_equal(x[:, k], z[:, k])]
+    return np.column_stack([x[:, :slots], np.where(told, column, 0.0), x[:, slots:], z[:, more]])
+
+
+def _parted(of: Shrunk) -> tuple[Array, Array]:
+    """Return variances of each product's own and standard deviations of one error in common, none in a single one."""
+    common = of.together if len(of.mid) > 1 else np.zeros(1)
+    return np.maximum(of.sd**2 - common**2, 0), common
 
 
 def _free(solver: Slopes, price: Array, instrument: Array) -> Array:

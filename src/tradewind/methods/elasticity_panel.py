@@ -270,6 +270,22 @@ class Clusters:
         size = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
         return np.asarray(np.clip((a * b).sum(axis=0) / np.maximum(size, 1e-300), -0.999, 0.999))
 
+    def shared(self, fit: Fit, places: Codes, var: Array) -> float:
+        """Return the standard deviation of an error that products share: what the mean of slopes varies by beyond them.
+
+        Args:
+            fit: The fit.
+            places: [products] columns of the slopes.
+            var: [products] their variances.
+        """
+        if len(places) < 2 or len(fit.week) < FEWEST_CLUSTERS:
+            return 0.0
+        weight = 1 / var / (1 / var).sum()
+        part = fit.week[:, places]
+        apart = float((part**2).sum(axis=0) @ weight**2)
+        ratio = float(np.sum((part @ weight) ** 2)) / max(apart, 1e-300)
+        return float(np.sqrt(max(ratio - 1, 0) * (weight**2 @ var)))
+
     def covariance(self, fit: Fit, places: Codes) -> Array:
         """Return the covariance of slopes in common, over weeks or over units, whichever is wider."""
         tables = [way[:, places].T @ way[:, places] * len(way) / (len(way) - 1.0) for way in (fit.week, fit.unit)]

@@ -12,6 +12,7 @@ Array = NDArray[np.float64]
 
 SPREAD = 1.0  # scale of the prior: elasticities of one category differ by a standard deviation like this or less
 STEPS = 16  # values of the spread that are tried, and of the spread of the gap
+ALIKE = 0.25  # chance, before seeing them, that what is not asked for (gaps, first stages, answers) is one for all
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Shrunk:
         gap: By how much the estimates that may be confounded lie off on average; 0 where there are no others.
         gap_sd: Its standard deviation.
         spread: Standard deviation of the true values around their mean.
+        together: [products] the part of `sd` that products have in common, from the mean, the gap and shared errors.
     """
 
     mid: Array
@@ -35,16 +37,26 @@ class Shrunk:
     gap: float
     gap_sd: float
     spread: float
+    together: Array
 
 
-def shrink(plain: Array, plain_var: Array, clean: Array, clean_var: Array, between: Array) -> Shrunk:
+def shrink(
+    plain: Array,
+    plain_var: Array,
+    clean: Array,
+    clean_var: Array,
+    between: Array,
+    shared: Array | None = None,
+    alike: float = 0.0,
+) -> Shrunk:
     """Return the values of products, shrunk within their category.
 
     True values follow N(μ, τ²). Where a product has a clean estimate (from an instrument or a random price) and a
     plain one, the plain one is off by a gap that follows N(β, ω²), taken off those that have the plain one alone. It is
     learnt from the products that have both and, as far as products are alike, from those with a clean one beside those
-    with a plain one. μ and β have flat priors, τ one of √τ (1 + τ²)^(−5/4), ω a half Cauchy one; all four are
-    integrated out, so that the intervals know that they are estimated.
+    with a plain one. μ and β have flat priors, τ one of √τ (1 + τ²)^(−5/4), ω is 0 with a chance of a quarter and else
+    half Cauchy; all four are integrated out, so that the intervals know that they are estimated. An error that products
+    share does not average out: it widens the intervals and says nothing of how products differ.
 
     Args:
         plain: [products] estimates, NaN where there is none.
@@ -52,6 +64,9 @@ def shrink(plain: Array, plain_var: Array, clean: Array, clean_var: Array, betwe
         clean: [products] estimates free of confounding, NaN where there is none.
         clean_var: [products] their sampling variances.
         between: [products] covariance of the two.
+        shared: [products, 2] how one error that all products share, of variance 1 and not in the variances above,
+            enters the two; nothing where left out.
+        alike: Chance that τ is 0.
 
     Reference:
         Gelman (2006), Prior distributions for variance parameters in hierarchical models, Bayesian Analysis 1(3),
@@ -60,17 +75,11 @@ def shrink(plain: Array, plain_var: Array, clean: Array, clean_var: Array, betwe
     both = ~np.isnan(clean)
     has = ~np.isnan(plain)
     gapped = bool(both.any() and has.any())
-    seen = np.where(both, clean, plain)
-    seen = seen[~np.isnan(seen)]
-    noise = float(np.sqrt(np.median(np.concatenate([plain_var[has], clean_var[both]]))))
-    top = max(3 * float(np.std(seen)), 2 * noise, 1e-6)
-    tau = np.linspace(0, top, STEPS)
-    omega = tau if gapped else np.zeros(1)
+    tau, omega = _grids(plain, plain_var, clean, clean_var, between)
     # Each product gives at most two values; a value that is absent weighs nothing.
     observed = np.column_stack([np.where(has, plain, 0.0), np.where(both, clean, 0.0)])
-    design = np.zeros((len(plain), 2, 2))
-    design[:, 0] = [1.0, 1.0 if gapped else 0.0]
-    design[:, 1] = [1.0, 0.0]
+    design = np.zeros((len(plain), 2, 3))  # of the mean, the gap and the shared error
+    design[:, :, 0], design[:, 0, 1], design[:, :, 2] = 1.0, float(gapped), 0.0 if shared is None else shared
     noise_of = np.zeros((len(plain), 2, 2))
     noise_of[:, 0, 0], noise_of[:, 1, 1] = np.where(has, plain_var, 1.0), np.where(both, clean_var, 1.0)
     noise_of[:, 0, 1] = noise_of[:, 1, 0] = np.where(has & both, between, 0.0)
@@ -84,23 +93,27 @@ def shrink(plain: Array, plain_var: Array, clean: Array, clean_var: Array, betwe
     information = (design.transpose(0, 2, 1) @ weighed).sum(axis=1)
     if not gapped:
         information[:, 1, 1] = 1.0
+    information[:, 2, 2] += 1.0
     of_mean = np.linalg.inv(information)
     right = (weighed.transpose(0, 1, 3, 2) @ observed[:, :, None]).sum(axis=1)
     centre = (of_mean @ right)[:, :, 0]
     left = (observed - (design @ centre[:, None, :, None])[..., 0]) * there
     pull = (t**2)[:, None, None] * inverse.sum(axis=2)  # rows of `inverse` that are absent are zero
-    loading = np.array([1.0, 0.0]) - (pull[:, :, None, :] @ design)[:, :, 0]
+    loading = np.array([1.0, 0.0, 0.0]) - (pull[:, :, None, :] @ design)[:, :, 0]
     mids = centre[:, :1] + (pull * left).sum(axis=2)
-    variances = (t**2)[:, None] * (1 - pull.sum(axis=2)) + ((loading @ of_mean) * loading).sum(axis=2)
+    common = ((loading @ of_mean) * loading).sum(axis=2)
+    variances = (t**2)[:, None] * (1 - pull.sum(axis=2)) + common
     chance = -0.5 * (np.linalg.slogdet(total)[1].sum(axis=1) + np.linalg.slogdet(information)[1])
     chance -= 0.5 * ((inverse @ left[..., None])[..., 0] * left).sum(axis=(1, 2))
+    chance -= 0.5 * centre[:, 2] ** 2
     # Flat in τ below SPREAD, intervals cover too little where τ is like the noise; flat in τ², too much: between them.
-    chance += 0.5 * np.log(np.maximum(t, 1e-12)) - 1.25 * np.log1p((t / SPREAD) ** 2) - np.log1p((o / SPREAD) ** 2)
-    share = np.exp(chance - chance.max())
+    of_tau = _prior(0.5 * np.log(np.maximum(tau, 1e-12)) - 1.25 * np.log1p((tau / SPREAD) ** 2), alike)
+    of_omega = _prior(-np.log1p((omega / SPREAD) ** 2), ALIKE)
+    share = np.exp(chance - chance.max()) * np.outer(of_tau, of_omega).ravel()
     share /= share.sum()
     mid, variance = _mixed(share, mids, variances)
     mean, mean_var = _mixed(share, centre[:, :1], of_mean[:, :1, 0])
-    gap, gap_var = _mixed(share, centre[:, 1:], of_mean[:, 1:, 1] * gapped)
+    gap, gap_var = _mixed(share, centre[:, 1:2], of_mean[:, 1:2, 1] * gapped)
     return Shrunk(
         mid=mid,
         sd=np.sqrt(np.maximum(variance, 0.0)),
@@ -109,7 +122,15 @@ def shrink(plain: Array, plain_var: Array, clean: Array, clean_var: Array, betwe
         gap=float(gap[0]) if gapped else 0.0,
         gap_sd=float(np.sqrt(gap_var[0])),
         spread=float(share @ t),
+        together=np.sqrt(share @ common),
     )
+
+
+def shrink_alone(value: Array, var: Array, shared: Array | float = 0.0, alike: float = 0.0) -> Shrunk:
+    """Return values [products], NaN where there is none, shrunk towards each other; see `shrink`."""
+    none = np.full(len(value), np.nan)
+    both = np.column_stack([np.broadcast_to(shared, len(value)), np.zeros(len(value))])
+    return shrink(value, var, none, none, none, both, alike)
 
 
 def moderated(ratio: Array, freedom: Array) -> tuple[Array, Array]:
@@ -139,6 +160,30 @@ def _inverse_trigamma(value: float) -> float:
     for _ in range(20):
         x += float(polygamma(1, x)) * (1 - float(polygamma(1, x)) / value) / float(polygamma(2, x))
     return max(x, 1e-3)
+
+
+def _grids(plain: Array, plain_var: Array, clean: Array, clean_var: Array, between: Array) -> tuple[Array, Array]:
+    """Return the values of τ and of ω that are tried."""
+    both, has = ~np.isnan(clean), ~np.isnan(plain)
+    seen = np.where(both, clean, plain)
+    noise = float(np.sqrt(np.median(np.concatenate([plain_var[has], clean_var[both]]))))
+    top = max(3 * float(np.nanstd(seen)), 2 * noise, 1e-6)
+    tau = np.linspace(0, top, STEPS)
+    if not (both.any() and has.any()):
+        return tau, np.zeros(1)
+    pair = both & has
+    if pair.any():
+        noise = float(np.sqrt(np.median((plain_var + clean_var - 2 * between)[pair])))
+        top = max(3 * float(np.std((plain - clean)[pair])), 2 * noise, 1e-6)
+    return tau, np.linspace(0, top, STEPS)
+
+
+def _prior(log: Array, none: float) -> Array:
+    """Return chances of the values of a spread, the first of which, 0, has the chance `none` apart from its density."""
+    density = np.exp(log - log.max())
+    out = (1 - none) * density / density.sum() if len(log) > 1 else np.ones(1)
+    out[0] += none if len(log) > 1 else 0.0
+    return out
 
 
 def _mixed(share: Array, mids: Array, variances: Array) -> tuple[Array, Array]:
