@@ -81,7 +81,7 @@ def test_the_next_plan_is_shrunk_once_not_twice(embedded: Ledger, clock: Clock) 
     embedded.read(reading(trial, 1.0), "Ann")
     calibrated = embedded.track().calibrated()
     fresh = coupon("again", customers(0, 100), days=Period(date(2025, 3, 25), date(2025, 4, 2)))
-    smaller = shrunk(fresh, calibrated)
+    [smaller] = shrunk([fresh], calibrated)
     assert [each.cost for each in smaller.menu] == [each.cost for each in fresh.menu]
     factor = calibrated.of("coupon").factor.mid
     assert 0 < factor < 1

@@ -152,6 +152,30 @@ def test_a_loss_stays_a_loss_and_units_do_not_matter():
     assert Calibration()(*data)("lever 0", Estimate(10.0, 5.0, 15.0)) == gain
 
 
+def test_many_predictions_at_once_are_what_each_is_alone():
+    rng = np.random.default_rng(10)
+    data, off = launches(rng, [0.4, 1.2], [2.0, 0.7], 5), []
+    found, again = Calibration()(*data), Calibration(seed=1)(*data)
+    ends = np.sort(np.concatenate([rng.normal(0, 1, (1500, 3)), np.zeros((10, 3)), rng.normal(0, 1e6, (500, 3))]))
+    told = [
+        Estimate(mid, low, high, level)
+        for (low, mid, high), level in zip(ends, rng.uniform(0.5, 0.99, 2010), strict=True)
+    ]
+    told += [Estimate(1.0, 1.0, 1.0), Estimate(-1.0, -1.0, -1.0)]
+    levers = ["lever 0" if n % 8 else "another" for n in range(len(told))]
+    for one, lever, estimate in zip(found.each(levers, told), levers, told, strict=True):
+        alone = found(lever, estimate)
+        size = max(alone.high - alone.low, abs(alone.mid), 1e-12)
+        assert (one.mid, one.level) == (alone.mid, alone.level)
+        assert one.low == pytest.approx(alone.low, abs=6e-3 * size)
+        assert one.high == pytest.approx(alone.high, abs=6e-3 * size)
+        other = again(lever, estimate) if rng.random() < 0.1 else None
+        off += [] if other is None else [(abs(one.high - alone.high) / size, abs(other.high - alone.high) / size)]
+    assert np.mean(off, axis=0)[0] < 0.1 * np.mean(off, axis=0)[1]  # far less than what other draws would change
+    few = found.each(levers[:9], told[:9])
+    assert few == [found(lever, estimate) for lever, estimate in zip(levers[:9], told[:9], strict=True)]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -181,7 +181,7 @@ def planned(offer: Offer, seed: int, calibrated: Calibrated | None = None) -> Pl
     """
     told = appraised(offer, seed)
     raw = {action.key: action for action in told} if calibrated else {}
-    actions = [shrunk(action, calibrated) for action in told] if calibrated else told
+    actions = shrunk(told, calibrated) if calibrated else told
     products = offer.products
     sales: dict[str | None, float] = {None: float(products["gross"].sum())}
     for shop, gross in zip(products.shops, products["gross"].tolist(), strict=True):

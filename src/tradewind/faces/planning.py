@@ -177,7 +177,7 @@ def _ready(proposals: Proposals, asked: Asked, ledger: Ledger | None, payer: Par
     actions = tuple(raw.values())
     calibrated = None if ledger is None else ledger.track().calibrated(seed=asked.seed)
     if calibrated is not None and calibrated.levers:
-        actions = tuple(shrunk(action, calibrated) for action in actions)
+        actions = tuple(shrunk(actions, calibrated))
     planner = Planner(asked.objective, asked.caution, asked.least, asked.seed)
     return _Ready(planner, money, limits, answers, raw, actions, calibrated)
 

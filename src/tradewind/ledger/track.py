@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 
@@ -134,21 +134,26 @@ def _reach(level: float) -> float:
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
-def shrunk(action: Action, calibrated: Calibrated) -> Action:
-    """Return an action with every gain of its menu as the calibration lets expect; what it costs stays.
+def shrunk(actions: Sequence[Action], calibrated: Calibrated) -> list[Action]:
+    """Return actions with every gain of their menus as the calibration lets expect; what they cost stays.
 
     Args:
-        action: The action as its wing predicts it. Keep it: a promise names the chosen setting of it as `raw`.
+        actions: The actions as their wings predict them. Keep them: a promise names the chosen setting of one as `raw`.
         calibrated: What predictions are worth.
 
     Returns:
-        The action to plan with.
+        The actions to plan with.
     """
-    lever = str(action.lever)
+    told = [
+        (str(action.lever), value)
+        for action in actions
+        for setting in action.menu
+        for value in (*setting.gain.values(), *(() if setting.joint is None else (setting.joint,)))
+    ]
+    gains = iter(calibrated.each([lever for lever, _ in told], [value for _, value in told]))
 
     def fresh(setting: Setting) -> Setting:
-        gain = {who: calibrated(lever, value) for who, value in setting.gain.items()}
-        joint = None if setting.joint is None else calibrated(lever, setting.joint)
-        return dataclasses.replace(setting, gain=gain, joint=joint)
+        gain = {who: next(gains) for who in setting.gain}
+        return dataclasses.replace(setting, gain=gain, joint=None if setting.joint is None else next(gains))
 
-    return dataclasses.replace(action, menu=tuple(fresh(setting) for setting in action.menu))
+    return [dataclasses.replace(action, menu=tuple(map(fresh, action.menu))) for action in actions]

@@ -18,6 +18,8 @@ _FACTORS = np.linspace(-1.5, 3.5, 41)  # what predictions of all levers are wort
 _SPREADS = np.geomspace(0.01, 2.0, 14)  # how levers differ about it
 _CENTRES = np.linspace(-3.0, 3.0, 16)  # logarithm of the width that intervals of all levers lack on average
 _WIDTHS = np.linspace(-4.0, 5.0, 61)  # the same of one lever
+_AT_ONCE = 256  # predictions whose draws are in memory at a time
+_TURNS = 1_000  # directions of which ends are computed, where there are more predictions
 _MARGIN = 60.0  # how far below the best a place may lie, in logarithms, and still count
 
 
@@ -75,16 +77,67 @@ class Calibrated:
         Returns:
             The gain to plan with, at the level of the calibration; as predicted where nothing was ever proven.
         """
+        return self.each([lever], [predicted])[0]
+
+    def each(self, levers: Sequence[str], predicted: Sequence[Estimate]) -> list[Estimate]:
+        """Return many predicted gains.
+
+        Ends of intervals scale with their prediction, so that they depend on the direction of (middle, spread) alone.
+        Of a lever with many predictions they are computed for `_TURNS` directions, and between two of these taken as
+        the line. That differs from each one alone by some ten-thousandths of the interval's width, five thousandths at
+        most where it was tried: less than other draws would.
+
+        Args:
+            levers: [n] the lever of each.
+            predicted: [n] the gains.
+
+        Returns:
+            [n] the gains to plan with.
+        """
         if not self.levers:
-            return predicted
+            return list(predicted)
+        at: dict[str, list[int]] = {}
+        for number, lever in enumerate(levers):
+            at.setdefault(lever, []).append(number)
+        found: dict[int, Estimate] = {}
+        for lever, numbers in at.items():
+            some = [predicted[number] for number in numbers]
+            mids, lows, highs, levels = np.array([(each.mid, each.low, each.high, each.level) for each in some]).T
+            spreads = _spread(lows, highs, levels)
+            ends = (self._turned if len(some) > _TURNS else self._ends)(lever, mids, spreads)
+            scaled = self.of(lever).factor.mid * mids
+            for number, mid, low, high in zip(numbers, scaled.tolist(), *ends.tolist(), strict=True):
+                found[number] = Estimate(mid, min(low, mid), max(high, mid), self.level)
+        return [found[number] for number in range(len(predicted))]
+
+    def _ends(self, lever: str, mids: Array, spreads: Array) -> Array:
+        """Return the ends of the intervals of predictions, [2, n]."""
         factor, width = self._draws[lever if lever in self.levers else ""]
-        spread = _spread(predicted.low, predicted.high, predicted.level)
         # as many equally likely errors as draws, each met by each draw's width once over in a fixed shuffle
         errors = special.ndtri((np.arange(len(factor)) + 0.5) / len(factor))
-        likely = factor * predicted.mid + width * float(spread) * np.random.default_rng(0).permutation(errors)
-        mid = self.of(lever).factor.mid * predicted.mid
-        low, high = np.quantile(likely, [(1 - self.level) / 2, (1 + self.level) / 2])
-        return Estimate(mid, min(float(low), mid), max(float(high), mid), self.level)
+        shuffled = np.random.default_rng(0).permutation(errors)
+        ends = np.empty((2, len(mids)))
+        for start in range(0, len(mids), _AT_ONCE):
+            some = slice(start, start + _AT_ONCE)
+            likely = factor * mids[some, None] + width * spreads[some, None] * shuffled
+            asked = [(1 - self.level) / 2, (1 + self.level) / 2]
+            ends[:, some] = np.quantile(likely, asked, axis=1, overwrite_input=True)
+        return ends
+
+    def _turned(self, lever: str, mids: Array, spreads: Array) -> Array:
+        """Return the same from the ends of some directions: every prediction lies between two of them."""
+        worth = self.of(lever)
+        # in units in which what is not known of the factor and of the error weigh alike
+        across = max(worth.factor.high - worth.factor.low, 1e-9) / max(worth.width.mid, 1e-9)
+        step = np.pi / _TURNS
+        directions = step * np.arange(_TURNS + 1)
+        known = self._ends(lever, np.cos(directions), across * np.maximum(np.sin(directions), 0.0))
+        angle, size = np.arctan2(spreads / across, mids), np.hypot(spreads / across, mids)
+        before = np.minimum((angle / step).astype(int), _TURNS - 1)
+        over = angle - directions[before]
+        parts = size * np.sin(step - over) / np.sin(step), size * np.sin(over) / np.sin(step)
+        found: Array = parts[0] * known[:, before] + parts[1] * known[:, before + 1]
+        return found
 
 
 class Calibration:
@@ -233,9 +286,11 @@ def _prior_of_widths(centres: Array) -> Array:
     return found
 
 
-def _spread(low: ArrayLike, high: ArrayLike, level: float) -> Array:
+def _spread(low: ArrayLike, high: ArrayLike, level: ArrayLike) -> Array:
     """Return the standard error that an interval of a level stands for."""
-    found: Array = (np.asarray(high, float) - np.asarray(low, float)) / (2 * special.ndtri((1 + level) / 2))
+    found: Array = (np.asarray(high, float) - np.asarray(low, float)) / (
+        2 * special.ndtri((1 + np.asarray(level, float)) / 2)
+    )
     return found
 
 

@@ -187,3 +187,23 @@ def test_rules_that_exclude_each_other_are_named() -> None:
     with pytest.raises(BadInputError, match="cannot all be kept") as told:
         plan(many(1), {M: 200.0, P: 60.0}, "price>=15", "price actions<=0")
     assert "price>=15, price actions<=0 with merchant=200, platform=60" in str(told.value)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("objective", ["joint", "merchant"])
+def test_along_a_budget_each_point_is_a_plan_and_none_beats_what_prices_allow(seed: int, objective: str) -> None:
+    actions, budgets = many(seed), {P: 60.0, M: 40.0}
+    curve = Planner(objective).frontier(actions, budgets, M, 9)
+    assert curve[0].budget == 0
+    assert 40.0 in {point.budget for point in curve}
+    for point in curve:
+        alone = plan(actions, {**budgets, M: point.budget}, objective=objective)
+        gain = alone.joint if objective == "joint" else alone.total.get(Party.MERCHANT)
+        assert gain == point.gain
+        assert alone.purses[M].worth == point.worth or point.budget == 0
+    for point in curve:
+        for other in (
+            curve
+        ):  # the price of a budget bounds what any other one could gain, but for the plan's gap; also from nothing on
+            most = point.gain.mid + point.worth * (other.budget - point.budget)
+            assert other.gain.mid <= most + 5e-3 * abs(most) + 1.0

@@ -33,7 +33,8 @@ class Point(NamedTuple):
     Args:
         budget: The budget.
         gain: Gain of the plan, in its objective.
-        worth: What one more unit of the budget would gain; 0 where it is not used up.
+        worth: What one more unit of the budget would gain; 0 where it is not used up. At a budget of nothing, what a
+            unit gains on the way to the next point.
     """
 
     budget: float
@@ -152,6 +153,9 @@ class Planner:
             result.append(Point(budget, gain, float(found.multipliers[table.payers.index(payer)])))
         if refused is not None and not result:
             raise refused
+        if result and result[0].budget == 0:  # any price that is high enough holds there: it tells nothing
+            step = result[1].gain.mid - result[0].gain.mid if len(result) > 1 else 0.0
+            result[0] = result[0]._replace(worth=max(step, 0.0) / result[1].budget if step else 0.0)
         return tuple(result)
 
     def _table(self, actions: Sequence[Action], budgets: Mapping[Party, float], rejected: Mapping[str, str]) -> _Table:
