@@ -15,7 +15,7 @@ from tradewind.period import Period
 from tradewind.study import Column, Evidence, Finding, Grid
 
 
-def beside(page: Page, shop: str, metrics: Sequence[Metric]) -> Finding | None:
+def beside_peers(page: Page, shop: str, metrics: Sequence[Metric]) -> Finding | None:
     """Set a shop beside the quartiles of its peers in the last whole calendar month.
 
     Returns:
@@ -57,8 +57,8 @@ def beside(page: Page, shop: str, metrics: Sequence[Metric]) -> Finding | None:
         Column("high", "Three quarters", "of the row"), Column("shops", "Shops"),
     )  # fmt: skip
     note = (
-        "Quartiles of shops, rounded to two digits and blunted so that none tells of one shop; only whole calendar months "
-        "of ten shops or more are compared."
+        "Quartiles of shops, rounded to two digits and blunted so that none tells of one shop; only whole calendar "
+        "months of ten shops or more are compared."
     )
     return Finding("peers", sentence, Evidence.BENCHMARK, {}, Grid(columns, tuple(rows)), None, note, 85.0)
 

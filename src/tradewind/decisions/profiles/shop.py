@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tradewind.decisions.profiles.beside import beside
+from tradewind.decisions.profiles.beside import beside_peers
 from tradewind.decisions.profiles.kinds import Entity, entity
 from tradewind.decisions.profiles.offers import campaigns, contracts, coupons
 from tradewind.decisions.profiles.page import NOW, Page, ProfileSettings, Side
@@ -76,7 +76,7 @@ def profile(store: Store, id: str, period: Period, settings: ProfileSettings | N
         _who(page, who),
         page.headline(HEADLINE, counted["whole"], ("shop_id",)),
         page.trend(counted["days"], m.GMV),
-        beside(page, id, HEADLINE),
+        beside_peers(page, id, HEADLINE),
         places(page, counted["places"], counted["clicks"]),
         page.ranking("product", products, title, beside, _product_said, 70.0, drawn=True),
         page.ranking("creator", creators, title, beside, _creator_said, 60.0),
