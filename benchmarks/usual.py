@@ -2,8 +2,8 @@
 
 usage: python benchmarks/usual.py [--town STORE] [--rossmann FILE] [--cases N] [--seed SEED]
 
-Settings of `Usual` were chosen on generated series of seed 1; reported are those of another seed, a store and a data set
-that played no part. Every origin's truth lies after all that a method was given. Width is over the mean total before;
+Settings of `Usual` were chosen on generated series of seed 1 and other stores; reported are another seed, a store and
+stores that played no part. Each truth lies after all that a method was given. Width is over the mean total before;
 the score is Gneiting and Raftery's (width, and 2/α for each unit outside), over the same: less is better.
 """
 

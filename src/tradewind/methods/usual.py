@@ -2,9 +2,9 @@
 
 A day is its weekday's factor times a level that drifts, plus noise that keeps something of the day before. How fast the
 level drifts and how long noise lasts is not known: a small grid of both is filtered side by side and averaged by how
-well each foretold every day so far. A ratio is filtered alike, its denominator in the place of the number of days. At
-every earlier origin the same forecast is made from what was known there; its misses, which bear all that the model does
-not know (trends, campaigns, days out of the ordinary), correct the middle and set the width.
+well each foretold days and runs of days so far. A ratio is filtered alike, its denominator in the place of the number
+of days. At every earlier origin the same forecast is made from what was known there; its misses, which bear all that
+the model does not know (trends, campaigns, days out of the ordinary), correct the middle and set the width.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ GRID = np.array([(speed, memory) for memory, _ in MEMORIES for speed, _ in SPEED
 PLAUSIBLE = np.log([p * w for _, w in MEMORIES for _, p in SPEEDS])
 PRIOR = 5.0  # windows without overlap that the model's own word on its width counts for
 LASTING = 4.0  # windows without overlap before half of a lasting miss is believed
-LEVEL, SURE, NOISE, SCORE = range(4)  # what is known of each cell of the grid
+DAILY, RUNS = 2.0, 1.0  # what days foretold, and what runs foretold, count for beside each other
+MOST = 1e9  # no surprise counts for more, so that nothing overflows
+LEVEL, SURE, NOISE, SCORE, TOTAL = range(5)  # what is known of each cell of the grid
 CLIP = 4.0  # a day's surprise beyond so many deviations moves the level no further
 
 
@@ -128,14 +130,19 @@ def _walk(above: Array, below: Array, ratio: bool, length: int, cells: Array, pl
     """
     count, grid = len(above), len(cells)
     middles, deviations = np.full(count, np.nan), np.full(count, np.nan)
-    state = np.zeros((4, grid))
-    state[SCORE] = plausible
+    state = np.zeros((5, grid))
+    state[TOTAL] = plausible
+    foretold, variance = np.zeros((count, grid)), np.zeros((count, grid))
+    over, under, gaps = np.zeros(count + 1), np.zeros(count + 1), np.zeros(count + 1)
     factor, mean, met = np.ones(7), np.ones(7), np.zeros(7)
     rough, usual = 0.1, 1.0
     seen, last = 0, np.nan
     for t in range(count):
         known = np.isfinite(above[t]) and below[t] > 0
         here = above[t] / below[t] if known else np.nan
+        over[t + 1] = over[t] + (above[t] if known else 0.0)
+        under[t + 1] = under[t] + (below[t] if known else 0.0)
+        gaps[t + 1] = gaps[t] + (0.0 if np.isfinite(above[t]) else 1.0)
         if known and seen:
             weight = below[t] / usual
             usual += 0.03 * (below[t] - usual) if ratio else 0.0
@@ -157,11 +164,16 @@ def _walk(above: Array, below: Array, ratio: bool, length: int, cells: Array, pl
             rough += max(1 / (t - 4), 0.02) * (min((share - mean[t % 7]) ** 2, 4.0) - rough)
             _shrunk(factor, mean, met, rough)
         if seen:
+            origin = t - length
+            told = origin >= 0 and np.isfinite(middles[origin]) and gaps[t + 1] == gaps[origin + 1]
+            if told and under[t + 1] > under[origin + 1]:
+                truth = (over[t + 1] - over[origin + 1]) / (under[t + 1] - under[origin + 1])
+                _scored(truth, length, foretold[origin], variance[origin], state)
             worth = (length // 7) * factor.sum()
             for step in range(length % 7):
                 worth += factor[(t + 1 + step) % 7]
             off = here - factor[t % 7] * state[LEVEL] if known else np.zeros(grid)
-            middle, deviation = _ahead(worth / length, length, off, state, cells)
+            middle, deviation = _ahead(worth / length, length, off, state, cells, foretold[t], variance[t])
             times = 1.0 if ratio else float(length)
             middles[t], deviations[t] = middle * times, deviation * times
     return middles, deviations
@@ -183,7 +195,7 @@ def _filtered(
     here: float, last: float, weight: float, today: float, yesterday: float, seen: int, state: Array, cells: Array
 ) -> None:
     """Learn from one day, for every cell of the grid: its value, the day's before, its weight and weekday factors."""
-    level, sure, noise, score = state
+    level, sure, noise, score, _ = state
     after = np.isfinite(last)
     for g in range(len(cells)):
         memory = cells[g, 1] if after else 0.0
@@ -193,7 +205,7 @@ def _filtered(
         size = slope * slope * before + weight * (1.0 if after else 1 / (1 - cells[g, 1] ** 2))
         miss = weight * (here - echo) - slope * level[g]
         expected = noise[g] * size + 1e-300
-        odd = 1 + miss * miss / (4 * expected)  # Student's t of four degrees: one odd day decides nothing
+        odd = min(1 + miss * miss / (4 * expected), MOST)  # Student's t of four degrees: one odd day decides nothing
         score[g] = 0.998 * score[g] - 0.5 * math.log(expected * odd * odd * odd * odd * odd)
         most = CLIP * math.sqrt(expected)
         miss = min(max(miss, -most), most)
@@ -228,23 +240,36 @@ def _shrunk(factor: Array, mean: Array, met: Array, rough: float) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _ahead(worth: float, length: int, off: Array, state: Array, cells: Array) -> tuple[float, float]:
-    """Return the mean of the days to come, averaged over the grid, and its deviation."""
-    level, sure, noise, score = state
-    best = score.max()
-    total, middle, square = 0.0, 0.0, 0.0
+def _ahead(
+    worth: float, length: int, off: Array, state: Array, cells: Array, foretold: Array, variance: Array
+) -> tuple[float, float]:
+    """Foretell the mean of the days to come in every cell; return the average over the grid, and its deviation."""
+    level, sure, noise = state[LEVEL], state[SURE], state[NOISE]
+    best, total = -np.inf, 0.0
     for g in range(len(cells)):
         speed, memory = cells[g]
-        share = math.exp(score[g] - best)
         drift = speed * (length + 1) * (2 * length + 1) / (6 * length)
-        variance = noise[g] * (worth * worth * (sure[g] + drift) + 1 / (1 - memory) ** 2 / length)
         echo = memory * (1 - memory**length) / (1 - memory) / length * off[g]
-        here = level[g] * worth + echo
+        foretold[g] = level[g] * worth + echo
+        variance[g] = noise[g] * (worth * worth * (sure[g] + drift) + 1 / (1 - memory) ** 2 / length)
+        best = max(best, state[SCORE, g] * DAILY / length + state[TOTAL, g])
+    middle, square = 0.0, 0.0
+    for g in range(len(cells)):
+        share = math.exp(state[SCORE, g] * DAILY / length + state[TOTAL, g] - best)
         total += share
-        middle += share * here
-        square += share * (variance + here * here)
+        middle += share * foretold[g]
+        square += share * (variance[g] + foretold[g] ** 2)
     middle /= total
     return middle, math.sqrt(max(square / total - middle * middle, 0.0))
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _scored(truth: float, length: int, foretold: Array, variance: Array, state: Array) -> None:
+    """Score every cell by what it foretold of a run of days that is over; runs overlap, so each counts for a part."""
+    for g in range(len(foretold)):
+        expected = variance[g] + 1e-300
+        odd = min(1 + (truth - foretold[g]) ** 2 / (4 * expected), MOST)
+        state[TOTAL, g] -= RUNS / length * 0.5 * math.log(expected * odd * odd * odd * odd * odd)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
