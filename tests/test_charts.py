@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import re
 import xml.etree.ElementTree as ET
 from datetime import date, timedelta
@@ -12,6 +13,7 @@ import altair as alt
 import pytest
 
 from tradewind import charts
+from tradewind.charts import drawing, mould
 from tradewind.errors import BadInputError
 from tradewind.period import Period
 from tradewind.study import Estimate
@@ -173,3 +175,39 @@ def _luminance(colour: str) -> float:
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def test_a_filled_mould_is_what_altair_builds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of every shape: rows, numbers and words in their places, whatever the words are."""
+
+    def drawn() -> list[charts.Spec]:
+        draw = random.Random(5)
+        found = []
+        for n in range(24):
+            days = [date(2024, 1, 1) + timedelta(days=k) for k in range((1, 5, 30, 60, 250)[n % 5])]
+            values = [None if draw.random() < 0.05 else draw.uniform(-5, 100) for _ in days]
+            band = [None if k < len(days) // 2 else Estimate(100.0, 90.0, 110.0) for k in range(len(days))]
+            marks = [(days[k % len(days)], f'‹said› "{k}" [{{"hole": 0}}]') for k in range((0, 0, 2, 8)[n % 4])]
+            period = None if n % 3 else Period(days[len(days) // 2], days[-1])
+            expected = band if n % 2 else None
+            found.append(charts.trend(days, values, expected=expected, period=period, marks=marks, currency="USD"))
+            parts = [
+                (f"p{k % 5} \\ {k}", draw.choice((Decimal(draw.randint(-900, 900)) / 100, 3, -2.5)))
+                for k in range(n % 7)
+            ]
+            level = draw.choice((0, 10, 100_000.0))
+            found.append(
+                charts.waterfall(("Maré", level), parts, ("後", level + float(sum(map(float, dict(parts).values())))))
+            )
+            found.append(charts.ranked_bars([*parts, ("z", Estimate(2, -1, 3))], signed=bool(n % 2), currency="BRL"))
+        return found
+
+    by_mould = drawn()
+    monkeypatch.setattr(drawing, "filled", mould.built)
+    assert by_mould == drawn()
+
+
+def test_a_filled_chart_belongs_to_its_reader() -> None:
+    one = charts.waterfall(("Before", 10), [("New", -4)], ("After", 6))
+    one["layer"].clear()
+    assert charts.waterfall(("Before", 10), [("New", -4)], ("After", 6))["layer"]

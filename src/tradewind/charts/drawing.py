@@ -15,7 +15,7 @@ from typing import Any
 
 import altair as alt
 
-from tradewind.charts.mould import filled, finished
+from tradewind.charts.mould import Drawn, filled, finished
 from tradewind.charts.theme import LIGHT, SERIES, Spec
 from tradewind.errors import BadInputError
 from tradewind.money import SYMBOLS, human
@@ -93,7 +93,7 @@ def waterfall(
 
 def _waterfall(
     unit: str, currency: str, zoomed: bool, count: int, data: list[alt.InlineData], numbers: list[float]
-) -> tuple[alt.LayerChart, int]:
+) -> tuple[Drawn, int]:
     [rows] = data
     y = alt.Y("label:N").sort(None).title(None).axis(_NAMES)
     note = "The axis does not begin at zero" if zoomed else None
@@ -146,7 +146,7 @@ def ranked_bars(
 
 def _ranked_bars(
     unit: str, currency: str, left: bool, count: int, data: list[alt.InlineData], numbers: list[float]
-) -> tuple[alt.LayerChart, int]:
+) -> tuple[Drawn, int]:
     [rows] = data
     y = alt.Y("label:N").sort(None).title(None).axis(_NAMES)
     x = alt.X("value:Q").title(None).axis(_axis(unit, currency)).scale(_room(*numbers, left=left))
@@ -209,7 +209,7 @@ def trend(
 def _trend(
     unit: str, currency: str, told: str, washed: bool, dots: float | None, events: int,
     data: list[alt.InlineData], domain: list[float],
-) -> tuple[alt.LayerChart, int]:  # fmt: skip
+) -> tuple[Drawn, int]:  # fmt: skip
     wash, hoped, actual, marked = data
     y = alt.Y("value:Q").title(None).axis(_axis(unit, currency, across=True))
     y = y.scale(domain=domain or alt.Undefined, nice=True)

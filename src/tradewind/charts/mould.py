@@ -27,8 +27,8 @@ def filled(draw: Draw, shape: tuple[Hashable, ...], rows: Sequence[Rows], number
     """Return the specification of a chart.
 
     Args:
-        draw: Draws it from `shape`, a list of data and a list of numbers; it may use the numbers for nothing but to hand
-            them to Altair or to write them into an expression with `!r`.
+        draw: Draws it from `shape`, a list of data and a list of numbers; it may do nothing with the numbers but hand
+            them to Altair or write them into an expression with `!r`.
         shape: All else that it depends on.
         rows: The rows of its data, one after the other.
         numbers: Numbers of its scales.
@@ -44,7 +44,7 @@ def filled(draw: Draw, shape: tuple[Hashable, ...], rows: Sequence[Rows], number
 def built(draw: Draw, shape: tuple[Hashable, ...], rows: Sequence[Rows], numbers: Sequence[float], said: str) -> Spec:
     """Return the same specification, built by Altair from the rows themselves."""
     data = [alt.InlineData(values=[dict(row) for row in some]) for some in rows]
-    chart, height = draw(*shape, data, list(numbers))
+    chart, height = draw(*shape, data, [float(number) for number in numbers])
     return finished(chart, said, height)
 
 

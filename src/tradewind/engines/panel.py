@@ -65,8 +65,8 @@ class Known:
 class Panel:
     """Metrics of one store, as one caller may see it, over any period: `store.metrics` without the engine.
 
-    It holds amounts and things by day and by all its dimensions together, so that it is as large as the combinations that
-    occur; ask for the dimensions that are needed. `Store.panel` makes and keeps them. Nothing in it changes: threads
+    It holds amounts and things by day and by all its dimensions together, so that it is as large as the combinations
+    that occur; ask for the dimensions that are needed. `Store.panel` makes and keeps them. Threads
     may share it.
 
     Args:
@@ -136,7 +136,7 @@ class Panel:
         return panel
 
     def values(self, period: Period) -> Values:
-        """Return the metrics over a period as `store.metrics` would: money as decimals, None for a ratio over nothing."""
+        """Return the metrics over a period as `store.metrics` would: money exact, None for a ratio over nothing."""
         return self._whole.values(period, every=True)[None]
 
     def daily(self, metric: Metric, period: Period | None = None) -> Array:
@@ -259,7 +259,7 @@ class Split:
         return {self.keys[n]: {name: column[n] for name, column in columns.items()} for n in shown}
 
     def column(self, metric: Metric, period: Period) -> Array:
-        """Return one metric of each value over a period as floats, in the order of `keys`; NaN for a ratio over nothing."""
+        """Return one metric of each value over a period as floats in the order of `keys`, NaN for a ratio over 0."""
         return _floats(metric, self._between(period)[0], self.there)
 
     def units(self, metric: Additive, period: Period) -> Whole:
@@ -268,7 +268,7 @@ class Split:
 
     def daily(self, wanted: Sequence[Leaf]) -> dict[str, Whole]:
         """Return leaves of the first value day by day."""
-        every = [*self._sums, *self._things]
+        every: tuple[Sums | Things, ...] = (*self._sums, *self._things)
         return {leaf.name: part.daily(leaf.name) for leaf in wanted for part in every if leaf.name in part.names}
 
     def windows(self, wanted: Sequence[Leaf], length: int) -> dict[str, Whole]:
@@ -289,7 +289,8 @@ class Split:
         inside = period.clipped(self._span)
         there = np.zeros(len(self.keys), dtype=bool)
         found: dict[str, Whole] = {}
-        for part in (*self._sums, *self._things):
+        parts: tuple[Sums | Things, ...] = (*self._sums, *self._things)
+        for part in parts:
             if inside is None:
                 numbers = np.zeros((len(self.keys), len(part.names)), dtype=np.int64)
             else:
@@ -338,7 +339,7 @@ def _floats(metric: Metric, found: Mapping[str, Whole], there: frozenset[Leaf]) 
 
 def _said(metric: Metric, values: Any) -> list[Any]:
     """Return values in Python's own numbers: money exact."""
-    listed = values.tolist()
+    listed: list[Any] = values.tolist()
     if isinstance(metric, Ratio):
         return [None if value != value else value for value in listed]  # noqa: PLR0124  NaN alone is unlike itself
     if metric.unit == "money":

@@ -1,9 +1,9 @@
 """What a panel is made of: amounts by day that can be summed over any days, and things that can be counted over them.
 
-Amounts are whole numbers, money in ten-thousandths, so that sums are exact. The number of different things over some days
-is no sum of days: a thing counts once, on the first of the days on which it is met. An entry of a thing on a day
-therefore remembers the day before on which it was met, and the entries that count are those inside the days whose
-earlier day lies before them.
+Amounts are whole numbers, money in ten-thousandths, so that sums are exact. The number of different things over some
+days is no sum of days: a thing counts once, on the first of the days on which it is met. An entry of a thing on a day
+therefore remembers the earlier day on which it was last met, and the entries that count are those inside the days
+whose earlier day lies before them.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Sums:
         """Return [days] amounts of the first group day by day."""
         ends = np.searchsorted(self._key, np.arange(self._length + 1))
         running = self._running[ends, self.names.index(name)]
-        return np.diff(running)
+        return np.asarray(np.diff(running), dtype=np.int64)
 
 
 class Things:
@@ -105,7 +105,7 @@ class Things:
         self.names = cells.names
 
     def between(self, first: int, last: int) -> tuple[Whole, NDArray[np.bool_]]:
-        """Return [groups, names] numbers of different things over days, and [groups] whether any row is there at all."""
+        """Return [groups, names] numbers of different things over days, and [groups] whether any row is there."""
         found = np.zeros((self._count, len(self.names)), dtype=np.int64)
         for place, name in enumerate(self.names):
             group, earlier, _, at = self._entries[name]
@@ -121,7 +121,7 @@ class Things:
 
     def daily(self, name: str) -> Whole:
         """Return [days] numbers of different things of all groups day by day."""
-        return np.diff(self._entries[name][3])
+        return np.asarray(np.diff(self._entries[name][3]), dtype=np.int64)
 
     def windows(self, name: str, length: int) -> Whole:
         """Return the number of different things in every run of `length` days, by its first day; of one group."""
@@ -133,7 +133,7 @@ class Things:
 
 
 def _entries(group: Codes, thing: Codes, day: Whole, length: int) -> tuple[Codes, Whole, Whole, Whole]:
-    """Return group, day met before (−1 where never) and day of each first meeting in a day, by day; where days begin."""
+    """Return group, day met before (−1: never) and day of each thing met on a day, by day; and where days begin."""
     things = int(thing.max()) + 1 if len(thing) else 1
     key = np.unique((group * things + thing) * length + day)
     owner, day = np.divmod(key, length)

@@ -1,10 +1,10 @@
 """What is usual: what the next days were to be in total, judging by the days before, in a millisecond.
 
-A day is its weekday's factor times a level that drifts, plus noise. How fast the level drifts is not known: a small grid of
-speeds is filtered side by side and averaged by how well each foretold every day so far. A ratio is filtered alike, its
-denominator in the place of the number of days. At every earlier origin the same forecast is made from what was known
-there; its misses, which bear all that the model does not know (noise with memory, trends, days out of the ordinary),
-correct the middle and set the width.
+A day is its weekday's factor times a level that drifts, plus noise that keeps something of the day before. How fast the
+level drifts and how long noise lasts is not known: a small grid of both is filtered side by side and averaged by how
+well each foretold days and runs of days so far. A ratio is filtered alike, its denominator in the place of the number
+of days. At every earlier origin the same forecast is made from what was known there; its misses, which bear all that
+the model does not know (trends, campaigns, days out of the ordinary), correct the middle and set the width.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ SPEEDS = ((2e-4, 0.2), (2e-3, 0.3), (0.01, 0.25), (0.05, 0.17), (0.25, 0.08))
 GRID = np.array([(speed, memory) for memory, _ in MEMORIES for speed, _ in SPEEDS])
 PLAUSIBLE = np.log([p * w for _, w in MEMORIES for _, p in SPEEDS])
 PRIOR = 5.0  # windows without overlap that the model's own word on its width counts for
-SURE = 4.0  # windows without overlap before half of a lasting miss is believed
+LASTING = 4.0  # windows without overlap before half of a lasting miss is believed
+DAILY, RUNS = 2.0, 1.0  # what days foretold, and what runs foretold, count for beside each other
+MOST = 1e9  # no surprise counts for more, so that nothing overflows
+LEVEL, SURE, NOISE, SCORE, TOTAL = range(5)  # what is known of each cell of the grid
 CLIP = 4.0  # a day's surprise beyond so many deviations moves the level no further
 
 
@@ -65,12 +68,12 @@ class Usual:
                 observed. Zero is a value.
             length: Days of the period.
             under: [t] denominator a day, for a ratio of sums; not negative.
-            windows: [t − length + 1] what every run of `length` days came to in truth, by its first day, where that is not
-                the sum of its days, such as a number of different buyers; NaN where it is unknown.
+            windows: [t − length + 1] what every run of `length` days came to in truth, by its first day, where that is
+                not the sum of its days, such as a number of different buyers; NaN where it is unknown.
 
         Returns:
-            The total or the ratio of totals with its interval, in the unit of the values; None where that is unknown: fewer
-            than 28 days, or than the period's and three weeks, since the first day with anything.
+            The total or the ratio of totals with its interval, in the unit of the values; None where that is unknown:
+            since the first day with anything there were fewer days than 28, or than the period's and three weeks.
 
         Raises:
             BadInputError: If shapes disagree, the length is no number of days, or a value is infinite.
@@ -83,11 +86,13 @@ class Usual:
         runs = max(len(above) - length + 1, 0)
         actual = np.full(runs, np.nan) if windows is None else np.asarray(windows, dtype=np.float64)
         if len(actual) != runs:
-            raise BadInputError("The windows do not fit the values", got=len(actual), allowed=runs)
+            raise BadInputError("The windows do not fit the values", got=len(actual), allowed=str(runs))
         there = (above != 0) & (above == above) if below is None else below > 0  # noqa: PLR0124  NaN is nothing
+        if not there.any():
+            return None
         start = int(np.argmax(there))  # what had not begun yet says nothing of what is usual
         above = above[start:]
-        if not there.any() or np.isfinite(above).sum() < max(FEWEST, length + WARM):
+        if np.isfinite(above).sum() < max(FEWEST, length + WARM):
             return None
         of = np.ones(len(above)) if below is None else below[start:]
         middles, deviations = _walk(above, of, below is not None, length, GRID, PLAUSIBLE)
@@ -102,7 +107,7 @@ class Usual:
         mid, deviation, spread, windows, logarithmic = found
         if not math.isfinite(mid):
             return None
-        quantile = float(stdtrit(PRIOR + windows, (1 + self.level) / 2))
+        quantile = float(stdtrit(2 * PRIOR + windows, (1 + self.level) / 2))
         wide = quantile * deviation * math.sqrt(spread)
         low, high = (mid * math.exp(-wide), mid * math.exp(wide)) if logarithmic else (mid - wide, mid + wide)
         if least >= 0:  # the end may not leave what the metric can be
@@ -117,7 +122,11 @@ def _checked(name: str, given: Any) -> Array:
     return values
 
 
+<<<<<<< HEAD
 @njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+=======
+@njit(cache=True, nogil=True, error_model="numpy")
+>>>>>>> brief
 def _walk(above: Array, below: Array, ratio: bool, length: int, cells: Array, plausible: Array) -> tuple[Array, Array]:
     """Return [t] what the next `length` days were to be after each day, and the model's deviation of it.
 
@@ -125,17 +134,23 @@ def _walk(above: Array, below: Array, ratio: bool, length: int, cells: Array, pl
     """
     count, grid = len(above), len(cells)
     middles, deviations = np.full(count, np.nan), np.full(count, np.nan)
-    level, sure = np.zeros(grid), np.zeros(grid)
-    noise, score = np.zeros(grid), plausible.copy()
+    state = np.zeros((5, grid))
+    state[TOTAL] = plausible
+    foretold, variance = np.zeros((count, grid)), np.zeros((count, grid))
+    over, under, gaps = np.zeros(count + 1), np.zeros(count + 1), np.zeros(count + 1)
     factor, mean, met = np.ones(7), np.ones(7), np.zeros(7)
     rough, usual = 0.1, 1.0
-    seen, begun, after, last = 0, False, False, 0.0
+    seen, last = 0, np.nan
     for t in range(count):
         known = np.isfinite(above[t]) and below[t] > 0
-        here = above[t] / below[t] if known else 0.0
-        if known and begun:
+        here = above[t] / below[t] if known else np.nan
+        over[t + 1] = over[t] + (above[t] if known else 0.0)
+        under[t + 1] = under[t] + (below[t] if known else 0.0)
+        gaps[t + 1] = gaps[t] + (0.0 if np.isfinite(above[t]) else 1.0)
+        if known and seen:
             weight = below[t] / usual
             usual += 0.03 * (below[t] - usual) if ratio else 0.0
+<<<<<<< HEAD
             for g in range(grid):
                 memory = cells[g, 1] if after else 0.0
                 before = sure[g] + cells[g, 0]
@@ -153,41 +168,78 @@ def _walk(above: Array, below: Array, ratio: bool, length: int, cells: Array, pl
                 level[g] += gain * miss
                 sure[g] = before * (1 - gain * slope)
                 noise[g] += max(1 / (seen + 4), 0.02) * (miss * miss / size - noise[g])
+=======
+            _filtered(here, last, weight, factor[t % 7], factor[(t - 1) % 7], seen, state, cells)
+>>>>>>> brief
             seen += 1
-        elif begun:
-            sure += cells[:, 0]
-        after, last = known, here
+        elif seen:
+            state[SURE] += cells[:, 0]
+        last = here
         if t < 6:
             continue
         week_above, week_below = _week(above, below, t)
-        if not begun and t >= BEGIN - 1 and week_below > 0:
-            begun, seen = True, BEGIN
-            usual = week_below / 7
-            level[:] = week_above / week_below
-            sure[:] = 1 / 7
-            spread = 0.0
-            for back in range(BEGIN):
-                if np.isfinite(above[t - back]) and below[t - back] > 0:
-                    spread += (above[t - back] / below[t - back] - factor[(t - back) % 7] * level[0]) ** 2 / BEGIN
-            noise[:] = max(spread, 1e-12 * level[0] ** 2) * (1 - cells[:, 1] ** 2)
+        if not seen and t >= BEGIN - 1 and week_below > 0:
+            seen, usual = BEGIN, week_below / 7
+            _begun(above, below, factor, t, week_above / week_below, state, cells)
         if known and week_above > 0:
             share = here * week_below / week_above
-            _weekday(t % 7, share, mean, met)
-            off = share - mean[t % 7]
-            rough += max(1 / (t - 4), 0.02) * (min(off * off, 4.0) - rough)
+            met[t % 7] = min(met[t % 7] + 1, 25)
+            mean[t % 7] += (min(max(share, 0.0), 4.0) - mean[t % 7]) / met[t % 7]
+            rough += max(1 / (t - 4), 0.02) * (min((share - mean[t % 7]) ** 2, 4.0) - rough)
             _shrunk(factor, mean, met, rough)
-        if begun:
+        if seen:
+            origin = t - length
+            told = origin >= 0 and np.isfinite(middles[origin]) and gaps[t + 1] == gaps[origin + 1]
+            if told and under[t + 1] > under[origin + 1]:
+                truth = (over[t + 1] - over[origin + 1]) / (under[t + 1] - under[origin + 1])
+                _scored(truth, length, foretold[origin], variance[origin], state)
             worth = (length // 7) * factor.sum()
             for step in range(length % 7):
                 worth += factor[(t + 1 + step) % 7]
-            off = here - factor[t % 7] * level if known else np.zeros(grid)
-            middle, deviation = _ahead(worth / length, length, off, level, sure, noise, score, cells)
+            off = here - factor[t % 7] * state[LEVEL] if known else np.zeros(grid)
+            middle, deviation = _ahead(worth / length, length, off, state, cells, foretold[t], variance[t])
             times = 1.0 if ratio else float(length)
             middles[t], deviations[t] = middle * times, deviation * times
     return middles, deviations
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
+def _begun(above: Array, below: Array, factor: Array, t: int, level: float, state: Array, cells: Array) -> None:
+    """Begin with the level of the last week, and the noise of the first days about it."""
+    spread = 0.0
+    for day in range(t - BEGIN + 1, t + 1):
+        if np.isfinite(above[day]) and below[day] > 0:
+            spread += (above[day] / below[day] - factor[day % 7] * level) ** 2 / BEGIN
+    state[LEVEL], state[SURE] = level, 1 / 7
+    state[NOISE] = max(spread, 1e-12 * level**2) * (1 - cells[:, 1] ** 2)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _filtered(
+    here: float, last: float, weight: float, today: float, yesterday: float, seen: int, state: Array, cells: Array
+) -> None:
+    """Learn from one day, for every cell of the grid: its value, the day's before, its weight and weekday factors."""
+    level, sure, noise, score, _ = state
+    after = np.isfinite(last)
+    for g in range(len(cells)):
+        memory = cells[g, 1] if after else 0.0
+        echo = memory * last if after else 0.0
+        before = sure[g] + cells[g, 0]
+        slope = weight * (today - memory * yesterday)
+        size = slope * slope * before + weight * (1.0 if after else 1 / (1 - cells[g, 1] ** 2))
+        miss = weight * (here - echo) - slope * level[g]
+        expected = noise[g] * size + 1e-300
+        odd = min(1 + miss * miss / (4 * expected), MOST)  # Student's t of four degrees: one odd day decides nothing
+        score[g] = 0.998 * score[g] - 0.5 * math.log(expected * odd * odd * odd * odd * odd)
+        most = CLIP * math.sqrt(expected)
+        miss = min(max(miss, -most), most)
+        gain = slope * before / size
+        level[g] += gain * miss
+        sure[g] = before * (1 - gain * slope)
+        noise[g] += max(1 / (seen + 4), 0.02) * (miss * miss / size - noise[g])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _week(above: Array, below: Array, t: int) -> tuple[float, float]:
     """Return what was observed on the seven days up to one, above and below the line."""
     over, under = 0.0, 0.0
@@ -198,14 +250,7 @@ def _week(above: Array, below: Array, t: int) -> tuple[float, float]:
     return over, under
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _weekday(day: int, share: float, mean: Array, met: Array) -> None:
-    """Learn from one day what its weekday is worth beside its week."""
-    met[day] = min(met[day] + 1, 25)
-    mean[day] += (min(max(share, 0.0), 4.0) - mean[day]) / met[day]
-
-
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _shrunk(factor: Array, mean: Array, met: Array, rough: float) -> None:
     """Draw weekday factors towards one as far as they could be noise."""
     least = met.min()
@@ -218,28 +263,40 @@ def _shrunk(factor: Array, mean: Array, met: Array, rough: float) -> None:
         factor[k] = max(1 + kept * (mean[k] - middle), 0.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _ahead(
-    worth: float, length: int, off: Array, level: Array, sure: Array, noise: Array, score: Array, cells: Array
+    worth: float, length: int, off: Array, state: Array, cells: Array, foretold: Array, variance: Array
 ) -> tuple[float, float]:
-    """Return the mean of the days to come, averaged over the grid, and its deviation."""
-    best = score.max()
-    total, middle, square = 0.0, 0.0, 0.0
+    """Foretell the mean of the days to come in every cell; return the average over the grid, and its deviation."""
+    level, sure, noise = state[LEVEL], state[SURE], state[NOISE]
+    best, total = -np.inf, 0.0
     for g in range(len(cells)):
         speed, memory = cells[g]
-        share = math.exp(score[g] - best)
         drift = speed * (length + 1) * (2 * length + 1) / (6 * length)
-        variance = noise[g] * (worth * worth * (sure[g] + drift) + 1 / (1 - memory) ** 2 / length)
         echo = memory * (1 - memory**length) / (1 - memory) / length * off[g]
-        here = level[g] * worth + echo
+        foretold[g] = level[g] * worth + echo
+        variance[g] = noise[g] * (worth * worth * (sure[g] + drift) + 1 / (1 - memory) ** 2 / length)
+        best = max(best, state[SCORE, g] * DAILY / length + state[TOTAL, g])
+    middle, square = 0.0, 0.0
+    for g in range(len(cells)):
+        share = math.exp(state[SCORE, g] * DAILY / length + state[TOTAL, g] - best)
         total += share
-        middle += share * here
-        square += share * (variance + here * here)
+        middle += share * foretold[g]
+        square += share * (variance[g] + foretold[g] ** 2)
     middle /= total
     return middle, math.sqrt(max(square / total - middle * middle, 0.0))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
+def _scored(truth: float, length: int, foretold: Array, variance: Array, state: Array) -> None:
+    """Score every cell by what it foretold of a run of days that is over; runs overlap, so each counts for a part."""
+    for g in range(len(foretold)):
+        expected = variance[g] + 1e-300
+        odd = min(1 + (truth - foretold[g]) ** 2 / (4 * expected), MOST)
+        state[TOTAL, g] -= RUNS / length * 0.5 * math.log(expected * odd * odd * odd * odd * odd)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _runs(above: Array, below: Array, ratio: bool, length: int) -> Array:
     """Return what each run of days came to, by its first day; NaN where a day of it was not observed."""
     count = len(above) - length + 1
@@ -256,15 +313,15 @@ def _runs(above: Array, below: Array, ratio: bool, length: int) -> Array:
     return found
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _judged(
     middles: Array, deviations: Array, plain: Array, truth: Array, length: int, first: int
 ) -> tuple[float, float, float, float, bool]:
     """Judge the last forecast by the misses of all before it whose days are over.
 
     Returns:
-        Its middle as corrected, its deviation, how many times its variance the misses were on average (drawn towards one),
-        to how many misses without overlap they come, and whether deviation is of the logarithm.
+        Its middle as corrected; its deviation; how many times its variance the misses were on average, drawn towards
+        one; to how many misses without overlap they come; and whether the deviation is of the logarithm.
     """
     count = len(middles)
     last = count - 1
@@ -299,7 +356,7 @@ def _judged(
             total += share
         if total > 0 and turn == 0:
             weights = total / length
-            bias = found / total * weights / (weights + SURE)
+            bias = found / total * weights / (weights + LASTING)
         elif total > 0:
             squares = found / total
     spread = (PRIOR + weights * squares) / (PRIOR + weights) * (1 + 1 / (PRIOR + weights))

@@ -63,7 +63,7 @@ class Standing:
         metric: Its name.
         title: What the reader sees.
         unit: Its unit.
-        value: Its value in the period.
+        value: Its value in the period: money as decimals, counts whole, ratios as floats; None where it has none.
         before: Its value in the period compared with; None where that is unknown.
         usual: What it was to be, judging by the days before; None where that is unknown.
         better: +1 where more is better, −1 where less is, 0 where it depends.
@@ -72,8 +72,8 @@ class Standing:
     metric: str
     title: str
     unit: str
-    value: Decimal | float | int | None
-    before: Decimal | float | int | None
+    value: Any
+    before: Any
     usual: Estimate | None
     better: int
 
@@ -86,11 +86,11 @@ class Standing:
         return "below" if value < self.usual.low else "above" if value > self.usual.high else "within"
 
     @property
-    def change(self) -> Decimal | float | int | None:
+    def change(self) -> Any:
         """What it moved by, in its own unit."""
         if self.value is None or self.before is None:
             return None
-        return self.value - self.before  # type: ignore[operator]  both are of one kind
+        return self.value - self.before
 
     @property
     def relative(self) -> float | None:
@@ -132,9 +132,9 @@ def brief(store: Store, period: Period, settings: BriefSettings | None = None) -
         settings: What to compare with, and the shop.
 
     Returns:
-        Findings: the reading, a paragraph to be read aloud; the headline metrics beside before and beside what is usual; what
-        the factors of GMV added to its change; what each shop, department, surface, form, relation and creator did; and
-        GMV day by day.
+        Findings: the reading, a paragraph to be read aloud; the headline metrics beside before and beside what is
+        usual; what the factors of GMV added to its change; what each shop, department, surface, form, relation and
+        creator did; and GMV day by day.
 
     Raises:
         MissingDataError: If the period does not meet the data.
@@ -183,7 +183,7 @@ class _Teller:
         """How each metric stands, GMV first."""
         found = [
             Standing(
-                metric.name, f"{metric.title} (assumed)" if metric.name in self.base.assumed else metric.title, metric.unit,
+                metric.name, metric.title + (" (assumed)" if metric.name in self.base.assumed else ""), metric.unit,
                 self.now[metric.name], self.past.get(metric.name), self._usual(self.view.panel, metric), metric.better,
             )
             for metric in self.view.shown
@@ -271,8 +271,8 @@ class _Teller:
         sentence += f": {_listed([f'{x.title} ({x.verdict})' for x in odd])}." if odd else "."
         numbers = {x.metric: x.value for x in self.standings}
         note = (
-            "Values are counted totals and sums over sums. What is usual is expected from the days before the period only, "
-            "with a 90% range that holds nine of ten such periods; of ten metrics one lies outside by chance."
+            "Values are counted totals and sums over sums. What is usual is expected from the days before the period "
+            "only, with a 90% range that holds nine of ten such periods; of ten metrics one lies outside by chance."
         )
         return Finding("headline", sentence, Evidence.MEASURED, numbers, Grid(columns, rows), None, note, 90.0)
 
@@ -304,7 +304,7 @@ class _Teller:
         return f"Of its factors, most came by {_listed(parts)}."
 
     def _of_movers(self) -> str:
-        told = []
+        told: list[str] = []
         for name in ("shop_id", "department", "surface", "form"):
             moved = self.moving.get(name)
             if moved and moved[0].change and len(told) < 3:
@@ -378,8 +378,8 @@ class _Teller:
             return None
         rows = tuple(
             {
-                "dimension": name, "by": _kind(name), "key": one.key, "name": self._name(name, one), "before": one.before,
-                "value": one.value, "change": one.change, "others": one.others,
+                "dimension": name, "by": _kind(name), "key": one.key, "name": self._name(name, one),
+                "before": one.before, "value": one.value, "change": one.change, "others": one.others,
             }
             for name, moved in self.moving.items()
             for one in moved
@@ -437,8 +437,8 @@ class _Teller:
         short = [x.title for x in self.standings if x.usual is None]
         if short:
             found.append(
-                f"What is usual is unknown for {_listed(short)}: it needs 28 days of history, and three weeks beyond the "
-                "length of the period."
+                f"What is usual is unknown for {_listed(short)}: it needs 28 days of history, and three weeks beyond "
+                "the length of the period."
             )
         return (*found, *self.base.caveats)
 

@@ -1,4 +1,4 @@
-"""What a brief rests on: read once for a store as one caller may see it, so that any period is then answered at once."""
+"""What a brief rests on, read once for a store as one caller may see it, so that any period is answered at once."""
 
 from __future__ import annotations
 
@@ -131,10 +131,10 @@ def _read(store: Store) -> Ground:
     whole = _view(store, (), cube, live, movers)
     by_shop = _view(store, ("shop_id",), cube, live, movers) if "shop_id" in movers else None
     names = {
-        dimension: {row[dimension]: row["name"] for row in store.run(store.table(table).select(dimension, "name")).to_pylist()}
+        dimension: dict(zip(*store.run(store.table(table).select(dimension, "name")).to_pydict().values(), strict=True))
         for dimension, table in NAMED.items()
         if dimension in movers and store.has(table, "name")
-    }  # fmt: skip
+    }
     assumed = frozenset(metric.name for metric in whole.shown if m.assumed(metric, store))
     return Ground(span, store.provenance, whole, by_shop, names, assumed, _caveats(store, whole.shown))
 
