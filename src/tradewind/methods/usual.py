@@ -122,11 +122,7 @@ def _checked(name: str, given: Any) -> Array:
     return values
 
 
-<<<<<<< HEAD
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
-=======
 @njit(cache=True, nogil=True, error_model="numpy")
->>>>>>> brief
 def _walk(above: Array, below: Array, ratio: bool, length: int, cells: Array, plausible: Array) -> tuple[Array, Array]:
     """Return [t] what the next `length` days were to be after each day, and the model's deviation of it.
 
@@ -150,27 +146,7 @@ def _walk(above: Array, below: Array, ratio: bool, length: int, cells: Array, pl
         if known and seen:
             weight = below[t] / usual
             usual += 0.03 * (below[t] - usual) if ratio else 0.0
-<<<<<<< HEAD
-            for g in range(grid):
-                memory = cells[g, 1] if after else 0.0
-                before = sure[g] + cells[g, 0]
-                slope = weight * (factor[t % 7] - memory * factor[(t - 1) % 7])
-                size = slope * slope * before + weight * (1.0 if after else 1 / (1 - cells[g, 1] ** 2))
-                miss = weight * (here - memory * last) - slope * level[g]
-                expected = noise[g] * size + 1e-300
-                odd = 1 + miss * miss / (
-                    4 * expected
-                )  # Student's t of four degrees, so that one odd day decides nothing
-                score[g] = 0.998 * score[g] - 0.5 * math.log(expected * odd * odd * odd * odd * odd)
-                most = CLIP * math.sqrt(expected)
-                miss = min(max(miss, -most), most)
-                gain = slope * before / size
-                level[g] += gain * miss
-                sure[g] = before * (1 - gain * slope)
-                noise[g] += max(1 / (seen + 4), 0.02) * (miss * miss / size - noise[g])
-=======
             _filtered(here, last, weight, factor[t % 7], factor[(t - 1) % 7], seen, state, cells)
->>>>>>> brief
             seen += 1
         elif seen:
             state[SURE] += cells[:, 0]

@@ -9,9 +9,9 @@ from urllib.parse import quote
 import pytest
 import schemathesis
 from desks import Server
-from hypothesis.errors import Unsatisfiable
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from tradewind.accounts import ANYBODY_HERE
@@ -26,13 +26,14 @@ FORMS = (
 )  # fmt: skip
 FIELDS = (
     "period", "shop", "metric", "against", "q", "order", "limit", "offset", "csv", "chart", "picture", "platform",
-    "rule", "merchant", "caution", "objective", "part", "curve", "payer", "before", "by", "seed", "verdict", "action", "reason",
-    "back", "to", "next", "name", "days", "title",
+    "rule", "merchant", "caution", "objective", "part", "curve", "payer", "before", "by", "seed", "verdict", "action",
+    "reason", "back", "to", "next", "name", "days", "title",
 )  # fmt: skip
 TEXT = st.one_of(
     st.text(max_size=40),
     st.sampled_from(("", "0", "-1", "1e999", "nan", "last-28d", "9999-12-31", "0001-01-01..9999-12-31",
-                     "../../etc/passwd", "'; DROP TABLE order_lines; --", "<script>alert(1)</script>", "\x00", "%00", "𝔘", "a" * 300)),
+                     "../../etc/passwd", "'; DROP TABLE order_lines; --", "<script>alert(1)</script>",
+                     "\x00", "%00", "𝔘", "a" * 300)),
 )  # fmt: skip
 QUERY = st.dictionaries(st.sampled_from(FIELDS), TEXT, max_size=4)
 CALM = {"deadline": None, "suppress_health_check": list(HealthCheck), "derandomize": True, "phases": (Phase.generate,)}
