@@ -15,7 +15,7 @@ from typing import Any
 
 import altair as alt
 
-from tradewind.charts.mould import Drawn, filled, finished
+from tradewind.charts.mould import Drawn, Filling, filled, finished
 from tradewind.charts.theme import LIGHT, SERIES, Spec
 from tradewind.errors import BadInputError
 from tradewind.money import SYMBOLS, human
@@ -88,12 +88,11 @@ def waterfall(
         f"From {labels[0]}, {say(start[1])}, to {labels[-1]}, {say(end[1])}. "
         + "; ".join(f"{label} {say(part, signed=True)}" for label, part in parts)
     )
-    return filled(_waterfall, (unit, currency, zoomed, len(rows)), [rows], [low, high, (high - low) or 1.0], said)
+    filling = Filling([rows], [low, high, (high - low) or 1.0], said, _ROW * len(rows))
+    return filled(_waterfall, (unit, currency, zoomed), filling)
 
 
-def _waterfall(
-    unit: str, currency: str, zoomed: bool, count: int, data: list[alt.InlineData], numbers: list[float]
-) -> tuple[Drawn, int]:
+def _waterfall(unit: str, currency: str, zoomed: bool, data: list[alt.InlineData], numbers: list[float]) -> Drawn:
     [rows] = data
     y = alt.Y("label:N").sort(None).title(None).axis(_NAMES)
     note = "The axis does not begin at zero" if zoomed else None
@@ -109,7 +108,7 @@ def _waterfall(
     if zoomed:
         ends = alt.Chart(rows).transform_filter("datum.kind == 'Total'")
         layers.insert(1, ends.mark_point(filled=True, size=110, opacity=1).encode(y=y, x="to:Q", color=colour, **_SAID))
-    return alt.layer(*layers), _ROW * count
+    return alt.layer(*layers)
 
 
 def ranked_bars(
@@ -139,14 +138,13 @@ def ranked_bars(
         )  # fmt: skip
     lowest, highest = min((r["low"] for r in rows), default=0.0), max((r["high"] for r in rows), default=0.0)
     low, high = min(lowest, 0.0), max(highest, 0.0)
-    shape = (unit, currency, any(r["value"] < 0 for r in rows), len(rows))
+    shape = (unit, currency, any(r["value"] < 0 for r in rows))
     said = alt_text or "; ".join(str(row["said"]) for row in rows)
-    return filled(_ranked_bars, shape, [rows], [low, high, (high - low) or 1.0], said)
+    height = max(_ROW - 2, 1) * max(len(rows), 1)
+    return filled(_ranked_bars, shape, Filling([rows], [low, high, (high - low) or 1.0], said, height))
 
 
-def _ranked_bars(
-    unit: str, currency: str, left: bool, count: int, data: list[alt.InlineData], numbers: list[float]
-) -> tuple[Drawn, int]:
+def _ranked_bars(unit: str, currency: str, left: bool, data: list[alt.InlineData], numbers: list[float]) -> Drawn:
     [rows] = data
     y = alt.Y("label:N").sort(None).title(None).axis(_NAMES)
     x = alt.X("value:Q").title(None).axis(_axis(unit, currency)).scale(_room(*numbers, left=left))
@@ -160,8 +158,7 @@ def _ranked_bars(
     losses = alt.Chart(rows).transform_filter("!datum.right")
     losses = losses.mark_text(align="right", dx=-6, color=LIGHT["ink"], aria=False)
     words = {"y": y, "x": alt.X("at:Q"), "text": alt.Text("text:N")}
-    layers = alt.layer(drawn, zero, whisker, gains.encode(**words), losses.encode(**words))
-    return layers, max(_ROW - 2, 1) * max(count, 1)
+    return alt.layer(drawn, zero, whisker, gains.encode(**words), losses.encode(**words))
 
 
 def trend(
@@ -203,13 +200,13 @@ def trend(
     wash = [] if period is None else [{"day": period.first.isoformat(), "to": period.last.isoformat()}]
     shape = (unit, currency, told if hoped else "", bool(wash), _dots(len(actual)), len(events))
     said = alt_text or _told(days, values, say)
-    return filled(_trend, shape, [wash, hoped, actual, events], domain, said)
+    return filled(_trend, shape, Filling([wash, hoped, actual, events], domain, said, 260))
 
 
 def _trend(
     unit: str, currency: str, told: str, washed: bool, dots: float | None, events: int,
     data: list[alt.InlineData], domain: list[float],
-) -> tuple[Drawn, int]:  # fmt: skip
+) -> Drawn:  # fmt: skip
     wash, hoped, actual, marked = data
     y = alt.Y("value:Q").title(None).axis(_axis(unit, currency, across=True))
     y = y.scale(domain=domain or alt.Undefined, nice=True)
@@ -226,7 +223,7 @@ def _trend(
         dashed = band.mark_line(strokeDash=[5, 4], strokeWidth=1.5, aria=False)
         layers.append(dashed.encode(x=x, y=y, color=colour))
     layers += [*_drawn(actual, dots, x, y, colour), *_marked(marked, events, x)]
-    return alt.layer(*layers), 260
+    return alt.layer(*layers)
 
 
 def lines(
@@ -377,6 +374,7 @@ def _ends(value: Value) -> tuple[float, float]:
     return (value.low, value.high) if isinstance(value, Estimate) else (float(value), float(value))
 
 
+@functools.lru_cache(maxsize=4096)
 def _when(day: date) -> str:
     return f"{day:%a} {day.day} {day:%b %Y}"
 

@@ -116,11 +116,12 @@ class _Mover:
 
 def prepare(store: Store) -> None:
     """Read what briefs of a store rest on, in seconds, so that none has to wait for it."""
-    span = ground(store).span
-    for days in (28, 7, 1):
-        period = Period(max(span.first, span.last - timedelta(days=days - 1)), span.last)
-        for against in AGAINST:  # builds the charts of either kind, too
-            brief(store, period, BriefSettings(against))
+    base = ground(store)
+    one = next((key for key in base.by_shop.panel.known.names["shop_id"] if key), "") if base.by_shop else ""
+    for days in (28, 7, 1):  # charts of the usual shapes are built here, too
+        period = Period(max(base.span.first, base.span.last - timedelta(days=days - 1)), base.span.last)
+        for shop in dict.fromkeys(("", one)):
+            brief(store, period, BriefSettings(shop=shop))
 
 
 def brief(store: Store, period: Period, settings: BriefSettings | None = None) -> Study:
@@ -165,7 +166,7 @@ class _Teller:
         self.currency = base.provenance.currency
         other = period.previous if settings.against == "previous" else period.last_year
         other = other if seen == period else other.starting(seen.days)
-        self.other = other
+        self.here, self.then = seen.title, other.title
         self.before = other if other.clipped(base.span) == other else None
 
     @cached_property
@@ -258,8 +259,8 @@ class _Teller:
             for x in self.standings
         )  # fmt: skip
         columns = (
-            Column("metric", "Name"), Column("title", "Metric"), Column("value", self.seen.title, "of the row"),
-            Column("before", self.other.title, "of the row"), Column("change", "Change", "of the row"),
+            Column("metric", "Name"), Column("title", "Metric"), Column("value", self.here, "of the row"),
+            Column("before", self.then, "of the row"), Column("change", "Change", "of the row"),
             Column("relative", "Change in %", "share"), Column("usual", "Usual", "estimate"),
             Column("verdict", "Beside usual"), Column("better", "Better", "count"), Column("unit", "Unit"),
         )  # fmt: skip
@@ -289,7 +290,7 @@ class _Teller:
         said = f"GMV was {self._said(gmv.value, 'money')}"
         if gmv.before is not None:
             moved = f"{human(gmv.relative, 'share', signed=True)} on" if gmv.relative is not None else "after"
-            said += f", {moved} {self._said(gmv.before, 'money')} in {self.before.title if self.before else ''}"
+            said += f", {moved} {self._said(gmv.before, 'money')} in {self.then}"
         if gmv.usual is None:
             return said + "; what is usual is unknown, since the days before are too few."
         reach = f"{self._said(gmv.usual.low, 'money')} to {self._said(gmv.usual.high, 'money')}"
@@ -300,8 +301,8 @@ class _Teller:
         told = [(metric, part) for metric, part in ranked[:2] if part]
         if not told:
             return ""
-        parts = [f"{metric.title.lower()} {self._said(part, 'money', signed=True)}" for metric, part in told]
-        return f"Of its factors, most came by {_listed(parts)}."
+        parts = [f"{metric.title.lower()} ({self._said(part, 'money', signed=True)})" for metric, part in told]
+        return f"Of its factors, {_listed(parts)} moved it most."
 
     def _of_movers(self) -> str:
         told: list[str] = []
@@ -311,7 +312,7 @@ class _Teller:
                 kind = _kind(name).lower()
                 change = self._said(moved[0].change, "money", signed=True)
                 told.append(f"{kind} {self.base.said(name, moved[0].key)} ({change})")
-        return f"Most moved {_listed(told)}." if told else ""
+        return f"The largest moves were in {_listed(told)}." if told else ""
 
     def _of_odd(self) -> str:
         others = [x for x in self.standings[1:] if x.verdict != "unknown"]
@@ -334,7 +335,7 @@ class _Teller:
         if self.seen != self.period:
             said.append(f"days after {self.seen.last} or before {self.seen.first} are not in the data")
         if self.before is None:
-            said.append(f"nothing is known of all of {self.other.title} to compare with")
+            said.append(f"nothing is known of all of {self.then} to compare with")
         missed = [x.title for x in self.standings[1:] if x.verdict == "unknown"]
         if missed and self.standings[0].usual is not None:
             said.append(f"what is usual of {_listed(missed)}")
@@ -355,8 +356,8 @@ class _Teller:
             for x, part in self.moved
         )  # fmt: skip
         columns = (
-            Column("title", "Factor"), Column("before", self.other.title, "of the row"),
-            Column("value", self.seen.title, "of the row"), Column("contribution", "Added to GMV", "money"),
+            Column("title", "Factor"), Column("before", self.then, "of the row"),
+            Column("value", self.here, "of the row"), Column("contribution", "Added to GMV", "money"),
             Column("share", "Of the change", "share"),
         )  # fmt: skip
         metric, part = max(self.moved, key=lambda moved: abs(moved[1]))
@@ -365,8 +366,8 @@ class _Teller:
             f"{self._said(part, 'money', signed=True)}."
         )
         chart = charts.waterfall(
-            (self.other.title, self.past["gmv"]), [(x.title, part) for x, part in self.moved],
-            (self.seen.title, self.now["gmv"]), currency=self.currency,
+            (self.then, self.past["gmv"]), [(x.title, part) for x, part in self.moved],
+            (self.here, self.now["gmv"]), currency=self.currency,
         )  # fmt: skip
         numbers: dict[str, Any] = {"change": change} | {x.name: part for x, part in self.moved}
         note = f"Exact: {self.view.way.title} multiply to GMV, and their parts add up to its change. Not causes."
@@ -385,8 +386,8 @@ class _Teller:
             for one in moved
         )  # fmt: skip
         columns = (
-            Column("by", "By"), Column("name", "Name"), Column("before", self.other.title, "money"),
-            Column("value", self.seen.title, "money"), Column("change", "Change", "money"),
+            Column("by", "By"), Column("name", "Name"), Column("before", self.then, "money"),
+            Column("value", self.here, "money"), Column("change", "Change", "money"),
         )  # fmt: skip
         name, moved = next(iter(self.moving.items()))
         change = self._said(moved[0].change, "money", signed=True)
@@ -431,7 +432,7 @@ class _Teller:
                 f"{self.period.days} days are counted, and compared with as many."
             )
         if self.before is None:
-            found.append(f"The data does not hold all of {self.other.title}, so there is nothing to compare with.")
+            found.append(f"The data does not hold all of {self.then}, so there is nothing to compare with.")
         elif not self.moved:
             found.append("GMV is not taken apart: its factors are unknown, or have no value on one side.")
         short = [x.title for x in self.standings if x.usual is None]
