@@ -112,17 +112,19 @@ def _told(request: Request, error: Exception) -> Response:
     """Answer with an error of the house: one JSON shape, or a page."""
     if not isinstance(error, TradewindError):
         raise error
+    office: Office = request.app.state.office
+    said = office.outward(error)
     headers = {"retry-after": str(error.do).split()[1]} if isinstance(error, TooManyError) else {}
     if isinstance(error, UnknownCallerError):
         headers["www-authenticate"] = "Bearer"
     if error.status >= 500:
         LOG.error("error", code=error.code)
     if _by_program(request):
-        return JSONResponse(error.as_dict(), error.status, headers)
+        return JSONResponse(said.as_dict(), error.status, headers)
     if isinstance(error, UnknownCallerError) and request.method == "GET":
         there = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?next={quote(there, safe='')}", 303)
-    response = rendering.failed(request, error)
+    response = rendering.failed(request, said)
     response.headers.update(headers)
     return response
 
@@ -209,6 +211,11 @@ class _Guard:
 
         try:
             await self._app(scope, received, answered)
+        except Exception as error:
+            LOG.exception("broke")
+            if status:  # half of the answer is out already
+                raise
+            await _broken(Request(scope), error)(scope, receive, answered)
         finally:
             route = getattr(scope.get("route"), "path", "")
             milliseconds = round(1e3 * (time.perf_counter() - begun), 1)
