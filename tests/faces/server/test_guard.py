@@ -154,3 +154,17 @@ def test_a_plan_is_named_for_its_caller_and_its_budget_to_the_cent() -> None:
 
 def test_what_json_has_no_word_for_is_null() -> None:
     assert jsonable({"a": float("inf"), "b": [-float("inf"), float("nan")]}) == {"a": None, "b": [None, None]}
+
+
+def test_nobody_follows_more_jobs_at_once_than_there_are(here: Server) -> None:
+    fields = {"form": here.form("/studies/performance"), "period": "2024-01-03..2024-01-09"}
+    here.client.post("/studies/performance", data=fields)
+    job = here.client.get("/api/v1/jobs").json()["items"][0]
+    here.client.post(f"/jobs/{job['id']}/cancel", data={"form": fields["form"]})
+    following = here.client.app.state.following  # type: ignore[attr-defined]
+    for _ in range(30):  # each ends, and is counted no longer
+        assert here.client.get(f"/api/v1/jobs/{job['id']}/events").status_code == 200
+    assert following[""] == 0
+    following[""] = 20
+    assert here.client.get(f"/api/v1/jobs/{job['id']}/events").status_code == 429
+    following[""] = 0

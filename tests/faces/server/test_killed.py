@@ -18,14 +18,10 @@ from pathlib import Path
 import pytest
 
 from tradewind.accounts import ANYBODY_HERE, Caller, Job, JobState, Role, open_accounts
-from tradewind.engines.store import open_store
-from tradewind.faces.proposals import keep_proposals, proposed
 from tradewind.faces.server import board, desk, work
 from tradewind.faces.server.board import Sought
 from tradewind.faces.server.gate import Asking
 from tradewind.faces.server.office import Office
-from tradewind.faces.server.questions import gathering
-from tradewind.faces.server.reading import RECENT, period_of
 from tradewind.faces.server.setup import Setup
 from tradewind.scope import OPERATOR
 from tradewind.study import Party
@@ -53,23 +49,6 @@ def group(leader: int) -> list[int]:
     found = subprocess.run(["ps", "-eo", "pid=,pgid=,stat="], capture_output=True, text=True, check=True).stdout
     rows = [line.split() for line in found.splitlines()]
     return [int(pid) for pid, of, state in rows if int(of) == leader and not state.startswith("Z")]
-
-
-@pytest.fixture
-def setup(market_folder: Path, tmp_path: Path) -> Setup:
-    store = open_store(str(market_folder))
-    return Setup(str(market_folder), str(tmp_path / "desk"), str(tmp_path / "ledger.db"), today=store.span.last)
-
-
-@pytest.fixture
-def office(setup: Setup, reefs: str) -> Iterator[Office]:
-    """What the servers share, proposals of one wing in it."""
-    found = Office(setup)
-    asker = Asking(found, ANYBODY_HERE, "")
-    wanted = gathering(asker, period_of(RECENT, asker.store))
-    keep_proposals(proposed(asker.store, period_of(RECENT, asker.store)), found.place(wanted.key))
-    yield found
-    found.close()
 
 
 @contextmanager

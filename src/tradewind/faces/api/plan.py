@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
-from tradewind.errors import BadInputError, NotFoundError
+from tradewind.errors import NotFoundError
 from tradewind.faces.api.shape import answer
 from tradewind.faces.server import board, desk
 from tradewind.faces.server.gate import Asker, Asking, Sender
@@ -75,11 +75,9 @@ def curve(
 ) -> JSONResponse:
     """Return gain and worth of one more unit along the budget of one payer."""
     found = _desk(asker, Sought(platform=platform, merchant=merchant))
-    if payer not in found.sought.budgets:
-        raise BadInputError("There is no budget of this payer", got=payer, allowed=list(found.sought.budgets))
+    told = board.curve(asker, found, payer, points)
     if found.proposals is None:
         raise NotFoundError("No proposals were gathered yet", do="POST to /api/v1/plan/gather")
-    told = asker.office.frontier(found.question.key, found.proposals, found.sought.asked, payer, points)
     return answer({"payer": payer, "points": told})
 
 

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -70,6 +71,7 @@ def make_app(setup: Setup | None = None) -> FastAPI:
     app.state.office = office
     app.state.throttle = Throttle(burst=200, rate=20.0)
     app.state.guesses = Throttle(burst=5, rate=1 / 30)
+    app.state.following = Counter()
     app.state.callers = Throttle(burst=30, rate=1 / 4)
     app.include_router(api.router)
     app.include_router(console.router)

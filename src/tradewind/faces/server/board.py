@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tradewind.accounts.verdicts import Decision, Verdict
-from tradewind.decisions.plan import deed
+from tradewind.decisions.plan import Point, deed
 from tradewind.errors import BadInputError, ForbiddenError
 from tradewind.faces.planning import Asked, Planned
 from tradewind.faces.proposals import Proposals
@@ -88,14 +88,30 @@ def board(asker: Asking, sought: Sought | None = None, period: str = RECENT) -> 
     verdicts = office.verdicts.of(wanted.key, asker.caller.scope)
     if proposals is None:
         return Board(wanted, None, sought, None, verdicts)
-    without = rejected(verdicts)
-    ledger = asker.ledger
-    known = (wanted.key, json.dumps(asdict(sought.asked), sort_keys=True), tuple(sorted(without.items())))
-    head = "" if ledger is None else str(ledger.head())
-    found = office.solved(
-        (*known, head), proposals, sought.asked, sought.named(period_of(period, store), store.scope), ledger, without
-    )
+    known, name = _known(asker, wanted, sought, verdicts), sought.named(period_of(period, store), store.scope)
+    found = office.solved(known, proposals, sought.asked, name, asker.ledger, rejected(verdicts))
     return Board(wanted, proposals, sought, found, verdicts)
+
+
+def curve(asker: Asking, found: Board, payer: str, points: int) -> Sequence[Point]:
+    """Return what plans would gain along the budget of one payer, picked as the plan itself is.
+
+    Raises:
+        BadInputError: If the payer has no budget here.
+    """
+    if payer not in found.sought.budgets:
+        raise BadInputError("There is no budget of this payer", got=payer, allowed=list(found.sought.budgets))
+    if found.proposals is None:
+        return ()
+    known = (_known(asker, found.question, found.sought, found.verdicts), payer, points)
+    asked, without = found.sought.asked, rejected(found.verdicts)
+    return asker.office.frontier(known, found.proposals, asked, Party(payer), points, asker.ledger, without)
+
+
+def _known(asker: Asking, wanted: Question, sought: Sought, verdicts: Mapping[str, Verdict]) -> Hashable:
+    """Return all that a plan hangs on: its proposals, what is asked, what was rejected, and what was proven."""
+    asked, head = json.dumps(asdict(sought.asked), sort_keys=True), "" if asker.ledger is None else asker.ledger.head()
+    return wanted.key, asked, tuple(sorted(rejected(verdicts).items())), str(head)
 
 
 def rejected(verdicts: Mapping[str, Verdict]) -> dict[str, str]:

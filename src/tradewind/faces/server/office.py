@@ -176,10 +176,12 @@ class Office:
         """Return the plan that is picked from proposals; the same is picked once."""
         return self._plans.get(key, lambda: planning.solved(proposals, asked, name, ledger, without))
 
-    def frontier(self, key: str, proposals: Proposals, asked: Asked, payer: Party, points: int) -> Sequence[Point]:
-        """Return what plans would gain along the budget of one payer."""
-        known = ("frontier", key, asked, payer, points)
-        return self._curves.get(known, lambda: planning.frontier(proposals, asked, payer, points))
+    def frontier(
+        self, key: Hashable, proposals: Proposals, asked: Asked, payer: Party, points: int, ledger: Ledger | None,
+        without: Mapping[str, str],
+    ) -> Sequence[Point]:  # fmt: skip
+        """Return what plans would gain along the budget of one payer; the same is worked out once."""
+        return self._curves.get(key, lambda: planning.frontier(proposals, asked, payer, points, ledger, without))
 
     def subjects(self, key: str, proposals: Proposals) -> Mapping[str, str | None]:
         """Return the shop of every action that was proposed, by key; None for the marketplace's."""
