@@ -446,6 +446,6 @@ def jsonable(value: Any) -> Any:
         return [jsonable(v) for v in value]
     if hasattr(value, "item") and callable(value.item):  # a NumPy scalar
         return jsonable(value.item())
-    if isinstance(value, float) and math.isnan(value):
+    if isinstance(value, float) and not math.isfinite(value):  # JSON has no word for it
         return None
     return value

@@ -105,10 +105,51 @@ def test_a_cancelled_job_is_not_wanted_any_more(jobs: Jobs) -> None:
     assert taken.id == running.id
     jobs.cancel(running.id, MARA)
     assert not jobs.tell(running.id, "counting", 1, 2)
-    jobs.finish(running.id)
+    jobs.finish(running.id, {"code": "bug", "what": "It broke"})
     assert jobs.job(running.id, MARA).state == JobState.CANCELLED
     with pytest.raises(ConflictError):
         jobs.cancel(running.id, MARA)
+
+
+def test_what_was_done_before_it_heard_of_being_cancelled_is_done(jobs: Jobs) -> None:
+    """A launch that stands in the ledger is never said to be cancelled."""
+    asked = ask(jobs)
+    jobs.take()
+    jobs.cancel(asked.id, MARA)
+    jobs.finish(asked.id)
+    assert jobs.job(asked.id, MARA).state == JobState.DONE
+    never = ask(jobs, "never begun")
+    jobs.cancel(never.id, MARA)
+    jobs.finish(never.id)
+    assert jobs.job(never.id, MARA).state == JobState.CANCELLED
+
+
+def test_who_was_left_behind_ends_nothing_that_was_begun_anew(jobs: Jobs) -> None:
+    asked = ask(jobs)
+    left, _ = jobs.take(), jobs.resume()
+    again = jobs.take()
+    assert left is not None
+    assert again is not None
+    assert not jobs.tell(asked.id, "counting", 1, 2, left.tries)
+    jobs.finish(asked.id, {"code": "conflict", "what": "Launched already"}, left.tries)
+    assert jobs.job(asked.id, MARA).state == JobState.RUNNING
+    assert jobs.tell(asked.id, "counting", 1, 2, again.tries)
+    jobs.finish(asked.id, None, again.tries)
+    assert jobs.job(asked.id, MARA).state == JobState.DONE
+
+
+def test_who_joins_a_job_sees_how_far_it_has_come_and_cannot_cancel_it(jobs: Jobs) -> None:
+    twin = Caller("u4", "mia", Role.MERCHANT, MARA.scope)
+    first = ask(jobs)
+    assert ask(jobs, caller=twin).id == first.id
+    assert jobs.job(first.id, twin) == first
+    assert jobs.job(first.id, Caller("u5", "vera", Role.VIEWER, OPERATOR)) == first
+    with pytest.raises(NotFoundError):
+        jobs.cancel(first.id, twin)
+    whole = ask(jobs, "all", OLGA)
+    for caller in (twin, MILO, Caller("u6", "cleo", Role.CREATOR, Scope.of_creators(["k1"]))):
+        with pytest.raises(NotFoundError):
+            jobs.job(whole.id, caller)
 
 
 def test_a_job_that_was_running_when_the_server_died_is_begun_anew_three_times(jobs: Jobs) -> None:

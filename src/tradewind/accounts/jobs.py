@@ -133,10 +133,13 @@ class Jobs:
             return _job(to.execute(JOBS.select().where(JOBS.c.id == id_)).one())
 
     def job(self, id_: str, caller: Caller) -> Job:
-        """Return a job; raise `NotFoundError` where there is none, or it is somebody else's."""
+        """Return a job; raise `NotFoundError` where there is none, or it is of what the caller may not see.
+
+        Who asks for what another one asked for already gets that one's job, and may see how far it has come.
+        """
         with self._database.reading() as of:
             row = of.execute(JOBS.select().where(JOBS.c.id == id_)).one_or_none()
-        if row is None or not _sees(caller, row):
+        if row is None or not (_owns(caller, row) or _within(_scope_read(row.scope), caller.scope)):
             raise NotFoundError("There is no such job", got=ascii(id_)[1:-1])
         return _job(row)
 
@@ -162,9 +165,10 @@ class Jobs:
             NotFoundError: If there is none, or it is somebody else's.
             ConflictError: If it is over.
         """
-        self.job(id_, caller)
         with self._database.writing() as to:
-            row = to.execute(JOBS.select().where(JOBS.c.id == id_)).one()
+            row = to.execute(JOBS.select().where(JOBS.c.id == id_)).one_or_none()
+            if row is None or not _owns(caller, row):
+                raise NotFoundError("There is no such job of yours", got=ascii(id_)[1:-1])
             if JobState(row.state).over:
                 raise ConflictError("The job is over already", got=row.state)
             to.execute(
@@ -204,21 +208,32 @@ class Jobs:
             to.execute(JOBS.update().where(JOBS.c.number == row.number).values(**begun))
             return _job(to.execute(JOBS.select().where(JOBS.c.number == row.number)).one())
 
-    def tell(self, id_: str, step: str, done: int, total: int) -> bool:
-        """Note how far a job has come; return whether it is still wanted."""
+    def tell(self, id_: str, step: str, done: int, total: int, tries: int | None = None) -> bool:
+        """Note how far a job has come; return whether it is still wanted, of whoever began it as the so many-th."""
         with self._database.writing() as to:
-            running = (JOBS.c.id == id_, JOBS.c.state == JobState.RUNNING)
+            running = (JOBS.c.id == id_, JOBS.c.state == JobState.RUNNING, *_of(tries))
             told = {"step": step, "done": done, "total": total}
             return to.execute(JOBS.update().where(*running).values(**told)).rowcount > 0
 
-    def finish(self, id_: str, error: Mapping[str, Any] | None = None) -> None:
-        """Note that a job has ended, with what went wrong where something did; a cancelled one stays so."""
+    def finish(self, id_: str, error: Mapping[str, Any] | None = None, tries: int | None = None) -> None:
+        """Note that a job has ended, with what went wrong where something did.
+
+        What was done before it heard that it was cancelled is done, and said to be; a cancelled one that went wrong
+        stays cancelled.
+
+        Args:
+            id_: Its id.
+            error: What went wrong.
+            tries: As the how many-th it was begun by who says so: one that was begun anew since is another's to end.
+        """
         ended = {
             "state": JobState.DONE if error is None else JobState.FAILED, "ended": self._now(), "step": "",
             "error": None if error is None else json.dumps(error),
         }  # fmt: skip
+        states = [JobState.RUNNING, *([JobState.CANCELLED] if error is None else [])]
         with self._database.writing() as to:
-            to.execute(JOBS.update().where(JOBS.c.id == id_, JOBS.c.state == JobState.RUNNING).values(**ended))
+            begun = (JOBS.c.id == id_, JOBS.c.state.in_(states), JOBS.c.tries > 0, *_of(tries))
+            to.execute(JOBS.update().where(*begun).values(**ended))
 
     def _now(self) -> str:
         return _text(self._clock())
@@ -242,8 +257,21 @@ def open_jobs(address: str | Path, clock: Clock | None = None) -> Jobs:
     return Jobs(database, clock or (lambda: datetime.now(UTC)))
 
 
-def _sees(caller: Caller, row: sa.Row[Any]) -> bool:
+def _owns(caller: Caller, row: sa.Row[Any]) -> bool:
     return caller.may(Right.MANAGE) or row.user == caller.user
+
+
+def _within(inner: Scope, outer: Scope) -> bool:
+    """Whether all that one scope sees is seen in the other."""
+    if outer.everything or inner.shops is None:
+        return outer.everything
+    return inner.shops <= (outer.shops or frozenset()) and (inner.creators or frozenset()) <= (
+        outer.creators or frozenset()
+    )
+
+
+def _of(tries: int | None) -> tuple[sa.ColumnElement[bool], ...]:
+    return () if tries is None else (JOBS.c.tries == tries,)
 
 
 def _scope_said(scope: Scope) -> str:

@@ -89,7 +89,7 @@ class Verdicts:
             ConflictError: If the action was decided on before as another shop's.
         """
         caller.check(Right.APPROVE)
-        _inside(caller.scope, shop)
+        inside(caller.scope, shop)
         _key("The key of a plan", plan)
         _key("The key of an action", action)
         if decision not in set(Decision):
@@ -158,7 +158,12 @@ def open_desk(address: str | Path, *, create: bool = True) -> Database:
     return database
 
 
-def _inside(scope: Scope, shop: str | None) -> None:
+def inside(scope: Scope, shop: str | None) -> None:
+    """Do nothing where an action of a shop, or the marketplace's where None, is a caller's to decide on.
+
+    Raises:
+        ForbiddenError: If not.
+    """
     if scope.everything:
         return
     if shop is None:

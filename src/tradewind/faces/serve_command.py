@@ -84,7 +84,8 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
     count = workers or min(os.cpu_count() or 1, MOST_WORKERS)
     os.environ |= setup.handed() | {"TRADEWIND_LOG": "info" if log else "warning"}
     os.environ["TRADEWIND_PARENT"] = str(os.getpid())
-    jobs = subprocess.Popen([sys.executable, "-m", "tradewind.faces.server.work"])
+    jobs = _Jobs()
+    jobs.start()
     voice.out.print(Text.assemble("Tradewind is at ", (setup.url, "bold"), ". Stop it with Ctrl+C."))
     if browser:
         threading.Timer(1.5, webbrowser.open, [setup.url]).start()
@@ -95,11 +96,36 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
             ssl_certfile=certificate, ssl_keyfile=key,
         )  # fmt: skip
     finally:
-        jobs.send_signal(signal.SIGTERM)
+        jobs.end()
+
+
+class _Jobs(threading.Thread):
+    """Keeps a process that does jobs, and begins another where it ends while the server goes on."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True, name="jobs")
+        self._over = threading.Event()
+        self._process = self._begun()
+
+    def run(self) -> None:
+        """Look after the process."""
+        while not self._over.is_set():
+            self._process.wait()
+            if not self._over.wait(1):
+                self._process = self._begun()
+
+    def end(self) -> None:
+        """End the process, at once where it does not by itself."""
+        self._over.set()
+        self._process.send_signal(signal.SIGTERM)
         try:
-            jobs.wait(PATIENCE)
+            self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            jobs.kill()
+            self._process.kill()
+
+    @staticmethod
+    def _begun() -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-m", "tradewind.faces.server.work"])
 
 
 def _day(given: str, simulated: bool, last: date) -> date | None:
@@ -128,6 +154,16 @@ def _guarded(setup: Setup, certificate: Path | None, key: Path | None) -> None:
     if (certificate is None) != (key is None):
         raise BadInputError("A certificate goes with its key", do="give --certificate and --key together")
     elsewhere = setup.host not in LOOPBACK
+    if setup.open and (strange := [name for name in setup.names if name.lower() not in LOOPBACK]):
+        raise ForbiddenError(
+            "Others than this machine would see everything without signing in", got=strange[0],
+            do="add users with `tradewind users add`, and name their register with --accounts",
+        )  # fmt: skip
+    if setup.open and setup.secure and certificate is None:
+        raise ForbiddenError(
+            "Behind a proxy others than this machine would see everything without signing in", got="--https",
+            do="add users with `tradewind users add`, and name their register with --accounts",
+        )  # fmt: skip
     if elsewhere and setup.open:
         raise ForbiddenError(
             "Others than this machine would see everything without signing in", got=setup.host,

@@ -12,6 +12,7 @@ import pytest
 import quay
 
 from tradewind.decisions.coupons import CouponsSettings, Learnt, learn, study
+from tradewind.decisions.coupons.record import read
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.measures.assume import Assumptions
@@ -244,3 +245,9 @@ def test_a_store_without_coupons_says_what_to_do(bare_folder: Path) -> None:
         study(bare_store.assuming(Assumptions(margin=0.3)), bare_store.span)
     with pytest.raises(MissingDataError, match="outside the data"):
         study(bare_store, Period(quay.date(1999, 1, 1), quay.date(1999, 1, 31)))
+
+
+def test_moments_told_to_the_microsecond_are_read(market_store: Store) -> None:
+    """The market tells of moments a microsecond before a day ends; all that it lacks is a coupon of its own."""
+    with pytest.raises(MissingDataError, match="whole marketplace"):
+        read(market_store, market_store.span)

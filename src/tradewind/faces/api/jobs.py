@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from tradewind.accounts import Caller, Jobs
-from tradewind.errors import TradewindError
+from tradewind.errors import TooManyError, TradewindError
 from tradewind.faces.api.shape import Page, answer, paged
 from tradewind.faces.server.gate import Asker, Sender
 from tradewind.faces.server.reading import Limit, Offset
@@ -21,6 +22,8 @@ from tradewind.study import jsonable
 router = APIRouter(tags=["jobs"])
 LOOK = 0.4
 """Seconds between looks at a job that somebody follows."""
+MOST = 20
+"""Jobs that one caller may follow at once."""
 LONGEST = 900
 """Seconds after which whoever follows a job has to ask again; browsers do."""
 
@@ -50,12 +53,24 @@ _STREAM: dict[int | str, dict[str, Any]] = {
 
 
 @router.get("/jobs/{job}/events", summary="Follow a job", response_class=StreamingResponse, responses=_STREAM)
-async def events(asker: Asker, job: str) -> StreamingResponse:
+async def events(request: Request, asker: Asker, job: str) -> StreamingResponse:
     """Tell of each change of a job as a server-sent event, until it is over."""
     jobs, caller = asker.office.jobs, asker.caller
+    following: Counter[str] = request.app.state.following
+    if following[caller.user] >= MOST:
+        raise TooManyError("You follow many jobs already", allowed=f"{MOST} at once", do=f"wait {LONGEST} seconds")
     await anyio.to_thread.run_sync(jobs.job, job, caller)  # what cannot be seen is told before the stream begins
     headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(_told(jobs, job, caller), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_followed(following, jobs, job, caller), media_type="text/event-stream", headers=headers)
+
+
+async def _followed(following: Counter[str], jobs: Jobs, id_: str, caller: Caller) -> AsyncIterator[str]:
+    following[caller.user] += 1
+    try:
+        async for each in _told(jobs, id_, caller):
+            yield each
+    finally:
+        following[caller.user] -= 1
 
 
 async def _told(jobs: Jobs, id_: str, caller: Caller) -> AsyncIterator[str]:

@@ -75,9 +75,9 @@ def curve(
 ) -> JSONResponse:
     """Return gain and worth of one more unit along the budget of one payer."""
     found = _desk(asker, Sought(platform=platform, merchant=merchant))
+    told = board.curve(asker, found, payer, points)
     if found.proposals is None:
         raise NotFoundError("No proposals were gathered yet", do="POST to /api/v1/plan/gather")
-    told = asker.office.frontier(found.question.key, found.proposals, found.sought.asked, payer, points)
     return answer({"payer": payer, "points": told})
 
 

@@ -11,6 +11,7 @@ from tradewind.accounts import Right
 from tradewind.errors import MissingDataError, NotFoundError
 from tradewind.faces import proving
 from tradewind.faces.console.rendering import address, exported, page
+from tradewind.faces.server import desk
 from tradewind.faces.server.gate import Asker, Asking, Sender
 from tradewind.faces.server.reading import Words
 from tradewind.ledger import Experiment, Ledger, State
@@ -70,11 +71,7 @@ def experiment(request: Request, asker: Asker, experiment: str) -> Response:
 @router.post("/ledger/launches/{launch}/stop")
 def stop(asker: Sender, launch: str, reason: Annotated[str, Form(max_length=500)] = "") -> Response:
     """Note that a launched action is stopped early."""
-    asker.caller.check(Right.APPROVE)
-    ledger = _ledger(asker)
-    ledger.stop(launch, asker.caller.name, reason)
-    if asker.office.accounts is not None:
-        asker.office.accounts.note(asker.caller, "stop", launch, reason)
+    desk.stop(asker, launch, reason)
     return RedirectResponse("/ledger", 303)
 
 

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 
 from tradewind import charts
 from tradewind.accounts.verdicts import Decision
-from tradewind.errors import BadInputError, TradewindError
+from tradewind.errors import TradewindError
 from tradewind.faces.console.rendering import address, exported, failed, page
 from tradewind.faces.server import board
 from tradewind.faces.server import desk as work
@@ -109,9 +109,7 @@ def _curve(asker: Asking, found: Board, payer: str) -> tuple[Grid, dict[str, Any
     """Return what plans would bring along the budget of one payer, as a table and a chart."""
     if not payer or found.proposals is None:
         return None
-    if payer not in found.sought.budgets:
-        raise BadInputError("There is no budget of this payer", got=payer, allowed=list(found.sought.budgets))
-    points = asker.office.frontier(found.question.key, found.proposals, found.sought.asked, Party(payer), CURVE)
+    points = board.curve(asker, found, payer, CURVE)
     rows = tuple({"budget": p.budget, "gain": p.gain, "worth": p.worth} for p in points)
     columns = (
         Column("budget", f"Budget of the {payer}", "money"), Column("gain", "Gain of the plan", "money"),

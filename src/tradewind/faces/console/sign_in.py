@@ -8,9 +8,9 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from tradewind.accounts import Right, Role
-from tradewind.errors import BadInputError, NotFoundError, TradewindError, UnknownCallerError
+from tradewind.errors import BadInputError, ForbiddenError, NotFoundError, TradewindError
 from tradewind.faces.console.rendering import page
-from tradewind.faces.server.gate import Asker, Sender, cookie_name, keep, local, office_of
+from tradewind.faces.server.gate import Asker, Sender, cookie_name, keep, local, office_of, reached
 
 router = APIRouter()
 Words = Annotated[str, Form(max_length=1_000)]
@@ -29,10 +29,8 @@ def sign_in(request: Request, name: Words = "", password: Words = "", to: Words 
     """Begin a session; guesses are slowed, by name and by where they come from."""
     office = office_of(request)
     users = office.users()
-    site = request.headers.get("sec-fetch-site", "same-origin")
     try:
-        if site not in ("same-origin", "none"):
-            raise UnknownCallerError("Another site's page sent this", do="sign in here")
+        reached(request, office)
         client = request.client.host if request.client else ""
         request.app.state.callers.check(client)
         request.app.state.guesses.check(f"{client} {name}")
@@ -70,6 +68,8 @@ def make_token(
 ) -> Response:
     """Make a token and show its secret, this once."""
     users, error, secret = asker.office.users(), None, ""
+    if not asker.secret:  # whoever took one could make more, which outlive it
+        raise ForbiddenError("A token makes no tokens", do="sign in")
     try:
         _, secret = users.make_token(asker.caller.name, title, days, asker.caller)
     except BadInputError as wrong:

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -70,6 +71,7 @@ def make_app(setup: Setup | None = None) -> FastAPI:
     app.state.office = office
     app.state.throttle = Throttle(burst=200, rate=20.0)
     app.state.guesses = Throttle(burst=5, rate=1 / 30)
+    app.state.following = Counter()
     app.state.callers = Throttle(burst=30, rate=1 / 4)
     app.include_router(api.router)
     app.include_router(console.router)
@@ -112,17 +114,19 @@ def _told(request: Request, error: Exception) -> Response:
     """Answer with an error of the house: one JSON shape, or a page."""
     if not isinstance(error, TradewindError):
         raise error
+    office: Office = request.app.state.office
+    said = office.outward(error)
     headers = {"retry-after": str(error.do).split()[1]} if isinstance(error, TooManyError) else {}
     if isinstance(error, UnknownCallerError):
         headers["www-authenticate"] = "Bearer"
     if error.status >= 500:
         LOG.error("error", code=error.code)
     if _by_program(request):
-        return JSONResponse(error.as_dict(), error.status, headers)
+        return JSONResponse(said.as_dict(), error.status, headers)
     if isinstance(error, UnknownCallerError) and request.method == "GET":
         there = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/sign-in?next={quote(there, safe='')}", 303)
-    response = rendering.failed(request, error)
+    response = rendering.failed(request, said)
     response.headers.update(headers)
     return response
 
@@ -209,6 +213,11 @@ class _Guard:
 
         try:
             await self._app(scope, received, answered)
+        except Exception as error:
+            LOG.exception("broke")
+            if status:  # half of the answer is out already
+                raise
+            await _broken(Request(scope), error)(scope, receive, answered)
         finally:
             route = getattr(scope.get("route"), "path", "")
             milliseconds = round(1e3 * (time.perf_counter() - begun), 1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tradewind.accounts.verdicts import Decision, Verdict
-from tradewind.decisions.plan import deed
-from tradewind.errors import BadInputError
+from tradewind.decisions.plan import Point, deed
+from tradewind.errors import BadInputError, ForbiddenError
 from tradewind.faces.planning import Asked, Planned
 from tradewind.faces.proposals import Proposals
 from tradewind.faces.server import questions
@@ -20,6 +20,7 @@ from tradewind.faces.server.questions import Question
 from tradewind.faces.server.reading import RECENT, period_of
 from tradewind.measures import metrics as m
 from tradewind.period import Period
+from tradewind.scope import Scope
 from tradewind.study import Choice, Column, Estimate, Grid, Party
 
 PAYERS = (Party.PLATFORM, Party.MERCHANT)
@@ -49,13 +50,14 @@ class Sought:
     @property
     def asked(self) -> Asked:
         """The same as planning takes it."""
-        written = tuple(f"{payer}={amount:g}" for payer, amount in self.budgets.items())
+        written = tuple(f"{payer}={amount!r}" for payer, amount in self.budgets.items())
         return Asked(written, self.rules, self.objective, self.caution, least=1.0)
 
-    def named(self, period: Period) -> str:
-        """Return a name for the plan that this leads to: the same for the same."""
-        said = json.dumps(asdict(self.asked), sort_keys=True)
-        return f"plan-{period.last}-{hashlib.sha256(said.encode()).hexdigest()[:6]}"
+    def named(self, period: Period, scope: Scope) -> str:
+        """Return a name for the plan that this leads to: the same for the same, and no other caller's."""
+        shops = None if scope.shops is None else sorted(scope.shops)
+        said = json.dumps([str(period), shops, asdict(self.asked)], sort_keys=True)
+        return f"plan-{period.last}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)
@@ -86,14 +88,30 @@ def board(asker: Asking, sought: Sought | None = None, period: str = RECENT) -> 
     verdicts = office.verdicts.of(wanted.key, asker.caller.scope)
     if proposals is None:
         return Board(wanted, None, sought, None, verdicts)
-    without = rejected(verdicts)
-    ledger = asker.ledger
-    known = (wanted.key, json.dumps(asdict(sought.asked), sort_keys=True), tuple(sorted(without.items())))
-    head = "" if ledger is None else str(ledger.head())
-    found = office.solved(
-        (*known, head), proposals, sought.asked, sought.named(period_of(period, store)), ledger, without
-    )
+    known, name = _known(asker, wanted, sought, verdicts), sought.named(period_of(period, store), store.scope)
+    found = office.solved(known, proposals, sought.asked, name, asker.ledger, rejected(verdicts))
     return Board(wanted, proposals, sought, found, verdicts)
+
+
+def curve(asker: Asking, found: Board, payer: str, points: int) -> Sequence[Point]:
+    """Return what plans would gain along the budget of one payer, picked as the plan itself is.
+
+    Raises:
+        BadInputError: If the payer has no budget here.
+    """
+    if payer not in found.sought.budgets:
+        raise BadInputError("There is no budget of this payer", got=payer, allowed=list(found.sought.budgets))
+    if found.proposals is None:
+        return ()
+    known = (_known(asker, found.question, found.sought, found.verdicts), payer, points)
+    asked, without = found.sought.asked, rejected(found.verdicts)
+    return asker.office.frontier(known, found.proposals, asked, Party(payer), points, asker.ledger, without)
+
+
+def _known(asker: Asking, wanted: Question, sought: Sought, verdicts: Mapping[str, Verdict]) -> Hashable:
+    """Return all that a plan hangs on: its proposals, what is asked, what was rejected, and what was proven."""
+    asked, head = json.dumps(asdict(sought.asked), sort_keys=True), "" if asker.ledger is None else asker.ledger.head()
+    return wanted.key, asked, tuple(sorted(rejected(verdicts).items())), str(head)
 
 
 def rejected(verdicts: Mapping[str, Verdict]) -> dict[str, str]:
@@ -217,11 +235,14 @@ def read(given: Mapping[str, str], fallback: Mapping[Party, float], rules: Seque
 
     Raises:
         BadInputError: If an amount or a share cannot be read.
+        ForbiddenError: If a budget is of somebody whose money the caller does not spend: it has no fallback.
     """
     budgets: dict[Party, float] = {}
     for payer in PAYERS:
         text = given.get(payer, "").strip()
-        if not text and payer not in fallback:
+        if payer not in fallback:
+            if text:
+                raise ForbiddenError(f"You cannot spend the budget of the {payer}", do="leave it out")
             continue
         budgets[payer] = _number(text, payer, 1e12) if text else fallback[payer]
     caution = _number(given.get("caution") or "0", "caution", 1.0)

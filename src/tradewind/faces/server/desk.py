@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from tradewind.accounts import Job, Right
-from tradewind.accounts.verdicts import Decision
-from tradewind.errors import BadInputError, ConflictError, MissingDataError
+from tradewind.accounts.verdicts import Decision, inside
+from tradewind.errors import BadInputError, ConflictError, MissingDataError, NotFoundError
 from tradewind.faces.server import questions
 from tradewind.faces.server.board import Board, rejected
 from tradewind.faces.server.gate import Asking
 from tradewind.faces.server.reading import RECENT, period_of
+from tradewind.ledger import Launch
 
 MOST = 500
 """Actions that are decided at a time."""
@@ -45,6 +46,8 @@ def decide(asker: Asking, keys: Sequence[str], verdict: str, reason: str, period
     known = asker.office.subjects(wanted.key, proposals)
     if unknown := [key for key in keys if key not in known]:
         raise BadInputError("The plan has no such action", got=ascii(unknown[0])[1:-1], do="load the page anew")
+    for key in keys:  # all of them or none
+        inside(asker.caller.scope, known[key])
     for key in keys:
         asker.office.verdicts.give(wanted.key, key, verdict, reason, asker.caller, known[key])
     if asker.office.accounts is not None:
@@ -68,16 +71,35 @@ def launch(asker: Asking, found: Board) -> Job:
     approved = [c.action.key for c in plan.choices if _approved(found, c.action.key)]
     if not approved:
         raise BadInputError("None of the plan's actions is approved", do="approve some, then launch them")
+    whose = sorted({found.verdicts[key].who for key in approved})
     if asker.ledger is not None and asker.ledger.status(plan.name).launches:
         raise ConflictError("This plan was launched already", got=plan.name, do="see the ledger")
     asked = {
         "proposals": found.question.key, "plan": plan.name, "asked": asdict(found.sought.asked),
-        "without": rejected(found.verdicts), "approved": approved, "approved_by": asker.caller.name,
+        "without": rejected(found.verdicts), "approved": approved, "approved_by": ", ".join(whose)[:200],
     }  # fmt: skip
     if asker.office.accounts is not None:
         asker.office.accounts.note(asker.caller, "launch", plan.name, f"{len(approved)} actions")
     title = f"Launching {len(approved)} actions of {plan.name}"
     return asker.office.asked("launch", title, asked, asker.caller, asker.store)
+
+
+def stop(asker: Asking, launch: str, reason: str) -> Launch:
+    """Note that a launched action is stopped as of today.
+
+    Raises:
+        ForbiddenError: If the caller may not stop actions.
+        NotFoundError: If there is no such launch, or the caller may not see it.
+        ConflictError: If it was stopped already, is over, or was held out.
+    """
+    asker.caller.check(Right.APPROVE)
+    asker.store.table("order_lines")  # a creator is told here that the ledger is not for them
+    if asker.ledger is None:
+        raise NotFoundError("Nothing of this id is in the ledger", do="look at the ledger for what you may see")
+    stopped = asker.ledger.stop(launch, asker.caller.name, reason)
+    if asker.office.accounts is not None:
+        asker.office.accounts.note(asker.caller, "stop", launch, reason[:200])
+    return stopped
 
 
 def _approved(found: Board, key: str) -> bool:

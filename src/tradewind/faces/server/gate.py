@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import secrets
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -21,6 +22,8 @@ from tradewind.ledger import Ledger
 
 FORM = "form"
 HEADER = "x-tradewind-form"
+PROXIED = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
+"""Headers by which a proxy says that somebody else asks."""
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _LONGEST = 300
 
@@ -41,12 +44,12 @@ class Asking:
     secret: str
     fresh: bool = False
 
-    @property
+    @cached_property
     def store(self) -> Store:
-        """The store as the caller may see it."""
+        """The store as the caller may see it, of one snapshot from the request's first look at it to its last."""
         return self.office.store(self.caller.scope)
 
-    @property
+    @cached_property
     def ledger(self) -> Ledger | None:
         """The ledger as the caller may see it, or None where nothing was launched yet."""
         return self.office.ledger(self.caller.scope)
@@ -84,7 +87,7 @@ def asking(request: Request) -> Asking:
         TooManyError: If the caller asks too often.
     """
     office = office_of(request)
-    _reached(request, office)
+    reached(request, office)
     bearer = request.headers.get("authorization", "")
     shown = request.cookies.get(cookie_name(office), "")
     if bearer:
@@ -169,9 +172,14 @@ def _by_token(office: Office, bearer: str) -> Asking:
     return Asking(office, office.accounts.token(secret), "")
 
 
-def _reached(request: Request, office: Office) -> None:
+def reached(request: Request, office: Office) -> None:
     """Refuse what came under a foreign name (DNS rebinding), or was sent by another site's page."""
     setup, host = office.setup, _host(request.headers.get("host", ""))
+    if setup.open and any(name in request.headers for name in PROXIED):
+        raise ForbiddenError(
+            "This server has no users, and answers to nobody but this machine",
+            do="start it with --accounts to reach it through a proxy",
+        )
     names = {*LOOPBACK, *setup.names}
     if host not in names and (setup.open or setup.names):
         raise BadInputError(
@@ -181,8 +189,19 @@ def _reached(request: Request, office: Office) -> None:
         return
     origin = request.headers.get("origin")
     site = request.headers.get("sec-fetch-site", "same-origin")
-    if site not in ("same-origin", "none") or (origin is not None and _host(urlsplit(origin).netloc) != host):
+    foreign = origin is not None and not _same(origin, request.headers.get("host", ""), setup.secure)
+    if foreign or site not in ("same-origin", "none"):
         raise ForbiddenError("Another site's page sent this")
+
+
+def _same(origin: str, host: str, secure: bool) -> bool:
+    """Whether a page's origin is the server itself: its scheme, name and port too, for cookies know no ports."""
+    scheme, usual = ("https", 443) if secure else ("http", 80)
+    try:
+        page, here = urlsplit(origin), urlsplit(f"//{host}")
+        return page.scheme == scheme and (page.hostname, page.port or usual) == (here.hostname, here.port or usual)
+    except ValueError:  # no port, or brackets that hold no address
+        return False
 
 
 def _host(netloc: str) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
+import os
 import threading
 from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
@@ -21,7 +23,7 @@ from tradewind.decisions.plan import Point
 from tradewind.decisions.profiles import Index, Listing, index, listed, profile
 from tradewind.engines import snapshot
 from tradewind.engines.store import Store, open_store, split_address
-from tradewind.errors import MissingDataError, NotFoundError
+from tradewind.errors import MissingDataError, NotFoundError, TradewindError
 from tradewind.faces import planning
 from tradewind.faces.check import Check, check
 from tradewind.faces.planning import Asked, Planned
@@ -82,10 +84,10 @@ class Office:
             return base
         return self._stores.get((base.manifest.name, scope), lambda: base.scoped(scope))
 
-    def narrowed(self, scope: Scope, shop: str) -> Store:
-        """Return the store as one shop of a caller sees it; what the caller owns besides stays known to `peers`."""
-        store = self.store(scope)
-        return self._stores.get((store.manifest.name, scope, shop), lambda: store.scoped(Scope.of([shop])))
+    def narrowed(self, store: Store, shop: str) -> Store:
+        """Return a caller's store as one of its shops sees it; what the caller owns besides stays known to `peers`."""
+        known = (store.manifest.name, store.scope, shop)
+        return self._stores.get(known, lambda: store.scoped(Scope.of([shop])))
 
     def _current(self) -> Store:
         """Return the operator's view of the snapshot that is current now."""
@@ -164,7 +166,8 @@ class Office:
         """Return the proposals that a job made from a store as it is seen here, or None where none has yet."""
         if not self.place(key).is_dir():
             return None
-        return self._proposals.get(key, lambda: read_proposals(self.place(key), store))
+        known = (key, store.manifest.name, store.scope)  # a look by any other store is refused when they are read
+        return self._proposals.get(known, lambda: read_proposals(self.place(key), store))
 
     def solved(
         self, key: Hashable, proposals: Proposals, asked: Asked, name: str, ledger: Ledger | None,
@@ -173,10 +176,12 @@ class Office:
         """Return the plan that is picked from proposals; the same is picked once."""
         return self._plans.get(key, lambda: planning.solved(proposals, asked, name, ledger, without))
 
-    def frontier(self, key: str, proposals: Proposals, asked: Asked, payer: Party, points: int) -> Sequence[Point]:
-        """Return what plans would gain along the budget of one payer."""
-        known = ("frontier", key, asked, payer, points)
-        return self._curves.get(known, lambda: planning.frontier(proposals, asked, payer, points))
+    def frontier(
+        self, key: Hashable, proposals: Proposals, asked: Asked, payer: Party, points: int, ledger: Ledger | None,
+        without: Mapping[str, str],
+    ) -> Sequence[Point]:  # fmt: skip
+        """Return what plans would gain along the budget of one payer; the same is worked out once."""
+        return self._curves.get(key, lambda: planning.frontier(proposals, asked, payer, points, ledger, without))
 
     def subjects(self, key: str, proposals: Proposals) -> Mapping[str, str | None]:
         """Return the shop of every action that was proposed, by key; None for the marketplace's."""
@@ -260,6 +265,19 @@ class Office:
                 "This server has no users: whoever sits at this machine sees all", do="start it with --accounts"
             )
         return self.accounts
+
+    def outward(self, error: TradewindError) -> TradewindError:
+        """Return an error as it is told to others than this machine: where things lie on it is not their business."""
+        if self.setup.open:
+            return error
+        told = copy.copy(error)
+        places = {str(Path(text).absolute()) for text in (self.setup.work, str(self._folder))}
+        places |= {text for text in (self.setup.store, self.setup.ledger, self.setup.accounts) if os.sep in text}
+        for place in sorted(places, key=len, reverse=True):
+            for name in ("what", "got", "allowed", "do"):
+                if (value := getattr(told, name)) is not None and place in str(value):
+                    setattr(told, name, str(value).replace(place, "the server"))
+        return told
 
     def close(self) -> None:
         """Let go of every database."""

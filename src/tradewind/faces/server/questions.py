@@ -50,7 +50,7 @@ def narrowed(asker: Asking, shop: str) -> Store:
         return store
     if shop not in asker.office.shops(store):
         raise NotFoundError("There is no such shop", got=shop, do="look it up with the search")
-    return asker.office.narrowed(asker.caller.scope, shop)
+    return asker.office.narrowed(store, shop)
 
 
 def question(asker: Asking, wing: str, period: Period, settings: Mapping[str, Any], shop: str = "") -> Question:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -14,10 +15,9 @@ from typing import Any
 import structlog
 
 from tradewind import keeping, progress
-from tradewind.accounts import Job
-from tradewind.decisions.plan.folder import PLAN
+from tradewind.accounts import ANYBODY_HERE, Job
 from tradewind.engines.store import Store
-from tradewind.errors import ConflictError, TradewindError
+from tradewind.errors import ConflictError, ForbiddenError, TradewindError
 from tradewind.faces import planning, studies
 from tradewind.faces.launching import launch
 from tradewind.faces.proposals import keep_proposals, proposed
@@ -51,7 +51,13 @@ def plan_asked(period: Period) -> dict[str, Any]:
 
 
 def do(office: Office, job: Job) -> None:
-    """Do a job; what it makes is whole or not there."""
+    """Do a job; what it makes is whole or not there.
+
+    Raises:
+        ForbiddenError: If who asked for it was kept out since.
+    """
+    if office.accounts is not None and (job.who != ANYBODY_HERE.name) and office.accounts.user(job.who).disabled:
+        raise ForbiddenError("Who asked for this may no longer sign in")
     KINDS[job.kind](office, job, office.store(job.scope))
 
 
@@ -81,8 +87,7 @@ def _launch(office: Office, job: Job, store: Store) -> None:
     )  # fmt: skip
     found = planning.solved(proposals, wanted, asked["plan"], ledger, asked["without"])
     folder = office.work / "plans" / asked["plan"]
-    if not (folder / PLAN).is_file():
-        planning.kept(found, folder)
+    planning.kept(found, folder)
     approval = Approval(asked["approved_by"], ledger.now)
     launch(store, ledger, found, asked["approved"], folder, who=job.who, approval=approval, again=job.tries > 1)
 
@@ -103,6 +108,7 @@ KINDS: Mapping[str, Callable[[Office, Job, Store], None]] = {
 
 def run(setup: Setup, parent: int) -> None:
     """Do jobs one after another until the process that started this one is gone."""
+    threading.Thread(target=_ends_with, args=(parent,), daemon=True, name="parent").start()
     office = Office(setup)
     if again := office.jobs.resume():
         LOG.info("jobs begun anew", jobs=again)
@@ -113,6 +119,13 @@ def run(setup: Setup, parent: int) -> None:
             continue
         done(office, job, lambda: os.getppid() == parent)
     office.close()
+
+
+def _ends_with(parent: int) -> None:
+    """End this process when the server is gone, in the midst of whatever it does: a new server begins it anew."""
+    while os.getppid() == parent:
+        time.sleep(PAUSE)
+    os._exit(1)
 
 
 def done(office: Office, job: Job, wanted: Callable[[], bool]) -> None:
@@ -132,26 +145,26 @@ def done(office: Office, job: Job, wanted: Callable[[], bool]) -> None:
         now = time.monotonic()
         if step != last[1] or now - last[0] > TOLD:  # type: ignore[operator]  # the first is a moment
             last[:] = [now, step]
-            if not office.jobs.tell(job.id, step, done, total):
+            if not office.jobs.tell(job.id, step, done, total, job.tries):
                 raise CancelledError
 
     try:
         with progress.listening(told):
             progress.told(OPENING.lower(), 0, 0)
             do(office, job)
-        office.jobs.finish(job.id)
+        office.jobs.finish(job.id, tries=job.tries)
         LOG.info("job done", kind=job.kind, seconds=round(time.monotonic() - begun, 1))
     except CancelledError:
         LOG.info("job cancelled", kind=job.kind)
     except TradewindError as error:
-        office.jobs.finish(job.id, error.as_dict()["error"])
+        office.jobs.finish(job.id, office.outward(error).as_dict()["error"], job.tries)
         LOG.info("job failed", kind=job.kind, code=error.code)
     except Exception as error:
         LOG.exception("job broke", kind=job.kind)
         said = TradewindError(
             f"This is a bug in Tradewind: {type(error).__name__}", do="report it with the server's log"
         )
-        office.jobs.finish(job.id, said.as_dict()["error"])
+        office.jobs.finish(job.id, said.as_dict()["error"], job.tries)
 
 
 def _put(place: Path, text: str) -> None:
@@ -170,7 +183,8 @@ def main() -> None:
     logs.begin()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one that started it says when to end
     with suppress(KeyboardInterrupt):
-        run(Setup.taken(), os.getppid())
+        # as the server says it: its own look would come too late where the server has ended already
+        run(Setup.taken(), int(os.environ.get("TRADEWIND_PARENT") or os.getppid()))
     sys.exit(0)
 
 

@@ -1,0 +1,58 @@
+"""The plan on its page: its curve is of the very plan that is shown, and decisions on several actions are one."""
+
+from __future__ import annotations
+
+import pytest
+
+from tradewind.accounts import ANYBODY_HERE, Caller, Role
+from tradewind.errors import ForbiddenError
+from tradewind.faces.proposals import keep_proposals, proposed
+from tradewind.faces.server import board, desk
+from tradewind.faces.server.board import Sought
+from tradewind.faces.server.gate import Asking
+from tradewind.faces.server.office import Office
+from tradewind.faces.server.questions import gathering
+from tradewind.faces.server.reading import RECENT, period_of
+from tradewind.scope import OPERATOR, Scope
+from tradewind.study import Party
+
+SOUGHT = Sought({Party.PLATFORM: 100.0, Party.MERCHANT: 60.0}, rules=("price actions<=3",))
+
+
+def asking(office: Office) -> Asking:
+    return Asking(office, ANYBODY_HERE, "")
+
+
+def test_a_curve_knows_what_was_rejected(office: Office) -> None:
+    before = board.board(asking(office), SOUGHT)
+    assert before.found is not None
+    curve = board.curve(asking(office), before, "merchant", 4)
+    largest = before.found.plan.choices[0].action.key
+    desk.decide(asking(office), [largest], "rejected", "Not this one")
+    after = board.board(asking(office), SOUGHT)
+    assert after.found is not None
+    assert largest not in {choice.action.key for choice in after.found.plan.choices}
+    less = board.curve(asking(office), after, "merchant", 4)
+    assert max(point.gain.mid for point in less) < max(point.gain.mid for point in curve)
+
+
+def test_an_action_of_the_marketplace_among_several_leaves_all_undecided(office: Office) -> None:
+    asker = Asking(office, Caller("u", "mara", Role.MERCHANT, Scope.of(["shop-02", "shop-05"])), "")
+    wanted = gathering(asker, period_of(RECENT, asker.store))
+    keep_proposals(proposed(asker.store, period_of(RECENT, asker.store)), office.place(wanted.key))
+    with pytest.raises(ForbiddenError):
+        desk.decide(asker, ["price-00", "coupon-all"], "approved", "")
+    assert office.verdicts.of(wanted.key, asker.caller.scope) == {}
+    desk.decide(asker, ["price-00"], "approved", "")
+    assert set(office.verdicts.of(wanted.key, asker.caller.scope)) == {"price-00"}
+
+
+def test_a_launch_says_who_approved_not_who_launches(office: Office) -> None:
+    found = board.board(asking(office), SOUGHT).found
+    assert found is not None
+    key = found.plan.choices[0].action.key
+    ann = Asking(office, Caller("a", "ann", Role.OPERATOR, OPERATOR), "")
+    desk.decide(ann, [key], "approved", "")
+    job = desk.launch(asking(office), board.board(asking(office), SOUGHT))
+    assert job.asked["approved"] == [key]
+    assert (job.asked["approved_by"], job.who) == ("ann", ANYBODY_HERE.name)
