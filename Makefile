@@ -37,13 +37,9 @@ demo: .venv/.demo
 	$(BIN)/tradewind report --period last-month --store $(DEMO)/town --out $(DEMO)/town.html
 	$(BIN)/tradewind plan --budget platform=2000 --budget merchant=4000 --store $(DEMO)/town --out $(DEMO)/plan --top 5
 	@echo
-	@echo "Done. Look at $(DEMO)/report.html (real patterns), $(DEMO)/town.html (a simulated town) and"
-	@echo "$(DEMO)/plan/plan.html (what to do there with two budgets) in a browser."
-	@echo "Ask further, for example:"
-	@echo "  export TRADEWIND_STORE=$(DEMO)/complete_journey"
-	@echo "  $(BIN)/tradewind metrics gmv aov buyers --by department --period $(PERIOD)"
-	@echo "  $(BIN)/tradewind study prices --period last-28d --assume margin=0.3"
-	@echo "  $(BIN)/tradewind ledger launch $(DEMO)/plan --store $(DEMO)/town --today 2025-08-29"
+	@echo "Done: $(DEMO)/report.html (real patterns), $(DEMO)/town.html and $(DEMO)/plan/plan.html (a simulated town)."
+	@echo "Open the console on the town:"
+	@echo "  $(BIN)/tradewind serve --store $(DEMO)/town --work $(DEMO)/desk --ledger $(DEMO)/ledger.db"
 
 lint: .venv/.dev
 	$(BIN)/ruff check .

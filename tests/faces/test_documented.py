@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
+import pkgutil
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +12,10 @@ from typing import Any
 
 import pytest
 import typer
+from fastapi import FastAPI
 
-from tradewind.faces import reference
+from tradewind import errors
+from tradewind.faces import api, console, reference
 from tradewind.faces.cli import app
 from tradewind.faces.studies import WINGS
 from tradewind.measures.metrics import METRICS
@@ -55,6 +59,49 @@ def test_every_wing_is_documented() -> None:
 def test_the_reference_is_what_the_declarations_say(name: str) -> None:
     written = (DOCS / name).read_text()
     assert written == reference.pages()[name], "run `python -m tradewind.faces.reference docs/`"
+
+
+def routes(*routers: Any) -> set[tuple[str, str]]:
+    served = FastAPI()
+    for router in routers:
+        served.include_router(router)
+    return {(method.upper(), path) for path, methods in served.openapi()["paths"].items() for method in methods}
+
+
+def test_every_route_of_the_api_is_documented_and_no_other() -> None:
+    page = (DOCS / "api.md").read_text()
+    listed = re.findall(r"^\| `([A-Z]+) (/[^`]*)` \| \S", page, re.M)
+    assert len(listed) == len(set(listed))
+    assert {(method, f"/api/v1{path}") for method, path in listed} == routes(api.router)
+
+
+def test_every_error_that_the_api_answers_is_documented_with_its_status() -> None:
+    page = (DOCS / "api.md").read_text()
+    rows = dict(re.findall(r"^\| (\d{3}) \| ([^|]*) \|", page, re.M))
+    for kind in vars(errors).values():
+        if isinstance(kind, type) and kind.__module__ == errors.__name__ and kind is not errors.TradewindError:
+            assert f"`{kind.code}`" in rows.get(str(kind.status), ""), f"{kind.code} ({kind.status}) is not in api.md"
+
+
+def test_every_part_of_the_console_is_documented() -> None:
+    page = (DOCS / "console.md").read_text()
+    names = [f"{console.__name__}.{module.name}" for module in pkgutil.iter_modules(console.__path__)]
+    parts = [part for name in names if hasattr(part := importlib.import_module(name), "router")]
+    groups = {path.split("/")[1] for _, path in routes(*(part.router for part in parts))}
+    assert len(groups) > 10
+    for group in sorted(groups):
+        assert f"`/{group}`" in page, f"/{group} is not in docs/console.md"
+    for title, path in console.rendering.NAVIGATION:
+        row = next((line for line in page.splitlines() if line.startswith("| ") and f"`{path}`" in line), "")
+        assert title in row, f"{title} is not in docs/console.md"
+
+
+def test_every_option_of_the_server_is_explained_where_it_is_run() -> None:
+    page = (DOCS / "console.md").read_text()
+    serve = dict(commands(typer.main.get_command(app)))["tradewind serve"]
+    rows = "\n".join(line for line in page.splitlines() if line.startswith("| `--"))
+    for option in (o for parameter in serve.params for o in parameter.opts if o != "--help"):
+        assert f"`{option}" in rows, f"{option} is not in docs/console.md"
 
 
 def test_every_metric_and_table_is_in_the_reference() -> None:

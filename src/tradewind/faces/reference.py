@@ -20,7 +20,7 @@ _FLOORS = (
     ("arena", "Policies compete in worlds whose truth is known."),
     ("decisions", "One wing per business question; no wing knows another."),
     ("ledger", "What was promised, launched, held out and proven, in a database that is only ever added to."),
-    ("accounts", "Users, their roles, sessions and tokens, and who did what."),
+    ("accounts", "Users, their roles, sessions and tokens, jobs, verdicts on plans, and who did what."),
     ("sources", "Outside data in: a folder of SQL per source."),
     ("engines", "Where tables live and expressions run."),
     ("measures", "Every metric and feature, declared once, as an expression over the tables."),
