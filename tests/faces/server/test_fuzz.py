@@ -46,7 +46,7 @@ def whole(answer: Any) -> None:
     assert "<script>alert(1)" not in answer.text
 
 
-@settings(max_examples=150, **CALM)
+@settings(max_examples=80, **CALM)
 @given(page=st.sampled_from(PAGES), hole=TEXT, query=QUERY)
 def test_no_query_string_breaks_a_page(here: Server, page: str, hole: str, query: dict[str, str]) -> None:
     path = page.format(quote(hole.encode("utf-8", "replace"), safe="") or "x")
@@ -87,7 +87,7 @@ def test_no_request_by_its_schema_breaks_the_api(here: Server, schema: Any) -> N
             continue
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
 
-            @settings(max_examples=6, **CALM)
+            @settings(max_examples=3, **CALM)
             @given(case=operation.as_strategy(generation_mode=mode))
             def asked(case: Any) -> None:
                 said = case.as_transport_kwargs()

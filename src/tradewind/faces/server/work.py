@@ -16,6 +16,7 @@ import structlog
 
 from tradewind import keeping, progress
 from tradewind.accounts import ANYBODY_HERE, Job
+from tradewind.decisions.plan import write_plan
 from tradewind.engines.store import Store
 from tradewind.errors import ConflictError, ForbiddenError, TradewindError
 from tradewind.faces import planning, studies
@@ -87,7 +88,7 @@ def _launch(office: Office, job: Job, store: Store) -> None:
     )  # fmt: skip
     found = planning.solved(proposals, wanted, asked["plan"], ledger, asked["without"])
     folder = office.work / "plans" / asked["plan"]
-    planning.kept(found, folder)
+    write_plan(found.plan, found.answer.provenance, folder, found.actions)
     approval = Approval(asked["approved_by"], ledger.now)
     launch(store, ledger, found, asked["approved"], folder, who=job.who, approval=approval, again=job.tries > 1)
 
