@@ -160,6 +160,11 @@ def _seconds(day: date, zone: ZoneInfo) -> int:
     return int(datetime.combine(day, time(), zone).timestamp())
 
 
+def _instant(moment: ir.Value) -> ir.Value:
+    """Return whole seconds since 1970: DuckDB counts parts of a second too, which a whole number cannot hold."""
+    return moment.truncate("s").epoch_seconds()
+
+
 def _number(value: ir.Value) -> ir.Value:
     return value.cast("float64").fill_null(0.0)
 
@@ -181,7 +186,7 @@ def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
     within = (Period(min(store.span.first, period.first), period.last),)
     relation, row = SALES.rows(store, *gets, cost, within=within)
     rows = relation.select(
-        order_id=row.order_id, customer_id=row.customer_id, at=row.ordered_at.epoch_seconds(), day=row.day,
+        order_id=row.order_id, customer_id=row.customer_id, at=_instant(row.ordered_at), day=row.day,
         gmv=_number(row.gmv), cost=_number(cost(row)), quantity=row.quantity.cast("float64"),
         **{name: _number(getattr(row, field)) for name, field in there.items()},
     )  # fmt: skip
@@ -280,7 +285,7 @@ def _people(store: Store, sales: pa.Table, moment: datetime) -> dict[str, int]:
         return {name: at + 1 for name, at in firsts.items()}
     people = store.table("customers")
     people = people.filter(people.first_seen_at.isnull() | (people.first_seen_at < ibis.literal(moment)))
-    found = store.run(people.select("customer_id", at=people.first_seen_at.epoch_seconds()))
+    found = store.run(people.select("customer_id", at=_instant(people.first_seen_at)))
     known = zip(found["customer_id"].to_pylist(), found["at"].to_pylist(), strict=True)
     return firsts | {name: at if at is not None else firsts.get(name, 0) for name, at in known}
 
@@ -295,7 +300,7 @@ def _visits(store: Store, ids: pa.Array, period: Period) -> tuple[Ints, Ints] | 
         return None
     events = store.table("events")
     mine = events.filter((events.kind == "click") & (events.day <= ibis.literal(period.last)))
-    days = mine.group_by("customer_id", "day").aggregate(at=mine["at"].max().epoch_seconds())
+    days = mine.group_by("customer_id", "day").aggregate(at=_instant(mine["at"].max()))
     found = store.run(days.select("customer_id", "at"))
     if not len(found):
         return None
@@ -313,7 +318,7 @@ def _given(store: Store, moment: datetime) -> pa.Table:
             )  # fmt: skip
     grants, coupons = store.table("coupon_grants"), store.table("coupons")
     terms = coupons.select(
-        "coupon_id", "shop_id", start=coupons.starts_at.epoch_seconds(), end=coupons.ends_at.epoch_seconds(),
+        "coupon_id", "shop_id", start=_instant(coupons.starts_at), end=_instant(coupons.ends_at),
         face=coupons.face_value.cast("float64"), rate=coupons.rate.cast("float64"),
         threshold=coupons.threshold.cast("float64"),
     )  # fmt: skip
@@ -321,7 +326,7 @@ def _given(store: Store, moment: datetime) -> pa.Table:
     joined = given.join(terms, "coupon_id")
     return store.run(joined.select(
         "coupon_id", "customer_id", "shop_id", "start", "end", "face", "rate", "threshold",
-        granted=joined.granted_at.epoch_seconds(), chance=joined.propensity.cast("float64"),
+        granted=_instant(joined.granted_at), chance=joined.propensity.cast("float64"),
         order_id=joined.redeemed_order_id,
     ))  # fmt: skip
 
@@ -391,7 +396,7 @@ def _lots(store: Store, ids: pa.Array, start: Array, given: Bools, moment: datet
     table = store.table("assignments")
     rows = store.run(
         table.filter((table.unit_kind == "customer") & (table.assigned_at < ibis.literal(moment)))
-        .select("experiment_id", "unit_id", "arm", "propensity", at=table.assigned_at.epoch_seconds())
+        .select("experiment_id", "unit_id", "arm", "propensity", at=_instant(table.assigned_at))
     )  # fmt: skip
     whose = _numbers(rows["unit_id"], ids)
     names = rows["experiment_id"].dictionary_encode().combine_chunks()
