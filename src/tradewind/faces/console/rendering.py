@@ -131,8 +131,8 @@ def _file(text: str, kind: str, name: str) -> Response:
 
 
 def address(path: str, **query: Any) -> str:
-    """Return an address of the console; parameters that are empty are left out."""
-    said = urlencode({name: value for name, value in query.items() if value not in (None, "")})
+    """Return an address of the console; parameters that are empty are left out, those of several values repeated."""
+    said = urlencode({name: value for name, value in query.items() if value not in (None, "", [], ())}, doseq=True)
     return f"{path}?{said}" if said else path
 
 

@@ -23,7 +23,8 @@ function drawChart(place) {
   if (spec.vconcat) spec.vconcat.forEach((part) => { part.width = width - 90; });
   if (width < narrow) {
     const axis = Object.assign({}, spec.config.axis, { labelLimit: Math.round(width * 0.35), tickCount: 4 });
-    spec.config = Object.assign({}, spec.config, { axis });
+    const legend = Object.assign({}, spec.config.legend, { columns: 2, labelLimit: Math.round(width * 0.35) });
+    spec.config = Object.assign({}, spec.config, { axis, legend });
   }
   place.dataset.drawn = width + ":" + dark();
   window.vegaEmbed(place, spec, { mode: "vega-lite", renderer: "svg", actions: false, ast: true, defaultStyle: false, tooltip: false })
@@ -64,8 +65,32 @@ function redraw() {
 }
 
 let resizing;
-addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(redraw, 200); });
+addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(() => { redraw(); edges(document); }, 200); });
+addEventListener("beforeprint", () => {
+  if (window.vegaEmbed) document.querySelectorAll(".chart[data-spec]:not([data-drawn])").forEach(drawChart);
+});
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+
+/* Tables wider than their place: shaded where there is more of them. */
+function edges(within) {
+  within.querySelectorAll(".scroll").forEach((place) => {
+    const told = () => {
+      const more = [];
+      if (place.scrollLeft > 1) more.push("left");
+      if (place.scrollLeft + place.clientWidth < place.scrollWidth - 1) more.push("right");
+      place.dataset.more = more.join(" ");
+    };
+    if (!("more" in place.dataset)) place.addEventListener("scroll", told, { passive: true });
+    told();
+  });
+}
+
+/* On a narrow screen the pages are a row to be pushed aside: the present one is in view. */
+const present = document.querySelector("nav.main [aria-current]");
+if (present) {
+  const row = present.closest("ul");
+  row.scrollLeft = present.offsetLeft - row.offsetLeft - (row.clientWidth - present.offsetWidth) / 2;
+}
 
 /* Theme: kept in a cookie, so that the server's first byte has it. */
 document.querySelectorAll("[data-themes]").forEach((button) => {
@@ -119,6 +144,7 @@ document.querySelectorAll("form[data-live]").forEach((form) => {
     query.delete("part");
     if (answer.ok) history.replaceState(null, "", form.action + "?" + query);
     charts(target);
+    edges(target);
   };
   form.querySelectorAll("input[type=range]").forEach((range) => {
     const amount = form.querySelector("[name='" + range.dataset.of + "']");
@@ -173,3 +199,4 @@ document.querySelectorAll(".player[data-frames]").forEach((player) => {
 });
 
 charts(document);
+edges(document);
