@@ -28,9 +28,14 @@ OF_ALL = (
 PAGES = {
     "olga": (*OF_ALL, f"/creators/k1?{MONTH}", f"/segments/active?{MONTH}", "/live/live-1", "/users"),
     "mara": (*OF_ALL[:11], "/data", "/jobs", "/search?q=shop", f"/shops/shop-02?{MONTH}", "/account"),
-    "cleo": ("/", f"/creators/k1?{MONTH}", "/live", "/live/live-1", "/data", "/account"),
+    "cleo": ("/", "/creators/k1?period=all", "/live", "/live/live-1", "/data", "/account"),
 }
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
+OF_COLOUR = {
+    "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]},
+    "resultTypes": ["violations"],
+}
+"""The only rules to which another theme makes a difference."""
 SCREENS = ((WIDE, "light", "dark"), (PHONE, "dark", "light"))
 
 
@@ -76,14 +81,14 @@ def test_a_slider_picks_the_plan_anew(page: Page) -> None:
     page.get_by_role("button", name="Gather proposals").click()
     slider = page.get_by_role("slider", name="Budget of the merchant")
     expect(slider).to_be_visible(timeout=120_000)  # the page follows the job, and loads anew
-    amount, total = page.locator("input[name=merchant]"), page.locator(".plan-total")
-    expect(total).to_contain_text(f"of R${float(amount.input_value()):,.0f}"[:6])
+    amount, total = page.get_by_role("textbox", name="Budget of the merchant"), page.locator(".plan-total")
+    before = float(amount.input_value())
     slider.focus()
     with page.expect_response(lambda answer: "part=1" in answer.url and answer.ok):
         page.keyboard.press("End")
     expect(page.locator("#part")).not_to_have_attribute("aria-busy", "true")
     most = float(amount.input_value())
-    assert most > 0
+    assert most > before
     assert f"merchant={most:g}" in page.url
     expect(total).to_contain_text("merchant draws at most")
     page.reload()
@@ -134,13 +139,11 @@ def test_a_room_is_replayed(page: Page) -> None:
     minute.focus()
     page.keyboard.press("ArrowRight")
     expect(clock).not_to_have_text(first)
+    last = str(minute.get_attribute("max"))
     player.get_by_role("button", name="Play").click()
     expect(player.get_by_role("button", name="Pause")).to_be_visible()
-    expect(minute).not_to_have_value("1")
-    player.get_by_role("button", name="Pause").click()
-    still = minute.input_value()
-    page.wait_for_timeout(400)
-    assert minute.input_value() == still
+    expect(minute).to_have_value(last)
+    expect(player.get_by_role("button", name="Play")).to_be_visible()  # it stops by itself
 
 
 @pytest.mark.parametrize("where", [f"/?{MONTH}", f"/shops?{MONTH}", "/data", f"/products/p02?{MONTH}", "/plan"])
@@ -174,20 +177,21 @@ def test_every_page_fits_draws_and_breaks_nothing(
     assert not watch.said
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_page_keeps_the_rules_of_wcag(stand: Stand, scheme: str) -> None:
-    broken = []
+def test_every_page_keeps_the_rules_of_wcag(stand: Stand) -> None:
+    broken, axe = [], Axe()
     for name, paths in ("olga", PAGES["olga"]), ("cleo", ("/", "/live")), ("", ("/sign-in",)):
-        with stand.context(name, color_scheme=scheme, bypass_csp=True) as context:
+        with stand.context(name, bypass_csp=True) as context:
             page = context.new_page()
             for where in paths:
                 page.goto(where)
-                page.wait_for_function(DRAWN)
-                found = Axe().run(page, options=RULES)
-                broken += [
-                    f"{where}: {rule['id']}: {node['html'][:200]}: {node['failureSummary'][:300]}"
-                    for rule in found.response["violations"] for node in rule["nodes"][:3]
-                ]  # fmt: skip
+                for scheme, rules in ("light", RULES), ("dark", OF_COLOUR):
+                    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+                    page.wait_for_function(DRAWN)
+                    broken += [
+                        f"{where} in {scheme}: {rule['id']}: {node['html'][:200]}: {node['failureSummary'][:300]}"
+                        for rule in axe.run(page, options=rules).response["violations"] for node in rule["nodes"][:3]
+                    ]  # fmt: skip
+                page.emulate_media(color_scheme="light")
     assert not broken, "\n".join(broken)
 
 
@@ -203,9 +207,9 @@ def test_without_javascript_pages_have_their_tables_and_forms(stand: Stand) -> N
         picture = page.locator(".chart img").first
         expect(picture).to_be_visible()
         assert page.request.get(str(picture.get_attribute("src"))).headers["content-type"].startswith("image/svg+xml")
-        page.get_by_label("Period").fill("2023-12")
+        page.locator("input[name=period]").fill("2023-12")
         page.get_by_role("button", name="Show").click()
-        expect(page.locator(".sub").first).to_contain_text("Dec 2023")
+        expect(page.locator(".sub").first).to_contain_text("December 2023")
         page.goto("/studies/performance?period=2024-01-01..2024-01-20")
         page.get_by_role("button", name="Ask").click()
         expect(page.locator("[data-job]")).to_be_visible()
