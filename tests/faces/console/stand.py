@@ -24,7 +24,7 @@ USERS = {"olga": Role.OPERATOR, "mara": Role.MERCHANT, "cleo": Role.CREATOR}
 SHOPS, CREATORS = ("shop-02", "shop-05"), ("k1",)
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 COMMAND = "from tradewind.faces.cli import main; main()"
-PATIENCE = 60
+PATIENCE = 180
 """Seconds that the server has to answer."""
 DRAWN = """() => [...document.querySelectorAll(".chart[data-spec]")].every((place) => {
   const { top, bottom } = place.getBoundingClientRect();
@@ -51,7 +51,7 @@ class Stand:
     def context(self, name: str = "", **given: object) -> BrowserContext:
         """Return a browser of its own, in which somebody is signed in."""
         context = self.browser.new_context(base_url=self.url, **{"viewport": WIDE, **given})  # type: ignore[arg-type]
-        context.set_default_timeout(20_000)
+        context.set_default_timeout(60_000)
         if name and name not in self.known:
             page = context.new_page()
             page.goto("/sign-in")
