@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tradewind import keeping, study
@@ -130,13 +130,13 @@ STUDIES = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=150)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(VALUES)
 def test_any_value_comes_back(value: Any) -> None:
     assert same(keeping.read(keeping.kept(value)), value)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(STUDIES | PLANS | st.lists(actions(), max_size=3).map(tuple))
 def test_studies_plans_and_actions_come_back(value: Any) -> None:
     text = keeping.kept(value)

@@ -251,7 +251,7 @@ def test_the_barest_source_still_has_pages(bare_folder: Path) -> None:
     bare = open_store(str(bare_folder))
     shop, product = profile(bare, "shop", SHOP, NOW), profile(bare, "product", PRODUCT, NOW)
     assert (shop.title, product.title) == (SHOP, PRODUCT)
-    assert {finding.key for finding in shop.findings} == {"who", "headline", "trend", "products"}
+    assert {finding.key for finding in shop.findings} == {"who", "headline", "trend", "peers", "products"}
     assert any("does not name its shops" in caveat for caveat in shop.caveats)
     assert any(caveat.startswith("CVR: unknown, since the source lacks traffic") for caveat in shop.caveats)
     assert any("tells nothing of creators, stock, live sessions" in caveat for caveat in shop.caveats)
