@@ -57,10 +57,12 @@ class Score:
 
 
 def usual(past: np.ndarray, length: int) -> Estimate | None:
+    """As `Usual` tells it."""
     return Usual(LEVEL)(past, length)
 
 
 def expect(past: np.ndarray, length: int) -> Estimate | None:
+    """As `Expect` tells it, from the first day with anything on."""
     begun = np.flatnonzero(past)
     return Expect(level=LEVEL)(past[begun[0] :], length).total if len(begun) else None
 
@@ -128,6 +130,7 @@ def compared(series: Iterator[tuple[np.ndarray, int]], length: int, names: tuple
 
 
 def shown(what: str, length: int, scores: dict[str, Score]) -> None:
+    """Print a line for each method."""
     for name, score in scores.items():
         print(f"{what:<28} {length:>3}  {name:<13} {len(score.held):>5} {score}", flush=True)
 
