@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ import reef
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, ConflictError, MissingDataError, NotFoundError
 from tradewind.faces import proposals as place
-from tradewind.faces.planning import Asked, frontier, planned, solved
+from tradewind.faces.planning import Asked, frontier, planned, solved, soonest
 from tradewind.faces.proposals import FUNDS, Proposals, keep_proposals, proposed, read_proposals
 from tradewind.faces.studies import WINGS, Wing
 from tradewind.measures.assume import Assumptions
@@ -86,6 +87,45 @@ def test_solved_is_what_is_planned_from_the_store(
     assert solved(found, asked, "spring") == fresh
     assert solved(kept, asked, "spring") == fresh
     assert ("shoal" in fresh.unanswered) == (budgets in {("merchant=60",)})
+
+
+def test_an_action_begins_when_it_still_can(found: Proposals, market_store: Store) -> None:
+    last = market_store.span.last
+    meant, begin = last + timedelta(days=1), last + timedelta(days=6)
+    asked = Asked(BOTH, ("price actions<=3",), least=1.0)
+    before, after = solved(found, asked, "spring"), solved(found, replace(asked, begin=begin), "spring")
+    assert {action.days for action in before.actions} == {Period(meant, last + timedelta(days=7))}
+    assert {action.days for action in after.actions} == {Period(begin, last + timedelta(days=12))}
+    assert [(c.action.key, c.place) for c in after.plan.choices] == [
+        (c.action.key, c.place) for c in before.plan.choices
+    ]
+    assert after.plan.joint == before.plan.joint
+    new = set(after.answer.caveats) - set(before.answer.caveats)
+    assert len(new) == 1
+    assert f"begin on {meant}" in next(iter(new))
+    assert f"from {begin}" in next(iter(new))
+    assert solved(found, replace(asked, begin=meant), "spring") == before
+
+
+def test_an_action_whose_numbers_have_expired_by_then_stays_where_it_is(found: Proposals, market_store: Store) -> None:
+    begin = market_store.span.last + timedelta(days=6)
+    reef_, *rest = found.answers
+    assert reef_.study is not None
+    first, *others = reef_.study.actions
+    old = replace(first, expires=begin - timedelta(days=1))
+    known = replace(found, answers=(replace(reef_, study=replace(reef_.study, actions=(old, *others))), *rest))
+    actions = {each.key: each for each in solved(known, Asked(BOTH, begin=begin), "spring").actions}
+    assert actions[old.key].days == old.days
+    assert {actions[each.key].days.first for each in others} == {begin}
+
+
+def test_the_first_day_of_an_action_is_tomorrow_save_for_simulated_data(market_store: Store) -> None:
+    origin = replace(market_store.provenance, simulated=False, timezone="Asia/Shanghai")
+    tomorrow = soonest(origin)
+    assert tomorrow is not None
+    assert abs((tomorrow - datetime.now(UTC).date()).days) <= 2
+    assert soonest(replace(origin, simulated=True)) is None
+    assert soonest(replace(origin, simulated=True), date(2024, 1, 31)) == date(2024, 2, 1)
 
 
 def test_only_the_wings_that_are_asked_propose(found: Proposals, market_store: Store) -> None:

@@ -81,12 +81,15 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
 ) -> None:
     """Pick among the actions of all studies, under budgets and rules, for the most incremental profit."""
     from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
-    from tradewind.faces.planning import Asked, kept, planned  # noqa: PLC0415 - slow to load
+    from tradewind.faces.planning import Asked, kept, planned, soonest  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
     opened = options.opened(store, voice, options.listed(shop), assume)
     days = options.days(period or BACK, opened, voice)
-    asked = Asked(tuple(budget or ()), tuple(rule or ()), objective, caution, least, options.listed(wings), seed)
+    asked = Asked(
+        tuple(budget or ()), tuple(rule or ()), objective, caution, least, options.listed(wings), seed,
+        soonest(opened.provenance),
+    )  # fmt: skip
     record = _record(ledger, opened.provenance.timezone)
     with voice.counting() as told, progress.listening(told):
         found = planned(opened, days, asked, name or (out.name if out else "plan"), record)

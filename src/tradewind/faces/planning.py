@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
+from zoneinfo import ZoneInfo
 
 from tradewind import progress
 from tradewind.decisions.plan import Planner, Point, budgets, rules, study, write_plan
@@ -16,7 +18,7 @@ from tradewind.faces.proposals import Answer, Proposals, funds, proposed
 from tradewind.ledger import Ledger, shrunk
 from tradewind.methods.calibration import Calibrated
 from tradewind.period import Period
-from tradewind.study import Action, Party, Plan, Rule, Study
+from tradewind.study import Action, Party, Plan, Provenance, Rule, Study
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Asked:
         least: Gain that makes an action worth doing.
         wings: Names of the wings that propose; all that act where empty.
         seed: Seed of the wings and of the allocation.
+        begin: First day on which an action may still begin, None where any may. Actions of earlier days are moved to
+            it, as long as their numbers may be used then.
     """
 
     budgets: tuple[str, ...]
@@ -40,6 +44,7 @@ class Asked:
     least: float = 0.0
     wings: tuple[str, ...] = ()
     seed: int = 0
+    begin: date | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,20 @@ class Planned:
     studies: tuple[Study, ...]
     actions: tuple[Action, ...]
     unanswered: dict[str, str]
+
+
+def soonest(origin: Provenance, today: date | None = None) -> date | None:
+    """Return the first day on which an action may still begin: the one after today.
+
+    Args:
+        origin: Where the numbers come from.
+        today: The day; the machine's in the store's timezone where None. Simulated data have no such day.
+    """
+    if today is None:
+        if origin.simulated:
+            return None
+        today = datetime.now(ZoneInfo(origin.timezone)).date()
+    return today + timedelta(days=1)
 
 
 def planned(store: Store, period: Period, asked: Asked, name: str, ledger: Ledger | None = None) -> Planned:
@@ -173,7 +192,9 @@ def _ready(proposals: Proposals, asked: Asked, ledger: Ledger | None, payer: Par
             do="ask the studies anew, or plan with the seed of the proposals",
         )  # fmt: skip
     answers = proposals.under(money if payer is None else {**money, payer: 1.0}, asked.wings)
-    raw = {action.key: action for answer in answers if answer.study for action in answer.study.actions}
+    raw = {
+        action.key: _moved(action, asked.begin) for answer in answers if answer.study for action in answer.study.actions
+    }
     actions = tuple(raw.values())
     calibrated = None if ledger is None else ledger.track().calibrated(seed=asked.seed)
     if calibrated is not None and calibrated.levers:
@@ -182,9 +203,23 @@ def _ready(proposals: Proposals, asked: Asked, ledger: Ledger | None, payer: Par
     return _Ready(planner, money, limits, answers, raw, actions, calibrated)
 
 
+def _moved(action: Action, begin: date | None) -> Action:
+    if begin is None or action.days.first >= begin or (action.expires is not None and action.expires < begin):
+        return action
+    return replace(action, days=Period(begin, begin + timedelta(days=action.days.days - 1)))
+
+
 def _caveats(ready: _Ready, plan: Plan) -> Sequence[str]:
     """Return what the wings could not answer, which budgets were of no use, and how gains were calibrated."""
     found = [caveat for one in ready.studies for caveat in one.caveats]
+    meant = {action.key: action.days.first for one in ready.studies for action in one.actions}
+    days = {(meant[action.key], action.days.first) for action in ready.actions}
+    found += [
+        f"Gains are of actions that begin on {first}, the day after the data end. They are taken to be the same from "
+        f"{begins}, the first day on which an action can still begin."
+        for first, begins in sorted(days)
+        if first != begins
+    ]
     found += [
         f"{studies.WINGS[answer.wing].title} proposed nothing. {answer.why}"
         for answer in ready.answers

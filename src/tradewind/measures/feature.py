@@ -214,7 +214,8 @@ def _stem(feature: Feature) -> str:
 def _aggregate(feature: Feature, seen: ibis.Table) -> ir.Scalar:
     if feature.how in ("days_since_last", "days_since_first"):
         edge = seen["__time"].max() if feature.how == "days_since_last" else seen["__time"].min()
-        seconds = seen.moment.max().epoch_seconds() - edge.epoch_seconds()
+        # whole seconds: DuckDB would count their fractions too, Spark would not
+        seconds = seen.moment.max().truncate("s").epoch_seconds() - edge.truncate("s").epoch_seconds()
         return seconds.cast("float64") / 86_400
     inside = None if feature.days is None else seen["__time"] > seen.moment - ibis.interval(days=feature.days)
     if feature.how == "distinct":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import timedelta
+
 import pytest
 
 from tradewind.accounts import ANYBODY_HERE, Caller, Role
@@ -13,6 +16,7 @@ from tradewind.faces.server.gate import Asking
 from tradewind.faces.server.office import Office
 from tradewind.faces.server.questions import gathering
 from tradewind.faces.server.reading import RECENT, period_of
+from tradewind.faces.server.work import done
 from tradewind.scope import OPERATOR, Scope
 from tradewind.study import Party
 
@@ -56,3 +60,24 @@ def test_a_launch_says_who_approved_not_who_launches(office: Office) -> None:
     job = desk.launch(asking(office), board.board(asking(office), SOUGHT))
     assert job.asked["approved"] == [key]
     assert (job.asked["approved_by"], job.who) == ("ann", ANYBODY_HERE.name)
+
+
+def test_a_plan_of_data_that_end_days_ago_can_be_launched(office: Office) -> None:
+    """A merchant's last sale may be days ago, and a store's last whole day is yesterday."""
+    last = office.store().span.last
+    office.setup = replace(office.setup, today=last + timedelta(days=4))
+    found = board.board(asking(office), SOUGHT)
+    assert found.found is not None
+    key = found.found.plan.choices[0].action.key
+    desk.decide(asking(office), [key], "approved", "")
+    asked = desk.launch(asking(office), board.board(asking(office), SOUGHT))
+    job = office.jobs.take()
+    assert job is not None
+    assert job.id == asked.id
+    done(office, job, lambda: True)
+    after = office.jobs.job(asked.id, ANYBODY_HERE)
+    assert after.error is None
+    ledger = office.ledger()
+    assert ledger is not None
+    [launched] = ledger.status().launches
+    assert launched.days.first == last + timedelta(days=5)

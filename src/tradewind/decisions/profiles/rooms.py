@@ -31,7 +31,8 @@ def sessions(page: Page, column: str, id: str, sold: Mapping[str, Any] | None = 
     if sold:
         own = own | held.live_id.isin(sorted(sold))  # a room of several shops is nobody's own
     held = held.filter(own, during(held.day, page.seen))
-    seconds = (held.ended_at.epoch_seconds() - held.started_at.epoch_seconds()).cast("float64")
+    began, ended = (at.truncate("s").epoch_seconds() for at in (held.started_at, held.ended_at))
+    seconds = (ended - began).cast("float64")
     rows = held.select("live_id", "title", "creator_id", "shop_id", "day", "started_at", minutes=seconds / 60)
     if store.has("live_minutes", "viewers"):
         rows = rows.left_join(_watched(page, held), "live_id").drop("live_id_right")

@@ -6,13 +6,14 @@ import hashlib
 import json
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import date
 from typing import Any
 
 from tradewind.accounts.verdicts import Decision, Verdict
 from tradewind.decisions.plan import Point, deed
 from tradewind.errors import BadInputError, ForbiddenError
-from tradewind.faces.planning import Asked, Planned
+from tradewind.faces.planning import Asked, Planned, soonest
 from tradewind.faces.proposals import Proposals
 from tradewind.faces.server import questions
 from tradewind.faces.server.gate import Asking
@@ -40,23 +41,25 @@ class Sought:
         objective: Whose gain is sought.
         caution: From 0, expected gains, to 1, their low ends.
         rules: Limits as written.
+        begin: First day on which an action may still begin; None where any may.
     """
 
     budgets: Mapping[Party, float]
     objective: str = JOINT
     caution: float = 0.0
     rules: tuple[str, ...] = ()
+    begin: date | None = None
 
     @property
     def asked(self) -> Asked:
         """The same as planning takes it."""
         written = tuple(f"{payer}={amount!r}" for payer, amount in self.budgets.items())
-        return Asked(written, self.rules, self.objective, self.caution, least=1.0)
+        return Asked(written, self.rules, self.objective, self.caution, least=1.0, begin=self.begin)
 
     def named(self, period: Period, scope: Scope) -> str:
-        """Return a name for the plan that this leads to: the same for the same, and no other caller's."""
+        """Return a name for the plan that this leads to: the same for the same on any day, and no other caller's."""
         shops = None if scope.shops is None else sorted(scope.shops)
-        said = json.dumps([str(period), shops, asdict(self.asked)], sort_keys=True)
+        said = json.dumps([str(period), shops, asdict(replace(self, begin=None).asked)], sort_keys=True)
         return f"plan-{period.last}-{hashlib.sha256(said.encode()).hexdigest()[:12]}"
 
 
@@ -84,7 +87,7 @@ def board(asker: Asking, sought: Sought | None = None, period: str = RECENT) -> 
     office, store = asker.office, asker.store
     wanted = questions.gathering(asker, period_of(period, store))
     proposals = office.proposals(wanted.key, wanted.store)
-    sought = sought or Sought(usual(asker, period))
+    sought = replace(sought or Sought(usual(asker, period)), begin=soonest(store.provenance, office.setup.today))
     verdicts = office.verdicts.of(wanted.key, asker.caller.scope)
     if proposals is None:
         return Board(wanted, None, sought, None, verdicts)
@@ -110,7 +113,8 @@ def curve(asker: Asking, found: Board, payer: str, points: int) -> Sequence[Poin
 
 def _known(asker: Asking, wanted: Question, sought: Sought, verdicts: Mapping[str, Verdict]) -> Hashable:
     """Return all that a plan hangs on: its proposals, what is asked, what was rejected, and what was proven."""
-    asked, head = json.dumps(asdict(sought.asked), sort_keys=True), "" if asker.ledger is None else asker.ledger.head()
+    asked = json.dumps(asdict(sought.asked), sort_keys=True, default=str)
+    head = "" if asker.ledger is None else asker.ledger.head()
     return wanted.key, asked, tuple(sorted(rejected(verdicts).items())), str(head)
 
 

@@ -74,9 +74,11 @@ def launch(asker: Asking, found: Board) -> Job:
     whose = sorted({found.verdicts[key].who for key in approved})
     if asker.ledger is not None and asker.ledger.status(plan.name).launches:
         raise ConflictError("This plan was launched already", got=plan.name, do="see the ledger")
+    sought, begin = asdict(found.sought.asked), found.sought.begin
     asked = {
-        "proposals": found.question.key, "plan": plan.name, "asked": asdict(found.sought.asked),
-        "without": rejected(found.verdicts), "approved": approved, "approved_by": ", ".join(whose)[:200],
+        "proposals": found.question.key, "plan": plan.name,
+        "asked": sought | {"begin": None if begin is None else begin.isoformat()}, "without": rejected(found.verdicts),
+        "approved": approved, "approved_by": ", ".join(whose)[:200],
     }  # fmt: skip
     if asker.office.accounts is not None:
         asker.office.accounts.note(asker.caller, "launch", plan.name, f"{len(approved)} actions")

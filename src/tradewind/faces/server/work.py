@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -82,9 +83,10 @@ def _launch(office: Office, job: Job, store: Store) -> None:
         raise ConflictError("The proposals of this plan are gone", do="work them out anew")
     progress.told("picking again", 0, 2)
     said = asked["asked"]
+    begin = None if said["begin"] is None else date.fromisoformat(said["begin"])
     wanted = planning.Asked(
         tuple(said["budgets"]), tuple(said["rules"]), said["objective"], said["caution"], said["least"],
-        tuple(said["wings"]), said["seed"],
+        tuple(said["wings"]), said["seed"], begin,
     )  # fmt: skip
     found = planning.solved(proposals, wanted, asked["plan"], ledger, asked["without"])
     folder = office.work / "plans" / asked["plan"]
