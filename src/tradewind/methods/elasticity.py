@@ -11,10 +11,12 @@ from scipy.stats import norm
 
 from tradewind.errors import BadInputError
 from tradewind.methods.crossfit import Crossfit
-from tradewind.methods.elasticity_panel import FEWEST_CLUSTERS, Clusters, Fit, Slopes
-from tradewind.methods.elasticity_prior import ALIKE, Shrunk, shrink, shrink_alone
+from tradewind.methods.elasticity_control import Beside, Moments, answers, free, passed, with_column
+from tradewind.methods.elasticity_panel import Clusters, Fit, Slopes
+from tradewind.methods.elasticity_prior import Shrunk, shrink, shrink_alone
 from tradewind.methods.elasticity_result import Elasticities, Group, Product
 from tradewind.methods.elasticity_rows import Checked, Rows, alive, checked, lagged, rivals
+from tradewind.methods.elasticity_strength import strength
 from tradewind.study import Estimate, Evidence
 
 __all__ = ["Elasticities", "Elasticity", "Group", "Product", "Rows", "rivals"]
@@ -24,24 +26,8 @@ Codes = NDArray[np.int64]
 
 STRONG = 10.0  # effective F from which an instrument counts as strong
 USABLE = 4.0  # effective F below which its estimate is not used at all
-LEAST = 0.05  # share of the variation of rivals' prices that lies between shops of one week, to be used
 SAME = 1e-5  # share of a price's variation that its instrument leaves, below which they are the same
 STEPS = 60  # of reweighting counts
-
-
-@dataclass
-class _Beside:
-    """Slopes of own prices with instruments beside them (a control function), of products that have both.
-
-    `price` is off by what demand does to the price, κ; `own` is not, and has an error in common with other products'.
-    """
-
-    price: Array
-    price_var: Array
-    own: Array
-    own_var: Array
-    between: Array
-    shared: Array
 
 
 @dataclass
@@ -61,7 +47,7 @@ class _Slopes:
     drawn: NDArray[np.bool_]
     scale: Array
     reach: Array
-    beside: _Beside
+    beside: Beside
 
 
 class Elasticity:
@@ -137,7 +123,7 @@ class Elasticity:
             np.full((count, crosses), np.nan), np.full((count, crosses), np.nan), np.zeros((count, crosses)),
             nothing.copy(), np.full((count, 2), np.nan), np.zeros(count, bool), nothing.copy(),
             np.bincount(data.product, minlength=count).astype(float),
-            _Beside(
+            Beside(
                 nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy(), np.zeros(count)
             ),
         )  # fmt: skip
@@ -183,116 +169,42 @@ class Elasticity:
         last = plain
         if clean is not None:
             last = self._fit(solver, y, x, z, slots)
-            strength, weak = self._strength(solver, last, x, z, slots, product)
-            used = has & (strength >= USABLE)
+            force, weak = strength(solver, last, (x, z), slots, self.z**2)
+            used = has & (force >= USABLE)
             own = np.where(used, last.slope[steps], np.nan)
             own_var = clusters.variances(last, steps, self.level)
             found.clean[ids], found.clean_var[ids] = own, own_var
             found.between[ids] = clusters.correlation(plain, last, steps) * np.sqrt(own_var * var)
-            found.strength[ids], found.drawn[ids] = np.where(has, strength, np.nan), drawn
+            found.strength[ids], found.drawn[ids] = np.where(has, force, np.nan), drawn
             found.weak[ids] = np.where(has[:, None], weak, np.nan)
             whole = used & drawn & (np.bincount(product, ~data.randomised[rows]) == 0)
             found.plain[ids[whole]] = np.nan  # the same number twice would count twice
             if not used.any():
                 last = plain
-        crossed, answer = plain, np.zeros((3, len(ids), data.cross.shape[1]))
-        if last is not plain:
-            told = used & (_free(solver, x[:, 0], z[:, 0]) > SAME)
-            wide = _beside(x, z, slots, z[:, 0], told[product])
-            crossed = self._fit(solver, y, wide, wide, slots + 1)
-            if told.any() and not self.counts:
-                self._passed((solver, y, x, z, slots), clusters, crossed, told, ids, found.beside)
-            pulled = np.where(told, crossed.slope[slots :: slots + 1][: len(ids)], 0.0)
-            answer = self._answers(solver, x, z, (slots, data.cross.shape[1]), clusters, pulled)
-        at = np.arange(len(ids)) * (slots + (last is not plain))
-        found.cross_shared[ids] = answer[2]
-        for k in range(data.cross.shape[1]):
-            found.cross[ids, k] = crossed.slope[at + 1 + k] + answer[0][:, k]
-            found.cross_var[ids, k] = clusters.variances(crossed, at + 1 + k, self.level) + answer[1][:, k]
+        moments = Moments(solver, clusters, y, x, z, slots, self.level)
+        self._beside(moments, plain, None if last is plain else used, ids, found)
         tail = len(ids) * slots + np.arange(x.shape[1] - slots)[data.controls.shape[1] :]
         return last.slope[tail], clusters.covariance(last, tail)
 
-    def _passed(
-        self,
-        moments: tuple[Slopes, Array, Array, Array, int],
-        clusters: Clusters,
-        beside: Fit,
-        told: NDArray[np.bool_],
-        ids: Codes,
-        into: _Beside,
-    ) -> None:
-        """Write slopes of own prices, from the fit with instruments beside them, `into` the products that it tells.
-
-        Let p = πz + v. Beside z the slope of p is a = ε + κ and that of z is −κπ, κ being how demand shows in the
-        price, so that ε is the slope of p beside p − πz. The better π is known, the smaller its error: products are
-        shrunk towards each other in π over its usual size, and what is then not known of π is added, in part as an
-        error in common. How the errors of a and ε go together follows from the variances of both and of κ.
-        """
-        solver, y, x, z, slots = moments
-        steps, at = np.arange(solver.products) * slots, np.arange(solver.products) * (slots + 1)
-        given = np.column_stack([z[:, :1], x[:, 1:slots], z[:, slots:]])
-        first = solver(x[:, 0], given, given, slots)
-        passed = np.where(told, first.slope[steps], np.nan)
-        usual = float(np.nanmedian(np.abs(passed)))
-        pi = shrink_alone(passed / usual, clusters.variances(first, steps, self.level) / usual**2, alike=ALIKE)
-        if (np.abs(pi.mid) < 2 * pi.sd)[told].any():
-            return
-        rest = x[:, 0] - usual * pi.mid[solver.product] * z[:, 0]
-        wide = _beside(x, z, slots, rest, told[solver.product])
-        fit = self._fit(solver, y, wide, wide, slots + 1)
-        price_var, own_var, shown_var = (
-            clusters.variances(*of, self.level) for of in ((beside, at), (fit, at), (fit, at + slots))
-        )
-        shown = shrink_alone(np.where(told, fit.slope[at + slots], np.nan), shown_var)
-        push, (inside, common) = shown.mid / pi.mid, _parted(pi)
-        alone = beside.variance[at], fit.variance[at], fit.variance[at + slots]
-        like = (alone[0] + alone[1] - alone[2]) / 2 / np.sqrt(alone[0] * alone[1])
-        values = (
-            beside.slope[at], price_var, fit.slope[at], own_var + push**2 * inside,
-            like * np.sqrt(price_var * own_var), push * common,
-        )  # fmt: skip
-        for of, value in zip(vars(into).values(), values, strict=True):
-            of[ids[told]] = value[told]
-
-    def _answers(
-        self, solver: Slopes, x: Array, z: Array, shape: tuple[int, int], clusters: Clusters, pulled: Array
-    ) -> Array:
-        """Return what is to be added to the slopes of rivals' prices, its variance and its shared error.
-
-        Once weeks are taken out, in which both prices take part, rivals' prices move with what demand does to the own
-        price; the instrument beside that holds it. Where the own price answers rivals' prices, by δ beside what its
-        instrument does (π), the control function with the slope −κπ of the instrument holds κ(p − πz) instead of
-        κ(p − πz − δw): its slopes of w lack κδ. Rivals' prices of one week differ between shops without the own price,
-        so that δ is told apart from the weeks in which both take part. Products are shrunk towards each other, so that
-        where nobody answers nothing is added. Then most of what is not known of δ is one error of all products, which
-        does not average out over them.
-        """
-        slots, crosses = shape
-        steps = np.arange(solver.products) * slots
-        out = np.zeros((3, solver.products, crosses))
-        if not crosses:
-            return out
-        given, apart = x.copy(), x.copy()
-        given[:, 0] = apart[:, 0] = z[:, 0]
-        together = solver.product * solver.weeks + solver.week
-        count = np.bincount(together)
-        for k in range(1, 1 + crosses):
-            inside = x[:, k] - (np.bincount(together, x[:, k]) / np.maximum(count, 1))[together]
-            whole = float(np.var(x[:, k]))
-            apart[:, k] = inside if float(np.var(inside)) > LEAST * whole else x[:, k]
-        first = solver(x[:, 0], given, apart, slots)
-        pull = np.nan_to_num(-pulled / first.slope[steps])
+    def _beside(
+        self, of: Moments, plain: Fit, used: NDArray[np.bool_] | None, ids: Codes, found: _Slopes
+    ) -> None:  # fmt: skip
+        """Estimate slopes of rivals' prices, and of own ones, with the instruments that are `used` beside them."""
+        crossed, slots, crosses = plain, of.slots, found.cross.shape[1]
+        answer = np.zeros((3, len(ids), crosses))
+        if used is not None:
+            told = used & (free(of.solver, of.x[:, 0], of.z[:, 0]) > SAME)
+            wide = with_column(of.x, of.z, slots, of.z[:, 0], told[of.solver.product])
+            crossed = self._fit(of.solver, of.y, wide, wide, slots + 1)
+            if told.any() and not self.counts and (beside := passed(of, crossed, told)) is not None:
+                found.beside.take(ids, beside, told)
+            pulled = np.where(told, crossed.slope[slots :: slots + 1][: len(ids)], 0.0)
+            answer = answers(of, crosses, pulled)
+        at = np.arange(len(ids)) * (slots + (used is not None))
+        found.cross_shared[ids] = answer[2]
         for k in range(crosses):
-            at = steps + 1 + k
-            slope = np.where(pull != 0, first.slope[at], np.nan)
-            if np.isnan(slope).all():
-                continue
-            var = clusters.variances(first, at, self.level)
-            shared = clusters.shared(first, at[~np.isnan(slope)], var[~np.isnan(slope)])
-            of = shrink_alone(slope, np.maximum(var - shared**2, 0.1 * var), shared, ALIKE)
-            own, common = _parted(of)
-            out[:, :, k] = pull * of.mid, pull**2 * own, pull * common
-        return out
+            found.cross[ids, k] = crossed.slope[at + 1 + k] + answer[0][:, k]
+            found.cross_var[ids, k] = of.variances(crossed, at + 1 + k) + answer[1][:, k]
 
     def _instrument(
         self, data: Checked, rows: Codes, solver: Slopes
@@ -376,43 +288,6 @@ class Elasticity:
         raise BadInputError(
             "The counts have no stable answer", do="leave out products with few sales, or take fewer columns"
         )
-
-    def _strength(
-        self, solver: Slopes, fit: Fit, x: Array, z: Array, slots: int, product: Codes
-    ) -> tuple[Array, Array]:
-        """Return the effective F of each product's instrument, and the interval that holds however weak it is.
-
-        With one instrument the effective F of Montiel Olea and Pflueger is the robust F of the first stage.
-        """
-        price, instrument = solver.purge(np.column_stack([x[:, 0], z[:, 0]])).T
-        beside = solver.purge(x[:, 1:])
-        strength, weak = np.zeros(solver.products), np.full((solver.products, 2), np.nan)
-        critical = self.z**2
-        order = np.argsort(product, kind="stable")
-        ends = np.cumsum(np.bincount(product, minlength=solver.products))
-        for j, at in enumerate(np.split(order, ends[:-1])):
-            p, q, e = price[at], instrument[at], beside[at]
-            if e.shape[1]:
-                p, q = (v - e @ np.linalg.lstsq(e, v, rcond=None)[0] for v in (p, q))
-            mass = float(q @ q)
-            if mass <= 0:
-                continue
-            first = float(q @ p)
-            v = p - q * (first / mass)
-            for code in (solver.week[at], solver.unit[at], np.arange(len(at))):
-                names, cluster = np.unique(code, return_inverse=True)
-                # Single rows count only where there are too few weeks and shops.
-                if len(names) < FEWEST_CLUSTERS or (strength[j] and len(names) == len(at)):
-                    continue
-                b = np.asarray(np.bincount(cluster, q * v), float)
-                a = np.asarray(np.bincount(cluster, q * fit.residual[at]), float)
-                factor = len(names) / (len(names) - 1)
-                force = first**2 / max(float(b @ b) * factor, 1e-300)
-                if strength[j] and force >= strength[j]:
-                    continue
-                strength[j] = force
-                weak[j] = fit.slope[j * slots] - _anderson_rubin(first, a, b, critical * factor)[::-1]
-        return strength, weak
 
     # From markets to products and categories.
 
@@ -543,25 +418,6 @@ class Elasticity:
         return Estimate(mid, mid - self.z * sd, mid + self.z * sd, self.level)
 
 
-def _beside(x: Array, z: Array, slots: int, column: Array, told: NDArray[np.bool_]) -> Array:
-    """Return columns with one more in each product, and the instruments of columns in common that have some."""
-    more = [k for k in range(slots, x.shape[1]) if not np.array_equal(x[:, k], z[:, k])]
-    return np.column_stack([x[:, :slots], np.where(told, column, 0.0), x[:, slots:], z[:, more]])
-
-
-def _parted(of: Shrunk) -> tuple[Array, Array]:
-    """Return variances of each product's own and standard deviations of one error in common, none in a single one."""
-    common = of.together if len(of.mid) > 1 else np.zeros(1)
-    return np.maximum(of.sd**2 - common**2, 0), common
-
-
-def _free(solver: Slopes, price: Array, instrument: Array) -> Array:
-    """Return the share [products] of each price's variation that its instrument leaves."""
-    p, q = solver.purge(np.column_stack([price, instrument])).T
-    both, mass, whole = (np.bincount(solver.product, values) for values in (p * q, q**2, p**2))
-    return np.asarray(1 - both**2 / np.maximum(mass * whole, 1e-300))
-
-
 def _pooled(parts: list[tuple[Array, Array]], size: int) -> tuple[Array, Array]:
     """Return slopes in common over markets, each weighed by its precision, and their covariance."""
     good = [(s, c) for s, c in parts if len(s) == size and not np.isnan(s).any() and not np.isnan(c).any()]
@@ -570,18 +426,3 @@ def _pooled(parts: list[tuple[Array, Array]], size: int) -> tuple[Array, Array]:
     weights = [np.linalg.pinv(c) for _, c in good]
     cov = np.linalg.pinv(np.sum(weights, axis=0))
     return cov @ np.sum([w @ s for w, (s, _) in zip(weights, good, strict=True)], axis=0), cov
-
-
-def _anderson_rubin(first: float, a: Array, b: Array, critical: float) -> Array:
-    """Return how far the estimate may lie above the slope: all Δ with (Δ first)² ≤ critical Σ (a + Δ b)².
-
-    Reference:
-        Anderson and Rubin (1949), Estimation of the parameters of a single equation, Annals of Mathematical
-        Statistics 20(1); Andrews, Stock and Sun (2019), Weak instruments in instrumental variables regression, Annual
-        Review of Economics 11, section 5.1.
-    """
-    square, half, rest = first**2 - critical * float(b @ b), critical * float(a @ b), critical * float(a @ a)
-    if square <= 0:
-        return np.array([-np.inf, np.inf])
-    root = np.sqrt(half**2 + square * rest)
-    return np.array([(half - root) / square, (half + root) / square])
