@@ -144,7 +144,7 @@ def test_bars_stand_in_the_column_that_the_rows_are_ranked_by() -> None:
     columns = (Column("name", "Name"), Column("n", "Orders", "count"), Column("gain", "Gain", "money"))
     values = [(3, 9), (5, -6), (4, 3)]
     grid = Grid(columns, tuple({"name": "x", "n": n, "gain": Decimal(gain)} for n, gain in values))
-    cells = report.rows(grid, "USD")
+    cells = report.rows(grid, "USD").rows
     assert [[cell.bar is not None for cell in row] for row in cells] == [[False, False, True]] * 3
     assert [row[2].falls for row in cells] == [False, True, False]
     assert cells[1][2].bar == pytest.approx(100 * 6 / 9)

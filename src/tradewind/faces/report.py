@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from tradewind import charts
-from tradewind.faces.order import is_numeric, long_columns, number, ranked, ranked_column, told_apart
+from tradewind.faces.order import long_columns, ranked, told_apart
+from tradewind.faces.tabular import Laid, laid
 from tradewind.measures.metrics import METRICS
 from tradewind.money import human
 from tradewind.study import Estimate, Evidence, Finding, Grid, Study
@@ -31,23 +31,6 @@ GRADES: dict[Evidence, str] = {
     Evidence.BENCHMARK: "From how comparable businesses do, not from this one.",
     Evidence.ASSUMED: "Rests on something that was supposed, not seen.",
 }
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of a table on the page.
-
-    Args:
-        text: What it says.
-        numeric: Whether it is set to the right.
-        bar: Length of the bar under it, from 0 to 100, or None where it has none.
-        falls: Whether the bar stands for a loss.
-    """
-
-    text: str
-    numeric: bool = False
-    bar: float | None = None
-    falls: bool = False
 
 
 def render(studies: Sequence[Study], title: str = "", unanswered: Mapping[str, str] | None = None) -> str:
@@ -110,26 +93,9 @@ def definitions(studies: Sequence[Study]) -> list[tuple[str, str]]:
     ]
 
 
-def rows(grid: Grid, currency: str) -> list[list[Cell]]:
-    """Return a table's cells as a person reads them, with bars in the column that it is ranked by.
-
-    Columns of long words are left out; they stand below the table.
-    """
-    ranking, left_out = ranked_column(grid), long_columns(grid)
-    top = max((abs(number(row.get(ranking.name))) for row in grid.rows), default=0.0) if ranking else 0.0
-    result = []
-    for row in grid.rows:
-        cells = []
-        for column in grid.columns:
-            if column in left_out:
-                continue
-            value = row.get(column.name)
-            numeric = is_numeric(grid, column)
-            size = number(value) if column is ranking else 0.0
-            bar = 100 * abs(size) / top if column is ranking and top else None
-            cells.append(Cell(human(value, column.unit, currency), numeric, bar, size < 0))
-        result.append(cells)
-    return result
+def rows(grid: Grid, currency: str, skip: int = 0, take: int | None = None) -> Laid:
+    """Return some rows of a table as a person reads them."""
+    return laid(grid, lambda row, column: human(row.get(column.name), column.unit, currency), skip, take)
 
 
 def exact(value: Any) -> str:
@@ -187,7 +153,6 @@ def _environment() -> Environment:
     environment.globals |= {
         "anchor": anchor,
         "chart": chart,
-        "is_numeric": is_numeric,
         "limit": ROWS,
         "long_columns": long_columns,
         "meaning": GRADES,

@@ -57,7 +57,7 @@ def plan(  # noqa: PLR0913, PLR0917 - a parameter each
     if found.found is None:
         state = f"; its job is {found.question.job.state}" if found.question.job else ""
         raise NotFoundError(f"No proposals were gathered yet{state}", do="POST to /api/v1/plan/gather")
-    picked, rows = found.found.plan, board.rows(found, asker.store.provenance.currency, lever, shop, payer)
+    picked, rows = found.found.plan, list(board.rows(found, asker.store.provenance.currency, lever, shop, payer))
     return answer({
         "name": picked.name, "objective": picked.objective, "joint": picked.joint, "total": picked.total,
         "attributed_gmv": picked.attributed, "gap": picked.gap, "budgets": picked.purses,

@@ -52,7 +52,7 @@ def plan(  # noqa: PLR0913, PLR0917 - a parameter a field of the form
         if not part:
             return failed(request, error)
         return page(request, "plan_part.html", "Plan", status=error.status, error=error, alone=True)
-    rows = board.rows(found, asker.store.provenance.currency, lever, shop, payer)
+    rows = list(board.rows(found, asker.store.provenance.currency, lever, shop, payer))
     grid = Grid(board.EXPORTED, tuple(rows))
     study = found.found.answer if found.found else None
     if file := exported(request, "plan", study, actions=grid):

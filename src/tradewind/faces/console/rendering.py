@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -13,7 +12,7 @@ from urllib.parse import quote, urlencode
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from tradewind import charts
 from tradewind.accounts import Right
@@ -21,11 +20,12 @@ from tradewind.errors import NotFoundError, TradewindError
 from tradewind.faces.console import assets
 from tradewind.faces.console.reader import Reader
 from tradewind.faces.export import chart_grid, csv_text
-from tradewind.faces.order import is_numeric, long_columns, number, ranked, ranked_column, told_apart
-from tradewind.faces.report import GRADES, exact
+from tradewind.faces.order import long_columns, number, ranked, told_apart
+from tradewind.faces.report import GRADES, exact, whole
 from tradewind.faces.server.gate import Asking, keep
+from tradewind.faces.tabular import Laid, Row, laid
 from tradewind.money import human
-from tradewind.study import Estimate, Finding, Grid, Study
+from tradewind.study import Column, Estimate, Finding, Grid, Study
 
 ROWS = 12
 """Rows of a table that are shown before the rest is folded away."""
@@ -40,25 +40,6 @@ NAVIGATION = (
     ("Products", "/products"), ("Creators", "/creators"), ("Customers", "/segments"), ("Live", "/live"),
     ("Studies", "/studies"), ("Data", "/data"),
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell of a table on a page.
-
-    Args:
-        text: What it says.
-        numeric: Whether it is set to the right.
-        bar: Length of the bar under it, from 0 to 100, or None where it has none.
-        falls: Whether the bar stands for a loss.
-        href: Page of what it names, or empty.
-    """
-
-    text: str
-    numeric: bool = False
-    bar: float | None = None
-    falls: bool = False
-    href: str = ""
 
 
 def page(request: Request, template: str, title: str, *, status: int = 200, **context: Any) -> Response:
@@ -141,27 +122,17 @@ def entity(kind: str, id_: Any) -> str:
     return f"/{kind}/{quote(str(id_), safe='')}"
 
 
-def rows(grid: Grid, currency: str, reader: Reader) -> list[list[Cell]]:
-    """Return a table's cells as the reader reads them, each name linked to its page where its row holds an id."""
-    ranking, left_out = ranked_column(grid), long_columns(grid)
-    top = max((abs(number(row.get(ranking.name))) for row in grid.rows), default=0.0) if ranking else 0.0
-    shown = [column for column in grid.columns if column not in left_out]
-    result = []
-    for row in grid.rows:
-        cells = []
-        for place, column in enumerate(shown):
-            value = row.get(column.name)
-            numeric = is_numeric(grid, column)
-            size = number(value) if column is ranking else 0.0
-            bar = 100 * abs(size) / top if column is ranking and top else None
-            unit = str(row.get("unit", "ratio")) if column.unit == OF_THE_ROW else column.unit
-            text = reader.human(value, unit, currency)
-            cells.append(Cell(text, numeric, bar, size < 0, _href(row, column.name, first=place == 0)))
-        result.append(cells)
-    return result
+def rows(grid: Grid, currency: str, reader: Reader, skip: int = 0, take: int | None = None) -> Laid:
+    """Return some rows of a table as the reader reads them, each name linked to its page where its row holds an id."""
+
+    def write(row: Row, column: Column) -> str:
+        unit = str(row.get("unit", "ratio")) if column.unit == OF_THE_ROW else column.unit
+        return reader.human(row.get(column.name), unit, currency)
+
+    return laid(grid, write, skip, take, _href)
 
 
-def _href(row: Mapping[str, Any], column: str, *, first: bool) -> str:
+def _href(row: Row, column: str, first: bool) -> str:
     """Return the page of what a cell names: its own id, the id beside a name, or the one id that the row holds."""
     if first and "href" in row:
         return str(row["href"])
@@ -170,11 +141,6 @@ def _href(row: Mapping[str, Any], column: str, *, first: bool) -> str:
         return entity(LINKED[named], row[named]) if row.get(named) else ""
     aside = [name for name in LINKED if row.get(name)]
     return entity(LINKED[aside[0]], row[aside[0]]) if first and len(aside) == 1 else ""
-
-
-def whole(words: str) -> Markup:
-    """Escape words and keep each minus sign on the line of its number."""
-    return Markup(re.sub(r"(−[^\s<]+)", r'<span class="brief">\1</span>', str(escape(words))))
 
 
 def gauge(low: float, high: float, value: float) -> dict[str, float] | None:
@@ -225,7 +191,7 @@ def _environment() -> Environment:
     )
     environment.globals |= {
         "Estimate": Estimate, "address": address, "entity": entity, "gauge": gauge, "human": human,
-        "is_numeric": is_numeric, "json_text": json_text, "long_columns": long_columns, "meaning": GRADES,
+        "json_text": json_text, "long_columns": long_columns, "meaning": GRADES,
         "ranked": ranked, "rows": rows, "told_apart": told_apart, "top": _top, "Right": Right,
     }  # fmt: skip
     environment.filters |= {"exact": exact, "whole": whole, "number": number, "pick": quote}

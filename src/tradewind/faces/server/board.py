@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
@@ -152,11 +153,10 @@ def sought_of(choice: Choice, objective: str) -> Estimate | None:
     return choice.setting.joint if objective == JOINT else choice.setting.gain.get(Party(objective))
 
 
-def rows(found: Board, currency: str, lever: str = "", shop: str = "", payer: str = "") -> list[dict[str, Any]]:
-    """Return the plan's choices as rows, the largest gain first, those of a lever, shop or payer only."""
+def rows(found: Board, currency: str, lever: str = "", shop: str = "", payer: str = "") -> Iterator[dict[str, Any]]:
+    """Yield the plan's choices as rows, the largest gain first, those of a lever, shop or payer only."""
     if found.found is None or found.proposals is None:
-        return []
-    result = []
+        return
     for rank, choice in enumerate(found.found.plan.choices, 1):
         action, setting = choice.action, choice.setting
         payers = [str(party) for party, cost in setting.cost.items() if cost > 0]
@@ -179,8 +179,7 @@ def rows(found: Board, currency: str, lever: str = "", shop: str = "", payer: st
             row["product_id"] = action.subject.id
         elif action.subject.kind == "shop":
             row["shop_id"] = action.subject.id
-        result.append(row)
-    return result
+        yield row
 
 
 COLUMNS = (
@@ -212,7 +211,7 @@ def top(asker: Asking, count: int) -> Top | None:
     found = board(asker)
     if found.found is None:
         return None
-    kept = tuple(rows(found, asker.store.provenance.currency)[:count])
+    kept = tuple(itertools.islice(rows(found, asker.store.provenance.currency), count))
     return Top(found.found.answer.finding("plan").sentence, Grid(COLUMNS[1:], kept))
 
 
