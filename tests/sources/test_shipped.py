@@ -149,41 +149,53 @@ class TestCompleteJourney:
     pytestmark = pytest.mark.xdist_group("complete journey")
 
     @pytest.fixture(scope="class")
-    def imported(self, tmp_path_factory):
+    def files(self, tmp_path_factory):
+        """The package's files, promotions of one product in sixteen only: all 21 M rows take minutes."""
+        folder = tmp_path_factory.mktemp("journey")
+        for file in load("complete_journey").data_folder(None).glob("*.parquet"):
+            if file.stem == "promotions":
+                some = f"FROM read_parquet('{file}') WHERE product_id % 16 = 0"
+                duckdb.sql(f"COPY ({some}) TO '{folder / file.name}' (FORMAT parquet)")
+            else:
+                (folder / file.name).symlink_to(file)
+        return folder
+
+    @pytest.fixture(scope="class")
+    def imported(self, files, tmp_path_factory):
         store = tmp_path_factory.mktemp("journey") / "store"
-        return store, run_import(load("complete_journey"), None, store)
+        return store, run_import(load("complete_journey"), files, store)
 
-    def _raw(self, name: str, sql: str) -> tuple:
-        folder = load("complete_journey").data_folder(None)
-        return duckdb.sql(f"SELECT {sql} FROM read_parquet('{folder}/{name}.parquet')").fetchall()[0]
+    @pytest.fixture
+    def raw(self, files):
+        return lambda name, sql: duckdb.sql(f"SELECT {sql} FROM read_parquet('{files}/{name}.parquet')").fetchall()[0]
 
-    def test_gmv_is_the_sum_of_sales_to_the_cent(self, imported):
+    def test_gmv_is_the_sum_of_sales_to_the_cent(self, imported, raw):
         store, report = imported
         _accounted(report)
         gross = _value(store, "order_lines", "sum(quantity * unit_price)")[0]
         given = _value(store, "order_discounts", "sum(amount) FILTER (payer = 'merchant')")[0]
-        assert gross - given == self._raw("transactions", "sum(round(sales_value, 2)::DECIMAL(18, 2))")[0]
+        assert gross - given == raw("transactions", "sum(round(sales_value, 2)::DECIMAL(18, 2))")[0]
         assert gross - given == Decimal("4596039.58")
 
-    def test_discounts_are_whole(self, imported):
+    def test_discounts_are_whole(self, imported, raw):
         store, _ = imported
         kinds = ("loyalty", "coupon", "coupon_match")
         got = _value(store, "order_discounts", ", ".join(f"sum(amount) FILTER (kind = '{kind}')" for kind in kinds))
         sold = "FILTER (quantity > 0 OR round(sales_value, 2) > 0)"
         columns = ("retail_disc", "coupon_disc", "coupon_match_disc")
-        raw = self._raw("transactions", ", ".join(f"sum(round({c}, 2)::DECIMAL(18, 2)) {sold}" for c in columns))
-        assert got == raw
+        given = raw("transactions", ", ".join(f"sum(round({c}, 2)::DECIMAL(18, 2)) {sold}" for c in columns))
+        assert got == given
         assert _value(store, "order_discounts", "max(amount) FILTER (kind = 'rounding')")[0] < Decimal("0.01")
 
-    def test_every_row_is_accounted_for(self, imported):
+    def test_every_row_is_accounted_for(self, imported, raw):
         _, report = imported
         lines = report.tables["order_lines"]
-        sold = self._raw("transactions", "count(*) FILTER (quantity > 0 OR round(sales_value, 2) > 0), count(*)")
+        sold = raw("transactions", "count(*) FILTER (quantity > 0 OR round(sales_value, 2) > 0), count(*)")
         transactions = next(file for file in report.files if file.kind == "transactions")
         assert (lines.kept, transactions.rows) == sold
         assert lines.kept + sum(transactions.skipped.values()) == sold[1]
-        distinct = self._raw("promotions", "count(*)")[0] - 12_785  # weeks told twice, once more fully
-        assert report.tables["promotions"].kept == distinct
+        told, distinct = raw("promotions", "count(*), count(DISTINCT (product_id, store_id, week))")
+        assert report.tables["promotions"].kept == distinct < told  # weeks told twice, once more fully
 
     def test_weeks_are_weeks_of_local_days(self, imported):
         store, _ = imported
@@ -191,8 +203,8 @@ class TestCompleteJourney:
         days = _value(store, "promotions", "min(starts_on)::VARCHAR, max(ends_on)::VARCHAR, min(dayofweek(starts_on))")
         assert days == ("2016-12-26", "2017-12-31", 1)
 
-    def test_redemptions_are_grants_with_an_order(self, imported):
+    def test_redemptions_are_grants_with_an_order(self, imported, raw):
         store, _ = imported
-        redeemed = self._raw("coupon_redemptions", "count(DISTINCT (household_id, coupon_upc, campaign_id))")[0]
+        redeemed = raw("coupon_redemptions", "count(DISTINCT (household_id, coupon_upc, campaign_id))")[0]
         assert _value(store, "coupon_grants", "count(redeemed_order_id)") == (redeemed,)
         assert existing(store).provenance.simulated

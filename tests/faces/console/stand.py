@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Response
+import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Response
 
 from tradewind.accounts import Role, open_accounts
 
@@ -26,6 +28,7 @@ WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 COMMAND = "from tradewind.faces.cli import main; main()"
 PATIENCE = 180
 """Seconds that the server has to answer."""
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
 DRAWN = """() => [...document.querySelectorAll(".chart[data-spec]")].every((place) => {
   const { top, bottom } = place.getBoundingClientRect();
   return bottom <= 0 || top >= innerHeight || place.querySelector("svg");
@@ -100,17 +103,42 @@ class Watch:
 
 
 @contextmanager
-def served(store: Path, folder: Path) -> Iterator[str]:
-    """Serve a store from its own process; return its address."""
+def browser_of(playwright: Playwright) -> Iterator[Browser]:
+    """Run Debian's Chromium; without it, tests are skipped, and fail where all programs are to be there."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        lacking = "the console needs Chromium to be looked at: apt-get install chromium"
+        if os.environ.get("CI") == "true":
+            pytest.fail(lacking)
+        pytest.skip(lacking)
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    browser = playwright.chromium.launch(executable_path=found, args=flags)
+    try:
+        yield browser
+    finally:
+        browser.close()
+
+
+@contextmanager
+def served(
+    store: Path,
+    folder: Path,
+    shops: tuple[str, ...] = SHOPS,
+    creators: tuple[str, ...] = CREATORS,
+    assume: tuple[str, ...] = (),
+) -> Iterator[str]:
+    """Serve a store from its own process, under what is assumed; return its address."""
     accounts = str(folder / "users.db")
     register = open_accounts(accounts, create=True)
     for name, role in USERS.items():
-        shops = SHOPS if role == Role.MERCHANT else ()
-        register.add(name, role, shops, CREATORS if role == Role.CREATOR else (), PASSWORD)
+        if role != Role.CREATOR or creators:
+            own = shops if role == Role.MERCHANT else (), creators if role == Role.CREATOR else ()
+            register.add(name, role, *own, PASSWORD)
     register.close()
     command = [
         sys.executable, "-c", COMMAND, "serve", "--store", str(store), "--work", str(folder / "desk"),
         "--ledger", str(folder / "ledger.db"), "--accounts", accounts, "--port", "0", "--workers", "1",
+        *(word for each in assume for word in ("--assume", each)),
     ]  # fmt: skip
     log = folder / "server.log"
     with log.open("w") as out:

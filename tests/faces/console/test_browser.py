@@ -6,16 +6,16 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect, sync_playwright
-from stand import DRAWN, PASSWORD, PHONE, WIDE, Stand, Watch, served
+from stand import DRAWN, PASSWORD, PHONE, RULES, WIDE, Stand, Watch, browser_of, served
+
+pytestmark = pytest.mark.xdist_group("browser")  # one server for all of it, not one for every worker
 
 MONTH = "period=2024-01"
 WHY = f"/why?metric=gmv&{MONTH}&against=previous"
@@ -30,7 +30,6 @@ PAGES = {
     "mara": (*OF_ALL[:11], "/data", "/jobs", "/search?q=shop", f"/shops/shop-02?{MONTH}", "/account"),
     "cleo": ("/", "/creators/k1?period=all", "/live", "/live/live-1", "/data", "/account"),
 }
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}
 OF_COLOUR = {
     "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]},
     "resultTypes": ["violations"],
@@ -42,17 +41,12 @@ SCREENS = ((WIDE, "light", "dark"), (PHONE, "dark", "light"))
 @pytest.fixture(scope="module")
 def stand(market_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stand]:
     """A server of the market and Debian's Chromium."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        lacking = "the console needs Chromium to be looked at: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(lacking)
-        pytest.skip(lacking)
-    with served(market_folder, tmp_path_factory.mktemp("browser")) as url, sync_playwright() as playwright:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        browser = playwright.chromium.launch(executable_path=found, args=flags)
+    with (
+        served(market_folder, tmp_path_factory.mktemp("browser")) as url,
+        sync_playwright() as playwright,
+        browser_of(playwright) as browser,
+    ):
         yield Stand(url, browser)
-        browser.close()
 
 
 @pytest.fixture
