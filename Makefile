@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := demo
 PERIOD := 2017-12
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test walk lint docs bench clean
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
@@ -49,6 +49,9 @@ lint: .venv/.dev
 
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup  # two workers; threads of their own would only wait for each other
+
+walk: demo .venv/.dev  # every kind of page of the console in Chromium, on the demo's stores; pictures in demo/shots
+	TRADEWIND_DEMO=$(DEMO) $(BIN)/pytest tests/faces/console/test_walk.py
 
 docs: .venv/.docs
 	$(BIN)/python -m tradewind.faces.reference docs

@@ -79,6 +79,7 @@ def walked(page: Page, watch: Watch, shots: Path, axe: Axe | None) -> list[str]:
         title = re.sub(r"\W+", "-", where.strip("/") or "today")[:60]
         for screen, size in (("phone", PHONE), ("wide", WIDE)):
             page.set_viewport_size(size)  # type: ignore[arg-type]
+            page.wait_for_timeout(400)  # charts follow once the screen stays as it is
             watch.fits(page, f"{where}, {screen}")
             page.screenshot(path=shots / f"{number:02}-{title}-{screen}.png", full_page=True)
         if axe is not None:

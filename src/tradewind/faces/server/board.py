@@ -168,8 +168,9 @@ def rows(found: Board, currency: str, lever: str = "", shop: str = "", payer: st
             continue
         gain = sought_of(choice, found.found.plan.objective)
         verdict = found.verdicts.get(action.key)
+        what = deed(choice, currency, found.proposals.names)
         row = {
-            "rank": rank, "what": deed(choice, currency, found.proposals.names), "gain": gain,
+            "rank": rank, "what": what[:1].upper() + what[1:], "gain": gain,
             "cost": sum(setting.cost.values()), "payer": ", ".join(payers) or "nobody",
             "attributed": setting.attributed, "evidence": str(action.evidence), "key": action.key,
             "lever": str(action.lever), "first": action.days.first, "last": action.days.last, "why": action.why,
