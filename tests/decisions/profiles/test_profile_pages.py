@@ -247,6 +247,15 @@ def test_charts_are_drawn_and_told(shop: Study, product: Study, creator: Study) 
             assert svg(chart).startswith("<svg")
 
 
+def test_what_is_supposed_is_not_compared_with_peers(bare_folder: Path) -> None:
+    supposed = open_store(str(bare_folder)).assuming(Assumptions.parse(("margin=0.3",)))
+    shop, plain = profile(supposed, "shop", SHOP, NOW), profile(open_store(str(bare_folder)), "shop", SHOP, NOW)
+    assert shop.finding("peers") == plain.finding("peers")
+    assert [caveat for caveat in shop.caveats if caveat.startswith("Not compared with peers")] == [
+        "Not compared with peers, as it is supposed and not known: Merchants' contribution profit."
+    ]
+
+
 def test_the_barest_source_still_has_pages(bare_folder: Path) -> None:
     bare = open_store(str(bare_folder))
     shop, product = profile(bare, "shop", SHOP, NOW), profile(bare, "product", PRODUCT, NOW)

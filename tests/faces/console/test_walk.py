@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect, sync_playwright
-from stand import PHONE, RULES, WIDE, Stand, Watch, browser_of, served
+from stand import DRAWN, PHONE, RULES, WIDE, Stand, Watch, browser_of, served
 
 from tradewind.engines.store import Store, open_store
 
@@ -80,6 +80,10 @@ def walked(page: Page, watch: Watch, shots: Path, axe: Axe | None) -> list[str]:
         for screen, size in (("phone", PHONE), ("wide", WIDE)):
             page.set_viewport_size(size)  # type: ignore[arg-type]
             page.wait_for_timeout(400)  # charts follow once the screen stays as it is
+            for chart in page.locator(".chart[data-spec]:visible").all():
+                chart.scroll_into_view_if_needed()
+                page.wait_for_function(DRAWN)
+            page.evaluate("scrollTo(0, 0)")
             watch.fits(page, f"{where}, {screen}")
             page.screenshot(path=shots / f"{number:02}-{title}-{screen}.png", full_page=True)
         if axe is not None:

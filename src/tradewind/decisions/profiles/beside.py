@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from tradewind.decisions.profiles.page import Page
 from tradewind.errors import NotFoundError
+from tradewind.measures.assume import Assumptions
 from tradewind.measures.metric import Metric
 from tradewind.measures.metrics import within_a_shop
 from tradewind.measures.query import lights_up
@@ -21,10 +22,13 @@ def beside_peers(page: Page, shop: str, metrics: Sequence[Metric]) -> Finding | 
     Returns:
         The finding; None where the data hold no such month, or nothing may be told of the peers.
     """
-    month = _last_month(page)
-    asked = tuple(metric for metric in metrics if within_a_shop(metric) and lights_up(metric, page.store))
+    month, known = _last_month(page), page.store.assuming(Assumptions())
+    inside = [metric for metric in metrics if within_a_shop(metric) and lights_up(metric, page.store)]
+    asked = tuple(metric for metric in inside if lights_up(metric, known, ("shop_id",)))
     if month is None or not asked:
         return None
+    if supposed := [metric.title for metric in inside if metric not in asked]:
+        page.caveats.append(f"Not compared with peers, as it is supposed and not known: {', '.join(supposed)}.")
     try:
         found = page.store.peers(asked, month, shop)
     except NotFoundError:
