@@ -16,7 +16,7 @@ import reef
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, ConflictError, MissingDataError, NotFoundError
 from tradewind.faces import proposals as place
-from tradewind.faces.planning import Asked, frontier, planned, solved, soonest
+from tradewind.faces.planning import Asked, footing, frontier, planned, ready, solved, soonest
 from tradewind.faces.proposals import FUNDS, Proposals, keep_proposals, proposed, read_proposals
 from tradewind.faces.studies import WINGS, Wing
 from tradewind.measures.assume import Assumptions
@@ -86,6 +86,7 @@ def test_solved_is_what_is_planned_from_the_store(
     fresh = planned(market_store, market_store.span, asked, "spring")
     assert solved(found, asked, "spring") == fresh
     assert solved(kept, asked, "spring") == fresh
+    assert solved(kept, asked, "spring", given=ready(found, asked)) == fresh
     assert ("shoal" in fresh.unanswered) == (budgets in {("merchant=60",)})
 
 
@@ -126,6 +127,16 @@ def test_the_first_day_of_an_action_is_tomorrow_save_for_simulated_data(market_s
     assert abs((tomorrow - datetime.now(UTC).date()).days) <= 2
     assert soonest(replace(origin, simulated=True)) is None
     assert soonest(replace(origin, simulated=True), date(2024, 1, 31)) == date(2024, 2, 1)
+
+
+@pytest.mark.parametrize("budgets", MONEY)
+def test_what_plans_are_picked_from_hangs_on_its_footing_only(found: Proposals, budgets: tuple[str, ...]) -> None:
+    asked = Asked(budgets, least=1.0)
+    other = Asked(tuple(f"{budget}0" for budget in budgets), ("price actions<=3",), caution=0.5)
+    assert footing(found, asked) == footing(found, other)
+    assert ready(found, asked) == ready(found, other)
+    begun = replace(asked, begin=found.today + timedelta(days=9))
+    assert footing(found, begun) != footing(found, asked)
 
 
 def test_only_the_wings_that_are_asked_propose(found: Proposals, market_store: Store) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tradewind import progress
@@ -104,6 +103,7 @@ def solved(
     name: str,
     ledger: Ledger | None = None,
     without: Mapping[str, str] | None = None,
+    given: Ready | None = None,
 ) -> Planned:
     """Return the plan that is picked from proposals; no store is asked, so that it takes no time.
 
@@ -114,6 +114,7 @@ def solved(
         ledger: Whose record calibrates the gains.
         without: Why actions were rejected, by their keys. They are left out; keys of what is not proposed change
             nothing.
+        given: What `ready` returned for the same proposals, terms and record; made anew where None.
 
     Raises:
         BadInputError: If budgets or rules cannot be read or kept.
@@ -121,22 +122,21 @@ def solved(
         NotFoundError: If a wing, or one for these payers, was not asked.
         MissingDataError: If no wing can propose anything, with the reason of each.
     """
-    ready = _ready(proposals, asked, ledger)
-    wings = len(ready.answers)
-    progress.told("picking", wings, wings + 1)
-    shrinks = ready.calibrated is not None and bool(ready.calibrated.levers)
-    plan = ready.planner(
-        name, ready.actions, ready.money, ready.limits, proposals.usual(ready.actions), ready.raw if shrinks else None,
-        without,
-    )  # fmt: skip
-    found = study(plan, proposals.origin, proposals.today, proposals.names, _caveats(ready, plan))
-    unanswered = {answer.wing: answer.why for answer in ready.answers if answer.study is None}
-    return Planned(plan, found, ready.studies, ready.actions, unanswered)
+    money, limits = _terms(asked, proposals.origin.currency)
+    of = given or ready(proposals, asked, ledger)
+    progress.told("picking", len(of.answers), len(of.answers) + 1)
+    shrinks = of.calibrated is not None and bool(of.calibrated.levers)
+    plan = _planner(asked)(
+        name, of.actions, money, limits, proposals.usual(of.actions), of.raw if shrinks else None, without
+    )
+    found = study(plan, proposals.origin, proposals.today, proposals.names, _caveats(of, money, plan))
+    unanswered = {answer.wing: answer.why for answer in of.answers if answer.study is None}
+    return Planned(plan, found, of.studies, of.actions, unanswered)
 
 
 def frontier(
     proposals: Proposals, asked: Asked, payer: Party, points: int = 7, ledger: Ledger | None = None,
-    without: Mapping[str, str] | None = None,
+    without: Mapping[str, str] | None = None, given: Ready | None = None,
 ) -> tuple[Point, ...]:  # fmt: skip
     """Return what plans would gain along the budget of one payer, the others' being as asked.
 
@@ -157,18 +157,22 @@ def frontier(
         NotFoundError: As `solved`.
         MissingDataError: As `solved`.
     """
-    ready = _ready(proposals, asked, ledger, payer)
-    return ready.planner.frontier(
-        ready.actions, ready.money, payer, points, ready.limits, proposals.usual(ready.actions), without
-    )
+    money, limits = _terms(asked, proposals.origin.currency)
+    of = given or ready(proposals, asked, ledger, payer)
+    return _planner(asked).frontier(of.actions, money, payer, points, limits, proposals.usual(of.actions), without)
 
 
-class _Ready(NamedTuple):
-    """What a plan is picked from."""
+@dataclass(frozen=True)
+class Ready:
+    """What plans are picked from, whatever their budgets and rules are.
 
-    planner: Planner
-    money: dict[Party, float]
-    limits: tuple[Rule, ...]
+    Args:
+        answers: What each wing said.
+        raw: The actions as their wings predict them, by key.
+        actions: The actions as a record calibrates them.
+        calibrated: How it does; None where there is no record.
+    """
+
     answers: tuple[Answer, ...]
     raw: dict[str, Action]
     actions: tuple[Action, ...]
@@ -176,16 +180,25 @@ class _Ready(NamedTuple):
 
     @property
     def studies(self) -> tuple[Study, ...]:
+        """The studies of the wings that could answer."""
         return tuple(answer.study for answer in self.answers if answer.study is not None)
 
 
-def _terms(asked: Asked, currency: str) -> tuple[dict[Party, float], tuple[Rule, ...]]:
-    Planner(asked.objective, asked.caution, asked.least, asked.seed)
-    return budgets(asked.budgets, currency), rules(asked.rules)
+def ready(proposals: Proposals, asked: Asked, ledger: Ledger | None = None, payer: Party | None = None) -> Ready:
+    """Return what plans are picked from: the actions of the wings, moved to where they can begin, calibrated.
 
+    Args:
+        proposals: What the wings propose.
+        asked: What is asked; who has a budget, the wings, the seed and the first day count.
+        ledger: Whose record calibrates the gains.
+        payer: Who is taken to have a budget too.
 
-def _ready(proposals: Proposals, asked: Asked, ledger: Ledger | None, payer: Party | None = None) -> _Ready:
-    money, limits = _terms(asked, proposals.origin.currency)
+    Raises:
+        ConflictError: If the proposals were made with another seed.
+        NotFoundError: If a wing, or one for these payers, was not asked.
+        MissingDataError: If no wing can propose anything, with the reason of each.
+    """
+    money, _ = _terms(asked, proposals.origin.currency)
     if asked.seed != proposals.seed:
         raise ConflictError(
             "These proposals were made with another seed", got=proposals.seed, allowed=str(asked.seed),
@@ -199,8 +212,26 @@ def _ready(proposals: Proposals, asked: Asked, ledger: Ledger | None, payer: Par
     calibrated = None if ledger is None else ledger.track().calibrated(seed=asked.seed)
     if calibrated is not None and calibrated.levers:
         actions = tuple(shrunk(actions, calibrated))
-    planner = Planner(asked.objective, asked.caution, asked.least, asked.seed)
-    return _Ready(planner, money, limits, answers, raw, actions, calibrated)
+    return Ready(answers, raw, actions, calibrated)
+
+
+def footing(proposals: Proposals, asked: Asked, payer: Party | None = None) -> Hashable:
+    """Return all of what is asked that `ready` hangs on, beside proposals and record.
+
+    Raises:
+        BadInputError: If budgets or rules cannot be read or kept.
+    """
+    money, _ = _terms(asked, proposals.origin.currency)
+    return funds(money if payer is None else {**money, payer: 1.0}), asked.wings, asked.seed, asked.begin
+
+
+def _planner(asked: Asked) -> Planner:
+    return Planner(asked.objective, asked.caution, asked.least, asked.seed)
+
+
+def _terms(asked: Asked, currency: str) -> tuple[dict[Party, float], tuple[Rule, ...]]:
+    _planner(asked)
+    return budgets(asked.budgets, currency), rules(asked.rules)
 
 
 def _moved(action: Action, begin: date | None) -> Action:
@@ -209,7 +240,7 @@ def _moved(action: Action, begin: date | None) -> Action:
     return replace(action, days=Period(begin, begin + timedelta(days=action.days.days - 1)))
 
 
-def _caveats(ready: _Ready, plan: Plan) -> Sequence[str]:
+def _caveats(ready: Ready, money: Mapping[Party, float], plan: Plan) -> Sequence[str]:
     """Return what the wings could not answer, which budgets were of no use, and how gains were calibrated."""
     found = [caveat for one in ready.studies for caveat in one.caveats]
     meant = {action.key: action.days.first for one in ready.studies for action in one.actions}
@@ -226,7 +257,7 @@ def _caveats(ready: _Ready, plan: Plan) -> Sequence[str]:
         if answer.study is None
     ]
     for payer, purse in plan.purses.items():
-        if payer not in ready.money:
+        if payer not in money:
             found.append(f"Settings that the {payer} would pay for were left out: there is no budget for the {payer}.")
         elif purse.spent == 0:
             found.append(f"Nothing was drawn from the budget of the {payer}.")

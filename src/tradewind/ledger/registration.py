@@ -198,7 +198,7 @@ def _called(promise: Promise) -> str:
     action = promise.choice.action
     if promise.group:
         return name(promise.group, "The name of a group")
-    return f"{action.lever} on {action.subject.kind}s, {action.days}"
+    return f"{action.lever} on {action.subject.kind}s, {action.days.title}"
 
 
 def _experiment(experiment: str, called: str, promise: Promise, terms: Terms) -> dict[str, Any]:

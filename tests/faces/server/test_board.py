@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ import pytest
 
 from tradewind.accounts import ANYBODY_HERE, Caller, Role
 from tradewind.errors import ForbiddenError
+from tradewind.faces.api import plan as api
 from tradewind.faces.proposals import keep_proposals, proposed
 from tradewind.faces.server import board, desk
 from tradewind.faces.server.board import Sought
@@ -38,6 +40,12 @@ def test_a_curve_knows_what_was_rejected(office: Office) -> None:
     assert largest not in {choice.action.key for choice in after.found.plan.choices}
     less = board.curve(asking(office), after, "merchant", 4)
     assert max(point.gain.mid for point in less) < max(point.gain.mid for point in curve)
+
+
+def test_the_points_of_a_curve_have_names(office: Office) -> None:
+    told = json.loads(bytes(api.curve(asking(office), Party.MERCHANT, platform=100.0, merchant=60.0, points=3).body))
+    assert [point.keys() for point in told["points"]] == [{"budget", "gain", "worth"}] * 3
+    assert told["points"][0]["budget"] == 0
 
 
 def test_an_action_of_the_marketplace_among_several_leaves_all_undecided(office: Office) -> None:

@@ -78,7 +78,7 @@ def curve(
     told = board.curve(asker, found, payer, points)
     if found.proposals is None:
         raise NotFoundError("No proposals were gathered yet", do="POST to /api/v1/plan/gather")
-    return answer({"payer": payer, "points": told})
+    return answer({"payer": payer, "points": [point._asdict() for point in told]})
 
 
 @router.post("/plan/gather", summary="Gather proposals", status_code=202)

@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
@@ -92,8 +92,8 @@ def board(asker: Asking, sought: Sought | None = None, period: str = RECENT) -> 
     verdicts = office.verdicts.of(wanted.key, asker.caller.scope)
     if proposals is None:
         return Board(wanted, None, sought, None, verdicts)
-    known, name = _known(asker, wanted, sought, verdicts), sought.named(period_of(period, store), store.scope)
-    found = office.solved(known, proposals, sought.asked, name, asker.ledger, rejected(verdicts))
+    name = sought.named(period_of(period, store), store.scope)
+    found = office.solved(wanted.key, proposals, sought.asked, name, asker.ledger, rejected(verdicts))
     return Board(wanted, proposals, sought, found, verdicts)
 
 
@@ -107,16 +107,9 @@ def curve(asker: Asking, found: Board, payer: str, points: int) -> Sequence[Poin
         raise BadInputError("There is no budget of this payer", got=payer, allowed=list(found.sought.budgets))
     if found.proposals is None:
         return ()
-    known = (_known(asker, found.question, found.sought, found.verdicts), payer, points)
     asked, without = found.sought.asked, rejected(found.verdicts)
-    return asker.office.frontier(known, found.proposals, asked, Party(payer), points, asker.ledger, without)
-
-
-def _known(asker: Asking, wanted: Question, sought: Sought, verdicts: Mapping[str, Verdict]) -> Hashable:
-    """Return all that a plan hangs on: its proposals, what is asked, what was rejected, and what was proven."""
-    asked = json.dumps(asdict(sought.asked), sort_keys=True, default=str)
-    head = "" if asker.ledger is None else asker.ledger.head()
-    return wanted.key, asked, tuple(sorted(rejected(verdicts).items())), str(head)
+    key, ledger = found.question.key, asker.ledger
+    return asker.office.frontier(key, found.proposals, asked, Party(payer), points, ledger, without)
 
 
 def rejected(verdicts: Mapping[str, Verdict]) -> dict[str, str]:

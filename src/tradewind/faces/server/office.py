@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +65,7 @@ class Office:
         self._briefs: Shelf[Study] = Shelf(256)
         self._shops: Shelf[Mapping[str, str]] = Shelf(SCOPES)
         self._checks: Shelf[Check] = Shelf(16)
+        self._readies: Shelf[planning.Ready] = Shelf(4)
         self._plans: Shelf[Planned] = Shelf(48)
         self._curves: Shelf[Sequence[Point]] = Shelf(16)
         self._subjects: Shelf[Mapping[str, str | None]] = Shelf(4)
@@ -170,18 +171,36 @@ class Office:
         return self._proposals.get(known, lambda: read_proposals(self.place(key), store))
 
     def solved(
-        self, key: Hashable, proposals: Proposals, asked: Asked, name: str, ledger: Ledger | None,
-        without: Mapping[str, str],
-    ) -> Planned:  # fmt: skip
-        """Return the plan that is picked from proposals; the same is picked once."""
-        return self._plans.get(key, lambda: planning.solved(proposals, asked, name, ledger, without))
+        self, key: str, proposals: Proposals, asked: Asked, name: str, ledger: Ledger | None, without: Mapping[str, str]
+    ) -> Planned:
+        """Return the plan that is picked from the proposals of this key; the same is picked once."""
+        known = (key, asked, name, tuple(sorted(without.items())), _head(ledger))
+        return self._plans.get(
+            known,
+            lambda: planning.solved(
+                proposals, asked, name, ledger, without, self._ready(key, proposals, asked, ledger, None)
+            ),
+        )
 
     def frontier(
-        self, key: Hashable, proposals: Proposals, asked: Asked, payer: Party, points: int, ledger: Ledger | None,
+        self, key: str, proposals: Proposals, asked: Asked, payer: Party, points: int, ledger: Ledger | None,
         without: Mapping[str, str],
     ) -> Sequence[Point]:  # fmt: skip
         """Return what plans would gain along the budget of one payer; the same is worked out once."""
-        return self._curves.get(key, lambda: planning.frontier(proposals, asked, payer, points, ledger, without))
+        known = (key, asked, payer, points, tuple(sorted(without.items())), _head(ledger))
+        return self._curves.get(
+            known,
+            lambda: planning.frontier(
+                proposals, asked, payer, points, ledger, without, self._ready(key, proposals, asked, ledger, payer)
+            ),
+        )
+
+    def _ready(
+        self, key: str, proposals: Proposals, asked: Asked, ledger: Ledger | None, payer: Party | None
+    ) -> planning.Ready:
+        """Return what plans are picked from, which budgets do not change."""
+        known = (key, planning.footing(proposals, asked, payer), _head(ledger))
+        return self._readies.get(known, lambda: planning.ready(proposals, asked, ledger, payer))
 
     def subjects(self, key: str, proposals: Proposals) -> Mapping[str, str | None]:
         """Return the shop of every action that was proposed, by key; None for the marketplace's."""
@@ -303,6 +322,11 @@ def _shops(store: Store) -> Mapping[str, str]:
         found = store.run(rows.mutate(name=rows.shop_id).order_by("shop_id"))
     ids, names = found["shop_id"].to_pylist(), found["name"].to_pylist()
     return {id_: name or id_ for id_, name in zip(ids, names, strict=True)}
+
+
+def _head(ledger: Ledger | None) -> str:
+    """Return what all that was proven hangs on."""
+    return "" if ledger is None else str(ledger.head())
 
 
 def _shops_of(proposals: Proposals) -> Mapping[str, str | None]:
