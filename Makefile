@@ -48,7 +48,7 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadgroup  # two workers; threads of their own would only wait for each other
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadgroup  # a third fills the time in which two wait for servers and Spark
 
 walk: demo .venv/.dev  # every kind of page of the console in Chromium, on the demo's stores; pictures in demo/shots
 	TRADEWIND_DEMO=$(DEMO) $(BIN)/pytest tests/faces/console/test_walk.py
