@@ -108,7 +108,7 @@ def test_a_plan_is_gathered_approved_and_launched(stand: Stand) -> None:
         page.locator(".verdict").first.get_by_role("button", name="Approve").click()
         page.get_by_role("button", name="Launch 1 approved").click()
         page.goto("/ledger")
-        for _ in range(60):
+        for _ in range(180):
             if page.locator("main a[href^='/ledger/']").count():
                 break
             page.wait_for_timeout(1000)
