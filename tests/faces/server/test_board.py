@@ -89,3 +89,11 @@ def test_a_plan_of_data_that_end_days_ago_can_be_launched(office: Office) -> Non
     assert ledger is not None
     [launched] = ledger.status().launches
     assert launched.days.first == last + timedelta(days=5)
+
+
+def test_an_answer_is_found_only_by_who_sees_the_same(office: Office) -> None:
+    asked, whole = {"wing": "performance", "period": "2024-01"}, office.store()
+    scopes = (Scope.of(["shop-02"]), Scope.of(["shop-05"]), Scope.of(["shop-02", "shop-05"]), Scope.of_creators(["k1"]))
+    stores = [whole, *(whole.scoped(scope) for scope in scopes)]
+    assert len({office.key("study", asked, store) for store in stores}) == len(stores)
+    assert office.key("study", asked, office.store()) == office.key("study", asked, whole.scoped(OPERATOR))
