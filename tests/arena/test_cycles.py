@@ -14,10 +14,10 @@ from tradewind.study import Lever
 
 
 def test_a_plan_is_launched_lived_read_and_scales_the_next(tmp_path: Path) -> None:
-    first, second = cycles("tiny", 3, tmp_path, 2, (Lever.COMMISSION,))
-    assert (first.number, second.number) == (0, 1)
+    first, second, third = cycles("tiny", 3, tmp_path, 3, (Lever.COMMISSION,))
+    assert (first.number, second.number, third.number) == (0, 1, 2)
     assert first.actions > 0
-    assert (first.readings, first.unread, second.readings, second.read) == (1, (), 0, None)
+    assert (first.readings, first.unread, third.readings, third.read) == (1, (), 0, None)
     assert first.low < first.promised < first.high
     assert first.error == abs(first.promised - first.truth)
     lived = open_store(str(tmp_path / "tiny-3-1")).span
@@ -25,6 +25,6 @@ def test_a_plan_is_launched_lived_read_and_scales_the_next(tmp_path: Path) -> No
     ledger = open_ledger(tmp_path / "tiny-3.db")
     assert ledger.verify().sound
     pairs = ledger.track().pairs
-    assert [pair.lever for pair in pairs] == [Lever.COMMISSION]
+    assert [pair.lever for pair in pairs] == [Lever.COMMISSION] * (1 + second.readings)
     assert pairs[0].proven.mid == pytest.approx(first.read)
     ledger.close()

@@ -35,7 +35,7 @@ OF_COLOUR = {
     "resultTypes": ["violations"],
 }
 """The only rules to which another theme makes a difference."""
-SCREENS = ((WIDE, "light"), (PHONE, "dark"))
+SCREENS = ((WIDE, "light", "dark"), (PHONE, "dark", "light"))
 
 
 @pytest.fixture(scope="module")
@@ -158,14 +158,19 @@ def tables_come_as_csv(page: Page) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize(("screen", "scheme"), SCREENS, ids=("wide", "phone"))
-def test_every_page_fits_draws_and_breaks_nothing(stand: Stand, name: str, screen: dict[str, int], scheme: str) -> None:
+@pytest.mark.parametrize(("screen", "scheme", "other"), SCREENS, ids=("wide", "phone"))
+def test_every_page_fits_draws_and_breaks_nothing(
+    stand: Stand, name: str, screen: dict[str, int], scheme: str, other: str
+) -> None:
     watch = Watch()
     with stand.context(name, viewport=screen, color_scheme=scheme) as context:
         page = watch.over(context.new_page())
         for where in PAGES[name]:
             page.goto(where)
             watch.fits(page, where)
+            page.emulate_media(color_scheme=other)  # type: ignore[arg-type]
+            watch.fits(page, f"{where} in {other}")
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
     assert not watch.said
 
 

@@ -174,7 +174,7 @@ def held(store: Store, name: str, answer: Any, path: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(OWN))
 @settings(
-    max_examples=30, phases=(Phase.generate,), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=40, phases=(Phase.generate,), deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
 @given(data=st.data())
 def test_no_request_tells_of_another_shop(full: Server, name: str, data: st.DataObject) -> None:
@@ -207,7 +207,7 @@ def test_every_page_and_file_of_a_merchant_is_their_own(full: Server, name: str)
     """Follow every link from every page, as far as they lead."""
     browser, store = signed_in(full, name), full.office.store()
     todo, done = ["/", "/why?period=2024-01", "/plan", "/ledger", "/studies/performance?period=2024-01"], set()
-    while todo and len(done) < 40:
+    while todo and len(done) < 50:
         path = todo.pop(0)
         if path in done:
             continue
@@ -218,7 +218,7 @@ def test_every_page_and_file_of_a_merchant_is_their_own(full: Server, name: str)
         if answer.headers["content-type"].startswith("text/html"):
             links = re.findall(r'(?:href|action)="(/[^"#]*)"', answer.text)
             todo += [link.replace("&amp;", "&") for link in links if not link.startswith(("/assets", "/sign-out"))]
-    assert len(done) == 40
+    assert len(done) == 50
 
 
 def test_what_is_foreign_and_what_is_unknown_read_alike(full: Server) -> None:
