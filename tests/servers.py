@@ -18,6 +18,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from needs import lacking
+
 DATABASES = ("sqlite", "postgresql")
 
 
@@ -54,13 +56,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def server() -> Iterator[Server]:
     """A PostgreSQL server, which stops when the tests do, however they end."""
     programs = _programs()
-    lacking = "the driver of PostgreSQL is not installed: pip install 'tradewind[postgres]'"
     if programs is None:
-        lacking = "PostgreSQL is not installed: apt-get install postgresql"
-    if programs is None or importlib.util.find_spec("psycopg") is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail(lacking)
-        pytest.skip(lacking)
+        lacking("PostgreSQL is not installed: apt-get install postgresql")
+    if importlib.util.find_spec("psycopg") is None:
+        lacking("the driver of PostgreSQL is not installed: pip install 'tradewind[postgres]'")
     folder = Path(tempfile.mkdtemp(prefix="ledger-"))
     user = None if os.geteuid() else _somebody()  # the server refuses to run as root
     if user is not None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import html
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 import market
+from needs import chromium
 from tradewind.decisions import fluctuation, performance
 from tradewind.engines.store import Store
 from tradewind.faces.report import render
@@ -36,13 +35,7 @@ addEventListener("load", () => {{
 @pytest.fixture(scope="module")
 def browser() -> str:
     """Debian's Chromium."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        lacking = "the page needs Chromium to be looked at: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(lacking)
-        pytest.skip(lacking)
-    return found
+    return chromium()
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,9 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Response
 
+from needs import chromium
 from tradewind.accounts import Role, open_accounts
 
 PASSWORD = "correct horse battery"
@@ -104,15 +103,9 @@ class Watch:
 
 @contextmanager
 def browser_of(playwright: Playwright) -> Iterator[Browser]:
-    """Run Debian's Chromium; without it, tests are skipped, and fail where all programs are to be there."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        lacking = "the console needs Chromium to be looked at: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(lacking)
-        pytest.skip(lacking)
+    """Run Debian's Chromium."""
     flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-    browser = playwright.chromium.launch(executable_path=found, args=flags)
+    browser = playwright.chromium.launch(executable_path=chromium(), args=flags)
     try:
         yield browser
     finally:
