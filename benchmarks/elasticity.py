@@ -34,6 +34,7 @@ BRANDS = 11
 SHAPES = {800: (8, 5, 20), 8_000: (20, 10, 40), 80_000: (40, 40, 50), 800_000: (40, 400, 50)}
 Z = 1.6449
 SHOCK = 0.3  # standard deviation of demand
+ENDOGENOUS = ("cost", "calendar", "shops")  # markets whose prices follow demand
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,11 @@ class Market:
 
 
 def market(kind: str, size: int, seed: int) -> Market:
-    """Return a generated market: `loglog`, `cost` (endogenous, with a cost), `logit`, `stockpiling`."""
+    """Return a generated market: `loglog`, `logit`, `stockpiling`, or an endogenous one.
+
+    Those are `cost`, which gives what each product costs, `calendar`, which gives the promotions settled beforehand as
+    well, and `shops`, which gives neither, but the same product's price in other shops, whose costs move together.
+    """
     rng = np.random.default_rng([seed, size])
     products, stores, weeks = SHAPES[size]
     shape = (products, stores, weeks)
@@ -55,9 +60,12 @@ def market(kind: str, size: int, seed: int) -> Market:
     shock = SHOCK * rng.normal(size=shape)
     season = 0.2 * rng.normal(size=weeks)
     level = rng.normal(3, 0.7, products)[:, None] + rng.normal(0, 0.5, stores)
-    cost = 0.12 * rng.normal(size=(products, stores, weeks))
-    cut = -0.25 * (rng.random(shape) < 0.2) + 0.05 * rng.normal(size=shape)
-    price = rng.normal(1, 0.3, products)[:, None, None] + cost + cut + (0.3 * shock if kind == "cost" else 0)
+    cost = 0.12 * rng.normal(size=shape)
+    if kind == "shops":
+        cost = np.repeat(cost[:, :1], stores, axis=1)
+    promotion = -0.25 * (rng.random(shape) < 0.2)
+    cut = promotion + 0.05 * rng.normal(size=shape)
+    price = rng.normal(1, 0.3, products)[:, None, None] + cost + cut + (0.3 * shock if kind in ENDOGENOUS else 0)
     own, cross = rng.normal(-2.5, 0.7, products), rng.normal(0.5, 0.2, products)
     p = price[j, s, t]
     others = rivals(p, t, s)
@@ -78,7 +86,11 @@ def market(kind: str, size: int, seed: int) -> Market:
             before = np.concatenate([price[:, :, :1], price[:, :, :-1]], axis=2)
             sold = sold + 0.8 * before
         y = sold[j, s, t] + cross[j] * others
-    instruments = cost[j, s, t] if kind == "cost" else None
+    instruments = {
+        "cost": cost[j, s, t],
+        "calendar": np.column_stack([cost[j, s, t], promotion[j, s, t]]),
+        "shops": ((price.sum(axis=1, keepdims=True) - price) / max(stores - 1, 1))[j, s, t],
+    }.get(kind)
     rows = Rows(y, p, j, t, store=s, cross=others, instruments=instruments)
     return Market(rows, own, cross, {"lags": 1} if kind == "stockpiling" else {})
 
@@ -124,7 +136,10 @@ def linear_dml(given: Market) -> tuple[Array, Array] | None:
 
 
 def ortho_iv(given: Market) -> tuple[Array, Array] | None:
-    """Return the same of EconML's OrthoIV, of the own price alone; rivals' prices by product are its controls."""
+    """Return the same of EconML's OrthoIV, of the own price alone; rivals' prices by product are its controls.
+
+    Several instruments are handed over as one, the line through them that is nearest to the price.
+    """
     try:
         from econml.iv.dml import OrthoIV
         from sklearn.linear_model import Ridge
@@ -132,7 +147,9 @@ def ortho_iv(given: Market) -> tuple[Array, Array] | None:
         return None
     y, p, c, x, w = peer_columns(given)
     unit = np.unique(np.column_stack([given.rows.product, given.rows.store]), axis=0, return_inverse=True)[1].ravel()
-    z = within(np.asarray(given.rows.instruments, float), unit)
+    columns = np.asarray(given.rows.instruments, float).reshape(len(unit), -1)
+    z = np.column_stack([within(column, unit) for column in columns.T])
+    z = z @ np.linalg.lstsq(z, p, rcond=None)[0]
     models = {f"model_{name}_xw": Ridge(1e-3) for name in ("y", "t", "z")}
     peer = OrthoIV(**models, fit_cate_intercept=False, cv=5, random_state=0)
     peer.fit(y, p, Z=z, X=x, W=np.hstack([w, x * c[:, None]]))
@@ -227,7 +244,7 @@ def markets(sizes: list[int], repeats: list[int], kinds: list[str]) -> None:
     print("|---|---|---|---|---|---|---|")
     for size, times in zip(sizes, repeats, strict=True):
         for kind in kinds:
-            peers = dict(contenders, OrthoIV=ortho_iv) if kind == "cost" else contenders
+            peers = dict(contenders, OrthoIV=ortho_iv) if kind in ENDOGENOUS else contenders
             for name, method in peers.items():
                 found: list[list[Array]] = [[], [], [], []]  # truth and told, of own and of cross elasticities
                 seconds = []
@@ -337,7 +354,7 @@ def main() -> None:
     parser.add_argument("--elasticity", type=Path)
     parser.add_argument("--markets", action="store_true", help="generated markets beside EconML")
     parser.add_argument("--bound", action="store_true", help="the least width of honest intervals")
-    parser.add_argument("--kinds", nargs="+", default=["loglog", "cost", "logit", "stockpiling"])
+    parser.add_argument("--kinds", nargs="+", default=["loglog", *ENDOGENOUS, "logit", "stockpiling"])
     parser.add_argument("--rows", type=int, nargs="+", default=list(SHAPES))
     parser.add_argument("--repeats", type=int, nargs="+", default=[200, 40, 4, 1])
     arguments = parser.parse_args()

@@ -11,8 +11,8 @@ from tradewind.methods.elasticity_prior import ALIKE, SPREAD, STEPS, moderated, 
 from tradewind.study import Evidence
 
 
-def market(seed, shape=(8, 5, 20), endogenous=0.0, echo=0.0, drawn=0, **more):
-    """Logarithmic demand with elasticities from N(−2.5, 0.7²); prices may follow demand, and a cost."""
+def market(seed, shape=(8, 5, 20), endogenous=0.0, echo=0.0, drawn=0, calendar=False, **more):
+    """Logarithmic demand with elasticities from N(−2.5, 0.7²); prices may follow demand, a cost, a known calendar."""
     rng = np.random.default_rng(seed)
     products, stores, weeks = shape
     own, cross = rng.normal(-2.5, 0.7, products), rng.normal(0.5, 0.2, products)
@@ -20,7 +20,10 @@ def market(seed, shape=(8, 5, 20), endogenous=0.0, echo=0.0, drawn=0, **more):
     shock, cost = 0.3 * rng.normal(size=shape), 0.15 * rng.normal(size=shape)
     follows = np.where(np.arange(products) < drawn, 0.0, endogenous)[:, None, None]
     price = rng.normal(1, 0.3, products)[:, None, None] + cost + follows * shock
-    price -= 0.25 * (rng.random(shape) < 0.2)
+    promotion = 0.25 * (rng.random(shape) < 0.2)
+    price -= promotion
+    if calendar:
+        price += 0.05 * rng.normal(size=shape)
     before = np.concatenate([price.mean(axis=2, keepdims=True), price[:, :, :-1]], axis=2)
     week = 0.2 * rng.normal(size=weeks)
     p = price[j, s, t]
@@ -29,7 +32,7 @@ def market(seed, shape=(8, 5, 20), endogenous=0.0, echo=0.0, drawn=0, **more):
     y = y + rng.normal(3, 0.7, (products, stores))[j, s]
     columns = {"sold": y, "price": p, "product": j, "week": t, "store": s, "cross": others}
     if endogenous and not drawn:
-        columns["instruments"] = cost[j, s, t]
+        columns["instruments"] = np.column_stack([cost[j, s, t], promotion[j, s, t]]) if calendar else cost[j, s, t]
     if drawn:
         columns["randomised"] = j < drawn
     return Rows(**{**columns, **more}), own, cross
@@ -329,6 +332,23 @@ def test_own_elasticities_where_each_price_follows_demand_and_cost_in_its_own_me
     assert 0.86 <= np.mean(held) <= 0.96  # with one gap for all: 0.78, width 0.57, error 0.23
     assert np.mean(wide) < 0.54
     assert np.sqrt(np.mean(np.square(errors))) < 0.19
+
+
+def test_a_calendar_of_promotions_beside_the_cost_tells_more():
+    told = {"both": [], "cost": [], "neither": []}
+    for seed in range(30):
+        rows, own, _ = market(seed, endogenous=0.3, calendar=True)
+        of = {"both": rows, "cost": changed(rows, instruments=rows.instruments[:, 0])}
+        for name, given in {**of, "neither": changed(rows, instruments=None)}.items():
+            found = [p.own for p in Elasticity(shrink=name != "neither")(given).products]
+            told[name] += [(e.mid - t, e.low <= t <= e.high, e.high - e.low) for e, t in zip(found, own, strict=True)]
+    error, held, width = ({name: np.mean(np.array(each)[:, k]) for name, each in told.items()} for k in range(3))
+    assert 0.85 <= held["both"] <= 0.96
+    assert held["neither"] < 0.1
+    assert abs(error["both"]) < 0.03
+    # Honest, and yet narrower than what prices alone seem to say: what moved them beside cost and calendar shows demand.
+    assert width["both"] < 0.8 * width["cost"]
+    assert width["both"] < width["neither"]
 
 
 def test_an_error_that_products_share_widens_and_does_not_spread():
