@@ -346,7 +346,7 @@ def test_a_calendar_of_promotions_beside_the_cost_tells_more():
     assert 0.85 <= held["both"] <= 0.96
     assert held["neither"] < 0.1
     assert abs(error["both"]) < 0.03
-    # Honest, and yet narrower than what prices alone seem to say: what moved them beside cost and calendar shows demand.
+    # Honest, and yet narrower than what prices alone seem to say: what else moved them shows demand.
     assert width["both"] < 0.8 * width["cost"]
     assert width["both"] < width["neither"]
 
