@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,12 @@ ENGINES = ("duckdb", "spark")
 MASTER = os.environ.get("TRADEWIND_TEST_SPARK", "local[2]")
 # short queries on little data: a quick compiler and a small collector start Spark in half the time
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# Spark compiles each query to bytecode, which takes longer than so little data; `compiled` lets it
+INTERPRETED = {"spark.sql.codegen.wholeStage": "false", "spark.sql.codegen.factoryMode": "NO_CODEGEN"}
+COMPILED = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
+os.environ.setdefault(
+    "PYSPARK_SUBMIT_ARGS", " ".join(f"--conf {name}={value}" for name, value in INTERPRETED.items()) + " pyspark-shell"
+)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,6 +57,23 @@ def engine(request: pytest.FixtureRequest) -> str:
     if request.param == "spark" and (what := lacking_for_spark()):
         lacking(what)
     return request.param
+
+
+@pytest.fixture
+def compiled(engine: str) -> Iterator[None]:
+    """Let Spark compile what it runs, as it does for users."""
+    if engine != "spark":
+        yield
+        return
+    from pyspark.sql import SparkSession  # noqa: PLC0415  only where Spark is there
+
+    def setting(values: dict[str, str]) -> None:
+        for name, value in values.items():
+            SparkSession.builder.getOrCreate().conf.set(name, value)
+
+    setting(COMPILED)
+    yield
+    setting(INTERPRETED)
 
 
 @pytest.fixture(scope="session")

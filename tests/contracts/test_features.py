@@ -78,6 +78,7 @@ def value(cell: dict[str, Any], name: str, at: datetime) -> Any:
     return sum((amount for moment, amount in rows if moment > since), Decimal(0) if stem == "refunds" else 0)
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("entity", WANTED)
 def test_features_agree_with_plain_loops(entity: Any, store: Store, market_rows: market.Rows):
     table = store.run(feature_table(entity, store, MOMENTS, WANTED[entity])).to_pylist()

@@ -112,6 +112,7 @@ def test_the_market_moves_every_metric(by_sql: Mapping[str, Any]) -> None:
     assert [name for name, value in by_sql.items() if not value] == []
 
 
+@pytest.mark.usefixtures("compiled")
 def test_totals(store: Store, by_sql: Mapping[str, Any]) -> None:
     assert_equal(asked(store, METRICS), {(): dict(by_sql)})
 
