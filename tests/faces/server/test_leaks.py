@@ -106,8 +106,28 @@ def launched(server: Server) -> None:
     ledger.launch("mixed plan", [promise("shop-05", "p05"), promise("shop-09", "p10")], approval, "olga")
 
 
+class Foreign:
+    """Finds ids and names in a text: those of one word among its words, which is quick, and the others by a pattern."""
+
+    WORD = re.compile(r"[\w-]+")
+
+    def __init__(self, hidden: set[str]):
+        self.words = {text for text in hidden if self.WORD.fullmatch(text)}
+        others = sorted(re.escape(text) for text in hidden - self.words)
+        self.others = re.compile(rf"(?<![\w-])(?:{'|'.join(others) or '(?!)'})(?![\w-])")
+
+    def __call__(self, text: str) -> set[str]:
+        return self.words.intersection(self.WORD.findall(text)) | set(self.others.findall(text))
+
+
+def test_what_is_foreign_is_found() -> None:
+    foreign = Foreign({"shop-09", "p09", "Blue shirt (M)"})
+    assert foreign("at shop-09, p09.csv and Blue shirt (M)!") == {"shop-09", "p09", "Blue shirt (M)"}
+    assert foreign("shop-091, xp09 and a Blue shirt (MM)") == set()
+
+
 @cache
-def foreign(store: Store, name: str) -> re.Pattern[str]:
+def foreign(store: Store, name: str) -> Foreign:
     """Return what finds any id or name that the merchant's own store never shows."""
     scoped = store.scoped(Scope.of(OWN[name]))
     everything, seen = set(), set()
@@ -120,13 +140,13 @@ def foreign(store: Store, name: str) -> re.Pattern[str]:
         everything |= values(store, table.name, columns)
         if scoped.has(table.name):
             seen |= values(scoped, table.name, columns)
-    hidden = sorted(text for text in everything - seen if len(text) >= SHORTEST and not text.isdigit())
+    hidden = {text for text in everything - seen if len(text) >= SHORTEST and not text.isdigit()}
     assert "shop-09" in hidden
-    return re.compile("|".join(rf"(?<![\w-]){re.escape(text)}(?![\w-])" for text in hidden))
+    return Foreign(hidden)
 
 
 def values(store: Store, table: str, columns: list[str]) -> set[str]:
-    rows = store.run(store.table(table).select(*columns)).to_pydict()
+    rows = store.run(store.table(table).select(*columns).distinct()).to_pydict()
     return {str(value) for column in rows.values() for value in column if value}
 
 
@@ -161,7 +181,7 @@ def held(store: Store, name: str, answer: Any, path: str) -> None:
     """Refuse an answer that tells anything foreign, but for words that the request itself held."""
     text = unquote_plus(answer.text)
     asked = unquote_plus(path)
-    found = {word for word in foreign(store, name).findall(text) if word not in asked}
+    found = {word for word in foreign(store, name)(text) if word not in asked}
     assert not found, f"{name} was told {found} by {path}"
     period = re.search(r"period=([^&]+)", path)
     try:
