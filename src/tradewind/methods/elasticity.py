@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from tradewind.errors import BadInputError
 from tradewind.methods.crossfit import Crossfit
@@ -99,7 +99,7 @@ class Elasticity:
         self.bend = bend
         self.shrink = shrink
         self.crossfit = Crossfit(folds=5, seed=seed, learner=learner)
-        self.z = float(norm.ppf((1 + level) / 2))
+        self.z = float(ndtri((1 + level) / 2))
 
     def __call__(self, rows: Rows) -> Elasticities:
         """Return the elasticities.

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg, sparse
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtrit
 
 from tradewind.methods.elasticity_prior import moderated
 
@@ -261,7 +260,7 @@ class Clusters:
             widest = np.maximum(widest, wider)
         widest = np.where(widest > 0, widest, 1.0)
         half = (1 + level) / 2
-        out[known] = (plain * widest * (student.ppf(half, freedom) / norm.ppf(half)) ** 2)[known]
+        out[known] = (plain * widest * (stdtrit(freedom, half) / ndtri(half)) ** 2)[known]
         return out
 
     def correlation(self, plain: Fit, clean: Fit, places: Codes) -> Array:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 from threadpoolctl import threadpool_limits
 
 from tradewind.errors import BadInputError
@@ -317,7 +317,7 @@ class _Part:
 def _stretch(scores: list[Array], level: float, least: float) -> float:
     """Return how much wider the intervals should be, from misses at past origins; few of them move it little."""
     # Squares of misses say more than a quantile of a few: of a normal law that is right, their mean is this.
-    right = float(norm.ppf((1 + level) / 2)) ** -2
+    right = float(ndtri((1 + level) / 2)) ** -2
     squares = np.array([float(np.mean(np.minimum(s, 3.0) ** 2)) for s in scores]) / right
     return float(np.clip(np.sqrt((PRIOR + squares.sum()) / (PRIOR + len(squares))), least, 3.0))
 

@@ -8,12 +8,14 @@ drift, how the year turns, what the days around a promotion or a closure do.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import lightgbm as lgb
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
-from scipy.stats import t as student
+from scipy.special import ndtri, stdtrit
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -342,6 +344,8 @@ class Misses:
 
 def fit_trees(panel: Panel, origins: list[int], seed: int) -> list[lgb.Booster]:
     """Return trees that answer what the baseline misses, learnt from the cases of past origins."""
+    import lightgbm as lgb  # noqa: PLC0415  a second and 60 MiB that a server has no use for until it forecasts
+
     rng = np.random.default_rng(seed)
     share = min(1.0, MOST_ROWS / (len(origins) * panel.horizon * float(panel.trading.mean(axis=1).sum())))
     columns, targets = [], []
@@ -415,7 +419,7 @@ def _conformal(scores: Array, marks: NDArray[np.int64], level: float) -> tuple[f
     """
     number = int(marks.max()) + 1
     shared = np.bincount(marks, scores) / np.bincount(marks)
-    stretch = float(student.ppf((1 + level) / 2, number - 1) / norm.ppf((1 + level) / 2) * np.sqrt(1 + 1 / number))
+    stretch = float(stdtrit(number - 1, (1 + level) / 2) / ndtri((1 + level) / 2) * np.sqrt(1 + 1 / number))
     centre = float(shared.mean())
     spread = scores + ((stretch - 1) * (shared - centre))[marks]
     tail = max((1 - level) / 2 - 1 / (len(scores) + 1), 0.0)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from tradewind.errors import BadInputError
 
@@ -101,7 +101,7 @@ class LiftFit:
         """
         weights = np.atleast_2d(np.asarray(sums, float))
         mid = weights @ self.coefficients
-        reach = float(norm.ppf((1 + level) / 2)) * np.sqrt(self.variance(weights))
+        reach = float(ndtri((1 + level) / 2)) * np.sqrt(self.variance(weights))
         return mid, mid - reach, mid + reach
 
     def variance(self, sums: Array) -> Array:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy.special import chdtrc, ndtr
 
 from tradewind.errors import BadInputError
 from tradewind.methods.moments import (
@@ -289,15 +289,18 @@ class Readout:
             return None
         if set(self.shares) != set(moments):
             raise BadInputError("The arms are not those registered", got=sorted(moments), allowed=sorted(self.shares))
+        from scipy.stats import binomtest  # noqa: PLC0415  a second and 50 MiB that a server has no use for until it reads
+
         counted = {arm: each.count for arm, each in moments.items()}
         total = sum(counted.values())
         expected = {arm: total * self.shares[arm] for arm in counted}
         if len(counted) == 2:
-            p_value = float(stats.binomtest(counted[self.control], total, self.shares[self.control]).pvalue)
+            p_value = float(binomtest(counted[self.control], total, self.shares[self.control]).pvalue)
         elif min(expected.values()) >= 5:
-            p_value = float(stats.chisquare(list(counted.values()), list(expected.values()), sum_check=False).pvalue)
+            off = sum((counted[arm] - expected[arm]) ** 2 / expected[arm] for arm in counted)
+            p_value = float(chdtrc(len(counted) - 1, off))
         else:
-            each = [stats.binomtest(counted[arm], total, self.shares[arm]).pvalue for arm in counted]
+            each = [binomtest(counted[arm], total, self.shares[arm]).pvalue for arm in counted]
             p_value = min(1.0, len(each) * float(min(each)))
         return Split(counted, expected, p_value, p_value >= self.mismatch)
 
@@ -313,7 +316,7 @@ class Readout:
             weight, place = weight[first], place[first]
         sums = [weight[place == number] for number in range(len(moments))]
         off = [(each.sum() - len(weight)) / math.sqrt((each * (each - 1)).sum()) for each in sums]
-        p_value = min(1.0, len(off) * float(2 * stats.norm.sf(max(map(abs, off)))))
+        p_value = min(1.0, len(off) * float(2 * ndtr(-max(map(abs, off)))))
         counted = {arm: each.count for arm, each in moments.items()}
         expected = {arm: len(weight) / float(each.mean()) for arm, each in zip(counted, sums, strict=True)}
         return Split(counted, expected, p_value, p_value >= self.mismatch)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from tradewind.errors import BadInputError
 from tradewind.methods.crossfit import Crossfit, Folds, features_of, whole
@@ -299,7 +299,7 @@ class Uplift:
     def told(self, parts: Sequence[tuple[Array, Array]]) -> UnitEffects:
         """Return effects as they are told, from each arm's effects [n] and their variances [n]."""
         mid, variance = (np.column_stack([part[k] for part in parts]) for k in (0, 1))
-        reach = float(norm.ppf((1 + self.level) / 2)) * np.sqrt(variance)
+        reach = float(ndtri((1 + self.level) / 2)) * np.sqrt(variance)
         low, high = mid - reach, mid + reach
         if self.doses is not None:
             rising = np.argsort(self.doses)
@@ -404,7 +404,7 @@ class Uplift:
         return kept, seen
 
     def _estimate(self, mid: float, error: float) -> Estimate:
-        reach = float(norm.ppf((1 + self.level) / 2)) * error
+        reach = float(ndtri((1 + self.level) / 2)) * error
         return Estimate(mid, mid - reach, mid + reach, self.level)
 
 

@@ -15,8 +15,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import xlogy
-from scipy.stats import norm
+from scipy.special import ndtri, xlogy
 
 from tradewind.errors import BadInputError
 from tradewind.study import Estimate
@@ -151,7 +150,7 @@ class UpliftCurves:
         def estimate(influence: Array, mid: float) -> Estimate:
             sums = np.bincount(group, weights=influence)
             error = float(np.sqrt(sums @ sums * len(sums) / max(len(sums) - 1, 1)) / n)
-            reach = float(norm.ppf((1 + self.level) / 2)) * error
+            reach = float(ndtri((1 + self.level) / 2)) * error
             return Estimate(mid, mid - reach, mid + reach, self.level)
 
         def measured(weight: _Weight, mid: float = 0.0, influence: Array | None = None) -> Estimate:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from tradewind.decisions.coupons.calendar import background
 from tradewind.decisions.coupons.meeting import PAYERS, Audience, Effect, Meeting, People
@@ -166,7 +166,7 @@ class Learnt:
         if (round(face, 2), round(threshold, 2)) not in self.tried:
             beyond = max(face / max(threshold, face) / self._deepest - 1, 0.0)
             variance += ((STEP + UNTRIED * beyond) * brings) ** 2
-        reach = float(norm.ppf((1 + LEVEL) / 2) * np.sqrt(variance))
+        reach = float(ndtri((1 + LEVEL) / 2) * np.sqrt(variance))
         return Estimate(mid, mid - reach, mid + reach, LEVEL)
 
     def _why(self, menu: Sequence[Setting], told: Sequence[Audience]) -> str:

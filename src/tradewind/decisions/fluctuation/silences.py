@@ -10,7 +10,7 @@ from typing import Any
 import ibis
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+from scipy.special import stdtr
 
 from tradewind.decisions.fluctuation.comparison import Comparison
 from tradewind.engines.store import Store
@@ -108,7 +108,7 @@ def _silence(dimension: str, names: list[str], days: Floats, brought: Floats, co
         single = max(float((told**2).sum(axis=0).mean()), float((missed[those, 0] ** 2).mean()))
         spread = (PRIOR * single + float(((before - usual) ** 2).sum())) / (PRIOR + len(before) - 1)
         score = (total - usual) / max(np.sqrt(spread * (1 + 1 / len(before))), 1e-12)
-        beyond = bool(student.sf(score, PRIOR + len(before) - 1) < CHANCE)
+        beyond = bool(stdtr(PRIOR + len(before) - 1, -score) < CHANCE)
     return Silence(
         dimension, tuple(names[n] for n in those), round(float(days[those, 0].sum())), total, usual, beyond
     )  # fmt: skip

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from tradewind.decisions.prices.panel import Panel, floats, places, strings, summed
 from tradewind.engines.store import Store
@@ -290,5 +290,5 @@ def _joined(value: float, error: float, usual: float, sd: float) -> tuple[float,
 
 
 def _estimate(mid: float, sd: float, level: float = 0.9) -> Estimate:
-    half = float(norm.ppf((1 + level) / 2)) * sd
+    half = float(ndtri((1 + level) / 2)) * sd
     return Estimate(mid, mid - half, mid + half, level)
