@@ -16,7 +16,7 @@ from tradewind.arena.launch import moves
 from tradewind.arena.offer import LEVERS, Offer, segments
 from tradewind.arena.oracle import guessed
 from tradewind.arena.policies import POLICIES, credited
-from tradewind.arena.score import Contest
+from tradewind.arena.score import Contest, Interval, Score, Told
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.faces.cli import app
 from tradewind.faces.options import seeds
@@ -113,6 +113,31 @@ def test_standings_are_sums_over_sums(found: Contest) -> None:
     [score] = found.of("attributed")
     assert score.predicted == pytest.approx(sum(each.claimed for each in told))
     assert sum(each.claimed for each in told) > sum(each.truth for each in told), "attribution overstates"
+
+
+def test_intervals_are_held_against_what_a_lever_brought_over_all_worlds(found: Contest) -> None:
+    [mine] = found.of("tradewind")
+    assert {each.lever for each in mine.intervals} <= {told.lever for told in mine.told}
+    by_lever = {told.lever: told.worth for told in mine.told}
+    assert by_lever[Lever.PRICE] == pytest.approx(sum(i.worth for i in mine.intervals if i.lever == Lever.PRICE))
+    assert found.of("rule")[0].intervals == ()
+
+    def score(seed: int, truth: float, *intervals: tuple[float, float, float]) -> Score:
+        said = tuple(Interval(Lever.PRICE, *each) for each in intervals)
+        worth = sum(each.worth for each in said)
+        told = (Told(Lever.PRICE, 0.0, 0.0, 0.0, 0.0, truth, worth),)
+        return Score("tradewind", seed, 0.0, 0.0, {}, {}, {}, 0.0, said, told)
+
+    # Together 30 truly came where closed forms say 20, so that each counts for half as much again.
+    scores = (score(1, 28.0, (5.0, 8.0, 4.0), (1.0, 5.0, 4.0)), score(2, 2.0, (17.0, 19.0, 12.0)))
+    both = Contest("tiny", 3, (1, 2), scores, (Lever.PRICE,))
+    assert both.scale("tradewind") == {Lever.PRICE: 1.5}
+    [standing] = both.standings()
+    assert standing.coverage == pytest.approx(2 / 3)
+    assert standing.width == pytest.approx(3.0)
+    nothing = Contest("tiny", 3, (1,), (score(1, -5.0, (-1.0, 1.0, 4.0)),), (Lever.PRICE,))
+    assert nothing.scale("tradewind") == {Lever.PRICE: 0.0}
+    assert nothing.standings()[0].coverage == 1.0
 
 
 def test_the_command_tells_the_same(found: Contest, work: Path) -> None:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
-
-import numpy as np
 
 from tradewind.arena import memory
 from tradewind.arena.launch import moves
 from tradewind.arena.offer import DAYS, LEVERS, offer
 from tradewind.arena.oracle import Oracle
 from tradewind.arena.policies import POLICIES
-from tradewind.arena.score import LEARNABLE, NAMES, ORACLE, Contest, Score, Told
+from tradewind.arena.score import LEARNABLE, NAMES, ORACLE, Contest, Interval, Score, Told
 from tradewind.engines.store import open_store
 from tradewind.errors import BadInputError
 from tradewind.sources import fill
@@ -110,43 +108,37 @@ def _scored(
     found = []
     for policy, plan in plans.items():
         effect = effects.get(policy)
-        covered, width = _coverage(plan, knows)
         predicts = policy not in (ORACLE, LEARNABLE) and any(choice.setting.joint for choice in plan)
         found.append(Score(
             policy, seed, effect.joint if effect else 0.0, effect.joint_error if effect else 0.0,
             {party: effect.of(party) if effect else 0.0 for party in Party},
             {lever: n for lever in Lever if (n := sum(choice.action.lever == lever for choice in plan))},
             {payer: sum(choice.setting.cost.get(payer, 0.0) for choice in plan) for payer in offered.budgets},
-            sum(c.setting.joint.mid for c in plan if c.setting.joint) if predicts else None, covered, width,
-            _told(world, plan) if predicts else (),
+            sum(c.setting.joint.mid for c in plan if c.setting.joint) if predicts else None, _intervals(plan, knows),
+            _told(world, plan, knows, ahead) if predicts else (),
         ))  # fmt: skip
     return found
 
 
-def _coverage(plan: Sequence[Choice], knows: Oracle | None) -> tuple[tuple[int, int], float | None]:
-    """How many intervals of a plan held the truth, of how many, and how wide they are."""
-    with_interval = [c for c in plan if c.setting.joint and c.setting.joint.low < c.setting.joint.high]
-    if knows is None or not with_interval:
-        return (0, 0), None
-    hits, widths = 0, []
-    for choice in with_interval:
-        interval, truth = choice.setting.joint, knows.truth(choice)
-        if interval is not None and truth is not None:
-            hits += interval.low <= truth <= interval.high
-            widths.append(interval.high - interval.low)
-    return (hits, len(widths)), float(np.mean(widths)) if widths else None
+def _intervals(plan: Sequence[Choice], knows: Oracle | None) -> tuple[Interval, ...]:
+    """The intervals that were predicted for the settings of a plan, beside what these are worth to the first order."""
+    return tuple(
+        Interval(choice.action.lever, told.low, told.high, knows.worth(choice))
+        for choice in plan if knows and (told := choice.setting.joint) and told.low < told.high
+    )  # fmt: skip
 
 
-def _told(world: World, plan: Sequence[Choice]) -> tuple[Told, ...]:
+def _told(world: World, plan: Sequence[Choice], knows: Oracle | None, futures: Iterable[int]) -> tuple[Told, ...]:
     """What was said of each lever of a plan beside the truth of it, when it is pulled alone."""
     by_lever = {lever: [c for c in plan if c.action.lever == lever] for lever in Lever}
     used = {lever: some for lever, some in by_lever.items() if some}
-    effects = compared(world, [moves(world, some) for some in used.values()], DAYS + ECHO, futures=(1,))
+    effects = compared(world, [moves(world, some) for some in used.values()], DAYS + ECHO, futures)
     return tuple(
         Told(
             lever, sum(sum(choice.setting.cost.values()) for choice in some),
             sum(choice.setting.attributed or 0.0 for choice in some), effect.sales,
             sum(choice.setting.joint.mid for choice in some if choice.setting.joint), effect.joint,
+            sum(knows.worth(choice) for choice in some) if knows else float("nan"),
         )
         for (lever, some), effect in zip(used.items(), effects, strict=True)
     )  # fmt: skip

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import tradewind
-from tradewind.arena.score import Score, Told
+from tradewind.arena.score import Interval, Score, Told
 from tradewind.study import Lever, Party, jsonable
 
 PARTS = ("arena", "decisions", "methods", "measures", "sources/worlds")
@@ -51,10 +51,19 @@ def keep(path: Path, asked: Sequence[Any], scores: Sequence[Score]) -> None:
 
 
 def _score(kept: dict[str, Any]) -> Score:
-    told = tuple(Told(**{**each, "lever": Lever(each["lever"])}) for each in kept["told"])
-    error = float("nan") if kept["error"] is None else kept["error"]
+    told = tuple(Told(**_numbers(each)) for each in kept["told"])
+    intervals = tuple(Interval(**_numbers(each)) for each in kept["intervals"])
     parties = {Party(name): value for name, value in kept["parties"].items()}
     actions = {Lever(name): count for name, count in kept["actions"].items()}
     cost = {Party(name): value for name, value in kept["cost"].items()}
-    changed = {"told": told, "error": error, "parties": parties, "actions": actions, "cost": cost}
-    return Score(**{**kept, **changed, "covered": tuple(kept["covered"])})
+    changed = {"parties": parties, "actions": actions, "cost": cost, "error": _number(kept["error"])}
+    return Score(**{**kept, **changed, "told": told, "intervals": intervals})
+
+
+def _numbers(kept: dict[str, Any]) -> dict[str, Any]:
+    """Fields of one lever, with what JSON has no number for."""
+    return {name: Lever(value) if name == "lever" else _number(value) for name, value in kept.items()}
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

@@ -101,11 +101,6 @@ class Oracle:
                 found[n, place] = float(units[lever][unit, column])
         return found
 
-    def truth(self, choice: Choice) -> float | None:
-        """Return what a chosen setting is truly worth; None where the offer has no such action."""
-        number = self._numbers.get(choice.action.key)
-        return None if number is None else self.values.get((number, choice.place))
-
     def worth(self, choice: Choice) -> float:
         """Return what a setting on offer is worth to the first order."""
         return self.first[self._numbers[choice.action.key], choice.place]

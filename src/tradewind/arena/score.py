@@ -26,6 +26,7 @@ class Told:
         sales: Gross sales that truly came more.
         claimed: Profit that the policy predicted.
         truth: Profit that truly came more.
+        worth: What its settings are worth to the first order, in sum; not a number without an oracle.
     """
 
     lever: Lever
@@ -34,6 +35,24 @@ class Told:
     sales: float
     claimed: float
     truth: float
+    worth: float
+
+
+@dataclass(frozen=True)
+class Interval:
+    """What a policy said of one setting.
+
+    Args:
+        lever: The lever.
+        low: Lower end of the profit that it predicted.
+        high: Upper end.
+        worth: What the setting is worth to the first order, in closed form.
+    """
+
+    lever: Lever
+    low: float
+    high: float
+    worth: float
 
 
 @dataclass(frozen=True)
@@ -49,8 +68,7 @@ class Score:
         actions: Number of actions by lever.
         cost: What they draw from each payer's budget.
         predicted: Profit that the policy predicted, where it predicts.
-        covered: Of its predictions with an interval, how many held the truth, and how many there are.
-        width: Mean width of those intervals.
+        intervals: Its predictions with an interval, where an oracle knows the truth.
         told: Lever by lever what it said, where it predicts.
     """
 
@@ -62,8 +80,7 @@ class Score:
     actions: Mapping[Lever, int]
     cost: Mapping[Party, float]
     predicted: float | None = None
-    covered: tuple[int, int] = (0, 0)
-    width: float | None = None
+    intervals: tuple[Interval, ...] = ()
     told: tuple[Told, ...] = ()
 
 
@@ -78,7 +95,7 @@ class Standing:
         of_learnable: The same of the best that can be learnt without the hidden state.
         above_none: Worlds in which it did better than nothing.
         predicted: Mean of what it predicted, None where it predicts nothing.
-        coverage: Share of its intervals that held the truth, None where it has none.
+        coverage: Share of its intervals that held the truth (`Contest.scale`), None where it has none.
         width: Mean width of those intervals.
     """
 
@@ -122,15 +139,25 @@ class Contest:
 
     def _standing(self, policy: str) -> Standing:
         mine = self.of(policy)
-        hits, count = (sum(score.covered[n] for score in mine) for n in (0, 1))
-        widths = [score.width for score in mine if score.width is not None]
+        scale = self.scale(policy)
+        said = [each for score in mine for each in score.intervals]
+        held = [each.low <= scale.get(each.lever, 1.0) * each.worth <= each.high for each in said]
         told = [score.predicted for score in mine if score.predicted is not None]
         return Standing(
             policy, float(np.mean([score.joint for score in mine])), self._share(mine, ORACLE),
             self._share(mine, LEARNABLE), sum(score.joint > 0 for score in mine),
-            float(np.mean(told)) if told else None, hits / count if count else None,
-            float(np.mean(widths)) if widths else None,
+            float(np.mean(told)) if told else None, float(np.mean(held)) if said else None,
+            float(np.mean([each.high - each.low for each in said])) if said else None,
         )  # fmt: skip
+
+    def scale(self, policy: str) -> dict[Lever, float]:
+        """Return how much a policy's settings truly brought for each unit of their closed form, lever by lever.
+
+        Closed forms are to the first order. What all settings of a lever brought together, over all worlds, beside the
+        sum of their closed forms says how far that is off; one world alone says it with the luck of its futures. The
+        oracle's own scale (`Oracle.scale`) would not do: it chose by the closed forms, so that their errors are in it.
+        """
+        return {told.lever: max(told.truth / told.worth, 0.0) for told in self.levers(policy) if told.worth > 0}
 
     def _share(self, mine: Sequence[Score], of: str) -> Estimate | None:
         """Sum over sum, with a bootstrap interval over the seeds."""

@@ -38,6 +38,11 @@ def standings(found: Contest) -> RenderableType:
         "Gains in: worlds in which it did better than nothing. Learnable: the best choice from what can be seen.",
         f"Levers offered: {', '.join(found.offered)}. Every policy has the same history, actions, costs and budgets.",
     ]
+    if held:
+        notes.append(
+            "Intervals held where the closed form of a setting lies within, scaled by what all settings of its lever "
+            "brought together in runs of them alone, over all these worlds."
+        )
     parts: list[RenderableType] = [head, table, *(Text(note, style="dim") for note in notes)]
     for policy, title in (("attributed", "What attribution claims"), ("tradewind", "What the plan promises")):
         if told := found.levers(policy):
