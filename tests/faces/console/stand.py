@@ -59,7 +59,7 @@ class Stand:
             page.goto("/sign-in")
             page.get_by_label("Name").fill(name)
             page.get_by_label("Password").fill(PASSWORD)
-            page.get_by_role("button", name="Sign in").click()
+            page.get_by_role("button", name="Sign in").click(timeout=180_000)  # the first page after a start
             page.wait_for_url(lambda url: "/sign-in" not in url)
             page.close()
             self.known[name] = context.cookies()
