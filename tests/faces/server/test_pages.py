@@ -6,6 +6,8 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 
 import pytest
 from desks import Server
@@ -150,3 +152,10 @@ def test_a_job_can_be_cancelled_while_it_waits(here: Server) -> None:
     assert (back.status_code, back.headers["location"]) == (303, "/jobs")
     assert here.work() == 0
     assert "cancelled" in here.client.get(f"/jobs/{job['id']}").text
+
+
+def test_a_server_starts_without_what_forecasts_and_reads_holdouts() -> None:
+    """They take two seconds and 100 MiB in each process, and are loaded by who first asks for one."""
+    slow = ("lightgbm", "pandas", "scipy.stats", "sklearn")
+    code = f"import sys, tradewind.faces.server.app; print([name for name in {slow} if name in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
