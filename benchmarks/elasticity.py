@@ -266,7 +266,7 @@ def _shown(truth: Array, told: Array) -> str:
     if np.isnan(told).all():
         return "–"
     error, coverage, *widths = score(truth, told)
-    return f"{error:.3f}, {coverage:.2f}, " + ", ".join(f"{width:.3f}" for width in widths)
+    return f"{error:.3f}, {coverage:.3f}, " + ", ".join(f"{width:.3f}" for width in widths)
 
 
 def orange_juice(folder: Path) -> tuple[dict[str, Array], Array, NDArray[np.bool_]]:

@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 from scipy import sparse
+from scipy.integrate import quad
+from scipy.stats import halfcauchy
 
 from tradewind.errors import BadInputError
 from tradewind.methods.elasticity import Elasticity, Rows, rivals
 from tradewind.methods.elasticity_panel import Clusters, Slopes, _equal
-from tradewind.methods.elasticity_prior import ALIKE, SPREAD, STEPS, moderated, shrink, shrink_alone
+from tradewind.methods.elasticity_prior import ALIKE, OF_TAU, SPREAD, STEPS, moderated, shrink, shrink_alone
 from tradewind.study import Evidence
 
 
@@ -197,7 +199,8 @@ def test_shrinkage_agrees_with_one_large_normal_distribution():
     top = max(3 * np.std(np.concatenate([clean[:3], plain[3:]])), 2 * noise)
     wide = max(3 * np.std((plain - clean)[:3]), 2 * np.sqrt(0.1 + 0.4 - 2 * 0.05))
     omegas = np.linspace(0, wide, STEPS)
-    of_gap = 0.75 / (1 + (omegas / SPREAD) ** 2) / np.sum(1 / (1 + (omegas / SPREAD) ** 2))
+    edges = np.clip([omegas - omegas[1] / 2, omegas + omegas[1] / 2], 0, None)
+    of_gap = (1 - ALIKE) * np.diff(halfcauchy.cdf(edges, scale=SPREAD), axis=0)[0]
     of_gap[0] += ALIKE
     # Unknowns: mean, gap, five deviations, five deviations of the gap, the shared error.
     shared = np.column_stack([np.linspace(0.1, 0.3, count), np.linspace(0.4, 0.2, count)])
@@ -233,6 +236,17 @@ def test_shrinkage_agrees_with_one_large_normal_distribution():
     sd = np.sqrt(weight @ (np.array(squares) + (np.array(means) - mid) ** 2))
     assert found.mid == pytest.approx(mid, abs=1e-3)
     assert found.sd == pytest.approx(sd, abs=1e-3)
+
+
+def test_the_finer_spreads_are_told_the_more_none_at_all_counts():
+    rng = np.random.default_rng(5)
+    spreads = []
+    for noise in (0.3, 0.03):
+        value = 1 + noise * rng.normal(size=(40, 12))
+        found = [shrink_alone(each, np.full(12, noise**2), alike=ALIKE) for each in value]
+        spreads.append(np.mean([each.spread for each in found]) / noise)
+    assert spreads[1] < 0.6 * spreads[0]
+    assert quad(lambda t: np.sqrt(t) * (1 + t**2) ** -1.25, 0, np.inf)[0] == pytest.approx(OF_TAU, abs=1e-6)
 
 
 def test_variances_are_drawn_towards_each_other():
@@ -336,7 +350,7 @@ def test_own_elasticities_where_each_price_follows_demand_and_cost_in_its_own_me
 
 def test_a_calendar_of_promotions_beside_the_cost_tells_more():
     told = {"both": [], "cost": [], "neither": []}
-    for seed in range(30):
+    for seed in range(60):
         rows, own, _ = market(seed, endogenous=0.3, calendar=True)
         of = {"both": rows, "cost": changed(rows, instruments=rows.instruments[:, 0])}
         for name, given in {**of, "neither": changed(rows, instruments=None)}.items():

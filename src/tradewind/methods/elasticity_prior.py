@@ -11,8 +11,9 @@ from scipy.special import digamma, polygamma
 Array = NDArray[np.float64]
 
 SPREAD = 1.0  # scale of the prior: elasticities of one category differ by a standard deviation like this or less
+OF_TAU = 1.1981402  # half of B(3/4, 1/2), what the density of the spread integrates to
 STEPS = 16  # values of the spread that are tried, and of the spread of the gap
-ALIKE = 0.25  # chance, before seeing them, that what is not asked for (gaps, first stages, answers) is one for all
+ALIKE = 0.125  # chance, before seeing them, that what is not asked for (gaps, first stages, answers) is one for all
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def shrink(
     True values follow N(μ, τ²). Where a product has a clean estimate (from an instrument or a random price) and a
     plain one, the plain one is off by a gap that follows N(β, ω²), taken off those that have the plain one alone. It is
     learnt from the products that have both and, as far as products are alike, from those with a clean one beside those
-    with a plain one. μ and β have flat priors, τ one of √τ (1 + τ²)^(−5/4), ω is 0 with a chance of a quarter and else
+    with a plain one. μ and β have flat priors, τ one of √τ (1 + τ²)^(−5/4), ω is 0 with a chance of an eighth and else
     half Cauchy; all four are integrated out, so that the intervals know that they are estimated. An error that products
     share does not average out: it widens the intervals and says nothing of how products differ.
 
@@ -107,8 +108,8 @@ def shrink(
     chance -= 0.5 * ((inverse @ left[..., None])[..., 0] * left).sum(axis=(1, 2))
     chance -= 0.5 * centre[:, 2] ** 2
     # Flat in τ below SPREAD, intervals cover too little where τ is like the noise; flat in τ², too much: between them.
-    of_tau = _prior(0.5 * np.log(np.maximum(tau, 1e-12)) - 1.25 * np.log1p((tau / SPREAD) ** 2), alike)
-    of_omega = _prior(-np.log1p((omega / SPREAD) ** 2), ALIKE)
+    of_tau = _chances(tau, np.sqrt(tau / SPREAD) * (1 + (tau / SPREAD) ** 2) ** -1.25 / OF_TAU, alike)
+    of_omega = _chances(omega, 2 / np.pi / (1 + (omega / SPREAD) ** 2), ALIKE)
     share = np.exp(chance - chance.max()) * np.outer(of_tau, of_omega).ravel()
     share /= share.sum()
     mid, variance = _mixed(share, mids, variances)
@@ -178,12 +179,21 @@ def _grids(plain: Array, plain_var: Array, clean: Array, clean_var: Array, betwe
     return tau, np.linspace(0, top, STEPS)
 
 
-def _prior(log: Array, none: float) -> Array:
-    """Return chances of the values of a spread, the first of which, 0, has the chance `none` apart from its density."""
-    density = np.exp(log - log.max())
-    out = (1 - none) * density / density.sum() if len(log) > 1 else np.ones(1)
-    out[0] += none if len(log) > 1 else 0.0
-    return out
+def _chances(grid: Array, density: Array, none: float) -> Array:
+    """Return chances of the evenly spaced values of a spread, the first of which, 0, has the chance `none` as well.
+
+    Spreads beyond the grid have theirs too: the more finely the rows tell spreads, the more zero counts beside others.
+
+    Args:
+        grid: [values] the values.
+        density: [values] density of values over SPREAD, which integrates to 1 from 0 on.
+        none: Chance that there is no spread.
+    """
+    if len(grid) == 1:
+        return np.ones(1)
+    out = (1 - none) * density * (grid[1] - grid[0]) / SPREAD
+    out[0] = none + out[0] / 2
+    return np.asarray(out)
 
 
 def _mixed(share: Array, mids: Array, variances: Array) -> tuple[Array, Array]:
