@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+DATA = Path(os.environ.get("TRADEWIND_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+"""The folder of the public data, which is no part of the repository."""
+
+
+def shared(folder: str) -> pytest.MarkDecorator:
+    """Return the mark of tests of a folder of the public data: they are skipped where there is no such folder."""
+    return pytest.mark.skipif(not (DATA / folder).is_dir(), reason=f"{folder} is not in {DATA}; set TRADEWIND_DATA")
 
 
 def lacking(what: str) -> NoReturn:

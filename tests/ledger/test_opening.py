@@ -98,7 +98,6 @@ def test_a_timezone_that_does_not_exist(file: Place, clock: Clock) -> None:
 
 
 def test_a_server_that_cannot_be_reached() -> None:
-    pytest.importorskip("psycopg")
     with pytest.raises(NotFoundError, match="cannot be reached") as raised:
         open_ledger("postgresql://u:secret@127.0.0.1:1/d", environment=KEY)
     assert "secret" not in str(raised.value)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 
 from tradewind.errors import BadInputError
 from tradewind.methods.difference import Difference
@@ -36,7 +37,6 @@ def test_common_growth_is_no_effect():
 
 def test_agrees_with_a_log_linear_regression():
     """The ratio of ratios is the interaction of a saturated Poisson regression (statsmodels)."""
-    sm = pytest.importorskip("statsmodels.api")
     sums, _ = market(np.random.default_rng(2), effect=0.1)
     totals = np.array([values.sum() for values in sums])
     design = np.array([[1, 1, 0, 0], [1, 1, 1, 1], [1, 0, 0, 0], [1, 0, 1, 0]], float)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from scipy import sparse
 from scipy.integrate import quad
 from scipy.stats import halfcauchy
@@ -150,7 +151,6 @@ def dummies(rows):
 
 
 def test_agrees_with_ordinary_least_squares_and_its_clustered_variance():
-    sm = pytest.importorskip("statsmodels.api")
     rows, _, _ = market(8, (3, 4, 15))
     _, design = dummies(rows)
     fit = sm.OLS(rows.sold, design).fit(
@@ -180,7 +180,6 @@ def test_agrees_with_two_stage_least_squares_written_out():
 
 
 def test_agrees_with_a_poisson_regression():
-    sm = pytest.importorskip("statsmodels.api")
     rows, _, _ = market(10, (3, 3, 15))
     sold = np.random.default_rng(10).poisson(np.exp(np.asarray(rows.sold) - 1))
     fit = sm.GLM(sold, dummies(rows)[1], family=sm.families.Poisson()).fit(tol=1e-12)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from numpy.typing import NDArray
 
+from needs import DATA, shared
 from tradewind.errors import BadInputError
 from tradewind.methods.expect import Expect, Expectation
 from tradewind.methods.expect_panel import Panel, rows
@@ -337,13 +336,10 @@ class TestPanel:
         np.testing.assert_array_equal(parts[0].base, parts[1].base)
 
 
+@shared("rossmann")
 def test_stores_are_expected_better_than_by_last_weeks() -> None:
     """Nineteen stores of the shared data, each by itself: within reach of the truth and held by the intervals."""
-    root = Path(os.environ.get("TRADEWIND_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
-    path = root / "rossmann" / "rossmann.parquet"
-    if not path.exists():
-        pytest.skip(f"no shared data at {path}; set TRADEWIND_DATA")
-    table = pq.read_table(path, columns=["Store", "Date", "Sales", "Promo"])
+    table = pq.read_table(DATA / "rossmann" / "rossmann.parquet", columns=["Store", "Date", "Sales", "Promo"])
     store, sales = table["Store"].to_numpy(), table["Sales"].to_numpy().astype(float)
     day = table["Date"].to_numpy().astype("datetime64[D]").astype(int)
     promo_by_day = np.zeros(day.max() - day.min() + 1)

@@ -1,6 +1,5 @@
 import csv
 import json
-import os
 import subprocess
 import sys
 from itertools import combinations, product
@@ -11,12 +10,13 @@ import numpy as np
 import pytest
 from scipy.stats import betabinom, binom
 
+from needs import DATA, shared
 from tradewind.errors import BadInputError
 from tradewind.methods import localise as module
 from tradewind.methods.localise import Localisation, Localise
 
 REPO = Path(__file__).resolve().parents[2]
-INCIDENTS = Path(os.environ.get("TRADEWIND_DATA", REPO.parent / "shared" / "data")) / "robustspot"
+INCIDENTS = DATA / "robustspot"
 SIZES = {"category": 5, "region": 4, "shop": 6, "surface": 3}
 
 
@@ -405,9 +405,8 @@ def element(cause):
     return tuple(sorted((name, str(value)) for name, value in cause.items()))
 
 
+@shared("robustspot")
 def test_localises_real_incidents_without_reading_their_causes(tmp_path):
-    if not (INCIDENTS / "labels.json").exists():
-        pytest.skip(f"no RobustSpot incidents at {INCIDENTS}; set TRADEWIND_DATA to the folder that holds them")
     labels = json.loads((INCIDENTS / "labels.json").read_text(encoding="utf-8"))[
         :30
     ]  # the ones settings were chosen on

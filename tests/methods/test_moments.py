@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from scipy import stats
 
 from tradewind.errors import BadInputError
@@ -75,7 +76,6 @@ def test_the_larger_spread_is_never_below_either_rule():
 
 
 def test_common_slope_is_the_analysis_of_covariance():
-    sm = pytest.importorskip("statsmodels.api")
     outcome, before, treated = shoppers(6)
     found = contrast(*two(outcome, treated, before), spread="own")
     peer = sm.OLS(outcome, sm.add_constant(np.column_stack([treated, before]))).fit()
@@ -87,7 +87,6 @@ def test_common_slope_is_the_analysis_of_covariance():
 
 def test_own_slopes_are_the_interacted_regression():
     """Lin's regression with HC2 errors, and what the covariates' own chance adds where the slopes differ."""
-    sm = pytest.importorskip("statsmodels.api")
     outcome, before, _ = shoppers(7, units=20_000)
     treated = np.random.default_rng(7).random(len(outcome)) < 0.8
     outcome = outcome + 0.3 * treated * before[:, 0]
@@ -101,7 +100,6 @@ def test_own_slopes_are_the_interacted_regression():
 
 
 def test_clusters_are_the_cluster_robust_regression():
-    sm = pytest.importorskip("statsmodels.api")
     rng = np.random.default_rng(8)
     sizes = rng.integers(1, 60, 40)
     cluster = np.repeat(np.arange(40), sizes)
@@ -115,7 +113,6 @@ def test_clusters_are_the_cluster_robust_regression():
 
 
 def test_weights_are_the_weighted_regression():
-    sm = pytest.importorskip("statsmodels.api")
     rng = np.random.default_rng(9)
     outcome, weight = rng.gamma(0.3, 20, 500), 1 / rng.uniform(0.1, 0.9, 500)
     treated = rng.permutation(500) < 250
@@ -148,7 +145,6 @@ def test_a_ratio_over_clusters_is_that_of_sums():
 
 def test_experiments_are_read_together_by_what_each_treated():
     """As one regression with an intercept for each experiment, weighted to the treated; alone none of them tells."""
-    sm = pytest.importorskip("statsmodels.api")
     rng = np.random.default_rng(12)
     parts, found = [], []
     for units, gain in ((400, 2.0), (1000, 3.0), (600, 1.0)):

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from statsmodels.formula.api import ols
+from statsmodels.stats import anova, power, proportion
 
 from tradewind.errors import BadInputError
 from tradewind.methods.moments import Moments, contrast
@@ -32,28 +34,25 @@ def arms(population, rng, runs, units):
 
 
 def test_agrees_with_the_noncentral_t_of_statsmodels():
-    peer = pytest.importorskip("statsmodels.stats.power")
     for units, effect in ((40, 0.7), (400, 0.2), (20_000, 0.04)):
-        expected = peer.TTestIndPower().power(effect, units // 2, 0.1)
+        expected = power.TTestIndPower().power(effect, units // 2, 0.1)
         assert Power().chance(Outcome(1, 1), units, 0.5, effect) == pytest.approx(expected, abs=2e-3)
-    for level, power in ((0.9, 0.8), (0.95, 0.9)):
-        expected = peer.TTestIndPower().solve_power(None, 5000, 1 - level, power, ratio=1)
-        assert Power(level, power).detectable(Outcome(1, 3), 10_000, 0.5) == pytest.approx(3 * expected, rel=1e-4)
+    for level, chance in ((0.9, 0.8), (0.95, 0.9)):
+        expected = power.TTestIndPower().solve_power(None, 5000, 1 - level, chance, ratio=1)
+        assert Power(level, chance).detectable(Outcome(1, 3), 10_000, 0.5) == pytest.approx(3 * expected, rel=1e-4)
 
 
 def test_agrees_with_the_normal_formula_where_units_are_many():
-    peer = pytest.importorskip("statsmodels.stats.power")
     found = Power()(Outcome(10, 40), 500_000, ONE)
     share = found.share
-    held = peer.NormalIndPower().solve_power(1 / 40, None, 0.1, 0.8, ratio=(1 - share) / share)
+    held = power.NormalIndPower().solve_power(1 / 40, None, 0.1, 0.8, ratio=(1 - share) / share)
     assert found.held == pytest.approx(held, rel=2e-3)
 
 
 def test_agrees_with_the_tables_for_shares_of_buyers():
     """A conversion is an outcome as any other: statsmodels' test of two proportions, for a small difference."""
-    peer = pytest.importorskip("statsmodels.stats.proportion")
     outcome = Outcome(0.05, math.sqrt(0.05 * 0.95))
-    expected = peer.power_proportions_2indep(0.005, 0.05, 20_000, 1, alpha=0.1, return_results=False)
+    expected = proportion.power_proportions_2indep(0.005, 0.05, 20_000, 1, alpha=0.1, return_results=False)
     assert Power().chance(outcome, 40_000, 0.5, 0.005) == pytest.approx(expected, abs=0.03)
 
 
@@ -162,8 +161,6 @@ def test_further_days_of_further_units_and_of_the_same_units():
 
 
 def test_outcomes_of_the_past():
-    formula = pytest.importorskip("statsmodels.formula.api")
-    anova = pytest.importorskip("statsmodels.stats.anova")
     rng = np.random.default_rng(4)
     sizes = rng.integers(1, 40, 200)
     cluster = np.repeat(np.arange(200), sizes)
@@ -175,7 +172,7 @@ def test_outcomes_of_the_past():
     assert found.intraclass == pytest.approx(0.1, abs=0.04)
     left = values - np.polyval(np.polyfit(before, values, 1), before)
     data = {"left": left, "cluster": cluster}
-    table = anova.anova_lm(formula.ols("left ~ C(cluster)", data).fit())
+    table = anova.anova_lm(ols("left ~ C(cluster)", data).fit())
     between, within = table["mean_sq"]
     typical = (sizes.sum() - (sizes**2).sum() / sizes.sum()) / 199
     assert found.intraclass == pytest.approx((between - within) / (between + (typical - 1) * within))

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats import multitest
 
 from tradewind.errors import BadInputError
 from tradewind.methods.moments import Moments, Verdict
@@ -169,7 +170,6 @@ def test_three_arms_are_judged_by_the_chi_square():
 
 
 def test_several_arms_are_a_family():
-    multitest = pytest.importorskip("statsmodels.stats.multitest")
     rng = np.random.default_rng(12)
     arm = rng.choice(["holdout", "a", "b", "c"], 4000)
     outcome = rng.normal(0, 10, 4000) + 1.2 * (arm == "b") + 0.8 * (arm == "c")

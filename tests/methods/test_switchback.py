@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from scipy import fft, signal, stats
 
 from tradewind.errors import BadInputError
@@ -99,7 +100,6 @@ def test_many_orders_are_drawn_from_a_seed():
 
 
 def test_alternating_agrees_with_cosines_and_with_newey_and_west():
-    sm = pytest.importorskip("statsmodels.api")
     rng = np.random.default_rng(6)
     outcome, on = experiment(rng, "alternating", 4000, 2, effect=1.0)
     found = Switchback(2, drawn="alternating")(outcome, on)

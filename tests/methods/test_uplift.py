@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import statsmodels.api as sm
 from scipy.optimize import minimize
 from scipy.stats import binom
 from sklearn.isotonic import IsotonicRegression
@@ -172,7 +173,6 @@ def test_calibration_mends_scores_that_lie():
 
 def test_average_agrees_with_regression_on_interactions():
     """Lin (2013): least squares with every centred feature times treatment, robust errors (statsmodels)."""
-    sm = pytest.importorskip("statsmodels.api")
     x, arm, y, truth, _ = trial(np.random.default_rng(10), 3000)
     base = np.column_stack([x, x[:, 3] ** 2])
     base = base - base.mean(axis=0)
@@ -184,7 +184,6 @@ def test_average_agrees_with_regression_on_interactions():
 
 
 def test_effects_agree_with_regression_on_interactions():
-    sm = pytest.importorskip("statsmodels.api")
     x, arm, y, _, _ = trial(np.random.default_rng(11), 8000)
     base = np.column_stack([x, x[:, 3] ** 2])
     fit = sm.OLS(

@@ -1,7 +1,6 @@
 """The shipped sources against totals computed straight from their raw files, without the import's SQL."""
 
 import importlib.util
-import os
 from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar
@@ -10,15 +9,9 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from needs import lacking
+from needs import DATA, lacking, shared
 from tradewind.engines.snapshot import existing
 from tradewind.sources import load, run_import
-
-DATA = Path(os.environ.get("TRADEWIND_DATA", Path(__file__).parents[3] / "shared" / "data"))
-
-
-def needs(folder: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(not (DATA / folder).is_dir(), reason=f"{folder} is not in {DATA}; set TRADEWIND_DATA")
 
 
 def _value(store: Path, table: str, sql: str) -> tuple:
@@ -34,7 +27,7 @@ def _accounted(report) -> None:
 
 class TestOlist:
     pytestmark: ClassVar = [
-        needs("olist_sample"),
+        shared("olist_sample"),
         pytest.mark.xdist_group("olist"),
     ]  # imported once, not by every worker
 
@@ -82,7 +75,7 @@ class TestOlist:
 
 
 class TestOnlineRetail:
-    pytestmark: ClassVar = [needs("online_retail"), pytest.mark.xdist_group("online retail")]
+    pytestmark: ClassVar = [shared("online_retail"), pytest.mark.xdist_group("online retail")]
 
     @pytest.fixture(scope="class")
     def imported(self, tmp_path_factory):
