@@ -145,11 +145,13 @@ class Fact:
             few = sum(period.days for period in within) * FEW <= tables.span.days
         if self.where is not None:
             relation = self.where(tables, relation)
+        # Only what is touched is carried along: the time that a query takes to become SQL grows with its columns.
+        relation = relation.select(*(name for name in relation.columns if name in row.touched))
         for n, lookup in enumerate(row.used):
             rows = tables.table(lookup.table)
             if few and lookup.gathers and set(lookup.on) <= set(own.columns):
                 rows = rows.semi_join(own, list(lookup.on))
-            relation = _joined(relation, lookup, lookup.build(tables, rows), n)
+            relation = _joined(relation, lookup, lookup.build(tables, rows), row.found, n)
         return relation, Row(self, relation, tables)
 
     def _probe(self, tables: Tables) -> Row:
@@ -178,6 +180,7 @@ class Row:
         self._relation = relation
         self.tables = tables
         self.touched: set[str] = set()
+        self.found: set[str] = set()
         self.needs: set[str] = set()
         self.used: list[Lookup] = []
 
@@ -190,9 +193,14 @@ class Row:
                     for key in lookup.on:
                         getattr(self, key)  # a key may itself be looked up, and must then be joined first
                     self.used.append(lookup)
+                self.found.add(name)
                 if name in lookup.needs:
                     self.needs.add(lookup.needs[name])
                 return self._relation[name]
+        return self.own(name)
+
+    def own(self, name: str) -> ir.Value:
+        """Return a column of the fact's own table, though the fact may give something else by that name."""
         if name not in self._relation.columns:
             raise AttributeError(f"{self._fact.name} has no column {name}")
         self.touched.add(name)
@@ -208,18 +216,17 @@ def during(day: ir.Value, period: Period) -> ir.BooleanValue:
     return day.between(ibis.literal(period.first), ibis.literal(period.last))
 
 
-def _joined(relation: ibis.Table, lookup: Lookup, found: ibis.Table, n: int) -> ibis.Table:
-    found = found.rename({f"__key{n}_{name}": name for name in lookup.on})
-    joined = relation.left_join(found, [relation[name] == found[f"__key{n}_{name}"] for name in lookup.on])
-    joined = joined.drop(*(f"__key{n}_{name}" for name in lookup.on))
-    if lookup.missing is None:
-        return joined
-    return joined.mutate(
-        **{
-            name: joined[name].fill_null(ibis.literal(lookup.missing).cast(kind))
-            for name, kind in lookup.provides.items()
-        }
-    )
+def _joined(relation: ibis.Table, lookup: Lookup, rows: ibis.Table, wanted: set[str], n: int) -> ibis.Table:
+    """Return the relation with the wanted columns of a lookup's rows beside its own."""
+    names = [name for name in lookup.provides if name in wanted]
+    keys = {f"__key{n}_{name}": rows[name] for name in lookup.on}
+    rows = rows.select(*names, **keys)
+    joined = relation.left_join(rows, [relation[name] == rows[f"__key{n}_{name}"] for name in lookup.on])
+    columns = {name: joined[name] for name in (*relation.columns, *names)}
+    if lookup.missing is not None:
+        for name in names:
+            columns[name] = columns[name].fill_null(ibis.literal(lookup.missing).cast(lookup.provides[name]))
+    return joined.select(**columns)
 
 
 def plain(table: str, key: str, **columns: str) -> Lookup:

@@ -190,7 +190,12 @@ REFUNDS_BY_ORDER = Fact(
     doc="A refund, on the day of the order that it undoes.",
     table="refunds",
     lookups=REFUNDS.lookups,
-    derived={**REFUNDS.derived, "day": lambda row: row.sold_day, "hour": lambda row: row.sold_hour},
+    derived={
+        **REFUNDS.derived,
+        "day": lambda row: row.sold_day,
+        "hour": lambda row: row.sold_hour,
+        "booked": lambda row: row.own("day"),
+    },
 )
 
 TRAFFIC = Fact(

@@ -177,7 +177,7 @@ def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
     def cost(row: Row) -> ir.Value:
         return (row.unit_cost_or_assumed * row.quantity.cast("decimal(18, 0)")).cast("decimal(38, 4)")
 
-    gets = [_get(n) for n in ("order_id", "customer_id", "ordered_at", "gmv", *there.values())]
+    gets = [_get(n) for n in ("order_id", "customer_id", "ordered_at", "day", "quantity", "gmv", *there.values())]
     within = (Period(min(store.span.first, period.first), period.last),)
     relation, row = SALES.rows(store, *gets, cost, within=within)
     rows = relation.select(

@@ -37,8 +37,9 @@ def still_to_come(
         return None
     count = min(len(days), max(COHORT_DAYS, period.days))
     cohorts, first, end = days[-count:], days[-count], store.span.last
-    relation, row = REFUNDS_BY_ORDER.rows(store, lambda row: row.day, lambda row: row.gmv_back)
-    rows = relation.select(sold=row.day, booked=relation["day"], amount=row.gmv_back)
+    values = (lambda row: row.day, lambda row: row.booked, lambda row: row.gmv_back)
+    relation, row = REFUNDS_BY_ORDER.rows(store, *values)
+    rows = relation.select(sold=row.day, booked=row.booked, amount=row.gmv_back)
     rows = rows.filter(rows.sold.between(ibis.literal(first), ibis.literal(period.last)))
     sums = rows.group_by("sold", "booked").aggregate(amount=rows.amount.sum())
     amounts, done = np.zeros((count, min(count, COHORT_DAYS))), 0.0
