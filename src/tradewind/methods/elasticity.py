@@ -11,12 +11,12 @@ from scipy.special import ndtri
 
 from tradewind.errors import BadInputError
 from tradewind.methods.crossfit import Crossfit
-from tradewind.methods.elasticity_control import Beside, Moments, answers, free, passed, with_column
+from tradewind.methods.elasticity_control import Beside, Moments, answers, free, passed, rest, rivalled, with_columns
 from tradewind.methods.elasticity_panel import Clusters, Fit, Slopes
-from tradewind.methods.elasticity_prior import Shrunk, shrink, shrink_alone
+from tradewind.methods.elasticity_prior import Shrunk, shrink
 from tradewind.methods.elasticity_result import Elasticities, Group, Product
 from tradewind.methods.elasticity_rows import Checked, Rows, alive, checked, lagged, rivals
-from tradewind.methods.elasticity_strength import strength
+from tradewind.methods.elasticity_strength import STRONG, USABLE, strength
 from tradewind.study import Estimate, Evidence
 
 __all__ = ["Elasticities", "Elasticity", "Group", "Product", "Rows", "rivals"]
@@ -24,8 +24,6 @@ __all__ = ["Elasticities", "Elasticity", "Group", "Product", "Rows", "rivals"]
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-STRONG = 10.0  # effective F from which an instrument counts as strong
-USABLE = 4.0  # effective F below which its estimate is not used at all
 SAME = 1e-5  # share of a price's variation that its instrument leaves, below which they are the same
 STEPS = 60  # of reweighting counts
 
@@ -42,6 +40,10 @@ class _Slopes:
     cross: Array
     cross_var: Array
     cross_shared: Array
+    cross_clean: Array
+    cross_clean_var: Array
+    cross_clean_shared: Array
+    cross_between: Array
     strength: Array
     weak: Array
     drawn: NDArray[np.bool_]
@@ -121,6 +123,8 @@ class Elasticity:
         found = _Slopes(
             nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy(), nothing.copy(),
             np.full((count, crosses), np.nan), np.full((count, crosses), np.nan), np.zeros((count, crosses)),
+            np.full((count, crosses), np.nan), np.full((count, crosses), np.nan), np.zeros((count, crosses)),
+            np.full((count, crosses), np.nan),
             nothing.copy(), np.full((count, 2), np.nan), np.zeros(count, bool), nothing.copy(),
             np.bincount(data.product, minlength=count).astype(float),
             Beside(
@@ -154,87 +158,136 @@ class Elasticity:
         week = np.unique(data.week[rows], return_inverse=True)[1]
         solver = Slopes(product, unit, week, self.weeks != "none")
         y, price = data.sold[rows], data.price[rows]
-        clean, drawn, has = self._instrument(data, rows, solver)
+        clean, others, drawn, has = self._instrument(data, rows, solver)
         x = self._columns(data, rows, price, product)
         z = x if clean is None else self._columns(data, rows, clean, product)
         slots = 1 + data.cross.shape[1] + data.flags.shape[1]
         if data.controls.shape[1] and not self.counts:
-            y, x, z = self._without_controls(data.controls[rows], solver, y, x, z, slots)
+            y, x, z, others = self._without_controls(data.controls[rows], solver, (y, x, z, others), slots)
         plain = self._fit(solver, y, x, x, slots)
-        steps = np.arange(len(ids)) * slots
-        clusters = Clusters(product, unit, week)
-        var = clusters.variances(plain, steps, self.level)
+        of = Moments(solver, Clusters(product, unit, week), y, x, z, slots, self.level)
+        steps, crossed = of.own, of.own[:, None] + 1 + np.arange(data.cross.shape[1])
+        var = of.variances(plain, steps)
         found.plain[ids], found.plain_var[ids] = plain.slope[steps], var
         found.scale[ids] = np.sqrt(plain.variance[steps] * np.bincount(product) * plain.freedom / len(rows))
         last = plain
         if clean is not None:
+            own = has & (free(solver, x[:, 0], z[:, 0]) > SAME)
+            told, beside = (own, None) if others is None else rivalled(of, others, own)
+            if beside is not None and others is not None:
+                z = z.copy()
+                z[:, 1] = np.where(told[product], others, z[:, 1])
             last = self._fit(solver, y, x, z, slots)
             force, weak = strength(solver, last, (x, z), slots, self.z**2)
             used = has & (force >= USABLE)
-            own = np.where(used, last.slope[steps], np.nan)
-            own_var = clusters.variances(last, steps, self.level)
-            found.clean[ids], found.clean_var[ids] = own, own_var
-            found.between[ids] = clusters.correlation(plain, last, steps) * np.sqrt(own_var * var)
+            clean_var = of.variances(last, steps)
+            found.clean[ids], found.clean_var[ids] = np.where(used, last.slope[steps], np.nan), clean_var
+            found.between[ids] = of.clusters.correlation(plain, last, steps) * np.sqrt(clean_var * var)
             found.strength[ids], found.drawn[ids] = np.where(has, force, np.nan), drawn
             found.weak[ids] = np.where(has[:, None], weak, np.nan)
             whole = used & drawn & (np.bincount(product, ~data.randomised[rows]) == 0)
             found.plain[ids[whole]] = np.nan  # the same number twice would count twice
-            if not used.any():
+            if beside is not None and others is not None:
+                self._both(of, others, (used & own, told), (beside, last), ids, found)
+            elif used.any():
+                self._beside(of, used & own, ids, found)
+            else:
                 last = plain
-        moments = Moments(solver, clusters, y, x, z, slots, self.level)
-        self._beside(moments, plain, None if last is plain else used, ids, found)
+        if last is plain:
+            for k, column in enumerate(crossed.T):
+                found.cross[ids, k], found.cross_var[ids, k] = plain.slope[column], of.variances(plain, column)
         tail = len(ids) * slots + np.arange(x.shape[1] - slots)[data.controls.shape[1] :]
-        return last.slope[tail], clusters.covariance(last, tail)
+        return last.slope[tail], of.clusters.covariance(last, tail)
 
-    def _beside(
-        self, of: Moments, plain: Fit, used: NDArray[np.bool_] | None, ids: Codes, found: _Slopes
-    ) -> None:  # fmt: skip
-        """Estimate slopes of rivals' prices, and of own ones, with the instruments that are `used` beside them."""
-        crossed, slots, crosses = plain, of.slots, found.cross.shape[1]
-        answer = np.zeros((3, len(ids), crosses))
-        if used is not None:
-            told = used & (free(of.solver, of.x[:, 0], of.z[:, 0]) > SAME)
-            wide = with_column(of.x, of.z, slots, of.z[:, 0], told[of.solver.product])
-            crossed = self._fit(of.solver, of.y, wide, wide, slots + 1)
-            if told.any() and not self.counts and (beside := passed(of, crossed, told)) is not None:
-                found.beside.take(ids, beside, told)
-            pulled = np.where(told, crossed.slope[slots :: slots + 1][: len(ids)], 0.0)
-            answer = answers(of, crosses, pulled)
-        at = np.arange(len(ids)) * (slots + (used is not None))
+    def _beside(self, of: Moments, told: NDArray[np.bool_], ids: Codes, found: _Slopes) -> None:
+        """Take slopes of prices with the own instrument beside them, where rivals' prices have none."""
+        slots, crosses = of.slots, found.cross.shape[1]
+        wide = with_columns(of, of.z[:, :1], told)
+        fit = self._fit(of.solver, of.y, wide, wide, slots + 1)
+        at = np.arange(len(ids)) * (slots + 1)
+        if told.any() and not self.counts and (beside := passed(of, fit, at, told)) is not None:
+            found.beside.take(ids, beside, told)
+        answer = answers(of, crosses, np.where(told, fit.slope[at + slots], 0.0))
         found.cross_shared[ids] = answer[2]
         for k in range(crosses):
-            found.cross[ids, k] = crossed.slope[at + 1 + k] + answer[0][:, k]
-            found.cross_var[ids, k] = of.variances(crossed, at + 1 + k) + answer[1][:, k]
+            found.cross[ids, k] = fit.slope[at + 1 + k] + answer[0][:, k]
+            found.cross_var[ids, k] = of.variances(fit, at + 1 + k) + answer[1][:, k]
+
+    def _both(
+        self, of: Moments, others: Array, has: tuple[NDArray[np.bool_], NDArray[np.bool_]], fits: tuple[Fit, Fit],
+        ids: Codes, found: _Slopes,
+    ) -> None:  # fmt: skip
+        """Take slopes of prices with the instruments of own and of rivals' prices beside them, and in their place."""
+        (own, told), (beside, clean) = has, fits
+        at, steps = np.arange(len(ids)) * (of.slots + 2), of.own
+        free_of = rest(of, others, told)[:, None]
+        x, z = (np.column_stack([v[:, : of.slots], free_of, v[:, of.slots :]]) for v in (of.x, of.z))
+        if (slopes := passed(of._replace(x=x, z=z, slots=of.slots + 1), beside, at, own)) is not None:
+            found.beside.take(ids, slopes, own)
+        places = (beside, at + 1), (clean, steps + 1)
+        (var, common), (clean_var, clean_common) = (of.parted(fit, where, told) for fit, where in places)
+        like = of.clusters.correlation(beside, clean, at + 1, steps + 1)
+        between = like * np.sqrt((var + common**2) * (clean_var + clean_common**2)) - common * clean_common
+        found.cross[ids, 0], found.cross_var[ids, 0] = beside.slope[at + 1], var
+        found.cross_clean[ids, 0] = np.where(told, clean.slope[steps + 1], np.nan)
+        found.cross_clean_var[ids, 0], found.cross_between[ids, 0] = clean_var, between
+        found.cross_shared[ids, 0], found.cross_clean_shared[ids, 0] = common, clean_common
 
     def _instrument(
         self, data: Checked, rows: Codes, solver: Slopes
-    ) -> tuple[Array | None, NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return the instrument [n] in place of the price, which products have a random one, and which have any."""
+    ) -> tuple[Array | None, Array | None, NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return instruments of own and of rivals' prices, which products have a random one, and which have any.
+
+        That of the own price [n] stands in place of it, that of rivals' is the mean of the other products'. Each is
+        None where there is none.
+        """
         price, product = data.price[rows], solver.product
         drawn_row = data.randomised[rows]
         out, none = price.copy(), np.zeros(solver.products, bool)
-        has = none.copy()
+        has, theirs = none.copy(), np.zeros(len(rows))
         if data.instruments.shape[1]:
             given = data.instruments[rows]
-            if given.shape[1] > 1:
-                # Several become one: what they say of the price, by models that never saw the week.
-                left = solver.purge(np.column_stack([price, given]))
-                folds = self._folds(solver.week)
-                if folds is not None:
-                    given = self.crossfit.mean(folds, left[:, 1:], left[:, 0]).values[0][:, None]
+            of_others = given[:, ~self._of_these_rows(given, price, solver)]
+            given, of_others = (self._one(part, price, solver) for part in (given, of_others))
             left = solver.purge(given)[:, 0]
             mass = np.bincount(product, left**2)
             has = mass > 1e-9 * np.maximum(np.bincount(product, given[:, 0] ** 2), 1e-300)
             out = np.where(has[product], given[:, 0], out)
+            theirs = np.where(has[product], of_others.sum(axis=1), theirs)
         drawn = none
         if drawn_row.any():
             size = np.bincount(solver.unit, drawn_row)
             mean = np.bincount(solver.unit, drawn_row * price) / np.maximum(size, 1)
             chance = drawn_row * (price - mean[solver.unit])
             drawn = np.bincount(product, chance**2) > 1e-9 * np.bincount(product, price**2)
-            out = np.where(drawn[product], chance, out)
+            out, theirs = (np.where(drawn[product], chance, values) for values in (out, theirs))
             has = has | drawn
-        return (out if has.any() else None), drawn, has
+        moved = theirs - (np.bincount(solver.unit, theirs) / np.bincount(solver.unit))[solver.unit]
+        others = None
+        if not self.counts and data.cross.shape[1] == 1 and moved.any():
+            others = rivals(moved, data.week[rows], data.store[rows], data.group[rows])
+        return (out if has.any() else None), others, drawn, has
+
+    def _one(self, given: Array, price: Array, solver: Slopes) -> Array:
+        """Return one instrument of several [n, 1]: what they say of the price, by models that never saw the week."""
+        folds = self._folds(solver.week) if given.shape[1] > 1 else None
+        if folds is None:
+            return given
+        left = solver.purge(np.column_stack([price, given]))
+        return np.asarray(self.crossfit.mean(folds, left[:, 1:], left[:, 0]).values[0][:, None])
+
+    @staticmethod
+    def _of_these_rows(given: Array, price: Array, solver: Slopes) -> NDArray[np.bool_]:
+        """Return which instruments are prices of the same product in the other shops of the same rows.
+
+        Each is one of the own price. But with the effects of weeks taken out, means of them over the other products
+        make up rivals' prices again, with all that demand does to them.
+        """
+        together = solver.product * solver.weeks + solver.week
+        count = np.maximum(np.bincount(together), 1)
+        p, *columns = (v - (np.bincount(together, v) / count)[together] for v in (price, *given.T))
+        mass = float(p @ p)
+        return np.array([float(c @ p) ** 2 > (1 - SAME) * mass * float(c @ c) > 0 for c in columns], bool)
 
     def _folds(self, week: Codes) -> Any:
         if int(week.max()) + 1 < self.crossfit.folds:
@@ -253,12 +306,13 @@ class Elasticity:
         return np.column_stack(parts)
 
     def _without_controls(
-        self, controls: Array, solver: Slopes, y: Array, x: Array, z: Array, slots: int
-    ) -> tuple[Array, Array, Array]:
-        """Return outcomes, columns and instruments less what controls say of them beyond a line, out of fold."""
+        self, controls: Array, solver: Slopes, values: tuple[Array, Array, Array, Array | None], slots: int
+    ) -> tuple[Array, Array, Array, Array | None]:
+        """Return outcomes, columns, instruments and rivals' ones less what controls say of them beyond a line."""
         folds = self._folds(solver.week)
         if folds is None:
-            return y, x, z
+            return values
+        y, x, z, others = values
         features = np.column_stack([controls, solver.product])
 
         def less(values: Array) -> Array:
@@ -270,7 +324,7 @@ class Elasticity:
         for k in [*range(first), *range(last, x.shape[1])]:
             fewer_x[:, k] = less(x[:, k])
             fewer_z[:, k] = fewer_x[:, k] if np.array_equal(x[:, k], z[:, k]) else less(z[:, k])
-        return less(y), fewer_x, fewer_x if z is x else fewer_z
+        return less(y), fewer_x, fewer_x if z is x else fewer_z, None if others is None else less(others)
 
     def _fit(self, solver: Slopes, y: Array, x: Array, z: Array, slots: int) -> Fit:
         if not self.counts:
@@ -331,8 +385,15 @@ class Elasticity:
     def _crossed(self, found: _Slopes, members: Codes) -> list[Shrunk | None]:
         out: list[Shrunk | None] = []
         for k in range(found.cross.shape[1]):
-            slope, var, shared = (v[members, k] for v in (found.cross, found.cross_var, found.cross_shared))
-            out.append(None if np.isnan(slope).all() else shrink_alone(slope, var, shared))
+            slope, var, clean, clean_var, between, shared, clean_shared = (
+                v[members, k]
+                for v in (
+                    found.cross, found.cross_var, found.cross_clean, found.cross_clean_var, found.cross_between,
+                    found.cross_shared, found.cross_clean_shared,
+                )
+            )  # fmt: skip
+            both = np.column_stack([shared, clean_shared])
+            out.append(None if np.isnan(slope).all() else shrink(slope, var, clean, clean_var, between, both))
         return out
 
     def _product(
@@ -361,10 +422,11 @@ class Elasticity:
             prior = self._estimate(common.mean, float(np.hypot(common.mean_sd, common.spread)))
         cross: list[Estimate | None] = []
         for k, shared in enumerate(crossed):
-            mid, sd = (
-                found.cross[product, k],
-                np.hypot(np.sqrt(found.cross_var[product, k]), found.cross_shared[product, k]),
-            )
+            best = (found.cross_clean, found.cross_clean_var, found.cross_clean_shared)
+            if np.isnan(best[0][product, k]):
+                best = (found.cross, found.cross_var, found.cross_shared)
+            mid, var, common = (values[product, k] for values in best)
+            sd = np.sqrt(var + common**2)
             if self.shrink and shared is not None and not np.isnan(mid):
                 mid, sd = shared.mid[place], shared.sd[place]
             cross.append(None if np.isnan(mid) else self._estimate(float(mid), float(sd)))

@@ -1,4 +1,4 @@
-"""Instruments beside prices: own and cross elasticities by control functions, with what products tell each other."""
+"""Instruments of own and of rivals' prices: in their place, and beside them with what products tell each other."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tradewind.methods.elasticity_panel import Clusters, Fit, Slopes
 from tradewind.methods.elasticity_prior import ALIKE, Shrunk, shrink_alone
+from tradewind.methods.elasticity_strength import USABLE, strength
 
 Array = NDArray[np.float64]
 
@@ -62,15 +63,80 @@ class Moments(NamedTuple):
         """Places of the slopes of own prices [products]."""
         return np.arange(self.solver.products) * self.slots
 
+    @property
+    def common(self) -> list[int]:
+        """Columns with one slope for all products that have instruments."""
+        return [k for k in range(self.slots, self.x.shape[1]) if not np.array_equal(self.x[:, k], self.z[:, k])]
+
     def variances(self, fit: Fit, at: NDArray[np.int64]) -> Array:
         """Return the variances of some slopes of a fit."""
         return self.clusters.variances(fit, at, self.level)
 
+    def parted(self, fit: Fit, at: NDArray[np.int64], told: NDArray[np.bool_]) -> tuple[Array, Array]:
+        """Return variances of slopes, and beside them the standard deviation of an error that the told ones share."""
+        var = self.variances(fit, at)
+        common = np.minimum(self.clusters.shared(fit, at[told], var[told]), np.sqrt(0.9 * var))
+        return var - common**2, common
 
-def passed(of: Moments, beside: Fit, told: NDArray[np.bool_]) -> Beside | None:
-    """Return the slopes of own prices [products] of a market from the fit with instruments beside them, where it tells.
 
-    None where it is not known of every product that its price follows its instrument.
+def rivalled(of: Moments, others: Array, own: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], Fit | None]:
+    """Return which products' rivals have an instrument that is told apart, and the fit with both instruments beside.
+
+    The demand of a shop's week raises all its prices: rivals' prices then go together with what is not known of demand,
+    and need an instrument as the own price does. The mean of the other products' instruments is one wherever they are.
+    It is used where it moves rivals' prices enough beside what the own instrument moves, and where rows tell both
+    prices and both instruments apart (the price of other shops of the same rows as an instrument does not: with the
+    effects of weeks taken out, both instruments together are the prices again).
+
+    Args:
+        of: The market, rivals' prices the second column.
+        others: [n] the mean instrument of the other products.
+        own: [products] which have an instrument of their own.
+
+    Returns:
+        [products] whether they are told, and the fit, its columns those of a product, its own instrument, and that of
+        its rivals; None where nobody is told.
+    """
+    solver, _, y, x, z, slots, level = of
+    both = z.copy()
+    both[:, 1] = others
+    fit = solver(y, x, both, slots)
+    told = own.copy()
+    for order in ([1, 0], [0, 1]):
+        turned = [*order, *range(2, x.shape[1])]
+        force = strength(solver, fit, (x[:, turned], both[:, turned]), slots, level)[0]
+        # Where it says nothing in most products, those where it seems to are few of many, by chance.
+        told &= (force >= USABLE) & (np.median(force[own]) >= USABLE if own.any() else False)
+    if not told.any():
+        return told, None
+    where = told[solver.product]
+    fit = solver(y, *2 * (with_columns(of, np.column_stack([z[:, 0], np.where(where, others, 0.0)]), own),), slots + 2)
+    apart = ~np.isnan(fit.slope[np.arange(solver.products) * (slots + 2)])
+    return (told, fit) if apart[told].all() else (np.zeros_like(told), None)
+
+
+def rest(of: Moments, others: Array, told: NDArray[np.bool_]) -> Array:
+    """Return rivals' prices less what both instruments say of them [n], 0 where they are not told.
+
+    Beside it rivals' prices are free of demand, as the own price is beside p − πz.
+    """
+    solver, _, _, x, z, slots, _ = of
+    given = z.copy()
+    given[:, 1] = others
+    return np.where(told[solver.product], solver(x[:, 1], given, given, slots).residual, 0.0)
+
+
+def passed(of: Moments, beside: Fit, at: NDArray[np.int64], told: NDArray[np.bool_]) -> Beside | None:
+    """Return the slopes of own prices [products] of a market where it tells.
+
+    Args:
+        of: The market.
+        beside: Its fit with instruments beside prices.
+        at: [products] places of the slopes of own prices in it.
+        told: [products] which have instruments.
+
+    Returns:
+        The slopes; None where it is not known of every product that its price follows its instrument.
 
     Let p = πz + v. Beside z the slope of p is a = ε + κ and that of z is −κπ, κ being how demand shows in the
     price, so that ε is the slope of p beside p − πz. The better π is known, the smaller its error: products are
@@ -78,7 +144,6 @@ def passed(of: Moments, beside: Fit, told: NDArray[np.bool_]) -> Beside | None:
     error in common. How the errors of a and ε go together follows from the variances of both and of κ.
     """
     solver, _, y, x, z, slots, _ = of
-    at = np.arange(solver.products) * (slots + 1)
     given = np.column_stack([z[:, :1], x[:, 1:slots], z[:, slots:]])
     first = solver(x[:, 0], given, given, slots)
     follows = np.where(told, first.slope[of.own], np.nan)
@@ -86,17 +151,30 @@ def passed(of: Moments, beside: Fit, told: NDArray[np.bool_]) -> Beside | None:
     pi = shrink_alone(follows / usual, of.variances(first, of.own) / usual**2, alike=ALIKE)
     if (np.abs(pi.mid) < 2 * pi.sd)[told].any():
         return None
-    rest = x[:, 0] - usual * pi.mid[solver.product] * z[:, 0]
-    wide = with_column(x, z, slots, rest, told[solver.product])
+    moved = x[:, 0] - usual * pi.mid[solver.product] * z[:, 0]
+    firsts = [solver(x[:, k], given, given, slots) for k in of.common]
+    left = [one.residual for one in firsts]
+    wide = np.column_stack([x[:, :slots], np.where(told[solver.product], moved, 0.0), x[:, slots:], *left])
     fit = solver(y, wide, wide, slots + 1)
-    price_var, own_var, shown_var = (of.variances(*one) for one in ((beside, at), (fit, at), (fit, at + slots)))
-    shown = shrink_alone(np.where(told, fit.slope[at + slots], np.nan), shown_var)
-    push, (inside, common) = shown.mid / pi.mid, _parted(pi)
-    alone = beside.variance[at], fit.variance[at], fit.variance[at + slots]
+    here = np.arange(solver.products) * (slots + 1)
+    price_var, own_var, shown_var = (of.variances(*one) for one in ((beside, at), (fit, here), (fit, here + slots)))
+    shown = shrink_alone(np.where(told, fit.slope[here + slots], np.nan), shown_var)
+    push, (inside, together) = shown.mid / pi.mid, _parted(pi)
+    shared = push * together
+    for n, (k, one) in enumerate(zip(of.common, firsts, strict=True)):
+        place = len(fit.slope) - len(firsts) + n
+        kappa = fit.slope[place] ** 2 - float(of.clusters.covariance(fit, np.array([place]))[0, 0])
+        # An error of what the instruments say of the column moves the slope of the own price along with it.
+        along = solver(z[:, k], wide, wide, slots + 1).slope[here]
+        at_z = len(one.slope) - x.shape[1] + k
+        moves = [(along * way[:, [at_z]] + way[:, of.own] / (usual * pi.mid)) for way in (one.week, one.unit)]
+        size = np.max([(way**2).sum(axis=0) for way in moves], axis=0)
+        shared = np.hypot(shared, np.sqrt(max(kappa, 0.0) * size))
+    alone = beside.variance[at], fit.variance[here], fit.variance[here + slots]
     like = (alone[0] + alone[1] - alone[2]) / 2 / np.sqrt(alone[0] * alone[1])
     return Beside(
-        beside.slope[at], price_var, fit.slope[at], own_var + push**2 * inside,
-        like * np.sqrt(price_var * own_var), push * common,
+        beside.slope[at], price_var, fit.slope[here], own_var + push**2 * inside,
+        like * np.sqrt(price_var * own_var), shared,
     )  # fmt: skip
 
 
@@ -138,10 +216,11 @@ def answers(of: Moments, crosses: int, pulled: Array) -> Array:
     return out
 
 
-def with_column(x: Array, z: Array, slots: int, column: Array, told: NDArray[np.bool_]) -> Array:
-    """Return columns with one more in each product, and the instruments of columns in common that have some."""
-    more = [k for k in range(slots, x.shape[1]) if not np.array_equal(x[:, k], z[:, k])]
-    return np.column_stack([x[:, :slots], np.where(told, column, 0.0), x[:, slots:], z[:, more]])
+def with_columns(of: Moments, columns: Array, told: NDArray[np.bool_]) -> Array:
+    """Return the market's columns with more [n, k] in each product that is told, and instruments of common ones."""
+    more = of.z[:, of.common]
+    mine = columns * told[of.solver.product][:, None]
+    return np.column_stack([of.x[:, : of.slots], mine, of.x[:, of.slots :], more])
 
 
 def free(solver: Slopes, price: Array, instrument: Array) -> Array:

@@ -263,9 +263,9 @@ class Clusters:
         out[known] = (plain * widest * (stdtrit(freedom, half) / ndtri(half)) ** 2)[known]
         return out
 
-    def correlation(self, plain: Fit, clean: Fit, places: Codes) -> Array:
-        """Return the correlation [products] of two estimates of the same slopes."""
-        a, b = plain.week[:, places], clean.week[:, places]
+    def correlation(self, plain: Fit, clean: Fit, places: Codes, others: Codes | None = None) -> Array:
+        """Return the correlation [products] of two estimates of the same slopes, the second `others` if they differ."""
+        a, b = plain.week[:, places], clean.week[:, places if others is None else others]
         size = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
         return np.asarray(np.clip((a * b).sum(axis=0) / np.maximum(size, 1e-300), -0.999, 0.999))
 

@@ -56,6 +56,7 @@ class Checked:
         product: [n] number of the product, from 0.
         week: [n] number of the week as given, less the first.
         unit: [n] number of the product in its shop, from 0.
+        store: [n] number of the shop, from 0.
         group: [n] number of the category, from 0.
         cross: [n, k] logarithms of prices of substitutes.
         instruments: [n, m] instruments.
@@ -71,6 +72,7 @@ class Checked:
     product: Codes
     week: Codes
     unit: Codes
+    store: Codes
     group: Codes
     cross: Array
     instruments: Array
@@ -112,8 +114,8 @@ def checked(rows: Rows, counts: bool) -> Checked:
     tables = [_table(name, value, n) for name, value in _optional(rows).items()]
     cross, instruments, flags, controls = (table[order] for table in tables)
     return Checked(
-        sold[order], price[order], product[order], week[order], unit[order], group[order], cross, instruments,
-        given.astype(bool)[order], flags, controls, tuple(products.tolist()), tuple(groups.tolist()),
+        sold[order], price[order], product[order], week[order], unit[order], store[order], group[order], cross,
+        instruments, given.astype(bool)[order], flags, controls, tuple(products.tolist()), tuple(groups.tolist()),
     )  # fmt: skip
 
 

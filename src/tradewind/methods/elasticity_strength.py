@@ -9,6 +9,9 @@ from tradewind.methods.elasticity_panel import FEWEST_CLUSTERS, Fit, Slopes
 
 Array = NDArray[np.float64]
 
+STRONG = 10.0  # effective F from which an instrument counts as strong
+USABLE = 4.0  # effective F below which an instrument's estimate is not used at all
+
 
 def strength(
     solver: Slopes, fit: Fit, columns: tuple[Array, Array], slots: int, critical: float
@@ -27,12 +30,23 @@ def strength(
     (x, z), product = columns, solver.product
     price, instrument = solver.purge(np.column_stack([x[:, 0], z[:, 0]])).T
     beside = solver.purge(x[:, 1:])
+    exog = solver.purge(z[:, 1:])
     force_of, weak = np.zeros(solver.products), np.full((solver.products, 2), np.nan)
     order = np.argsort(product, kind="stable")
     ends = np.cumsum(np.bincount(product, minlength=solver.products))
     for j, at in enumerate(np.split(order, ends[:-1])):
-        p, q, e = price[at], instrument[at], beside[at]
-        if e.shape[1]:
+        p, q, w, c = price[at], instrument[at], beside[at, :1], exog[at, :1]
+        e = beside[at]
+        if w.shape[1] and not np.array_equal(w, c):
+            # Another price has an instrument too: what is left of the fitted own price beside that of the other.
+            e = np.delete(e, 0, axis=1)
+            if e.shape[1]:
+                p, q, w, c = (v - e @ np.linalg.lstsq(e, v, rcond=None)[0] for v in (p, q, w, c))
+            both = np.column_stack([q, c])
+            fit_p, fit_w = (both @ np.linalg.lstsq(both, v, rcond=None)[0] for v in (p, w[:, 0]))
+            share = float(fit_w @ p) / max(float(fit_w @ fit_w), 1e-300)
+            p, q = p - share * w[:, 0], fit_p - share * fit_w
+        elif e.shape[1]:
             p, q = (v - e @ np.linalg.lstsq(e, v, rcond=None)[0] for v in (p, q))
         mass = float(q @ q)
         if mass <= 0:
