@@ -228,6 +228,8 @@ class Elasticity:
         (var, common), (clean_var, clean_common) = (of.parted(fit, where, told) for fit, where in places)
         like = of.clusters.correlation(beside, clean, at + 1, steps + 1)
         between = like * np.sqrt((var + common**2) * (clean_var + clean_common**2)) - common * clean_common
+        most = 0.95 * np.sqrt(var * clean_var)  # what products do not share of the two cannot go together more
+        between = np.clip(between, -most, most)
         found.cross[ids, 0], found.cross_var[ids, 0] = beside.slope[at + 1], var
         found.cross_clean[ids, 0] = np.where(told, clean.slope[steps + 1], np.nan)
         found.cross_clean_var[ids, 0], found.cross_between[ids, 0] = clean_var, between

@@ -25,7 +25,8 @@ class Rows:
         week: [n] whole number of the week, or of another step of time.
         store: [n] id of the shop; one shop where left out.
         group: [n] category of the product; one where left out.
-        cross: [n] or [n, k] logarithms of prices of substitutes, such as `rivals` gives.
+        cross: [n] or [n, k] logarithms of prices of substitutes, such as `rivals` gives. One column has instruments
+            too, the other products', wherever these say enough of it.
         instruments: [n] or [n, m] what moves the price and nothing else of demand: cost, the same product's price in
             other shops, a calendar of promotions settled long before.
         randomised: [n] whether the price of the row was drawn at random.
