@@ -25,6 +25,7 @@ Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 SAME = 1e-5  # share of a price's variation that its instrument leaves, below which they are the same
+BEND = 2.5  # standard deviation from which a bend is not told: that of a logit is about as large as its elasticities
 STEPS = 60  # of reweighting counts
 
 
@@ -66,7 +67,7 @@ class Elasticity:
         weeks: Whose weeks have effects of their own: `group` (a category's), `all`, `product` (only differences between
             shops within a week are left) or `none`.
         lags: Weeks after a price for which it may still move demand, for stockpiling and pull-forward.
-        bend: Whether elasticities may change with the price level.
+        bend: Whether elasticities may change with the price level, as far as instruments tell.
         learner: How controls act: `linear` (a smooth curve), `auto` or `boosted` (trees as well).
         shrink: Whether products are shrunk within their category.
         seed: Seed of the folds.
@@ -136,7 +137,7 @@ class Elasticity:
         )
         common: dict[int, list[tuple[Array, Array]]] = {}
         for place in range(int(market.max()) + 1):
-            slopes = self._market(data, np.flatnonzero(market == place), found)
+            slopes = self._market(data, np.flatnonzero(market == place), found, self.bend)
             for group in np.unique(data.group[market == place]):
                 common.setdefault(int(group), []).append(slopes)
         if np.isnan(found.plain).all() and np.isnan(found.clean).all():
@@ -147,7 +148,7 @@ class Elasticity:
 
     # One market: the rows whose weeks share effects.
 
-    def _market(self, data: Checked, rows: Codes, found: _Slopes) -> tuple[Array, Array]:
+    def _market(self, data: Checked, rows: Codes, found: _Slopes, bend: bool) -> tuple[Array, Array]:
         """Estimate a market's slopes into `found`; return slopes and covariance of lags and bend."""
         if self.counts:
             rows = alive(data.sold, data.unit, data.week, rows)
@@ -159,8 +160,8 @@ class Elasticity:
         solver = Slopes(product, unit, week, self.weeks != "none")
         y, price = data.sold[rows], data.price[rows]
         clean, others, drawn, has = self._instrument(data, rows, solver)
-        x = self._columns(data, rows, price, product)
-        z = x if clean is None else self._columns(data, rows, clean, product)
+        x = self._columns(data, rows, price, product, bend)
+        z = x if clean is None else self._columns(data, rows, clean, product, bend)
         slots = 1 + data.cross.shape[1] + data.flags.shape[1]
         if data.controls.shape[1] and not self.counts:
             y, x, z, others = self._without_controls(data.controls[rows], solver, (y, x, z, others), slots)
@@ -178,6 +179,9 @@ class Elasticity:
                 z = z.copy()
                 z[:, 1] = np.where(told[product], others, z[:, 1])
             last = self._fit(solver, y, x, z, slots)
+            if bend and not of.clusters.covariance(last, np.array([len(last.slope) - 1]))[0, 0] <= BEND**2:
+                slope, cov = self._market(data, rows, found, bend=False)
+                return np.append(slope, np.nan), np.pad(cov, (0, 1), constant_values=np.nan)
             force, weak = strength(solver, last, (x, z), slots, self.z**2)
             used = has & (force >= USABLE)
             clean_var = of.variances(last, steps)
@@ -296,12 +300,12 @@ class Elasticity:
             return None
         return self.crossfit.split(len(week), week)
 
-    def _columns(self, data: Checked, rows: Codes, own: Array, product: Codes) -> Array:
+    def _columns(self, data: Checked, rows: Codes, own: Array, product: Codes, bend: bool) -> Array:
         """Return the columns: own price, cross prices and flags, then controls, lags and the bend."""
         parts = [own[:, None], data.cross[rows], data.flags[rows], data.controls[rows]]
         unit, week = data.unit[rows], data.week[rows]
         parts += [lagged(own, unit, week, lag)[:, None] for lag in range(1, self.lags + 1)]
-        if self.bend:
+        if bend:
             count = np.bincount(product)
             away = own - (np.bincount(product, own) / count)[product]
             parts.append(0.5 * away[:, None] ** 2)
@@ -483,10 +487,16 @@ class Elasticity:
 
 
 def _pooled(parts: list[tuple[Array, Array]], size: int) -> tuple[Array, Array]:
-    """Return slopes in common over markets, each weighed by its precision, and their covariance."""
-    good = [(s, c) for s, c in parts if len(s) == size and not np.isnan(s).any() and not np.isnan(c).any()]
-    if not good or not size:
-        return np.full(size, np.nan), np.full((size, size), np.nan)
-    weights = [np.linalg.pinv(c) for _, c in good]
-    cov = np.linalg.pinv(np.sum(weights, axis=0))
-    return cov @ np.sum([w @ s for w, (s, _) in zip(weights, good, strict=True)], axis=0), cov
+    """Return slopes in common over markets, each weighed by its precision, and covariance; NaN where none tells."""
+    told, right = np.zeros((size, size)), np.zeros(size)
+    for slope, cov in parts:
+        known = np.flatnonzero(~np.isnan(slope) & ~np.isnan(np.diag(cov)))
+        if len(slope) == size and len(known):
+            weight = np.linalg.pinv(cov[np.ix_(known, known)])
+            told[np.ix_(known, known)] += weight
+            right[known] += weight @ slope[known]
+    pooled = np.asarray(np.linalg.pinv(told))
+    mids = np.asarray(pooled @ right)
+    nothing = np.diag(told) <= 0
+    mids[nothing], pooled[nothing], pooled[:, nothing] = np.nan, np.nan, np.nan
+    return mids, pooled
