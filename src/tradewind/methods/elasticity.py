@@ -12,6 +12,7 @@ from scipy.special import ndtri
 from tradewind.errors import BadInputError
 from tradewind.methods.crossfit import Crossfit
 from tradewind.methods.elasticity_control import Beside, Moments, answers, free, passed, rest, rivalled, with_columns
+from tradewind.methods.elasticity_instrument import SAME, folds_of, instruments
 from tradewind.methods.elasticity_panel import Clusters, Fit, Slopes
 from tradewind.methods.elasticity_prior import Shrunk, shrink
 from tradewind.methods.elasticity_result import Elasticities, Group, Product
@@ -24,7 +25,6 @@ __all__ = ["Elasticities", "Elasticity", "Group", "Product", "Rows", "rivals"]
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-SAME = 1e-5  # share of a price's variation that its instrument leaves, below which they are the same
 BEND = 2.5  # standard deviation from which a bend is not told: that of a logit is about as large as its elasticities
 STEPS = 60  # of reweighting counts
 
@@ -159,7 +159,7 @@ class Elasticity:
         week = np.unique(data.week[rows], return_inverse=True)[1]
         solver = Slopes(product, unit, week, self.weeks != "none")
         y, price = data.sold[rows], data.price[rows]
-        clean, others, drawn, has = self._instrument(data, rows, solver)
+        clean, others, drawn, has = instruments(data, rows, solver, self.crossfit, rivals_too=not self.counts)
         x = self._columns(data, rows, price, product, bend)
         z = x if clean is None else self._columns(data, rows, clean, product, bend)
         slots = 1 + data.cross.shape[1] + data.flags.shape[1]
@@ -239,67 +239,6 @@ class Elasticity:
         found.cross_clean_var[ids, 0], found.cross_between[ids, 0] = clean_var, between
         found.cross_shared[ids, 0], found.cross_clean_shared[ids, 0] = common, clean_common
 
-    def _instrument(
-        self, data: Checked, rows: Codes, solver: Slopes
-    ) -> tuple[Array | None, Array | None, NDArray[np.bool_], NDArray[np.bool_]]:
-        """Return instruments of own and of rivals' prices, which products have a random one, and which have any.
-
-        That of the own price [n] stands in place of it, that of rivals' is the mean of the other products'. Each is
-        None where there is none.
-        """
-        price, product = data.price[rows], solver.product
-        drawn_row = data.randomised[rows]
-        out, none = price.copy(), np.zeros(solver.products, bool)
-        has, theirs = none.copy(), np.zeros(len(rows))
-        if data.instruments.shape[1]:
-            given = data.instruments[rows]
-            of_others = given[:, ~self._of_these_rows(given, price, solver)]
-            given, of_others = (self._one(part, price, solver) for part in (given, of_others))
-            left = solver.purge(given)[:, 0]
-            mass = np.bincount(product, left**2)
-            has = mass > 1e-9 * np.maximum(np.bincount(product, given[:, 0] ** 2), 1e-300)
-            out = np.where(has[product], given[:, 0], out)
-            theirs = np.where(has[product], of_others.sum(axis=1), theirs)
-        drawn = none
-        if drawn_row.any():
-            size = np.bincount(solver.unit, drawn_row)
-            mean = np.bincount(solver.unit, drawn_row * price) / np.maximum(size, 1)
-            chance = drawn_row * (price - mean[solver.unit])
-            drawn = np.bincount(product, chance**2) > 1e-9 * np.bincount(product, price**2)
-            out, theirs = (np.where(drawn[product], chance, values) for values in (out, theirs))
-            has = has | drawn
-        moved = theirs - (np.bincount(solver.unit, theirs) / np.bincount(solver.unit))[solver.unit]
-        others = None
-        if not self.counts and data.cross.shape[1] == 1 and moved.any():
-            others = rivals(moved, data.week[rows], data.store[rows], data.group[rows])
-        return (out if has.any() else None), others, drawn, has
-
-    def _one(self, given: Array, price: Array, solver: Slopes) -> Array:
-        """Return one instrument of several [n, 1]: what they say of the price, by models that never saw the week."""
-        folds = self._folds(solver.week) if given.shape[1] > 1 else None
-        if folds is None:
-            return given
-        left = solver.purge(np.column_stack([price, given]))
-        return np.asarray(self.crossfit.mean(folds, left[:, 1:], left[:, 0]).values[0][:, None])
-
-    @staticmethod
-    def _of_these_rows(given: Array, price: Array, solver: Slopes) -> NDArray[np.bool_]:
-        """Return which instruments are prices of the same product in the other shops of the same rows.
-
-        Each is one of the own price. But with the effects of weeks taken out, means of them over the other products
-        make up rivals' prices again, with all that demand does to them.
-        """
-        together = solver.product * solver.weeks + solver.week
-        count = np.maximum(np.bincount(together), 1)
-        p, *columns = (v - (np.bincount(together, v) / count)[together] for v in (price, *given.T))
-        mass = float(p @ p)
-        return np.array([float(c @ p) ** 2 > (1 - SAME) * mass * float(c @ c) > 0 for c in columns], bool)
-
-    def _folds(self, week: Codes) -> Any:
-        if int(week.max()) + 1 < self.crossfit.folds:
-            return None
-        return self.crossfit.split(len(week), week)
-
     def _columns(self, data: Checked, rows: Codes, own: Array, product: Codes, bend: bool) -> Array:
         """Return the columns: own price, cross prices and flags, then controls, lags and the bend."""
         parts = [own[:, None], data.cross[rows], data.flags[rows], data.controls[rows]]
@@ -315,7 +254,7 @@ class Elasticity:
         self, controls: Array, solver: Slopes, values: tuple[Array, Array, Array, Array | None], slots: int
     ) -> tuple[Array, Array, Array, Array | None]:
         """Return outcomes, columns, instruments and rivals' ones less what controls say of them beyond a line."""
-        folds = self._folds(solver.week)
+        folds = folds_of(self.crossfit, solver.week)
         if folds is None:
             return values
         y, x, z, others = values
