@@ -12,7 +12,7 @@ from tradewind.methods import elasticity, elasticity_control
 from tradewind.methods.elasticity import Elasticity, Rows, rivals
 from tradewind.methods.elasticity_control import passed
 from tradewind.methods.elasticity_panel import Clusters, Slopes, _equal
-from tradewind.methods.elasticity_prior import ALIKE, OF_TAU, SPREAD, STEPS, moderated, shrink, shrink_alone
+from tradewind.methods.elasticity_prior import ALIKE, CROSS, OF_TAU, SPREAD, STEPS, moderated, shrink, shrink_alone
 from tradewind.study import Evidence
 
 
@@ -217,7 +217,8 @@ def test_agrees_with_a_poisson_regression():
     assert mids(found) == pytest.approx(fit.params[:3], rel=1e-5)
 
 
-def test_shrinkage_agrees_with_one_large_normal_distribution():
+@pytest.mark.parametrize("scale", [SPREAD, CROSS])
+def test_shrinkage_agrees_with_one_large_normal_distribution(scale):
     rng = np.random.default_rng(11)
     count = 5
     plain, clean = rng.normal(-2, 1, count), rng.normal(-2.5, 1, count)
@@ -229,11 +230,11 @@ def test_shrinkage_agrees_with_one_large_normal_distribution():
     wide = max(3 * np.std((plain - clean)[:3]), 2 * np.sqrt(0.1 + 0.4 - 2 * 0.05))
     omegas = np.linspace(0, wide, STEPS)
     edges = np.clip([omegas - omegas[1] / 2, omegas + omegas[1] / 2], 0, None)
-    of_gap = (1 - ALIKE) * np.diff(halfcauchy.cdf(edges, scale=SPREAD), axis=0)[0]
+    of_gap = (1 - ALIKE) * np.diff(halfcauchy.cdf(edges, scale=scale), axis=0)[0]
     of_gap[0] += ALIKE
     # Unknowns: mean, gap, five deviations, five deviations of the gap, the shared error.
     shared = np.column_stack([np.linspace(0.1, 0.3, count), np.linspace(0.4, 0.2, count)])
-    found = shrink(plain, plain_var, clean, clean_var, between, shared)
+    found = shrink(plain, plain_var, clean, clean_var, between, shared, scale=scale)
     pick = np.zeros((8, 13))
     pick[:5, 12], pick[5:, 12] = shared[:, 0], shared[:3, 1]
     for row, product in enumerate([0, 1, 2, 3, 4, 0, 1, 2]):
@@ -257,7 +258,7 @@ def test_shrinkage_agrees_with_one_large_normal_distribution():
             squares.append(np.diag(of @ left @ of.T))
             chance = -0.5 * np.linalg.slogdet(total)[1] - 0.5 * seen @ np.linalg.solve(total, seen)
             with np.errstate(divide="ignore"):
-                of_spread = 0.5 * np.log(t) - 1.25 * np.log1p((t / SPREAD) ** 2)
+                of_spread = 0.5 * np.log(t) - 1.25 * np.log1p((t / scale) ** 2)
             chances.append(chance + of_spread + np.log(chance_of_gap))
     weight = np.exp(np.array(chances) - max(chances))
     weight /= weight.sum()

@@ -14,7 +14,7 @@ from tradewind.methods.crossfit import Crossfit
 from tradewind.methods.elasticity_control import Beside, Moments, answers, free, passed, rest, rivalled, with_columns
 from tradewind.methods.elasticity_instrument import SAME, folds_of, instruments
 from tradewind.methods.elasticity_panel import Clusters, Fit, Slopes
-from tradewind.methods.elasticity_prior import Shrunk, shrink
+from tradewind.methods.elasticity_prior import CROSS, Shrunk, shrink
 from tradewind.methods.elasticity_result import Elasticities, Group, Product
 from tradewind.methods.elasticity_rows import Checked, Rows, alive, checked, lagged, rivals
 from tradewind.methods.elasticity_strength import STRONG, USABLE, strength
@@ -338,7 +338,8 @@ class Elasticity:
                 )
             )  # fmt: skip
             both = np.column_stack([shared, clean_shared])
-            out.append(None if np.isnan(slope).all() else shrink(slope, var, clean, clean_var, between, both))
+            known = not np.isnan(slope).all()
+            out.append(shrink(slope, var, clean, clean_var, between, both, scale=CROSS) if known else None)
         return out
 
     def _product(

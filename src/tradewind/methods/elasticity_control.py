@@ -157,10 +157,11 @@ def passed(of: Moments, beside: Fit, at: NDArray[np.int64], told: NDArray[np.boo
     wide = np.column_stack([x[:, :slots], np.where(told[solver.product], moved, 0.0), x[:, slots:], *left])
     fit = solver(y, wide, wide, slots + 1)
     here = np.arange(solver.products) * (slots + 1)
-    price_var, own_var, shown_var = (of.variances(*one) for one in ((beside, at), (fit, here), (fit, here + slots)))
+    price_var, shown_var = of.variances(beside, at), of.variances(fit, here + slots)
+    own_var, own_common = of.parted(fit, here, told)
     shown = shrink_alone(np.where(told, fit.slope[here + slots], np.nan), shown_var)
     push, (inside, together) = shown.mid / pi.mid, _parted(pi)
-    shared = push * together
+    shared = np.hypot(push * together, own_common)
     for n, (k, one) in enumerate(zip(of.common, firsts, strict=True)):
         place = len(fit.slope) - len(firsts) + n
         kappa = fit.slope[place] ** 2 - float(of.clusters.covariance(fit, np.array([place]))[0, 0])
@@ -168,8 +169,10 @@ def passed(of: Moments, beside: Fit, at: NDArray[np.int64], told: NDArray[np.boo
         along = solver(z[:, k], wide, wide, slots + 1).slope[here]
         at_z = len(one.slope) - x.shape[1] + k
         moves = [(along * way[:, [at_z]] + way[:, of.own] / (usual * pi.mid)) for way in (one.week, one.unit)]
-        size = np.max([(way**2).sum(axis=0) for way in moves], axis=0)
-        shared = np.hypot(shared, np.sqrt(max(kappa, 0.0) * size))
+        wider = max(moves, key=lambda way: float((way**2).sum()))
+        same = wider.mean(axis=1, keepdims=True)  # what is left of it is each product's own
+        shared = np.hypot(shared, np.sqrt(max(kappa, 0.0) * float((same**2).sum())))
+        own_var = own_var + max(kappa, 0.0) * ((wider - same) ** 2).sum(axis=0)
     alone = beside.variance[at], fit.variance[here], fit.variance[here + slots]
     like = (alone[0] + alone[1] - alone[2]) / 2 / np.sqrt(alone[0] * alone[1])
     return Beside(
