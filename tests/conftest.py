@@ -15,6 +15,11 @@ from needs import lacking
 from tradewind.engines.store import Store, open_store
 
 pytest_plugins = ("servers",)
+SERVERS = Path(__file__).parent / "faces" / "server"
+LONGEST = (
+    "spark", "arena", "server", "leaks", "browser", "test_filling", "test_fluctuation", "test_cycles", "test_wings",
+    "complete journey", "test_incidents", "test_performance",
+)  # fmt: skip
 ENGINES = ("duckdb", "spark")
 MASTER = os.environ.get("TRADEWIND_TEST_SPARK", "local[2]")
 # short queries on little data: a quick compiler and a small collector start Spark in half the time
@@ -34,12 +39,20 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what runs on Spark, and keep it in one worker (`--dist loadgroup`), so that one session is started."""
+    """Mark what runs on Spark; give one worker what shares a session, a server or a file, the longest groups first."""
     for item in items:
         call = getattr(item, "callspec", None)
         if call is not None and call.params.get("engine") == "spark":
             item.add_marker(pytest.mark.spark)
             item.add_marker(pytest.mark.xdist_group("spark"))
+        elif item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group("server" if SERVERS in item.path.parents else item.path.stem))
+    last = len(LONGEST)
+    items.sort(key=lambda item: next((LONGEST.index(name) for name in _groups(item) if name in LONGEST), last))
+
+
+def _groups(item: pytest.Item) -> set[str]:
+    return {str((*mark.args, mark.kwargs.get("name"))[0]) for mark in item.iter_markers("xdist_group")}
 
 
 def lacking_for_spark() -> str | None:

@@ -412,7 +412,7 @@ def test_own_elasticities_where_each_price_follows_demand_and_cost_in_its_own_me
 
 def test_a_calendar_of_promotions_beside_the_cost_tells_more():
     told = {"both": [], "cost": [], "neither": []}
-    for seed in range(60):
+    for seed in range(30):
         rows, own, _ = market(seed, endogenous=0.3, calendar=True)
         of = {"both": rows, "cost": changed(rows, instruments=rows.instruments[:, 0])}
         for name, given in {**of, "neither": changed(rows, instruments=None)}.items():

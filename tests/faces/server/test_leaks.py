@@ -31,6 +31,7 @@ from tradewind.scope import Scope
 from tradewind.study import Action, Choice, Estimate, Evidence, Lever, Party, Setting, Subject
 from tradewind.tables import TABLES
 
+pytestmark = pytest.mark.xdist_group("leaks")  # beside the other servers: it has one of its own
 SHORTEST = 3
 OWN = {"mara": TWO, "milo": ONE}
 IDS = (
