@@ -113,7 +113,7 @@ def shrink(
     chance = -0.5 * (np.linalg.slogdet(total)[1].sum(axis=1) + np.linalg.slogdet(information)[1])
     chance -= 0.5 * ((inverse @ left[..., None])[..., 0] * left).sum(axis=(1, 2))
     chance -= 0.5 * centre[:, 2] ** 2
-    # Flat in τ below the scale, intervals cover too little where τ is like the noise; flat in τ², too much: between them.
+    # Flat in τ below the scale, intervals cover too little where τ is like noise; flat in τ², too much: between them.
     of_tau = _chances(tau / scale, np.sqrt(tau / scale) * (1 + (tau / scale) ** 2) ** -1.25 / OF_TAU, alike)
     of_omega = _chances(omega / scale, 2 / np.pi / (1 + (omega / scale) ** 2), ALIKE)
     share = np.exp(chance - chance.max()) * np.outer(of_tau, of_omega).ravel()
