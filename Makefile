@@ -48,7 +48,7 @@ lint: .venv/.dev
 	$(BIN)/lint-imports
 
 test: lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 4 --dist loadgroup --no-loadscope-reorder  # two more fill the time in which two wait for servers and Spark
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 3 --dist loadgroup --no-loadscope-reorder  # a third fills the time in which two wait for servers and Spark
 
 walk: demo .venv/.dev  # every kind of page of the console in Chromium, on the demo's stores; pictures in demo/shots
 	TRADEWIND_DEMO=$(DEMO) $(BIN)/pytest tests/faces/console/test_walk.py
