@@ -151,7 +151,9 @@ def passed(of: Moments, beside: Fit, at: NDArray[np.int64], told: NDArray[np.boo
     pi = shrink_alone(follows / usual, of.variances(first, of.own) / usual**2, alike=ALIKE)
     if (np.abs(pi.mid) < 2 * pi.sd)[told].any():
         return None
-    moved = x[:, 0] - usual * pi.mid[solver.product] * z[:, 0]
+    # Less its week, which may be another measure in each product: what weeks do to demand is one effect for all.
+    free_of_weeks = solver.purge(np.column_stack([x[:, 0], z[:, 0]]))
+    moved = free_of_weeks[:, 0] - usual * pi.mid[solver.product] * free_of_weeks[:, 1]
     firsts = [solver(x[:, k], given, given, slots) for k in of.common]
     left = [one.residual for one in firsts]
     wide = np.column_stack([x[:, :slots], np.where(told[solver.product], moved, 0.0), x[:, slots:], *left])
