@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import os
 import shutil
@@ -50,12 +49,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("server" if SERVERS in item.path.parents else item.path.stem))
     last = len(LONGEST)
     items.sort(key=lambda item: next((LONGEST.index(name) for name in _groups(item) if name in LONGEST), last))
-
-
-def pytest_collection_finish() -> None:
-    """Let the collector pass over what was imported, and look seldom: queries are made of many short-lived objects."""
-    gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
 
 
 def _groups(item: pytest.Item) -> set[str]:
