@@ -414,11 +414,8 @@ def test_a_calendar_of_promotions_beside_the_cost_tells_more():
     told = {"both": [], "cost": [], "neither": []}
     for seed in range(60):
         rows, own, _ = market(seed, endogenous=0.3, calendar=True)
-        of = {"both": rows}
-        if seed < 20:
-            of["cost"] = changed(rows, instruments=rows.instruments[:, 0])
-            of["neither"] = changed(rows, instruments=None)
-        for name, given in of.items():
+        of = {"both": rows, "cost": changed(rows, instruments=rows.instruments[:, 0])}
+        for name, given in {**of, "neither": changed(rows, instruments=None)}.items():
             found = [p.own for p in Elasticity(shrink=name != "neither")(given).products]
             told[name] += [(e.mid - t, e.low <= t <= e.high, e.high - e.low) for e, t in zip(found, own, strict=True)]
     error, held, width = ({name: np.mean(np.array(each)[:, k]) for name, each in told.items()} for k in range(3))

@@ -151,7 +151,7 @@ def passed(of: Moments, beside: Fit, at: NDArray[np.int64], told: NDArray[np.boo
     pi = shrink_alone(follows / usual, of.variances(first, of.own) / usual**2, alike=ALIKE)
     if (np.abs(pi.mid) < 2 * pi.sd)[told].any():
         return None
-    # Less its week, which may be another measure in each product: what weeks do to demand is one effect for all.
+    # Less its week: products show demand in different measure, and what weeks do to all prices is none of it.
     free_of_weeks = solver.purge(np.column_stack([x[:, 0], z[:, 0]]))
     moved = free_of_weeks[:, 0] - usual * pi.mid[solver.product] * free_of_weeks[:, 1]
     firsts = [solver(x[:, k], given, given, slots) for k in of.common]

@@ -189,7 +189,7 @@ def test_rules_that_exclude_each_other_are_named() -> None:
     assert "price>=15, price actions<=0 with merchant=200, platform=60" in str(told.value)
 
 
-@pytest.mark.parametrize("seed", [0, 2])
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("objective", ["joint", "merchant"])
 def test_along_a_budget_each_point_is_a_plan_and_none_beats_what_prices_allow(seed: int, objective: str) -> None:
     actions, budgets = many(seed), {P: 60.0, M: 40.0}
