@@ -203,10 +203,16 @@ def test_instruments_beside_prices_agree_with_instruments_in_place_of_them(monke
 
     monkeypatch.setattr(elasticity_control, "shrink_alone", alone)
     monkeypatch.setattr(elasticity, "passed", kept)
-    rows, _, _ = market(23, (4, 6, 30), endogenous=0.4, traffic=0.2)
-    for bend, near in ((False, 1e-9), (True, 0.007)):  # a bend that all share is not quite the same; its own way: 0.011
-        raw = [p.raw.mid for p in Elasticity(weeks="none", bend=bend, shrink=False)(rows).products]
-        assert told[-1].own == pytest.approx(raw, abs=near)
+    rows, own, cross = market(23, (4, 6, 30), endogenous=0.4, traffic=0.2)
+    moods = 0.5 * np.random.default_rng(23).normal(size=30)
+    price = rows.price + moods[rows.week]  # weeks move all prices, while products show demand in different measure
+    others = rivals(price, rows.week, rows.store)
+    sold = rows.sold + own[rows.product] * moods[rows.week] + cross[rows.product] * (others - rows.cross)
+    rows = changed(rows, price=price, sold=sold, cross=others)
+    for bend, theirs in ((False, others), (True, others), (False, None)):
+        for weeks in ("all", "none"):
+            found = Elasticity(weeks=weeks, bend=bend, shrink=False)(changed(rows, cross=theirs))
+            assert told[-1].own == pytest.approx([p.raw.mid for p in found.products], abs=1e-9)
 
 
 def test_agrees_with_a_poisson_regression():

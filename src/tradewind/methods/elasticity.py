@@ -11,7 +11,7 @@ from scipy.special import ndtri
 
 from tradewind.errors import BadInputError
 from tradewind.methods.crossfit import Crossfit
-from tradewind.methods.elasticity_control import Beside, Moments, answers, free, passed, rest, rivalled, with_columns
+from tradewind.methods.elasticity_control import Beside, Moments, answers, free, passed, rivalled, with_columns
 from tradewind.methods.elasticity_instrument import SAME, folds_of, instruments
 from tradewind.methods.elasticity_panel import Clusters, Fit, Slopes
 from tradewind.methods.elasticity_prior import CROSS, Shrunk, shrink
@@ -192,9 +192,9 @@ class Elasticity:
             whole = used & drawn & (np.bincount(product, ~data.randomised[rows]) == 0)
             found.plain[ids[whole]] = np.nan  # the same number twice would count twice
             if beside is not None and others is not None:
-                self._both(of, others, (used & own, told), (beside, last), ids, found)
+                self._both(of._replace(z=z), (used & own, told), (beside, last), ids, found)
             elif used.any():
-                self._beside(of, used & own, ids, found)
+                self._beside(of, last, used & own, ids, found)
             else:
                 last = plain
         if last is plain:
@@ -203,13 +203,13 @@ class Elasticity:
         tail = len(ids) * slots + np.arange(x.shape[1] - slots)[data.controls.shape[1] :]
         return last.slope[tail], of.clusters.covariance(last, tail)
 
-    def _beside(self, of: Moments, told: NDArray[np.bool_], ids: Codes, found: _Slopes) -> None:
+    def _beside(self, of: Moments, clean: Fit, told: NDArray[np.bool_], ids: Codes, found: _Slopes) -> None:
         """Take slopes of prices with the own instrument beside them, where rivals' prices have none."""
         slots, crosses = of.slots, found.cross.shape[1]
         wide = with_columns(of, of.z[:, :1], told)
         fit = self._fit(of.solver, of.y, wide, wide, slots + 1)
         at = np.arange(len(ids)) * (slots + 1)
-        if told.any() and not self.counts and (beside := passed(of, fit, at, told)) is not None:
+        if told.any() and not self.counts and (beside := passed(of, (fit, clean), [told])) is not None:
             found.beside.take(ids, beside, told)
         answer = answers(of, crosses, np.where(told, fit.slope[at + slots], 0.0))
         found.cross_shared[ids] = answer[2]
@@ -218,15 +218,13 @@ class Elasticity:
             found.cross_var[ids, k] = of.variances(fit, at + 1 + k) + answer[1][:, k]
 
     def _both(
-        self, of: Moments, others: Array, has: tuple[NDArray[np.bool_], NDArray[np.bool_]], fits: tuple[Fit, Fit],
+        self, of: Moments, has: tuple[NDArray[np.bool_], NDArray[np.bool_]], fits: tuple[Fit, Fit],
         ids: Codes, found: _Slopes,
     ) -> None:  # fmt: skip
         """Take slopes of prices with the instruments of own and of rivals' prices beside them, and in their place."""
         (own, told), (beside, clean) = has, fits
         at, steps = np.arange(len(ids)) * (of.slots + 2), of.own
-        free_of = rest(of, others, told)[:, None]
-        x, z = (np.column_stack([v[:, : of.slots], free_of, v[:, of.slots :]]) for v in (of.x, of.z))
-        if (slopes := passed(of._replace(x=x, z=z, slots=of.slots + 1), beside, at, own)) is not None:
+        if (slopes := passed(of, fits, [own, told])) is not None:
             found.beside.take(ids, slopes, own)
         places = (beside, at + 1), (clean, steps + 1)
         (var, common), (clean_var, clean_common) = (of.parted(fit, where, told) for fit, where in places)

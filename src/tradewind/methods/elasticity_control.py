@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -115,72 +115,140 @@ def rivalled(of: Moments, others: Array, own: NDArray[np.bool_]) -> tuple[NDArra
     return (told, fit) if apart[told].all() else (np.zeros_like(told), None)
 
 
-def rest(of: Moments, others: Array, told: NDArray[np.bool_]) -> Array:
-    """Return rivals' prices less what both instruments say of them [n], 0 where they are not told.
+class _Ends(NamedTuple):
+    """Columns that have instruments: those of products first, then those in common.
 
-    Beside it rivals' prices are free of demand, as the own price is beside p − πz.
+    Args:
+        whose: [ends] product of each; below 0 for those in common, another number for each.
+        column: [ends] column of each.
+        place: [ends] its place among slopes.
+        beside: [ends] place of its instrument among slopes where instruments stand behind the columns of a product.
     """
-    solver, _, _, x, z, slots, _ = of
-    given = z.copy()
-    given[:, 1] = others
-    return np.where(told[solver.product], solver(x[:, 1], given, given, slots).residual, 0.0)
+
+    whose: NDArray[np.int64]
+    column: NDArray[np.int64]
+    place: NDArray[np.int64]
+    beside: NDArray[np.int64]
 
 
-def passed(of: Moments, beside: Fit, at: NDArray[np.int64], told: NDArray[np.bool_]) -> Beside | None:
+def _ends(of: Moments, has: list[NDArray[np.bool_]]) -> _Ends:
+    products, slots, wide = of.solver.products, of.slots, of.slots + len(has)
+    common = np.array(of.common, dtype=np.int64)
+    whose = np.concatenate([*(np.flatnonzero(each) for each in has), -1 - np.arange(len(common))])
+    column = np.concatenate([*(np.full(each.sum(), k) for k, each in enumerate(has)), common])
+    last = products * wide + of.x.shape[1] - slots
+    place = np.where(whose < 0, products * slots + column - slots, whose * slots + column)
+    return _Ends(whose, column, place, np.where(whose < 0, last - 1 - whose, whose * wide + slots + column))
+
+
+def passed(of: Moments, fits: tuple[Fit, Fit], has: list[NDArray[np.bool_]]) -> Beside | None:
     """Return the slopes of own prices [products] of a market where it tells.
 
     Args:
         of: The market.
-        beside: Its fit with instruments beside prices.
-        at: [products] places of the slopes of own prices in it.
-        told: [products] which have instruments.
+        fits: Its fits with instruments beside prices, behind the columns of a product, and in their place.
+        has: [products] which have instruments: of the own price, then of rivals' where they have some.
 
     Returns:
         The slopes; None where it is not known of every product that its price follows its instrument.
 
-    Let p = πz + v. Beside z the slope of p is a = ε + κ and that of z is −κπ, κ being how demand shows in the
-    price, so that ε is the slope of p beside p − πz. The better π is known, the smaller its error: products are
-    shrunk towards each other in π over its usual size, and what is then not known of π is added, in part as an
-    error in common. How the errors of a and ε go together follows from the variances of both and of κ.
+    Let Γ be the slopes of all columns x that have instruments on all these instruments z. Beside z the slopes of x are
+    ε + κ and those of z are −Γκ, κ being how demand shows in x, so that ε are the slopes of x beside x − Γz. With Γ as
+    estimated they are those of two-stage least squares. The better Γ is known the smaller their error: products are
+    shrunk towards each other in how prices follow their instruments. What is then not known of Γ moves ε by Γ⁻¹ dΓ κ.
+    How the errors of ε + κ and ε go together follows from the variances of both and of κ.
     """
     solver, _, y, x, z, slots, _ = of
-    given = np.column_stack([z[:, :1], x[:, 1:slots], z[:, slots:]])
-    first = solver(x[:, 0], given, given, slots)
+    (beside, clean), told, more = fits, has[0], len(has)
+    first = solver(x[:, 0], z, z, slots)
     follows = np.where(told, first.slope[of.own], np.nan)
     usual = float(np.nanmedian(np.abs(follows)))
     pi = shrink_alone(follows / usual, of.variances(first, of.own) / usual**2, alike=ALIKE)
-    if (np.abs(pi.mid) < 2 * pi.sd)[told].any():
+    ends = _ends(of, has)
+    gamma, shows = clean.first[np.ix_(ends.place, ends.place)], beside.slope[ends.beside]
+    if np.isnan([*gamma.ravel(), *shows]).any() or (np.abs(pi.mid) < 2 * pi.sd)[told].any():
         return None
-    # Less its week: products show demand in different measure, and what weeks do to all prices is none of it.
-    free_of_weeks = solver.purge(np.column_stack([x[:, 0], z[:, 0]]))
-    moved = free_of_weeks[:, 0] - usual * pi.mid[solver.product] * free_of_weeks[:, 1]
-    firsts = [solver(x[:, k], given, given, slots) for k in of.common]
-    left = [one.residual for one in firsts]
-    wide = np.column_stack([x[:, :slots], np.where(told[solver.product], moved, 0.0), x[:, slots:], *left])
-    fit = solver(y, wide, wide, slots + 1)
-    here = np.arange(solver.products) * (slots + 1)
-    price_var, shown_var = of.variances(beside, at), of.variances(fit, here + slots)
-    own_var, own_common = of.parted(fit, here, told)
-    shown = shrink_alone(np.where(told, fit.slope[here + slots], np.nan), shown_var)
-    push, (inside, together) = shown.mid / pi.mid, _parted(pi)
-    shared = np.hypot(push * together, own_common)
-    for n, (k, one) in enumerate(zip(of.common, firsts, strict=True)):
-        place = len(fit.slope) - len(firsts) + n
-        kappa = fit.slope[place] ** 2 - float(of.clusters.covariance(fit, np.array([place]))[0, 0])
-        # An error of what the instruments say of the column moves the slope of the own price along with it.
-        along = solver(z[:, k], wide, wide, slots + 1).slope[here]
-        at_z = len(one.slope) - x.shape[1] + k
-        moves = [(along * way[:, [at_z]] + way[:, of.own] / (usual * pi.mid)) for way in (one.week, one.unit)]
-        wider = max(moves, key=lambda way: float((way**2).sum()))
-        same = wider.mean(axis=1, keepdims=True)  # what is left of it is each product's own
-        shared = np.hypot(shared, np.sqrt(max(kappa, 0.0) * float((same**2).sum())))
-        own_var = own_var + max(kappa, 0.0) * ((wider - same) ** 2).sum(axis=0)
-    alone = beside.variance[at], fit.variance[here], fit.variance[here + slots]
+    own = np.arange(told.sum())
+    gamma[own, own] += (usual * pi.mid - follows)[told]
+    kappa = np.asarray(-np.linalg.solve(gamma, shows), float)
+    # Instruments of the same product are taken off a column; weeks in common bring in a little of all others.
+    of_product = ends.whose >= 0
+    inside = (ends.whose[:, None] == ends.whose) & of_product
+    said = np.zeros((more, more, solver.products))
+    f, e = np.nonzero(inside)
+    said[ends.column[f], ends.column[e], ends.whose[e]] = gamma[f, e]
+    left = x[:, :more] - np.einsum("nm,mkn->nk", z[:, :more], said[:, :, solver.product])
+    left = np.where(np.column_stack(has)[solver.product], left, 0.0)
+    common = [solver(x[:, k], z, z, slots).residual for k in of.common]
+    wide = np.column_stack([x[:, :slots], left, x[:, slots:], *common])
+    from_others = _total(of, ends, z, np.where(inside | ~of_product, 0.0, gamma) @ kappa)
+    fit = solver(y + from_others, wide, wide, slots + more)
+    at = np.arange(solver.products) * (slots + more)
+    price_var, (own_var, own_common) = of.variances(beside, at), of.parted(fit, at, told)
+    alone = beside.variance[at], fit.variance[at], fit.variance[at + slots]
     like = (alone[0] + alone[1] - alone[2]) / 2 / np.sqrt(alone[0] * alone[1])
+    for k, each in enumerate(has):
+        slope = np.where(each, fit.slope[at + slots + k], np.nan)
+        kappa[of_product & (ends.column == k)] = shrink_alone(slope, of.variances(fit, at + slots + k)).mid[each]
+    if common:
+        last = np.arange(len(fit.slope) - len(common), len(fit.slope))
+        sure = fit.slope[last] ** 2 - np.diag(of.clusters.covariance(fit, last))
+        kappa[~of_product] = np.sign(fit.slope[last]) * np.sqrt(np.maximum(sure, 0.0))
+    first_var, first_common = _unknown(of, ends, (first, pi, usual), gamma, kappa, told)
     return Beside(
-        beside.slope[at], price_var, fit.slope[here], own_var + push**2 * inside,
-        like * np.sqrt(price_var * own_var), shared,
+        beside.slope[at], price_var, fit.slope[at], own_var + first_var,
+        like * np.sqrt(price_var * own_var), np.hypot(own_common, first_common),
     )  # fmt: skip
+
+
+def _unknown(
+    of: Moments, ends: _Ends, follows: tuple[Fit, Shrunk, float], gamma: Array, kappa: Array, told: NDArray[np.bool_]
+) -> tuple[Array, Array]:
+    """Return variances of slopes of own prices [products] from what is not known of Γ, and their error in common.
+
+    What moves slopes is Γ⁻¹ times the error of the slopes of κx on instruments. Where products are shrunk towards each
+    other a product keeps a share of its own error and takes the mean of all for the rest.
+    """
+    (first, pi, usual), own = follows, np.arange(told.sum())
+    var = of.variances(first, of.own)[told]
+    keeps = np.clip(_parted(pi)[0][told] * usual**2 / var, 0.0, 1.0)
+    every = of.solver(_total(of, ends, of.x, kappa), of.z, of.z, of.slots)
+    inverse = np.linalg.inv(gamma)[own]
+
+    def moved(all_of: Array, mine: Array) -> Array:
+        parts, mine = all_of[:, ends.place], mine[:, of.own[told]]
+        parts[:, own] -= (1 - keeps) * kappa[own] * (mine - mine.mean(axis=1, keepdims=True))
+        return _filled(parts @ inverse.T, told)
+
+    error = replace(
+        every, slope=np.where(told, 0.0, np.nan), week=moved(every.week, first.week),
+        unit=moved(every.unit, first.unit), weeks=every.weeks[of.own], units=every.units[of.own],
+        variance=_filled((inverse**2 @ every.variance[ends.place])[None], told)[0],
+    )  # fmt: skip
+    of_rows, common = of.parted(error, np.arange(len(told)), told)
+    of_shrinking = (np.diag(inverse) * kappa[own]) ** 2 * keeps * (1 - keeps) * var
+    return of_rows + _filled(of_shrinking[None], told)[0], common
+
+
+def _total(of: Moments, ends: _Ends, values: Array, weight: Array) -> Array:
+    """Return the sum of columns [n], each with the weight [ends] of its end."""
+    out = np.zeros(len(values))
+    for k in np.unique(ends.column):
+        mine = ends.column == k
+        if (common := mine & (ends.whose < 0)).any():
+            out += values[:, k] * weight[common]
+        else:
+            of_product = np.zeros(of.solver.products)
+            of_product[ends.whose[mine]] = weight[mine]
+            out += of_product[of.solver.product] * values[:, k]
+    return out
+
+
+def _filled(values: Array, told: NDArray[np.bool_]) -> Array:
+    """Return values [n, told products] of all products, NaN where they are not told."""
+    out = np.full((len(values), len(told)), np.nan)
+    out[:, told] = values
+    return out
 
 
 def answers(of: Moments, crosses: int, pulled: Array) -> Array:

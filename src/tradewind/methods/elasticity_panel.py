@@ -33,6 +33,7 @@ class Fit:
         units: [columns] the same of products in shops.
         residual: [n] what is left of each row.
         freedom: Rows less everything that was fitted.
+        first: [columns, columns] slopes of every value (the second) on all instruments; NaN where there are none.
     """
 
     slope: Array
@@ -43,6 +44,7 @@ class Fit:
     units: Array
     residual: Array
     freedom: float
+    first: Array
 
 
 class Slopes:
@@ -106,6 +108,9 @@ class Slopes:
         slope = np.full(bread.shape[0], np.nan)
         solved = linalg.inv(bread[np.ix_(kept, kept)]) if len(kept) else np.zeros((0, 0))
         slope[kept] = solved @ right[kept]
+        first = np.full(bread.shape, np.nan)
+        if z is not x:
+            first[np.ix_(kept, kept)] = linalg.solve(meat[np.ix_(kept, kept)], bread[np.ix_(kept, kept)])
         filled = np.nan_to_num(slope)
         week_effect = inverse @ (by_y - by_x @ filled) if self.effects else np.zeros(self.weeks)
         spare = week_effect[self.week] - (mass @ week_effect / of_unit)[self.unit]
@@ -127,7 +132,7 @@ class Slopes:
         weight_of = weighted_z.multiply(wide_z).tocsr()
         return Fit(
             slope, variance, _wider(week, kept, slope), _wider(unit, kept, slope),
-            _equal(weight_of, self.week), _equal(weight_of, self.unit), residual, freedom,
+            _equal(weight_of, self.week), _equal(weight_of, self.unit), residual, freedom, first,
         )  # fmt: skip
 
     def _influence(
@@ -152,7 +157,7 @@ class Slopes:
         return self._purged(self._within(w)(values), w, mass, inverse)
 
     def _purged(self, within: Array, w: Array, mass: sparse.csr_matrix, inverse: Array) -> Array:
-        if not self.effects:
+        if not self.effects or not within.shape[1]:
             return within
         sums = np.column_stack([np.bincount(self.week, w * column, self.weeks) for column in within.T])
         effect = inverse @ sums
