@@ -190,6 +190,21 @@ def test_agrees_with_two_stage_least_squares_written_out():
     assert [p.cross[0].mid for p in found.products] == pytest.approx(slope[3:6], rel=1e-7)
 
 
+def test_a_product_whose_instrument_stands_still_counts_as_without_one():
+    rows, _, _ = market(9, (3, 6, 15), endogenous=0.4)
+    j, design = dummies(rows)
+    x = np.delete(design, [3, 4, 5], axis=1)  # without rivals' prices
+    rows = changed(rows, cross=None, instruments=np.where(rows.product == 2, 7.0, rows.instruments))
+    z = x.copy()
+    z[:, :2] = j[:, :2] * np.asarray(rows.instruments)[:, None]
+    found = Elasticity(shrink=False)(rows).products
+    slope = np.linalg.solve(z.T @ x, z.T @ rows.sold)
+    assert [p.own.mid for p in found[:2]] == pytest.approx(slope[:2], rel=1e-7)
+    assert found[2].own.mid == pytest.approx(np.linalg.lstsq(x, rows.sold, rcond=None)[0][2], rel=1e-7)
+    assert found[2].strength is None
+    assert [p.evidence for p in found] == 2 * [Evidence.QUASI_EXPERIMENTAL] + [Evidence.OBSERVATIONAL]
+
+
 def test_instruments_beside_prices_agree_with_instruments_in_place_of_them(monkeypatch):
     # The same slopes, while products tell each other nothing of how prices follow instruments.
     def alone(value, var, shared=0.0, alike=0.0):

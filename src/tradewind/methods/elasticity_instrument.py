@@ -33,8 +33,9 @@ def instruments(
         given = data.instruments[rows]
         of_others = given[:, ~_of_these_rows(given, price, solver)]
         given, of_others = (_one(part, price, solver, crossfit) for part in (given, of_others))
-        left = solver.purge(given)[:, 0]
-        mass = np.bincount(product, left**2)
+        # Less the effects of weeks an instrument seems to move where it stands still.
+        moves = _moved(given[:, 0], solver), solver.purge(given)[:, 0]
+        mass = np.minimum(*(np.bincount(product, values**2) for values in moves))
         has = mass > 1e-9 * np.maximum(np.bincount(product, given[:, 0] ** 2), 1e-300)
         out = np.where(has[product], given[:, 0], out)
         theirs = np.where(has[product], of_others.sum(axis=1), theirs)
@@ -46,11 +47,15 @@ def instruments(
         drawn = np.bincount(product, chance**2) > 1e-9 * np.bincount(product, price**2)
         out, theirs = (np.where(drawn[product], chance, values) for values in (out, theirs))
         has = has | drawn
-    moved = theirs - (np.bincount(solver.unit, theirs) / np.bincount(solver.unit))[solver.unit]
+    moved = _moved(theirs, solver)
     others = None
     if rivals_too and data.cross.shape[1] == 1 and moved.any():
         others = rivals(moved, data.week[rows], data.store[rows], data.group[rows])
     return (out if has.any() else None), others, drawn, has
+
+
+def _moved(values: Array, solver: Slopes) -> Array:
+    return np.asarray(values - (np.bincount(solver.unit, values) / np.bincount(solver.unit))[solver.unit])
 
 
 def folds_of(crossfit: Crossfit, week: Codes) -> Any:
