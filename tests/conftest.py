@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import shutil
@@ -33,6 +34,7 @@ os.environ.setdefault(
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    os.register_at_fork(after_in_child=gc.disable)  # what a parent's threads hold is not a child's to collect
     config.addinivalue_line("markers", "spark: runs on Apache Spark")
     config.addinivalue_line("markers", "xdist_group(name): tests that one worker runs together")
 
@@ -49,6 +51,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("server" if SERVERS in item.path.parents else item.path.stem))
     last = len(LONGEST)
     items.sort(key=lambda item: next((LONGEST.index(name) for name in _groups(item) if name in LONGEST), last))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Have the collector pass over what was imported and collected, which is a sixth of the suite's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 100)
 
 
 def _groups(item: pytest.Item) -> set[str]:
