@@ -205,6 +205,15 @@ def test_a_product_whose_instrument_stands_still_counts_as_without_one():
     assert [p.evidence for p in found] == 2 * [Evidence.QUASI_EXPERIMENTAL] + [Evidence.OBSERVATIONAL]
 
 
+def test_the_price_itself_among_instruments_says_nothing():
+    rows, _, _ = market(4, endogenous=0.4, calendar=True)
+    with_price = changed(rows, instruments=np.column_stack([rows.instruments, rows.price]))
+    assert mids(Elasticity()(with_price)) == pytest.approx(mids(Elasticity()(rows)), rel=1e-9)
+    alone, _, _ = market(4, (1, 1, 20), endogenous=0.4, calendar=True)
+    with pytest.raises(BadInputError, match="No price ever moved"):  # weeks take all of it
+        Elasticity()(changed(alone, cross=None))
+
+
 def test_instruments_beside_prices_agree_with_instruments_in_place_of_them(monkeypatch):
     # The same slopes, while products tell each other nothing of how prices follow instruments.
     def alone(value, var, shared=0.0, alike=0.0):

@@ -209,7 +209,7 @@ class Elasticity:
         wide = with_columns(of, of.z[:, :1], told)
         fit = self._fit(of.solver, of.y, wide, wide, slots + 1)
         at = np.arange(len(ids)) * (slots + 1)
-        if told.any() and not self.counts and (beside := passed(of, (fit, clean), [told])) is not None:
+        if not self.counts and (beside := passed(of, (fit, clean), [told])) is not None:
             found.beside.take(ids, beside, told)
         answer = answers(of, crosses, np.where(told, fit.slope[at + slots], 0.0))
         found.cross_shared[ids] = answer[2]

@@ -160,6 +160,8 @@ def passed(of: Moments, fits: tuple[Fit, Fit], has: list[NDArray[np.bool_]]) -> 
     """
     solver, _, y, x, z, slots, _ = of
     (beside, clean), told, more = fits, has[0], len(has)
+    if not told.any():
+        return None
     first = solver(x[:, 0], z, z, slots)
     follows = np.where(told, first.slope[of.own], np.nan)
     usual = float(np.nanmedian(np.abs(follows)))

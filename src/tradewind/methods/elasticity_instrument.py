@@ -67,11 +67,14 @@ def folds_of(crossfit: Crossfit, week: Codes) -> Any:
 
 def _one(given: Array, price: Array, solver: Slopes, crossfit: Crossfit) -> Array:
     """Return one instrument of several [n, 1]: what they say of the price, by models that never saw the week."""
-    folds = folds_of(crossfit, solver.week) if given.shape[1] > 1 else None
-    if folds is None:
-        return given
     left = solver.purge(np.column_stack([price, given]))
-    return np.asarray(crossfit.mean(folds, left[:, 1:], left[:, 0]).values[0][:, None])
+    mass = (left**2).sum(axis=0)
+    # The price itself among them says nothing of what else moved it.
+    other = (left[:, 1:].T @ left[:, 0]) ** 2 < (1 - SAME) * mass[0] * mass[1:]
+    folds = folds_of(crossfit, solver.week) if given.shape[1] > 1 else None
+    if folds is None or not other.any() or mass[0] <= SAME**4 * float(price @ price):
+        return given
+    return np.asarray(crossfit.mean(folds, left[:, 1:][:, other], left[:, 0]).values[0][:, None])
 
 
 def _of_these_rows(given: Array, price: Array, solver: Slopes) -> NDArray[np.bool_]:
