@@ -72,7 +72,7 @@ def _one(given: Array, price: Array, solver: Slopes, crossfit: Crossfit) -> Arra
     # The price itself among them says nothing of what else moved it.
     other = (left[:, 1:].T @ left[:, 0]) ** 2 < (1 - SAME) * mass[0] * mass[1:]
     folds = folds_of(crossfit, solver.week) if given.shape[1] > 1 else None
-    if folds is None or not other.any() or mass[0] <= SAME**4 * float(price @ price):
+    if folds is None or not other.any():
         return given
     return np.asarray(crossfit.mean(folds, left[:, 1:][:, other], left[:, 0]).values[0][:, None])
 
