@@ -1,18 +1,30 @@
 """Elasticities: known truth, a second implementation, and coverage with width."""
 
+import itertools
+
 import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy import sparse
 from scipy.integrate import quad
-from scipy.stats import halfcauchy
+from scipy.stats import halfcauchy, norm
 
 from tradewind.errors import BadInputError
 from tradewind.methods import elasticity, elasticity_control
 from tradewind.methods.elasticity import Elasticity, Rows, rivals
 from tradewind.methods.elasticity_control import passed
 from tradewind.methods.elasticity_panel import Clusters, Slopes, _equal
-from tradewind.methods.elasticity_prior import ALIKE, CROSS, OF_TAU, SPREAD, STEPS, moderated, shrink, shrink_alone
+from tradewind.methods.elasticity_prior import (
+    ALIKE,
+    CAUCHY,
+    CROSS,
+    OF_TAU,
+    SPREAD,
+    STEPS,
+    moderated,
+    shrink,
+    shrink_alone,
+)
 from tradewind.study import Evidence
 
 
@@ -248,8 +260,10 @@ def test_agrees_with_a_poisson_regression():
     assert mids(found) == pytest.approx(fit.params[:3], rel=1e-5)
 
 
+@pytest.mark.parametrize(("gaps", "near"), [(CAUCHY, 1e-3), (1 / norm.ppf(0.5 + np.arange(1, 64, 2) / 128), 0.01)])
 @pytest.mark.parametrize("scale", [SPREAD, CROSS])
-def test_shrinkage_agrees_with_one_large_normal_distribution(scale):
+def test_shrinkage_agrees_with_one_large_normal_distribution(scale, gaps, near):
+    """The second time beside a Cauchy to many digits: a normal whose precision is the square of a standard normal."""
     rng = np.random.default_rng(11)
     count = 5
     plain, clean = rng.normal(-2, 1, count), rng.normal(-2.5, 1, count)
@@ -276,27 +290,28 @@ def test_shrinkage_agrees_with_one_large_normal_distribution(scale):
     for k in range(3):
         error[k, 5 + k] = error[5 + k, k] = 0.05
     chances, means, squares = [], [], []
-    for t in np.linspace(0, top, STEPS):
-        for o, chance_of_gap in zip(omegas, of_gap, strict=True):
-            prior = np.diag([1e5, 1e5, *[t**2] * 5, *[o**2] * 5, 1.0])
-            total = pick @ prior @ pick.T + error
-            gain = prior @ pick.T @ np.linalg.inv(total)
-            left = prior - gain @ pick @ prior
-            of = np.zeros((5, 13))
-            of[:, 0] = 1
-            of[np.arange(5), 2 + np.arange(5)] = 1
-            means.append(of @ gain @ seen)
-            squares.append(np.diag(of @ left @ of.T))
-            chance = -0.5 * np.linalg.slogdet(total)[1] - 0.5 * seen @ np.linalg.solve(total, seen)
-            with np.errstate(divide="ignore"):
-                of_spread = 0.5 * np.log(t) - 1.25 * np.log1p((t / scale) ** 2)
-            chances.append(chance + of_spread + np.log(chance_of_gap))
+    for t, (o, chance_of_gap), size in itertools.product(
+        np.linspace(0, top, STEPS), zip(omegas, of_gap, strict=True), gaps * scale
+    ):
+        prior = np.diag([1e5, size**2, *[t**2] * 5, *[o**2] * 5, 1.0])
+        total = pick @ prior @ pick.T + error
+        gain = prior @ pick.T @ np.linalg.inv(total)
+        left = prior - gain @ pick @ prior
+        of = np.zeros((5, 13))
+        of[:, 0] = 1
+        of[np.arange(5), 2 + np.arange(5)] = 1
+        means.append(of @ gain @ seen)
+        squares.append(np.diag(of @ left @ of.T))
+        chance = -0.5 * np.linalg.slogdet(total)[1] - 0.5 * seen @ np.linalg.solve(total, seen)
+        with np.errstate(divide="ignore"):
+            of_spread = 0.5 * np.log(t) - 1.25 * np.log1p((t / scale) ** 2)
+        chances.append(chance + of_spread + np.log(chance_of_gap))
     weight = np.exp(np.array(chances) - max(chances))
     weight /= weight.sum()
     mid = weight @ np.array(means)
     sd = np.sqrt(weight @ (np.array(squares) + (np.array(means) - mid) ** 2))
-    assert found.mid == pytest.approx(mid, abs=1e-3)
-    assert found.sd == pytest.approx(sd, abs=1e-3)
+    assert found.mid == pytest.approx(mid, abs=near)
+    assert found.sd == pytest.approx(sd, abs=near)
 
 
 def test_the_finer_spreads_are_told_the_more_none_at_all_counts():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import digamma, polygamma
+from scipy.special import digamma, ndtri, polygamma
 
 Array = NDArray[np.float64]
 
@@ -14,6 +14,7 @@ SPREAD = 1.0  # scale of the prior: elasticities of one category differ by a sta
 CROSS = 0.5  # that of cross ones: they are a tenth as large (0.26 beside −2.6 in meta-analyses)
 OF_TAU = 1.1981402  # half of B(3/4, 1/2), what the density of the spread integrates to
 STEPS = 16  # values of the spread that are tried, and of the spread of the gap
+CAUCHY = 1 / ndtri((np.arange(1, 8, 2) + 8) / 16)  # standard deviations of normals that mixed are nearly a Cauchy
 ALIKE = 0.125  # chance, before seeing them, that what is not asked for (gaps, first stages, answers) is one for all
 
 
@@ -57,9 +58,9 @@ def shrink(
     True values follow N(μ, τ²). Where a product has a clean estimate (from an instrument or a random price) and a
     plain one, the plain one is off by a gap that follows N(β, ω²), taken off those that have the plain one alone. It is
     learnt from the products that have both and, as far as products are alike, from those with a clean one beside those
-    with a plain one. μ and β have flat priors, τ one of √τ (1 + τ²)^(−5/4), ω is 0 with a chance of an eighth and else
-    half Cauchy; all four are integrated out, so that the intervals know that they are estimated. An error that products
-    share does not average out: it widens the intervals and says nothing of how products differ.
+    with a plain one. μ has a flat prior, β a Cauchy, τ one of √τ (1 + τ²)^(−5/4), ω is 0 with a chance of an eighth and
+    else half Cauchy; all four are integrated out, so that the intervals know that they are estimated. An error that
+    products share does not average out: it widens the intervals and says nothing of how products differ.
 
     Args:
         plain: [products] estimates, NaN where there is none.
@@ -70,7 +71,7 @@ def shrink(
         shared: [products, 2] how one error that all products share, of variance 1 and not in the variances above,
             enters the two; nothing where left out.
         alike: Chance that τ is 0.
-        scale: That of the prior of τ, in whose units the density above is.
+        scale: That of the priors of τ, β and ω, in whose units the densities above are.
 
     Reference:
         Gelman (2006), Prior distributions for variance parameters in hierarchical models, Bayesian Analysis 1(3),
@@ -98,26 +99,30 @@ def shrink(
     inverse = np.linalg.inv(total) * pairs
     weighed = inverse @ design
     information = (design.transpose(0, 2, 1) @ weighed).sum(axis=1)
-    if not gapped:
-        information[:, 1, 1] = 1.0
-    information[:, 2, 2] += 1.0
+    wide = (CAUCHY * scale)[:, None]  # [sizes of β, 1]; these are the first axis of all that follows
+    information = np.repeat(information[None], len(wide), axis=0)
+    information[:, :, 1, 1] += 1 / wide**2
+    information[:, :, 2, 2] += 1.0
     of_mean = np.linalg.inv(information)
     right = (weighed.transpose(0, 1, 3, 2) @ observed[:, :, None]).sum(axis=1)
-    centre = (of_mean @ right)[:, :, 0]
-    left = (observed - (design @ centre[:, None, :, None])[..., 0]) * there
+    centre = (of_mean @ right)[..., 0]
+    left = (observed - (design @ centre[:, :, None, :, None])[..., 0]) * there
     pull = (t**2)[:, None, None] * inverse.sum(axis=2)  # rows of `inverse` that are absent are zero
     loading = np.array([1.0, 0.0, 0.0]) - (pull[:, :, None, :] @ design)[:, :, 0]
-    mids = centre[:, :1] + (pull * left).sum(axis=2)
-    common = ((loading @ of_mean) * loading).sum(axis=2)
+    mids = centre[..., :1] + (pull * left).sum(axis=3)
+    common = ((loading @ of_mean) * loading).sum(axis=3)
     variances = (t**2)[:, None] * (1 - pull.sum(axis=2)) + common
-    chance = -0.5 * (np.linalg.slogdet(total)[1].sum(axis=1) + np.linalg.slogdet(information)[1])
-    chance -= 0.5 * ((inverse @ left[..., None])[..., 0] * left).sum(axis=(1, 2))
-    chance -= 0.5 * centre[:, 2] ** 2
+    chance = -0.5 * (np.linalg.slogdet(total)[1].sum(axis=1) + np.linalg.slogdet(information)[1]) - np.log(wide)
+    chance -= 0.5 * ((inverse @ left[..., None])[..., 0] * left).sum(axis=(2, 3))
+    chance -= 0.5 * (centre[..., 1] ** 2 / wide**2 + centre[..., 2] ** 2)
     # Flat in τ below the scale, intervals cover too little where τ is like noise; flat in τ², too much: between them.
     of_tau = _chances(tau / scale, np.sqrt(tau / scale) * (1 + (tau / scale) ** 2) ** -1.25 / OF_TAU, alike)
     of_omega = _chances(omega / scale, 2 / np.pi / (1 + (omega / scale) ** 2), ALIKE)
-    share = np.exp(chance - chance.max()) * np.outer(of_tau, of_omega).ravel()
+    share = (np.exp(chance - chance.max()) * np.outer(of_tau, of_omega).ravel()).ravel()
     share /= share.sum()
+    mids, variances, common, centre, of_mean = (
+        values.reshape(len(share), *values.shape[2:]) for values in (mids, variances, common, centre, of_mean)
+    )
     mid, variance = _mixed(share, mids, variances)
     mean, mean_var = _mixed(share, centre[:, :1], of_mean[:, :1, 0])
     gap, gap_var = _mixed(share, centre[:, 1:2], of_mean[:, 1:2, 1] * gapped)
@@ -128,7 +133,7 @@ def shrink(
         mean_sd=float(np.sqrt(mean_var[0])),
         gap=float(gap[0]) if gapped else 0.0,
         gap_sd=float(np.sqrt(gap_var[0])),
-        spread=float(share @ t),
+        spread=float(share @ np.tile(t, len(wide))),
         together=np.sqrt(share @ common),
     )
 
