@@ -336,6 +336,27 @@ def test_variances_are_drawn_towards_each_other():
 # Coverage and width
 
 
+def test_shrunken_intervals_cover_where_truths_are_drawn_as_is_believed():
+    """Three of six products have a clean estimate as well: what the others are off by is known from those alone."""
+    rng = np.random.default_rng(3)
+    edges = np.concatenate([np.linspace(0, 5, 2001), np.geomspace(5.01, 1e4, 2000)])
+    density = np.sqrt(edges) * (1 + edges**2) ** -1.25 / OF_TAU
+    chance = np.append(0, np.cumsum(np.diff(edges) * (density[1:] + density[:-1]) / 2))
+    plain_var, clean_var, between = np.full(6, 0.05), np.full(6, 0.4), np.full(6, 0.05)
+    held, of_gap = [], []
+    for _ in range(600):
+        spread, gap = np.interp(rng.random(), chance, edges), rng.standard_cauchy()
+        differ = 0.0 if rng.random() < ALIKE else abs(rng.standard_cauchy())
+        truth = -2 + spread * rng.normal(size=6)
+        error = rng.multivariate_normal([0, 0], [[0.05, 0.05], [0.05, 0.4]], 6)
+        clean = np.where(np.arange(6) < 3, truth + error[:, 1], np.nan)
+        found = shrink(truth + gap + differ * rng.normal(size=6) + error[:, 0], plain_var, clean, clean_var, between)
+        held.append(np.abs(found.mid - truth) < 1.6449 * found.sd)
+        of_gap.append(abs(found.gap - gap) < 1.6449 * found.gap_sd)
+    assert np.mean(held) == pytest.approx(0.9, abs=0.02)
+    assert np.mean(of_gap) == pytest.approx(0.9, abs=0.035)
+
+
 @pytest.mark.parametrize("endogenous", [0.0, 0.4])
 def test_intervals_cover_as_often_as_they_say(endogenous):
     held, widths, errors, raw = [], [], [], []
