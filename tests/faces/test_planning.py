@@ -55,7 +55,7 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
     assert today["simulated"]
     last = told("plan", "--budget", "platform=1")["study"]["period"]["first"]
     day = f"{last[:8]}{int(last[8:]) - 1:02d}"
-    launched = told("ledger", "launch", "spring", "--today", day, "--holdout", "0.3", *ASSUME)
+    launched = told("ledger", "launch", "spring", "--holdout", "0.3", *ASSUME)  # on the last day of simulated data
     assert launched["receipt"]["plan"] == "spring"
     arms = pc.read_csv(acting / "spring" / "arms.csv")
     assert set(arms["arm"].to_pylist()) == {"treated", "holdout"}
@@ -63,7 +63,8 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
     assert {each["lever"] for each in status["experiments"]} == {"coupon", "price"}
     assert "waiting" in run("ledger", "status", "--today", day).output
     assert told("ledger", "verify", "spring")["sound"]
-    assert told("ledger", "read", "--today", day, *ASSUME) == {"readings": [], "unread": {}}
+    assert told("ledger", "read", *ASSUME) == {"readings": [], "unread": {}}
+    assert f"Nothing is due to be read on {day}" in run("ledger", "read", *ASSUME).output
     assert told("ledger", "calibrate", "--today", day)["levers"] == {}
     (acting / "spring" / "arms.csv").unlink()
     assert told("ledger", "export", "spring")["rows"] == arms.num_rows

@@ -33,7 +33,7 @@ LedgerOption = Annotated[
     ),
 ]
 TodayOption = Annotated[
-    str, typer.Option("--today", metavar="DAY", help="The day it is, for plans on simulated data only: 2025-06-30.")
+    str, typer.Option("--today", metavar="DAY", help="The day it is, for simulated data only: 2025-06-30.")
 ]
 
 ledger_app = typer.Typer(
@@ -131,8 +131,8 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
     share, terms = _share(holdout), Terms(echo, seed, late=late)
     with voice.working("Weighing holdouts"):
         held = launching.weighed(opened, plan, share, terms)
-    # begun only now, where there is none: what is refused leaves no ledger behind
-    where = _ledger(ledger, plan.timezone, today, opened.provenance.simulated)
+    # begun only now, where there is none: what is refused before leaves no ledger behind
+    where = _ledger(ledger, plan.timezone, taken(today, opened.provenance.simulated, opened.span.last))
     who = getpass.getuser()
     approval = Approval(approved_by or who, where.now)
     with voice.working("Writing the ledger"):
@@ -154,7 +154,7 @@ def export(
 
     voice = Voice(as_json)
     plan = read_plan(folder)
-    where = _ledger(ledger, plan.timezone, "", simulated=False, create=False)
+    where = _ledger(ledger, plan.timezone, create=False)
     if not where.status(plan.name).launches:
         raise NotFoundError(
             "No action of this plan was launched", got=plan.name, do=f"tradewind ledger launch {folder}"
@@ -176,7 +176,7 @@ def status(
     from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
-    where = _ledger(ledger, "UTC", today, simulated=True, create=False, shops=options.listed(shop))
+    where = _ledger(ledger, "UTC", _said(today), create=False, shops=options.listed(shop))
     found = where.status(plan)
     if plan and not found.launches:
         raise NotFoundError(
@@ -202,8 +202,9 @@ def read(
     voice = Voice(as_json)
     opened = options.opened(store, voice, (), assume)
     origin = opened.provenance
-    where = _ledger(ledger, origin.timezone, today, origin.simulated, create=False)
-    due, found, unread = where.status().at(State.DUE), [], {}
+    where = _ledger(ledger, origin.timezone, taken(today, origin.simulated, opened.span.last), create=False)
+    status = where.status()
+    due, found, unread = status.at(State.DUE), [], {}
     with voice.counting() as told:
         for n, each in enumerate(due):
             told(f"reading {each.name}", n, len(due))
@@ -213,7 +214,7 @@ def read(
             except (BadInputError, MissingDataError, ConflictError) as error:
                 unread[each.name] = str(error)
     document = {"readings": [kept for _, kept in found], "unread": unread}
-    voice.answer(document, lambda: proofs.readings(found, unread, origin.currency))
+    voice.answer(document, lambda: proofs.readings(found, unread, origin.currency, status.today))
 
 
 @ledger_app.command("calibrate")
@@ -222,7 +223,7 @@ def calibrate(ledger: LedgerOption = "", today: TodayOption = "", as_json: optio
     from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
-    where = _ledger(ledger, "UTC", today, simulated=True, create=False)
+    where = _ledger(ledger, "UTC", _said(today), create=False)
     record = where.track()
     found = record.calibrated()
     voice.answer({"track": record, "levers": found.levers, "others": found.others}, lambda: proofs.calibrated(record))
@@ -242,7 +243,7 @@ def verify(
     from tradewind.ledger import Head  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
-    where = _ledger(ledger, "UTC", "", simulated=False, create=False)
+    where = _ledger(ledger, "UTC", create=False)
     verdict = where.verify([Head.parse(launching.head_of(folder)) for folder in plans or ()])
     voice.answer(verdict, lambda: proofs.verdict(verdict))
     if not verdict.sound:
@@ -264,21 +265,37 @@ def _record(given: str, timezone: str) -> Ledger | None:
 
 
 def _ledger(
-    given: str, timezone: str, today: str, simulated: bool, *, create: bool = True, shops: tuple[str, ...] = ()
+    given: str, timezone: str, today: date | None = None, *, create: bool = True, shops: tuple[str, ...] = ()
 ) -> Ledger:
+    """Open the ledger, on a simulated day if one is given."""
     from tradewind.ledger import open_ledger  # noqa: PLC0415 - slow to load
 
     clock = None
-    if today:
-        if not simulated:
-            raise BadInputError(
-                "The day is the machine's, save for simulated data: a ledger that believes any day proves nothing",
-                got=today, do="leave --today out",
-            )  # fmt: skip
-        noon = datetime.combine(day(today), time(12), ZoneInfo(timezone)).astimezone(UTC)
+    if today is not None:
+        noon = datetime.combine(today, time(12), ZoneInfo(timezone)).astimezone(UTC)
         clock = lambda: noon  # noqa: E731 - the simulated day stands still
     scope = Scope.of(shops) if shops else OPERATOR
     return open_ledger(ledger_address(given), scope, timezone, create=create, clock=clock)
+
+
+def taken(given: str, simulated: bool, last: date) -> date | None:
+    """Return the day that it is taken to be: of simulated data the one given, else their last; None for the machine's.
+
+    Raises:
+        BadInputError: If a day is given and the data are not simulated, or it cannot be read.
+    """
+    if simulated:
+        return _said(given) or last
+    if given:
+        raise BadInputError(
+            "The day is the machine's, save for simulated data: a ledger that believes any day proves nothing",
+            got=given, do="leave --today out",
+        )  # fmt: skip
+    return None
+
+
+def _said(today: str) -> date | None:
+    return day(today) if today else None
 
 
 def day(text: str) -> date:

@@ -273,7 +273,8 @@ def kept(found: Planned, folder: Path) -> list[Path]:
 
     files = write_plan(found.plan, found.answer.provenance, folder, found.actions)
     days = found.answer.period
-    title = f"Plan {found.plan.name}: {days.first:%-d %b} to {days.last:%-d %b %Y}"
+    called = "Plan" if found.plan.name.lower() == "plan" else f"Plan {found.plan.name}"
+    title = f"{called}: {days.first:%-d %b} to {days.last:%-d %b %Y}"
     page = folder / "plan.html"
     page.write_text(report.render([found.answer, *found.studies], title), encoding="utf-8")
     return [page, *files]

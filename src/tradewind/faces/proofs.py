@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from pathlib import Path
 
 from rich.console import Group, RenderableType
@@ -101,10 +102,12 @@ def status(found: Status) -> RenderableType:
     return Group(*parts)
 
 
-def readings(found: Sequence[tuple[Experiment, Kept]], unread: Mapping[str, str], currency: str) -> RenderableType:
-    """Return what was read."""
+def readings(
+    found: Sequence[tuple[Experiment, Kept]], unread: Mapping[str, str], currency: str, day: date
+) -> RenderableType:
+    """Return what was read on a day."""
     if not found and not unread:
-        return Text("Nothing is due to be read.")
+        return Text(f"Nothing is due to be read on {day}. See tradewind ledger status for the days.")
     table = _table("Experiment", "Lever", "Promised", "Proven", "Treated", "Held out", "Verdict")
     for each, kept in found[:ROWS]:
         joint, count = kept.reading.joint, kept.reading.units

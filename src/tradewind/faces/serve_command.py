@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import webbrowser
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -71,7 +70,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     voice = Voice(False)
     opened = options.opened(store, voice, (), assume)
-    day = _day(today, opened.provenance.simulated, opened.span.last)
+    day = plan_commands.taken(today, opened.provenance.simulated, opened.span.last)
     register = accounts or os.environ.get(account_commands.ADDRESS, "")
     setup = Setup(
         options.address(store, voice), str(work.absolute()), plan_commands.ledger_address(ledger), register, host,
@@ -126,18 +125,6 @@ class _Jobs(threading.Thread):
     @staticmethod
     def _begun() -> subprocess.Popen[bytes]:
         return subprocess.Popen([sys.executable, "-m", "tradewind.faces.server.work"])
-
-
-def _day(given: str, simulated: bool, last: date) -> date | None:
-    """Return the day that it is taken to be, or None for the machine's own."""
-    if not simulated:
-        if given:
-            raise BadInputError(
-                "The day is the machine's, save for simulated data: a ledger that believes any day proves nothing",
-                got=given, do="leave --today out",
-            )  # fmt: skip
-        return None
-    return plan_commands.day(given) if given else last
 
 
 def _guarded(setup: Setup, certificate: Path | None, key: Path | None) -> None:

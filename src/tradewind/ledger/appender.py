@@ -51,7 +51,7 @@ class Appender:
         if now + SKEW < before:
             raise BadInputError(
                 "The clock of this machine is behind the ledger's last entry", got=now.astimezone(UTC),
-                do="set the clock right",
+                do="set the clock right; on simulated data say a later day, or begin another ledger",
             )  # fmt: skip
         self.now = max(now, before)  # time in the ledger never runs backwards
 
