@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
-from wares import C, M, P, coupon, doses, face, many, off, price, setting
+from wares import DAYS, C, M, P, coupon, doses, face, many, off, price, setting, worth
 
-from tradewind.decisions.plan import Planner, rules
+import market
+from tradewind.decisions.plan import Planner, rules, study
 from tradewind.decisions.plan.pick import SHARED
 from tradewind.errors import BadInputError
 from tradewind.study import Action, Estimate, Evidence, Party, Plan
@@ -107,6 +109,17 @@ def test_an_objective_of_one_party_and_rules_for_losers() -> None:
     assert doses(plan([gives, keeps], {M: 20.0}, objective="merchant").choices) == {"price-keeps": 0}
     assert doses(plan([gives, keeps], {M: 20.0}, "payers gain").choices) == {"price-keeps": 0}
     assert not plan([gives, keeps], {M: 20.0}, "all gain").choices
+
+
+def test_what_other_shops_gain_stands_beside_the_parties_so_that_all_adds_up() -> None:
+    action = price("p1", off(0.1, 5, 10))
+    apart = replace(action.menu[0], joint=worth(8.0))  # the parties gain 11, products of other shops lose 3
+    for menu, elsewhere in ((action.menu[0], None), (apart, -3.0)):
+        found = study(plan([replace(action, menu=(menu,))], {M: 5.0}), market.PROVENANCE, DAYS.first, {})
+        rows = next(each for each in found.findings if each.key == "parties").grid.rows
+        gains = {row["party"]: row["gain"] for row in rows}
+        assert gains.get("elsewhere") == (elsewhere if elsewhere is None else pytest.approx(elsewhere))
+        assert sum(gains.values()) == pytest.approx(2 * gains["all together"])
 
 
 def test_a_coupon_on_marked_down_products_earns_less() -> None:

@@ -168,10 +168,11 @@ class _Teller:
             Column("line", "Product · tier"), Column("now", "Rate now", "share"), Column("rate", "Proposed", "share"),
             Column("joint", "All parties", "money"), Column("merchant", "Merchant", "money"),
             Column("platform", "Platform", "money"), Column("creator", "Creators", "money"),
+            Column("others", "Other shops", "money"),
         )  # fmt: skip
         rows = tuple(
             {"line": self._named(line), "now": line.now, "rate": line.rate, "joint": line.joint,
-             "merchant": line.merchant, "platform": line.platform, "creator": line.creator}
+             "merchant": line.merchant, "platform": line.platform, "creator": line.creator, "others": line.others}
             for line in moved[:TOP]
         )  # fmt: skip
         chart = (
@@ -185,7 +186,8 @@ class _Teller:
         )  # fmt: skip
         note = (
             "Rates differ between contracts of one product, and of one creator, at the same time: that is what is "
-            f"compared. A rate is proposed where all parties together gain with a chance of {human(SURE, 'share')}."
+            f"compared. A rate is proposed where all parties together gain with a chance of {human(SURE, 'share')}. "
+            "Other shops gain or lose by what creators show of their products instead."
         )
         numbers = {"higher": len(higher), "lower": len(lower), "lines": len(self.found), "total": total}
         return Finding("rates", sentence, self.grade, numbers, Grid(columns, rows), chart, note, 90.0)

@@ -33,6 +33,7 @@ class Line:
         merchant: What it brings the merchant, the platform's part of the raise paid by the platform.
         platform: What it brings the platform.
         creator: What it brings the creators.
+        others: What it brings all other merchants.
         share: Part of the change of the commission that the platform should pay; not a number where nobody should.
         refused: Whether the next rate above costs merchant and platform more than it brings them, whatever the split.
         short: What they would lack together at that rate; None where it is not refused.
@@ -48,6 +49,7 @@ class Line:
     merchant: Estimate
     platform: Estimate
     creator: Estimate
+    others: Estimate
     share: float
     refused: bool
     short: Estimate | None
@@ -110,21 +112,22 @@ def _terms(gains: Gains, menu: Array, days: int, keys: Codes) -> list[Line]:
     refused = (menu[above] > now + NEAR) & (surplus[next_up] < 0)
     theirs = refused & ((joint[:, next_up] > 0).mean(axis=0) >= SURE)
     short = estimates((brought.merchant + brought.platform - raised)[:, next_up])
-    by_all, by_merchant, by_platform, by_creator = (
+    parts = [
         estimates(values[:, best])
         for values in (
-            joint, brought.merchant - (1 - share) * raised, brought.platform - share * raised, brought.creators + raised
+            joint, brought.merchant - (1 - share) * raised, brought.platform - share * raised,
+            brought.creators + raised, brought.others,
         )
-    )  # fmt: skip
+    ]  # fmt: skip
     nothing = Estimate(0.0, 0.0, 0.0)
     found = []
     for n in range(size):
-        gains_of = [part[n] if better[n] else nothing for part in (by_all, by_merchant, by_platform, by_creator)]
+        by_all, by_merchant, by_platform, by_creator, by_others = (part[n] if better[n] else nothing for part in parts)
         to, pays = (float(rate[best[n]]), float(share[best[n]])) if better[n] else (float(now[n]), float("nan"))
         found.append(
             Line(
-                int(product[n]), int(tier[n]), int(contracts[n]), float(now[n]), to, gains_of[0], gains_of[1],
-                gains_of[2], gains_of[3], pays, bool(refused[n]), short[n] if refused[n] else None,
+                int(product[n]), int(tier[n]), int(contracts[n]), float(now[n]), to, by_all, by_merchant,
+                by_platform, by_creator, by_others, pays, bool(refused[n]), short[n] if refused[n] else None,
                 bool(theirs[n]),
             )
         )  # fmt: skip

@@ -15,6 +15,7 @@ from tradewind.period import Period
 from tradewind.study import Action, Choice, Column, Estimate, Evidence, Finding, Grid, Party, Plan, Provenance, Study
 
 DRAWN = 12  # bars of the chart
+CENT = 0.005  # less of it is not told
 LOSSES = 20  # losers that are named
 ONE_BY_ONE = 40  # left-out actions that are named
 
@@ -133,11 +134,19 @@ class _Teller:
         """Who gains what."""
         if not self.plan.total:
             return None
-        rows = [
+        rows: list[dict[str, object]] = [
             {"party": str(party), "gain": value.mid, "low": value.low, "high": value.high}
             for party, value in sorted(self._parties().items(), key=lambda pair: -pair[1].mid)
-        ] + [{"party": "all together", "gain": self.plan.joint.mid, "low": self.plan.joint.low,
-              "high": self.plan.joint.high}]  # fmt: skip
+        ]
+        elsewhere = self.plan.joint.mid - sum(value.mid for value in self.plan.total.values())
+        note = "Transfers between parties, such as a commission, cancel in the last line."
+        if abs(elsewhere) >= CENT:
+            rows.append({"party": "elsewhere", "gain": elsewhere, "low": None, "high": None})
+            note += " Elsewhere: what products of other shops gain or lose by it, all parties together."
+        rows.append({
+            "party": "all together", "gain": self.plan.joint.mid, "low": self.plan.joint.low,
+            "high": self.plan.joint.high,
+        })  # fmt: skip
         said = ", ".join(
             f"the {party} {'gains' if value.mid >= 0 else 'loses'} {self.money(abs(value.mid))}"
             for party, value in self._parties().items()
@@ -146,7 +155,6 @@ class _Teller:
             Column("party", "Party"), Column("gain", "Gain", "money"), Column("low", "Low", "money"),
             Column("high", "High", "money"),
         )  # fmt: skip
-        note = "Transfers between parties, such as a commission, cancel in the last line."
         numbers = {str(party): value for party, value in self.plan.total.items()}
         return Finding("parties", _sentence(said), self.grade, numbers, Grid(columns, tuple(rows)), None, note, 90.0)
 
