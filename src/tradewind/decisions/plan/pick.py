@@ -254,7 +254,7 @@ class Planner:
             if gains[best] <= 0:
                 reason = "no setting is expected to gain"
             elif gains[best] < self.least:
-                reason = "it gains too little to be worth the trouble"
+                reason = "too little is gained to be worth the trouble"
             elif not allowed[number, :width].any():
                 reason = "at every setting somebody is expected to lose, which a rule excludes"
             elif int(table.owner[number]) in taken:

@@ -103,14 +103,14 @@ class Teller:
         }
         if good.any():
             sentence = (
-                f"{int(sure.sum())} of {len(good)} products would surely earn more at a steady price for "
-                f"{self.days.days} days: {numbers['dearer']} dearer than they are usually sold, {numbers['cheaper']} "
-                f"cheaper. With those that may, it is {self._money(together.mid, signed=True)} contribution profit "
+                f"{int(sure.sum()):,} of {len(good):,} products would surely earn more at a steady price for "
+                f"{self.days.days} days: {numbers['dearer']:,} dearer than they are usually sold, "
+                f"{numbers['cheaper']:,} cheaper. With those that may, it is {self._money(together.mid, signed=True)} contribution profit "
                 f"({self._money(together.low, signed=True)} to {self._money(together.high, signed=True)})."
             )
         else:
             sentence = (
-                f"None of {len(good)} products would earn more at any of these prices than as it is usually sold."
+                f"None of {len(good):,} products would earn more at any of these prices than as it is usually sold."
             )
         chart = None
         if shown:
@@ -423,12 +423,12 @@ class Teller:
         panel, answer, profit = self.learnt.panel, self.learnt.response, self.learnt.economics
         found = []
         if len(self.rows) < int(panel.active.sum()):
-            found.append(f"{len(self.rows)} of {int(panel.active.sum())} products on sale are judged.")
+            found.append(f"{len(self.rows):,} of {int(panel.active.sum()):,} products on sale are judged.")
         few = panel.units[self.rows].sum(axis=1) < SOLD
         still = np.nan_to_num(np.nanstd(np.where(np.isnan(panel.off), 0.0, panel.off)[self.rows], axis=1)) < 0.01
         if few.any() or still.any():
             found.append(
-                f"{int((few | still).sum())} of {len(self.rows)} products sold fewer than {SOLD:.0f} pieces or "
+                f"{int((few | still).sum()):,} of {len(self.rows):,} products sold fewer than {SOLD:.0f} pieces or "
                 "never changed "
                 f"their price: their elasticity is their category's, no product's own."
             )
