@@ -105,7 +105,8 @@ class Teller:
             sentence = (
                 f"{int(sure.sum()):,} of {len(good):,} products would surely earn more at a steady price for "
                 f"{self.days.days} days: {numbers['dearer']:,} dearer than they are usually sold, "
-                f"{numbers['cheaper']:,} cheaper. With those that may, it is {self._money(together.mid, signed=True)} contribution profit "
+                f"{numbers['cheaper']:,} cheaper. With those that may, it is "
+                f"{self._money(together.mid, signed=True)} contribution profit "
                 f"({self._money(together.low, signed=True)} to {self._money(together.high, signed=True)})."
             )
         else:
