@@ -137,6 +137,56 @@ def test_a_coupon_on_marked_down_products_earns_less() -> None:
     assert both.joint.mid == pytest.approx(33.0 + 20.0 - 2.0)
 
 
+MET = {None: 1000.0, "s1": 1000.0}  # 400 of it is sold at half the price by what follows
+CUT = price("p1", off(0.5, 10, 30, attributed=400.0))
+
+
+def test_rules_and_the_least_gain_hold_after_what_choices_take_from_each_other() -> None:
+    mine = setting({"face": 2.0, "threshold": 8.0, "platform": 0.0, "brand": 0.0}, {M: 1.0}, {M: 1.0, P: 30.0}, 20.0)
+    offer = coupon("all", ["c1"], mine)  # beside the lower price the merchant, who pays for it, loses 4 of its 1
+    found = Planner()("x", [CUT, offer], {M: 20.0}, (), MET)
+    assert set(doses(found.choices)) == {"price-p1", "coupon-all"}
+    for limits in (["payers gain"], ["all gain"]):
+        found = Planner()("x", [CUT, offer], {M: 20.0}, rules(limits), MET)
+        assert all(value.mid >= 0 for choice in found.choices for value in choice.setting.gain.values())
+        assert joint(found) == pytest.approx(33.0)  # 31 of the coupon alone, 33 of the price alone
+    small = coupon("all", ["c1"], face(2.0, 5, 5.0, attributed=20.0))
+    found = Planner(least=2.0)("x", [CUT, small], {M: 20.0, P: 20.0}, (), MET)
+    assert set(doses(found.choices)) == {"price-p1"}  # 5 less 4 is under 2
+
+
+def test_who_does_not_bear_what_meets_a_lower_price_plans_without_it() -> None:
+    gives = setting({"face": 2.0, "threshold": 8.0, "platform": 1.0, "brand": 0.0}, {P: 1.0}, {M: 3.0, C: 2.0}, 20.0)
+    cut = price("p1", setting({"off": 0.5}, {M: 1.0}, {M: 30.0, C: 3.0}, attributed=400.0))
+    found = Planner(objective="creator")("x", [cut, coupon("all", ["c1"], gives)], {M: 9.0, P: 9.0}, (), MET)
+    assert set(doses(found.choices)) == {"price-p1", "coupon-all"}
+    assert found.total[C].mid == pytest.approx(5.0)
+
+
+def test_a_floor_takes_what_gains_less_than_is_worth_the_trouble() -> None:
+    actions = [price("big", off(0.1, 1, 50)), price("tiny", off(0.1, 1, 0.2), shop="s2")]
+    assert set(doses(Planner(least=1.0)("x", actions, {M: 9.0}, ()).choices)) == {"price-big"}
+    found = Planner(least=1.0)("x", actions, {M: 9.0}, rules(["shop actions>=1"]))
+    assert set(doses(found.choices)) == {"price-big", "price-tiny"}
+
+
+def test_one_more_unit_of_no_budget_is_worth_what_a_plan_with_it_gains() -> None:
+    actions = [price("a", off(0.1, 1e-5, 0.5)), price("b", off(0.1, 4.0, 80.0)), price("c", off(0.1, 0.9, 3.0))]
+    for limit in (0.0, 1e-9):
+        found = plan(actions, {M: limit})
+        assert not found.choices
+        more = plan(actions, {M: limit + 1})
+        assert found.purses[M].worth == pytest.approx(joint(more)) == pytest.approx(1.1 * 3.5)
+
+
+def test_what_is_left_out_is_told_at_the_setting_whose_gain_stands_beside() -> None:
+    unsure, sure = off(0.3, 2, 12, wide=30.0), off(0.1, 2, 8, wide=1.0)
+    found = plan([price("x", unsure, sure)], {M: 0.0}, caution=1.0)
+    left = next(each for each in study(found, market.PROVENANCE, DAYS.first, {}).findings if each.key == "left-out")
+    assert "10% off" in left.grid.rows[0]["what"]
+    assert left.grid.rows[0]["gain"] == pytest.approx(sure.joint.mid)
+
+
 def test_the_worth_of_a_budget_is_what_more_of_it_gains() -> None:
     actions = many(3, 400)
     less, more = (plan(actions, {M: amount, P: 1000.0}) for amount in (300.0, 330.0))

@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
 
+import numpy as np
+
 from tradewind import charts
 from tradewind.decisions.plan.pick import JOINT, REJECTED, together
 from tradewind.decisions.plan.words import Names, deed
 from tradewind.engines.store import Store
+from tradewind.methods.allocate import cautious
 from tradewind.money import human
 from tradewind.period import Period
 from tradewind.study import Action, Choice, Column, Estimate, Evidence, Finding, Grid, Party, Plan, Provenance, Study
@@ -261,7 +264,7 @@ class _Teller:
         if not out:
             return None
         rows = [
-            {"what": deed(_at_best(left.action, self.plan.objective), self.currency, self.names), "gain": left.gain.mid,
+            {"what": deed(_at_best(left.action, self.plan), self.currency, self.names), "gain": left.gain.mid,
              "low": left.gain.low, "high": left.gain.high, "reason": left.reason}
             for left in out[:ONE_BY_ONE]
         ]  # fmt: skip
@@ -280,9 +283,12 @@ class _Teller:
         )
 
 
-def _at_best(action: Action, objective: str) -> Choice:
-    gains = [setting.joint if objective == JOINT else setting.gain.get(Party(objective)) for setting in action.menu]
-    return Choice(action, max(range(len(gains)), key=lambda n: 0.0 if (gain := gains[n]) is None else gain.mid))
+def _at_best(action: Action, plan: Plan) -> Choice:
+    """Return the setting that the plan would have taken first."""
+    gains = [s.joint if plan.objective == JOINT else s.gain.get(Party(plan.objective)) for s in action.menu]
+    told = [gain or Estimate(0.0, 0.0, 0.0) for gain in gains]
+    worth = cautious([gain.mid for gain in told], [min(gain.low, gain.mid) for gain in told], plan.caution)
+    return Choice(action, int(np.argmax(worth)))
 
 
 def _sentence(words: str) -> str:

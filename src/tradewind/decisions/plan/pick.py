@@ -96,8 +96,10 @@ class Planner:
         """
         rejected = rejected or {}
         table = self._table(actions, budgets, rejected)
-        places, lost, found = self._picked(table, budgets, rules, Interplay(table.actions, sales or {}))
-        plan = self._plan(name, table, budgets, rules, found, places, lost, raw or {})
+        meeting = Interplay(table.actions, sales or {})
+        places, lost, found = self._picked(table, budgets, rules, meeting)
+        worth = self._worth(table, budgets, rules, meeting, (places, lost, found))
+        plan = self._plan(name, table, budgets, rules, (places, lost, found), worth, raw or {})
         if not rejected:
             return plan
         out = [*plan.left_out, *(self._rejected(a, rejected[a.key]) for a in actions if a.key in rejected)]
@@ -167,15 +169,21 @@ class Planner:
     ) -> tuple[Ints, Array, Allocation]:
         """Return the setting of each action, −1 for none; what each loses by the others; and what limits are worth."""
         money = table.limits(budgets)
-        allowed = table.allowed(rules) & (table.gain >= self.least)
-        limits = Rules(table.owner, table.caps(rules, sum(budgets.values())))
+        caps = table.caps(rules, sum(budgets.values()))
+        limits = Rules(table.owner, caps)
+        least = np.where(table.floored(caps), -np.inf, self.least)[:, None]  # what a floor asks for may gain less
         allocate = Allocate(tolerance=NEAR, seed=self.seed)
-        losses, best = np.zeros(len(table.actions)), None
-        for _ in range(ROUNDS):
-            gain = np.where(allowed, table.gain - losses[:, None], -np.inf)
+        every = np.arange(len(table.actions))
+        losses, best, turn = np.zeros(len(table.actions)), None, 0
+        while best is None or turn < ROUNDS:
+            turn += 1
+            net = table.gain - self._bears * losses[:, None]
+            gain = np.where(table.allowed(rules, losses) & (net >= least), net, -np.inf)
             try:
                 found = allocate(gain, table.cost, money, limits) if len(table.actions) else _nothing(len(money))
             except BadInputError as error:
+                if best is not None:
+                    break
                 if not rules:
                     raise
                 spare = ", ".join(f"{payer}={limit:,.12g}" for payer, limit in budgets.items())
@@ -187,27 +195,59 @@ class Planner:
             places = found.choice.astype(np.int64)
             lost = meeting.losses(places)
             chosen = places >= 0
-            value = float((table.gain[chosen, places[chosen]] - lost[chosen]).sum())
-            if best is None or value > best[0] + 1e-9:
-                best = value, found, places, lost
-            if np.array_equal(np.where(chosen, lost, 0), np.where(chosen, losses, 0)):
-                break
+            # What a choice loses by the others may break a rule that it keeps alone: it is then left out.
+            fine = table.allowed(rules, lost) & (table.gain - self._bears * lost[:, None] >= least)
+            if fine[every[chosen], places[chosen]].all():
+                value = self._value(table, places, lost)
+                if best is None or value > best[0] + 1e-9:
+                    best = value, found, places, lost
+                if np.array_equal(np.where(chosen, lost, 0), np.where(chosen, losses, 0)):
+                    break
             losses = np.maximum(losses, lost)
-        assert best is not None  # noqa: S101 - at least one round
         _, found, places, lost = best
         return places, lost, found
 
+    def _worth(
+        self, table: _Table, budgets: Mapping[Party, float], rules: Sequence[Rule], meeting: Interplay,
+        picked: tuple[Ints, Array, Allocation],
+    ) -> Array:  # fmt: skip
+        """Return what one more unit of each budget would gain, [K].
+
+        Below one unit every price holds that is high enough, so that prices tell nothing: a plan with one unit more
+        does. Where the rules leave none, more gains nothing.
+        """
+        worth = np.array(picked[2].multipliers, float)
+        for k, payer in enumerate(table.payers):
+            if worth[k] > 0 and (limit := budgets.get(payer, 0.0)) < 1:
+                try:
+                    more = self._picked(table, {**budgets, payer: limit + 1}, rules, meeting)
+                except BadInputError:
+                    worth[k] = 0.0
+                    continue
+                worth[k] = max(self._value(table, *more[:2]) - self._value(table, *picked[:2]), 0.0)
+        return worth
+
+    @property
+    def _bears(self) -> float:
+        """1 where what meets a lower price costs those whose gain is sought: it falls on the merchant."""
+        return float(self.objective in (JOINT, Party.MERCHANT))
+
+    def _value(self, table: _Table, places: Ints, lost: Array) -> float:
+        chosen = places >= 0
+        return float((table.gain[chosen, places[chosen]] - self._bears * lost[chosen]).sum())
+
     def _plan(
-        self, name: str, table: _Table, budgets: Mapping[Party, float], rules: Sequence[Rule], found: Allocation,
-        places: Ints, lost: Array, raw: Mapping[str, Action],
+        self, name: str, table: _Table, budgets: Mapping[Party, float], rules: Sequence[Rule],
+        picked: tuple[Ints, Array, Allocation], worth: Array, raw: Mapping[str, Action],
     ) -> Plan:  # fmt: skip
+        places, lost, found = picked
         choices, interplay = self._choices(table, places, lost)
         settings_raw = {c.action.key: raw[c.action.key].menu[c.place] for c in choices if c.action.key in raw}
         parties = [party for party in Party if any(party in c.setting.gain for c in choices)]
         money = table.limits(budgets)
         purses = {
-            payer: Purse(float(limit), float(spent), float(worth))
-            for payer, limit, spent, worth in zip(table.payers, money, found.spent, found.multipliers, strict=True)
+            payer: Purse(float(limit), float(spent), float(more))
+            for payer, limit, spent, more in zip(table.payers, money, found.spent, worth, strict=True)
         }
         return Plan(
             name, self.objective, self.caution, tuple(choices), settings_raw, interplay, purses, tuple(rules),
@@ -233,7 +273,9 @@ class Planner:
         return _of(setting, self.objective)
 
     def _rejected(self, action: Action, why: str) -> LeftOut:
-        gain = max((self._gain(setting) for setting in action.menu), key=lambda value: value.mid)
+        gains = [self._gain(setting) for setting in action.menu]
+        best = np.argmax(cautious([g.mid for g in gains], [min(g.low, g.mid) for g in gains], self.caution))
+        gain = gains[int(best)]
         return LeftOut(action, gain, f"{REJECTED}: {why}" if why else REJECTED)
 
     def _left_out(
@@ -284,6 +326,7 @@ class _Table:
         mids, lows = (np.full((len(actions), width), -np.inf) for _ in range(2))
         self.cost = np.zeros((len(self.payers), len(actions), width))
         self.worst = np.zeros((2, len(actions), width))  # smallest gain of a payer, and of anybody
+        self.merchant = np.full((2, len(actions), width), np.inf)  # the merchant's, as a payer, and as anybody
         places = {payer: k for k, payer in enumerate(self.payers)}
         for n, action in enumerate(actions):
             for place, setting in enumerate(action.menu):
@@ -294,6 +337,10 @@ class _Table:
                 own = {party: value.mid for party, value in setting.gain.items()}
                 self.worst[0, n, place] = min((own.get(p, 0.0) for p, c in setting.cost.items() if c > 0), default=0.0)
                 self.worst[1, n, place] = min(own.values(), default=0.0)
+                if Party.MERCHANT in own:
+                    self.merchant[1, n, place] = own[Party.MERCHANT]
+                    if setting.cost.get(Party.MERCHANT, 0.0) > 0:
+                        self.merchant[0, n, place] = own[Party.MERCHANT]
         self.gain = np.asarray(cautious(mids, lows, caution), float)
         self.owner = _owners(self.actions)
 
@@ -303,13 +350,23 @@ class _Table:
             raise BadInputError("A budget is nothing or more", got=wrong, allowed="amounts of 0 or more")
         return np.array([budgets.get(payer, 0.0) for payer in self.payers])
 
-    def allowed(self, rules: Sequence[Rule]) -> NDArray[np.bool_]:
-        """Which settings the rules in words leave: [n, L]."""
+    def allowed(self, rules: Sequence[Rule], losses: Array | None = None) -> NDArray[np.bool_]:
+        """Which settings the rules in words leave where actions lose something to others: [n, L]."""
         words = {rule.of for rule in rules}
         found = self.gain > -np.inf
         for number, word in enumerate((PAYERS_GAIN, ALL_GAIN)):
             if word in words:
                 found &= self.worst[number] >= 0
+                if losses is not None:
+                    found &= (self.merchant[number] >= losses[:, None]) | (losses[:, None] == 0)
+        return found
+
+    def floored(self, caps: Sequence[Cap]) -> NDArray[np.bool_]:
+        """Which actions are in a group of which a rule asks for some: [n]."""
+        found = np.zeros(len(self.actions), bool)
+        for cap in caps:
+            if np.max(cap.least) > 0:
+                found |= np.asarray(cap.group) >= 0
         return found
 
     def caps(self, rules: Sequence[Rule], money: float) -> list[Cap]:
