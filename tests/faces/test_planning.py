@@ -13,7 +13,9 @@ import reef
 from typer.testing import CliRunner
 
 from tradewind.faces.cli import app
+from tradewind.faces.proving import promised
 from tradewind.faces.studies import WINGS, Wing
+from tradewind.ledger import open_ledger
 
 ASSUME = ("--assume", "margin=0.4")
 
@@ -74,6 +76,18 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
     again = run("ledger", "launch", "spring", "--today", day, "--holdout", "0.3", *ASSUME)
     assert again.exit_code != 0
     assert "launched already" in again.output
+    before = json.loads((acting / "spring" / "plan.json").read_text())
+    assert "was launched" in run("plan", "--budget", "platform=1", "--out", "spring").output
+    assert json.loads((acting / "spring" / "plan.json").read_text()) == before
+    told("plan", "--budget", "merchant=60", "--rule", "price actions<=1", "--name", "spring", "--out", "summer")
+    assert "another name" in " ".join(run("ledger", "launch", "summer", *ASSUME).output.replace("│", " ").split())
+    assert "Another plan of this name" in run("ledger", "export", "summer").output
+    assert not (acting / "summer" / "arms.csv").exists()
+    experiments = open_ledger("tradewind-ledger.db").status().experiments
+    coupons = next(each for each in experiments if each.unit == "customer" and each.units.get("holdout"))
+    assert coupons.done == coupons.units["treated"] / sum(coupons.units.values()) < 1
+    [launch] = coupons.treated
+    assert promised(coupons).mid == pytest.approx(coupons.done * launch.setting.joint.mid)
     assert "not calibrated yet" in run("plan", "--budget", "platform=100").output
 
 
@@ -138,7 +152,7 @@ def test_a_launch_that_cannot_keep_its_files_registers_nothing(acting: Path) -> 
     (acting / "spring" / "arms.csv").rmdir()
     file = acting / "spring" / "plan.json"
     said = json.loads(file.read_text())
-    for edited in ({"currency": "EUR"}, {"simulated": False}):
+    for edited in ({"currency": "EUR"}, {"simulated": False}, {"source": "moon"}, {"notice": "Another world."}):
         file.write_text(json.dumps({**said, **edited}))
         assert "other data" in run("ledger", "launch", "spring", "--today", day, *ASSUME).output
 

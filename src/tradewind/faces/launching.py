@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tradewind import progress
-from tradewind.decisions.plan import Held, Kept, holdouts
+from tradewind.decisions.plan import HEAD, Held, Kept, holdouts
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, ConflictError, NotFoundError
 from tradewind.faces.planning import Planned
 from tradewind.ledger import Approval, Head, Launch, Ledger, Promise, Receipt, Terms
 from tradewind.study import Choice, Provenance
 
-HEAD, ARMS = "ledger.json", "arms.csv"
+ARMS = "arms.csv"
 NAMED = 3
 """Most actions that an error names one by one."""
 
@@ -89,7 +89,10 @@ def chosen(plan: Kept | Planned, approved: Collection[str] | None = None) -> Kep
     """
     if isinstance(plan, Planned):
         origin, found = plan.answer.provenance, plan.plan
-        plan = Kept(found.name, found.choices, found.raw, origin.currency, origin.timezone, origin.simulated)
+        plan = Kept(
+            found.name, found.choices, found.raw, origin.currency, origin.timezone, origin.simulated, origin.source,
+            origin.notice,
+        )  # fmt: skip
     if approved is not None:
         if strange := sorted(set(approved) - {choice.action.key for choice in plan.choices}):
             raise NotFoundError("The plan has no such action", got=", ".join(strange[:NAMED]))
@@ -102,7 +105,7 @@ def chosen(plan: Kept | Planned, approved: Collection[str] | None = None) -> Kep
 def fits(store: Store, plan: Kept, folder: Path) -> None:
     """Refuse a plan that was made for other data than the store's, or whose files could not be written."""
     origin: Provenance = store.provenance
-    for what in ("currency", "timezone", "simulated"):
+    for what in ("currency", "timezone", "simulated", "source", "notice"):
         if getattr(plan, what) != getattr(origin, what):
             raise BadInputError(
                 f"The plan was made for other data than this store: its {what} differs",
@@ -177,15 +180,26 @@ def _standing(ledger: Ledger, plan: Kept) -> Receipt | None:
     status = ledger.status(plan.name)
     if not status.launches:
         return None
-    launches = {each.action: each for each in status.launches}
-    same = len(launches) == len(status.launches) == len(plan.choices) and all(
-        choice.action.key in launches and _is(launches[choice.action.key], choice) for choice in plan.choices
-    )
-    if not same:
+    same(plan, status.launches)
+    if len({each.action for each in status.launches}) != len(plan.choices):
         raise ConflictError(
             "Another plan of this name is launched already", got=plan.name, do="give the plan another name"
         )
     return Receipt(plan.name, ledger.head(), status.experiments)
+
+
+def same(plan: Kept, launched: Sequence[Launch]) -> None:
+    """Refuse a plan that is not the one of its name that was launched.
+
+    Raises:
+        ConflictError: If an action was launched that the plan has not, or in another setting or on other days.
+    """
+    choices = {choice.action.key: choice for choice in plan.choices}
+    if not all(each.action in choices and _is(each, choices[each.action]) for each in launched):
+        raise ConflictError(
+            "Another plan of this name is launched already", got=plan.name,
+            do="use the folder of the plan that was launched, or give this one another name: tradewind plan --name",
+        )  # fmt: skip
 
 
 def _is(launched: Launch, choice: Choice) -> bool:

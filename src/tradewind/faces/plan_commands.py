@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from tradewind import progress
-from tradewind.errors import BadInputError, ConflictError, MissingDataError, NotFoundError
+from tradewind.errors import BadInputError, NotFoundError
 from tradewind.faces import options, terminal
 from tradewind.faces.voice import Voice
 from tradewind.scope import OPERATOR, Scope
@@ -80,11 +80,15 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     as_json: options.JsonOption = False,
 ) -> None:
     """Pick among the actions of all studies, under budgets and rules, for the most incremental profit."""
+    from tradewind.decisions.plan import check_folder  # noqa: PLC0415 - slow to load
     from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
     from tradewind.faces.planning import Asked, kept, planned, soonest  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
     opened = options.opened(store, voice, options.listed(shop), assume)
+    if out:
+        out = out.absolute()
+        check_folder(out)
     days = options.days(period or BACK, opened, voice)
     asked = Asked(
         tuple(budget or ()), tuple(rule or ()), objective, caution, least, options.listed(wings), seed,
@@ -133,7 +137,7 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
         held = launching.weighed(opened, plan, share, terms)
     # begun only now, where there is none: what is refused before leaves no ledger behind
     where = _ledger(ledger, plan.timezone, taken(today, opened.provenance.simulated, opened.span.last))
-    who = getpass.getuser()
+    who = _user()
     approval = Approval(approved_by or who, where.now)
     with voice.working("Writing the ledger"):
         receipt = launching.registered(where, plan, held, who, approval, terms)
@@ -155,10 +159,12 @@ def export(
     voice = Voice(as_json)
     plan = read_plan(folder)
     where = _ledger(ledger, plan.timezone, create=False)
-    if not where.status(plan.name).launches:
+    launched = where.status(plan.name).launches
+    if not launched:
         raise NotFoundError(
             "No action of this plan was launched", got=plan.name, do=f"tradewind ledger launch {folder}"
         )
+    launching.same(plan, launched)
     found = where.export(folder / launching.ARMS, plan.name)
     head = launching.keep_head(folder, found.head)
     voice.answer({"files": [str(head), str(found.file)], "rows": found.rows}, lambda: proofs.exported(found, head))
@@ -195,26 +201,16 @@ def read(
     as_json: options.JsonOption = False,
 ) -> None:
     """Read every experiment that is due from the store's orders, and keep what was found."""
-    from tradewind.decisions.plan import proof  # noqa: PLC0415 - slow to load
-    from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
-    from tradewind.ledger import State  # noqa: PLC0415 - slow to load
+    from tradewind.faces import proofs, proving  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
     opened = options.opened(store, voice, (), assume)
     origin = opened.provenance
     where = _ledger(ledger, origin.timezone, taken(today, origin.simulated, opened.span.last), create=False)
-    status = where.status()
-    due, found, unread = status.at(State.DUE), [], {}
-    with voice.counting() as told:
-        for n, each in enumerate(due):
-            told(f"reading {each.name}", n, len(due))
-            try:
-                reading = proof.read(opened, each, where.arms(each.id))
-                found.append((each, where.read(reading, getpass.getuser())))
-            except (BadInputError, MissingDataError, ConflictError) as error:
-                unread[each.name] = str(error)
-    document = {"readings": [kept for _, kept in found], "unread": unread}
-    voice.answer(document, lambda: proofs.readings(found, unread, origin.currency, status.today))
+    with voice.counting() as told, progress.listening(told):
+        read = proving.read_due(opened, where, _user())
+    document = {"readings": [kept for _, kept in read.found], "unread": read.unread}
+    voice.answer(document, lambda: proofs.readings(read.found, read.unread, origin.currency, where.today))
 
 
 @ledger_app.command("calibrate")
@@ -304,6 +300,14 @@ def day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise BadInputError("A day cannot be read", got=text, allowed="such as 2025-06-30") from None
+
+
+def _user() -> str:
+    """Return the name of whoever sits at the machine, or the number where it has no name there."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
 
 
 def _share(text: str) -> float | None:

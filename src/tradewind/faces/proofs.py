@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tradewind.decisions.plan import Held
-from tradewind.faces import terminal
+from tradewind.faces import proving, terminal
 from tradewind.faces.planning import Planned
 from tradewind.ledger import Experiment, Exported, Kept, Receipt, State, Status, Track, Verdict
 from tradewind.money import human
@@ -80,16 +80,21 @@ def status(found: Status) -> RenderableType:
     """Return what a ledger says today."""
     if not found.launches:
         return Text("Nothing was launched yet. Make a plan: tradewind plan --budget platform=50000 --out plan/")
+    if not found.experiments:
+        return Text(
+            f"{len(found.launches):,} actions of these shops are launched, in experiments that reach beyond them: what "
+            "is read of those is the operator's."
+        )
     table = _table("Experiment", "Lever", "State", "Days", "Read after", "Treated", "Held out", "Promised", "Proven")
     for each in found.experiments[:ROWS]:
         count = each.units
-        joint = [launch.setting.joint for launch in each.treated if launch.setting.joint]
-        promised = sum(value.mid for value in joint)
+        promised = proving.promised(each)
         proven = each.final.reading.joint if each.final else None
         table.add_row(
             each.name, str(each.lever), str(each.state(found.today)), f"{each.days.first} to {each.days.last}",
             str(each.due), f"{count.get('treated', 0):,}", f"{count.get('holdout', 0):,}",
-            human(promised, "money", signed=True), "" if proven is None else human(proven, "money", signed=True),
+            "" if promised is None else human(promised.mid, "money", signed=True),
+            "" if proven is None else human(proven, "money", signed=True),
         )  # fmt: skip
     counts = {state: len(found.at(state)) for state in State}
     said = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
@@ -111,17 +116,15 @@ def readings(
     table = _table("Experiment", "Lever", "Promised", "Proven", "Treated", "Held out", "Verdict")
     for each, kept in found[:ROWS]:
         joint, count = kept.reading.joint, kept.reading.units
-        share = count.get("treated", 0) / max(sum(count.values()), 1) if each.unit == "customer" else 1.0
-        promises = [launch.setting.joint for launch in each.treated if launch.setting.joint]
-        promised = sum(value.mid for value in promises) * share
+        promised = proving.promised(each)
         table.add_row(
-            each.name, str(each.lever), human(promised, "money", currency, signed=True),
+            each.name, str(each.lever), "" if promised is None else human(promised.mid, "money", currency, signed=True),
             "" if joint is None else human(joint, "money", currency, signed=True), f"{count.get('treated', 0):,}",
             f"{count.get('holdout', 0):,}", "" if joint is None else _verdict(joint),
         )  # fmt: skip
     parts: list[RenderableType] = [Text(f"Read {len(found):,} experiments.", style="bold")]
     parts += [table, *_more(len(found))] if found else []
-    parts += [Text(f"  • {name}: {why}", style="yellow") for name, why in list(unread.items())[:ROWS]]
+    parts += [Text(f"  • {why}", style="yellow") for why in list(unread.values())[:ROWS]]
     parts += [Text("Next: tradewind ledger calibrate", style="dim")] if found else []
     return Group(*parts)
 

@@ -20,7 +20,7 @@ class Read:
 
     Args:
         found: Experiments that were read, each with what is kept of it.
-        unread: By name of an experiment, why it could not be read.
+        unread: By id of an experiment, its name and why it could not be read.
     """
 
     found: tuple[tuple[Experiment, Kept], ...]
@@ -38,16 +38,16 @@ def read_due(store: Store, ledger: Ledger, who: str) -> Read:
             reading = proof.read(store, each, ledger.arms(each.id))
             found.append((each, ledger.read(reading, who)))
         except (BadInputError, MissingDataError, ConflictError) as error:
-            unread[each.name] = str(error)
+            unread[each.id] = f"{each.name}: {error}"
     return Read(tuple(found), unread)
 
 
 def promised(experiment: Experiment) -> Estimate | None:
-    """Return what was promised of the actions of an experiment that were done, all parties together."""
+    """Return what was promised of what was done in an experiment, all parties together: not of who is held out."""
     joint = [launch.setting.joint for launch in experiment.treated]
     if not joint or any(value is None for value in joint):
         return None
-    sums = [sum(getattr(value, end) for value in joint) for end in ("mid", "low", "high")]
+    sums = [experiment.done * sum(getattr(value, end) for value in joint) for end in ("mid", "low", "high")]
     return Estimate(*sums)
 
 

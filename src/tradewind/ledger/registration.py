@@ -280,7 +280,7 @@ def _once(connection: sa.Connection, drafts: Sequence[Draft]) -> None:
         raise ConflictError(
             "Actions of this plan are launched already; nothing was launched again",
             got=", ".join(sorted(stand)[:NAMED]) + more,
-            do="leave them out of the plan, or write its files once more with tradewind ledger export PLAN",
+            do="write the plan's files once more with tradewind ledger export PLAN, or give a new plan another name",
         )  # fmt: skip
 
 

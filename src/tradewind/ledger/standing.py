@@ -124,6 +124,11 @@ class Experiment:
         return tuple(launch for launch in self.launches if launch.arm != HOLDOUT)
 
     @property
+    def done(self) -> float:
+        """Share of what was promised that can come: of an action among its customers only the treated ones bring it."""
+        return self.units.get("treated", 0) / max(sum(self.units.values()), 1) if self.unit == "customer" else 1.0
+
+    @property
     def final(self) -> Kept | None:
         """The reading that counts: of all the days that count, and not corrected."""
         return next((kept for kept in self.readings if not kept.early and not kept.replaced), None)

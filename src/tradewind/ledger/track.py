@@ -103,10 +103,10 @@ def _pair(each: Experiment, due: bool, party: Party | None, weakest: Evidence) -
     promises = [_promised(launch, party) for launch in each.treated]
     if proven is None or not all(promises):
         return f"{'all parties together were' if party is None else f'the {party} was'} not both promised and read"
-    # of an action among its customers only the treated ones can bring what was promised for all
-    share = each.units["treated"] / sum(each.units.values()) if each.unit == "customer" else 1.0
     parts = [
-        promise.scaled(launch.held * share) for promise, launch in zip(promises, each.treated, strict=True) if promise
+        promise.scaled(launch.held * each.done)
+        for promise, launch in zip(promises, each.treated, strict=True)
+        if promise
     ]
     parts = [_at(part, proven.level) for part in parts]
     if sum(launch.held for launch in each.treated) == 0:

@@ -2,13 +2,13 @@
 
 from tradewind.decisions.plan import proof
 from tradewind.decisions.plan.answer import named, study
-from tradewind.decisions.plan.folder import Kept, read_plan, write_plan
+from tradewind.decisions.plan.folder import HEAD, Kept, check_folder, read_plan, write_plan
 from tradewind.decisions.plan.holdouts import Held, holdouts
 from tradewind.decisions.plan.pick import Planner, Point
 from tradewind.decisions.plan.rules import budgets, rules
 from tradewind.decisions.plan.words import Names, deed
 
 __all__ = [
-    "Held", "Kept", "Names", "Planner", "Point", "budgets", "deed", "holdouts", "named", "proof", "read_plan", "rules",
-    "study", "write_plan",
+    "HEAD", "Held", "Kept", "Names", "Planner", "Point", "budgets", "check_folder", "deed", "holdouts", "named",
+    "proof", "read_plan", "rules", "study", "write_plan",
 ]  # fmt: skip

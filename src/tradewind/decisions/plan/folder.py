@@ -19,7 +19,8 @@ from tradewind.errors import BadInputError, NotFoundError
 from tradewind.ledger.promise import Promise, choice_read, promise_said, setting_read
 from tradewind.study import Action, Choice, Estimate, Party, Plan, Provenance, Setting, jsonable
 
-FORMAT = 1
+FORMAT = 2
+HEAD = "ledger.json"  # what a launch leaves
 PLAN, ACTIONS, MENUS, UNITS = "plan.json", "actions.parquet", "menus.parquet", "assignments.parquet"
 
 
@@ -34,6 +35,8 @@ class Kept:
         currency: ISO 4217 code of its money.
         timezone: Timezone of its days.
         simulated: Whether its numbers describe no real business.
+        source: Whose data it was made from.
+        notice: What those say of themselves.
     """
 
     name: str
@@ -42,6 +45,8 @@ class Kept:
     currency: str
     timezone: str
     simulated: bool
+    source: str
+    notice: str
 
 
 def write_plan(plan: Plan, origin: Provenance, folder: Path, actions: Sequence[Action] = ()) -> list[Path]:
@@ -60,11 +65,13 @@ def write_plan(plan: Plan, origin: Provenance, folder: Path, actions: Sequence[A
     Raises:
         BadInputError: If something else stands there.
     """
-    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / PLAN).exists())):
-        raise BadInputError("The folder holds something else than a plan", got=folder, do="name another folder")
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    _writable(folder)
     fresh = folder.with_name(f".{folder.name}-new-{os.getpid()}")
-    fresh.mkdir()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh.mkdir()
+    except OSError as error:
+        raise _unwritable(folder) from error
     try:
         chosen = {choice.action.key: choice.place for choice in plan.choices}
         everything = {action.key: action for action in actions} | {c.action.key: c.action for c in plan.choices}
@@ -90,6 +97,31 @@ def write_plan(plan: Plan, origin: Provenance, folder: Path, actions: Sequence[A
     return [folder / name for name in (PLAN, ACTIONS, MENUS, UNITS)]
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that no new plan can be written to.
+
+    Raises:
+        BadInputError: If something else stands there, a plan that was launched, or it cannot be written.
+    """
+    _writable(folder)
+    if (folder / HEAD).exists():
+        raise BadInputError(
+            "The folder holds a plan that was launched", got=folder, do="name another folder: plans are called by it"
+        )
+
+
+def _writable(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not (folder / PLAN).exists())):
+        raise BadInputError("The folder holds something else than a plan", got=folder, do="name another folder")
+    above = next(each for each in (folder, *folder.parents) if each.exists())
+    if folder.name == "" or not above.is_dir() or not os.access(above, os.W_OK):
+        raise _unwritable(folder)
+
+
+def _unwritable(folder: Path) -> BadInputError:
+    return BadInputError("No plan can be written there", got=folder, do="name a folder that you may write to")
+
+
 def read_plan(folder: Path) -> Kept:
     """Return the plan that a folder keeps.
 
@@ -113,8 +145,11 @@ def read_plan(folder: Path) -> Kept:
             raise ValueError("a place lies outside its menu")
         ZoneInfo(said["timezone"])
         raw = {key: setting_read(each) for key, each in said["raw"].items()}
-        return Kept(said["name"], choices, raw, said["currency"], said["timezone"], bool(said["simulated"]))
-    except (LookupError, TypeError, ValueError, OSError, pa.ArrowException) as error:
+        return Kept(
+            said["name"], choices, raw, said["currency"], said["timezone"], bool(said["simulated"]),
+            said["source"], said["notice"],
+        )  # fmt: skip
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError, OSError, pa.ArrowException) as error:
         raise BadInputError(
             "The plan in this folder cannot be read", got=folder, do="make it anew: tradewind plan --out FOLDER"
         ) from error
@@ -127,6 +162,8 @@ def _said(plan: Plan, origin: Provenance) -> dict[str, Any]:
         "name": plan.name,
         "currency": origin.currency,
         "timezone": origin.timezone,
+        "source": origin.source,
+        "notice": origin.notice,
         "snapshot": origin.snapshot,
         "simulated": origin.simulated,
         "assumptions": list(origin.assumptions),
