@@ -163,6 +163,14 @@ def test_who_does_not_bear_what_meets_a_lower_price_plans_without_it() -> None:
     assert found.total[C].mid == pytest.approx(5.0)
 
 
+def test_a_party_that_an_action_does_not_touch_gains_nothing_by_it() -> None:
+    brand = Party.BRAND
+    touches = price("touches", setting({"off": 0.1}, {M: 1.0}, {M: 1.0, brand: 4.0}))
+    found = plan([touches, price("other", off(0.1, 1, 50))], {M: 9.0}, objective="brand")
+    assert doses(found.choices) == {"price-touches": 0}
+    assert found.total[brand].mid == pytest.approx(4.0)
+
+
 def test_a_floor_takes_what_gains_less_than_is_worth_the_trouble() -> None:
     actions = [price("big", off(0.1, 1, 50)), price("tiny", off(0.1, 1, 0.2), shop="s2")]
     assert set(doses(Planner(least=1.0)("x", actions, {M: 9.0}, ()).choices)) == {"price-big"}

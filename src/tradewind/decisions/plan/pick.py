@@ -452,6 +452,8 @@ def _owners(actions: Sequence[Action]) -> Ints:
 
 def _of(setting: Setting, objective: str, key: str = "") -> Estimate:
     found = setting.joint if objective == JOINT else setting.gain.get(Party(objective))
+    if found is None and objective != JOINT and setting.gain:
+        return Estimate(0.0, 0.0, 0.0)  # a party that is not named where others are neither gains nor loses
     if found is None:
         raise BadInputError(
             f"A setting of the action '{key}' says no gain", got=objective, do="estimate it before it is planned"
