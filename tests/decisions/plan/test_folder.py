@@ -10,7 +10,7 @@ import pytest
 from wares import M, P, many
 
 import market
-from tradewind.decisions.plan import Planner, read_plan, write_plan
+from tradewind.decisions.plan import HEAD, Planner, check_folder, read_plan, write_plan
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.study import Plan
 
@@ -49,6 +49,21 @@ def test_a_plan_replaces_a_plan_and_nothing_else(tmp_path: Path, plan: Plan) -> 
     with pytest.raises(BadInputError, match="something else"):
         write_plan(plan, market.PROVENANCE, other)
     assert [path.name for path in other.iterdir()] == ["cat.txt"]
+
+
+def test_where_no_plan_can_be_written_is_said_before_one_is_made(tmp_path: Path, plan: Plan) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(BadInputError, match="something else"):
+        check_folder(tmp_path / "file")
+    with pytest.raises(BadInputError, match="can be written"):
+        check_folder(tmp_path / "file" / "plan")
+    check_folder(tmp_path / "new" / "plan")
+    write_plan(plan, market.PROVENANCE, tmp_path / "plan")
+    check_folder(tmp_path / "plan")
+    (tmp_path / "plan" / HEAD).write_text("{}")
+    with pytest.raises(BadInputError, match="was launched"):
+        check_folder(tmp_path / "plan")
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_is_no_plan_is_said_to_be_none(tmp_path: Path, plan: Plan) -> None:

@@ -6,13 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import date
 
-import numpy as np
-
 from tradewind import charts
-from tradewind.decisions.plan.pick import JOINT, REJECTED, together
+from tradewind.decisions.plan.pick import REJECTED, together
+from tradewind.decisions.plan.table import JOINT, best_of
 from tradewind.decisions.plan.words import Names, deed
 from tradewind.engines.store import Store
-from tradewind.methods.allocate import cautious
 from tradewind.money import human
 from tradewind.period import Period
 from tradewind.study import Action, Choice, Column, Estimate, Evidence, Finding, Grid, Party, Plan, Provenance, Study
@@ -258,13 +256,18 @@ class _Teller:
         note = "An order that a coupon or creator wins at a marked-down price earns less; taken at its largest."
         return Finding("interplay", sentence, Evidence.ASSUMED, {"interplay": lost}, None, None, note, 40.0)
 
+    def _at_best(self, action: Action) -> str:
+        """What an action does at the setting that the plan would have taken first."""
+        place = best_of(action, self.plan.objective, self.plan.caution)
+        return deed(Choice(action, place), self.currency, self.names)
+
     def left_out(self) -> Finding | None:
         """What was left out, and why."""
         out = self.plan.left_out
         if not out:
             return None
         rows = [
-            {"what": deed(_at_best(left.action, self.plan), self.currency, self.names), "gain": left.gain.mid,
+            {"what": self._at_best(left.action), "gain": left.gain.mid,
              "low": left.gain.low, "high": left.gain.high, "reason": left.reason}
             for left in out[:ONE_BY_ONE]
         ]  # fmt: skip
@@ -281,14 +284,6 @@ class _Teller:
         return Finding(
             "left-out", sentence, self.grade, {"left_out": len(out)}, Grid(columns, tuple(rows)), None, "", 50.0
         )
-
-
-def _at_best(action: Action, plan: Plan) -> Choice:
-    """Return the setting that the plan would have taken first."""
-    gains = [s.joint if plan.objective == JOINT else s.gain.get(Party(plan.objective)) for s in action.menu]
-    told = [gain or Estimate(0.0, 0.0, 0.0) for gain in gains]
-    worth = cautious([gain.mid for gain in told], [min(gain.low, gain.mid) for gain in told], plan.caution)
-    return Choice(action, int(np.argmax(worth)))
 
 
 def _sentence(words: str) -> str:
