@@ -61,13 +61,14 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
     assert launched["receipt"]["plan"] == "spring"
     arms = pc.read_csv(acting / "spring" / "arms.csv")
     assert set(arms["arm"].to_pylist()) == {"treated", "holdout"}
+    assert told("ledger", "status")["today"] == day  # that of the ledger's last entry, for its days are simulated
     status = told("ledger", "status", "--today", day)
     assert {each["lever"] for each in status["experiments"]} == {"coupon", "price"}
     assert "waiting" in run("ledger", "status", "--today", day).output
     assert told("ledger", "verify", "spring")["sound"]
     assert told("ledger", "read", *ASSUME) == {"readings": [], "unread": {}}
     assert f"Nothing is due to be read on {day}" in run("ledger", "read", *ASSUME).output
-    assert told("ledger", "calibrate", "--today", day)["levers"] == {}
+    assert told("ledger", "calibrate", "--today", day)["levers"] == told("ledger", "calibrate")["levers"] == {}
     (acting / "spring" / "arms.csv").unlink()
     assert told("ledger", "export", "spring")["rows"] == arms.num_rows
     assert pc.read_csv(acting / "spring" / "arms.csv").equals(arms)
@@ -140,6 +141,22 @@ def test_what_holds_nothing_out_is_said_to_prove_nothing(acting: Path) -> None:
     assert "unproven" in run("ledger", "status", "--today", "2099-01-01").output
     assert "Nothing is due" in run("ledger", "read", "--today", "2099-01-01", *ASSUME).output
     assert "nothing was held out" in " ".join(run("ledger", "calibrate", "--today", "2099-01-01").output.split())
+
+
+def test_a_ledger_is_for_one_kind_of_data(acting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_ledger("tradewind-ledger.db", simulated=False).close()
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring")
+    said = "begun for data that are not simulated"
+    for words in (("ledger", "launch", "spring", *ASSUME), ("ledger", "read", *ASSUME), ("ledger", "export", "spring"),
+                  ("ledger", "status", "--today", "2099-01-01")):  # fmt: skip
+        found = run(*words)
+        assert found.exit_code == 1
+        assert said in " ".join(found.output.replace("│", " ").split())
+    noted = run("plan", "--budget", "platform=1")  # nobody named that ledger
+    assert noted.exit_code == 0
+    assert said in " ".join(noted.stderr.split())
+    monkeypatch.setenv("TRADEWIND_LEDGER", "tradewind-ledger.db")
+    assert said in " ".join(run("plan", "--budget", "platform=1").output.replace("│", " ").split())
 
 
 def test_a_launch_that_cannot_keep_its_files_registers_nothing(acting: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import stat
+from datetime import UTC, date, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,7 +27,8 @@ from tradewind.errors import (
     MissingDataError,
     NotFoundError,
 )
-from tradewind.ledger import Ledger, open_ledger
+from tradewind.ledger import Ledger, chain, open_ledger
+from tradewind.ledger.chain import Entry
 from tradewind.ledger.key import Key, find_key
 from tradewind.ledger.schema import LEDGER, METADATA
 from tradewind.scope import Scope
@@ -95,6 +97,51 @@ def test_a_timezone_that_does_not_exist(file: Place, clock: Clock) -> None:
     for wrong in ("Mars/North", "../etc"):
         with pytest.raises(BadInputError, match="no such timezone"):
             file.open(clock, timezone=wrong)
+
+
+def test_a_ledger_keeps_its_timezone_and_its_kind_of_days(tmp_path: Path) -> None:
+    file = tmp_path / "ledger.db"
+    day = date(2025, 3, 1)
+    ledger = open_ledger(file, timezone="Pacific/Kiritimati", environment=KEY, clock=day)  # 14 hours before UTC
+    assert ledger.today == day
+    ledger.close()
+    asked = open_ledger(file, environment=KEY, create=False)
+    assert asked.today == day
+    assert asked.timezone.key == "Pacific/Kiritimati"
+    with pytest.raises(ConflictError, match="begun for simulated data"):
+        asked.launch("spring", PLAN, APPROVAL, "Ann")
+    asked.close()
+    with pytest.raises(ConflictError, match="begun for simulated data"):
+        open_ledger(file, environment=KEY, simulated=False)
+    later = open_ledger(file, environment=KEY, clock=date(2025, 3, 2))
+    assert later.today == date(2025, 3, 2)
+    later.close()
+    real = tmp_path / "real.db"
+    open_ledger(real, environment=KEY).close()
+    with pytest.raises(ConflictError, match="not simulated"):
+        open_ledger(real, environment=KEY, clock=day)
+    asked = open_ledger(real, environment=KEY)
+    assert abs((asked.now - datetime.now(UTC)).total_seconds()) < 60
+    asked.close()
+
+
+def test_a_ledger_of_before_takes_any_days(place: Place, clock: Clock) -> None:
+    """Its first entry names neither timezone nor kind of days."""
+    ledger = place.open(clock)
+    [entry] = [Entry(*row) for row in place.run("SELECT * FROM entries")]
+    ledger.close()
+    said = {"ledger": entry.said["ledger"], "format": entry.said["format"]}
+    old = chain.seal(find_key(KEY, None, fresh=False), 1, entry.at, entry.kind, entry.who, chain.canonical(said),
+                     entry.previous)  # fmt: skip
+    place.tamper(f"UPDATE entries SET payload = '{old.payload}', hash = '{old.hash}'")
+    again = place.open(clock)
+    assert again.verify().sound
+    assert again.today == clock.now.date()
+    again.close()
+    now = open_ledger(place.address, environment=KEY, simulated=False)
+    assert now.timezone.key == "UTC"
+    assert abs((now.now - datetime.now(UTC)).total_seconds()) < 60
+    now.close()
 
 
 def test_a_server_that_cannot_be_reached() -> None:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import getpass
 import os
-from datetime import UTC, date, datetime, time
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 
 from tradewind import progress
-from tradewind.errors import BadInputError, NotFoundError
+from tradewind.errors import BadInputError, ConflictError, NotFoundError
 from tradewind.faces import options, terminal
 from tradewind.faces.voice import Voice
 from tradewind.scope import OPERATOR, Scope
 
 if TYPE_CHECKING:
     from tradewind.ledger import Ledger
+    from tradewind.study import Provenance
 
 ADDRESS = "TRADEWIND_LEDGER"
 DEFAULT_LEDGER = "tradewind-ledger.db"
@@ -89,12 +89,12 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     if out:
         out = out.absolute()
         check_folder(out)
-    days = options.days(period or BACK, opened, voice)
+    days, origin = options.days(period or BACK, opened, voice), opened.provenance
     asked = Asked(
         tuple(budget or ()), tuple(rule or ()), objective, caution, least, options.listed(wings), seed,
-        soonest(opened.provenance),
+        soonest(origin),
     )  # fmt: skip
-    record = _record(ledger, opened.provenance.timezone)
+    record = _record(ledger, origin, opened.span.last, voice)
     with voice.counting() as told, progress.listening(told):
         found = planned(opened, days, asked, name or (out.name if out else "plan"), record)
         files = kept(found, out) if out else []
@@ -136,7 +136,8 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
     with voice.working("Weighing holdouts"):
         held = launching.weighed(opened, plan, share, terms)
     # begun only now, where there is none: what is refused before leaves no ledger behind
-    where = _ledger(ledger, plan.timezone, taken(today, opened.provenance.simulated, opened.span.last))
+    said = taken(today, plan.simulated, opened.span.last)
+    where = _ledger(ledger, plan.timezone, said, plan.simulated)
     who = _user()
     approval = Approval(approved_by or who, where.now)
     with voice.working("Writing the ledger"):
@@ -158,7 +159,7 @@ def export(
 
     voice = Voice(as_json)
     plan = read_plan(folder)
-    where = _ledger(ledger, plan.timezone, create=False)
+    where = _ledger(ledger, plan.timezone, simulated=plan.simulated, create=False)
     launched = where.status(plan.name).launches
     if not launched:
         raise NotFoundError(
@@ -182,7 +183,7 @@ def status(
     from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
-    where = _ledger(ledger, "UTC", _said(today), create=False, shops=options.listed(shop))
+    where = _ledger(ledger, None, _said(today), create=False, shops=options.listed(shop))
     found = where.status(plan)
     if plan and not found.launches:
         raise NotFoundError(
@@ -206,7 +207,8 @@ def read(
     voice = Voice(as_json)
     opened = options.opened(store, voice, (), assume)
     origin = opened.provenance
-    where = _ledger(ledger, origin.timezone, taken(today, origin.simulated, opened.span.last), create=False)
+    said = taken(today, origin.simulated, opened.span.last)
+    where = _ledger(ledger, origin.timezone, said, origin.simulated, create=False)
     with voice.counting() as told, progress.listening(told):
         read = proving.read_due(opened, where, _user())
     document = {"readings": [kept for _, kept in read.found], "unread": read.unread}
@@ -219,7 +221,7 @@ def calibrate(ledger: LedgerOption = "", today: TodayOption = "", as_json: optio
     from tradewind.faces import proofs  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
-    where = _ledger(ledger, "UTC", _said(today), create=False)
+    where = _ledger(ledger, None, _said(today), create=False)
     record = where.track()
     found = record.calibrated()
     voice.answer({"track": record, "levers": found.levers, "others": found.others}, lambda: proofs.calibrated(record))
@@ -239,7 +241,7 @@ def verify(
     from tradewind.ledger import Head  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
-    where = _ledger(ledger, "UTC", create=False)
+    where = _ledger(ledger, None, create=False)
     verdict = where.verify([Head.parse(launching.head_of(folder)) for folder in plans or ()])
     voice.answer(verdict, lambda: proofs.verdict(verdict))
     if not verdict.sound:
@@ -251,27 +253,29 @@ def ledger_address(given: str) -> str:
     return given or os.environ.get(ADDRESS) or DEFAULT_LEDGER
 
 
-def _record(given: str, timezone: str) -> Ledger | None:
-    """Return the ledger that calibrates a plan: the one named, or the default one where it is there."""
-    from tradewind.ledger import open_ledger  # noqa: PLC0415 - slow to load
-
-    address = ledger_address(given)
-    named = bool(given or os.environ.get(ADDRESS))
-    return open_ledger(address, timezone=timezone, create=False) if named or Path(address).exists() else None
+def _record(given: str, origin: Provenance, last: date, voice: Voice) -> Ledger | None:
+    """Return the ledger that calibrates a plan: the one named, or the default one where it is there and fits."""
+    address, named = ledger_address(given), bool(given or os.environ.get(ADDRESS))
+    if not named and not Path(address).exists():
+        return None
+    try:
+        return _ledger(given, origin.timezone, taken("", origin.simulated, last), origin.simulated, create=False)
+    except ConflictError as error:
+        if named:
+            raise
+        voice.note(f"{address} calibrates nothing here. {error.what}.")
+        return None
 
 
 def _ledger(
-    given: str, timezone: str, today: date | None = None, *, create: bool = True, shops: tuple[str, ...] = ()
-) -> Ledger:
+    given: str, timezone: str | None, today: date | None = None, simulated: bool | None = None, *,
+    create: bool = True, shops: tuple[str, ...] = (),
+) -> Ledger:  # fmt: skip
     """Open the ledger, on a simulated day if one is given."""
     from tradewind.ledger import open_ledger  # noqa: PLC0415 - slow to load
 
-    clock = None
-    if today is not None:
-        noon = datetime.combine(today, time(12), ZoneInfo(timezone)).astimezone(UTC)
-        clock = lambda: noon  # noqa: E731 - the simulated day stands still
     scope = Scope.of(shops) if shops else OPERATOR
-    return open_ledger(ledger_address(given), scope, timezone, create=create, clock=clock)
+    return open_ledger(ledger_address(given), scope, timezone, create=create, clock=today, simulated=simulated)
 
 
 def taken(given: str, simulated: bool, last: date) -> date | None:

@@ -6,7 +6,7 @@ import os
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -32,6 +32,8 @@ from tradewind.study import Choice, Evidence, Party
 
 ADDRESS = "TRADEWIND_LEDGER"
 """The variable that says where the ledger is."""
+MACHINE, SIMULATED = "machine", "simulated"
+"""Whose days a ledger counts, as its first entry says."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +78,10 @@ class Ledger:
         key: What seals its entries.
         scope: Which shops the caller may see.
         timezone: Whose days count: the store's.
-        clock: What says the time.
+        clock: What says the time; None where days are simulated and nobody said which it is.
     """
 
-    def __init__(self, database: Database, key: Key, scope: Scope, timezone: ZoneInfo, clock: Clock):
+    def __init__(self, database: Database, key: Key, scope: Scope, timezone: ZoneInfo, clock: Clock | None):
         self._database = database
         self._key = key
         self.scope = scope
@@ -101,13 +103,19 @@ class Ledger:
 
     @property
     def now(self) -> datetime:
-        """The moment, in UTC."""
-        return self._clock()
+        """The moment, in UTC: of a simulated ledger without a clock that of its last entry."""
+        if self._clock is not None:
+            return self._clock()
+        with self._database.reading() as connection:
+            last = last_entry(connection)
+        if last is None:
+            raise _empty()
+        return datetime.fromisoformat(last.at)
 
     @property
     def today(self) -> date:
         """The day, in the ledger's timezone."""
-        return self._day(self._clock())
+        return self._day(self.now)
 
     def launch(
         self, plan: str, promises: Sequence[Promise], approval: Approval, who: str, terms: Terms | None = None
@@ -135,7 +143,7 @@ class Ledger:
         name(who, "Who launches")
         drafts = registration.draft(plan, promises, approval, terms, self.scope)
         with self._database.writing() as connection:
-            appender = Appender(connection, self._key, self._clock)
+            appender = self._appender(connection)
             registration.register(appender, drafts, who, self._day(appender.now), terms)
             found = tuple(standing.experiment(connection, self.scope, draft.said["experiment"])[1] for draft in drafts)
             return Receipt(plan, self._head(connection), found)
@@ -159,7 +167,7 @@ class Ledger:
         sentence(reason, "The reason")
         with self._database.writing() as connection:
             number, found = standing.launch(connection, self.scope, launch)
-            appender = Appender(connection, self._key, self._clock)
+            appender = self._appender(connection)
             today = self._day(appender.now)
             if found.stopped is not None:
                 raise ConflictError("This launch was stopped already", got=found.stopped)
@@ -190,7 +198,7 @@ class Ledger:
         name(who, "Who reads")
         with self._database.writing() as connection:
             number, of = standing.experiment(connection, self.scope, found.experiment)
-            appender = Appender(connection, self._key, self._clock)
+            appender = self._appender(connection)
             early = admission.admit(found, of, self._day(appender.now))
             appender.add(chain.READING, who, reading.reading_said(found, number, early))
             return standing.experiment(connection, self.scope, found.experiment)[1].readings[-1]
@@ -316,8 +324,13 @@ class Ledger:
     def _head(self, connection: sa.Connection) -> Head:
         last, first = last_entry(connection), _first(connection)
         if last is None or first is None:
-            raise CorruptLedgerError("The ledger has no entries", do="restore it from a copy")
+            raise _empty()
         return Head(first.said["ledger"], last.hash, last.number if self.scope.everything else None)
+
+    def _appender(self, connection: sa.Connection) -> Appender:
+        if self._clock is None:
+            raise _other(simulated=False)
+        return Appender(connection, self._key, self._clock)
 
     def _day(self, at: datetime) -> date:
         return at.astimezone(self.timezone).date()
@@ -326,21 +339,26 @@ class Ledger:
 def open_ledger(
     address: str | Path,
     scope: Scope = OPERATOR,
-    timezone: str = "UTC",
+    timezone: str | None = None,
     *,
     create: bool = True,
     environment: Mapping[str, str] | None = None,
-    clock: Clock | None = None,
+    clock: Clock | date | None = None,
+    simulated: bool | None = None,
 ) -> Ledger:
     """Open a ledger, begun where there is none, its schema brought up to date.
 
     Args:
         address: A file, `sqlite:///FILE`, or `postgresql://USER@HOST/NAME`.
         scope: Which shops the caller may see.
-        timezone: IANA name of the timezone whose days count: the store's.
+        timezone: IANA name of the timezone whose days count: the store's. When left out the one that the ledger was
+            begun with, UTC for one that is begun now.
         create: Whether a ledger may be begun.
         environment: Where the key is looked for; the process's environment when left out.
-        clock: What says the time; the machine's clock when left out.
+        clock: Of simulated data what says the time, or the day it is; the machine's clock when left out. A ledger of
+            simulated data that is told no time is read as of its last entry, and not written to.
+        simulated: Whether it is opened for simulated data: a ledger keeps to the kind that it was begun for. None for
+            either, or as the clock says.
 
     Returns:
         The ledger.
@@ -350,24 +368,32 @@ def open_ledger(
         MissingDataError: If there is no key or no driver.
         ForbiddenError: If others may read the key file.
         BadInputError: If the address or timezone cannot be used, or the ledger is of a newer version than this code.
+        ConflictError: If the ledger was begun for the other kind of data.
         CorruptLedgerError: If the key does not fit the ledger's first entry.
     """
-    try:
-        zone = ZoneInfo(timezone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise BadInputError("There is no such timezone", got=timezone, allowed="such as America/Sao_Paulo") from error
-    environment, clock = os.environ if environment is None else environment, clock or _now
+    zone = None if timezone is None else _zone(timezone)
+    environment = os.environ if environment is None else environment
+    if simulated is None and clock is not None:
+        simulated = True
     database = Database(LEDGER, address)
     try:
-        key = _unlocked(database, environment, clock, create)
+        key, said = _unlocked(database, environment, create, _told(clock, zone or _zone("UTC")), zone, simulated)
+        days = said.get("days")  # ledgers begun before this was kept do not say
+        if days is not None and simulated is not None and simulated != (days == SIMULATED):
+            raise _other(simulated)
     except BaseException:
         database.close()
         raise
-    return Ledger(database, key, scope, zone, clock)
+    zone = zone or _zone(said.get("timezone", "UTC"))
+    told = _now if clock is None and days != SIMULATED else _told(clock, zone)
+    return Ledger(database, key, scope, zone, told)
 
 
-def _unlocked(database: Database, environment: Mapping[str, str], clock: Clock, create: bool) -> Key:
-    """Return the key that fits the ledger, which is begun or brought up to date where need be."""
+def _unlocked(
+    database: Database, environment: Mapping[str, str], create: bool, clock: Clock | None, zone: ZoneInfo | None,
+    simulated: bool | None,
+) -> tuple[Key, dict[str, str]]:  # fmt: skip
+    """Return the key that fits the ledger, begun or brought up to date where need be, and what its first entry says."""
     file = None if database.file is None else database.file.with_name(database.file.name + ".key")
     first = None
     if database.prepared():
@@ -380,14 +406,43 @@ def _unlocked(database: Database, environment: Mapping[str, str], clock: Clock, 
             first = _first(connection)
             key = find_key(environment, file, fresh=first is None)
             if first is None:
-                said = {"ledger": uuid.uuid4().hex, "format": chain.FORMAT}
-                first = Appender(connection, key, clock).add(chain.OPENED, "tradewind", said)
+                said = {
+                    "ledger": uuid.uuid4().hex, "format": chain.FORMAT, "timezone": zone.key if zone else "UTC",
+                    "days": SIMULATED if simulated else MACHINE,
+                }  # fmt: skip
+                first = Appender(connection, key, clock or _now).add(chain.OPENED, "tradewind", said)
     if not chain.fits(key, first):
         raise CorruptLedgerError(
             f"The key in {key.origin} does not fit the ledger's first entry", got=database.shown,
             do="set the key that the ledger was begun with; if it is that one, the entry was changed",
         )  # fmt: skip
-    return key
+    return key, first.said
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise BadInputError("There is no such timezone", got=name, allowed="such as America/Sao_Paulo") from error
+
+
+def _told(clock: Clock | date | None, zone: ZoneInfo) -> Clock | None:
+    """Return the clock that was given; of a day one that stands still at its noon."""
+    if not isinstance(clock, date):
+        return clock
+    noon = datetime.combine(clock, time(12), zone).astimezone(UTC)
+    return lambda: noon
+
+
+def _other(simulated: bool) -> ConflictError:
+    return ConflictError(
+        "This ledger was begun for " + ("data that are not simulated" if simulated else "simulated data"),
+        do="keep a ledger of its own for each: --ledger FILE; a ledger that believes any day proves nothing",
+    )
+
+
+def _empty() -> CorruptLedgerError:
+    return CorruptLedgerError("The ledger has no entries", do="restore it from a copy")
 
 
 def _first(connection: sa.Connection) -> Entry | None:

@@ -8,7 +8,7 @@ import json
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -119,15 +119,14 @@ class Office:
         return None if self._ledger is None else self._ledger.seen_by(scope)
 
     def _opened_ledger(self, create: bool) -> Ledger | None:
-        timezone, clock = self.store_timezone, None
-        if self.setup.today is not None:
-            noon = datetime.combine(self.setup.today, time(12), ZoneInfo(timezone)).astimezone(UTC)
-            clock = lambda: noon  # noqa: E731 - the simulated day stands still
         address = self.setup.ledger
         if not create and "://" not in address and not Path(address).exists():
             return None
         try:
-            return open_ledger(address, timezone=timezone, create=create, clock=clock)
+            day = self.setup.today
+            return open_ledger(
+                address, timezone=self.store_timezone, create=create, clock=day, simulated=day is not None
+            )
         except NotFoundError:
             if create:
                 raise
