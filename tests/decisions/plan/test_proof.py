@@ -151,6 +151,9 @@ def test_holdouts_by_power_or_as_asked(launched: Launched) -> None:
         found = holdouts(launched.before, launched.choices[1 : 1 + few], ECHO)
         assert (found[0].share > 0) == (few >= 10), "below ten units no fifth of them can be told from luck"
         assert few >= 10 or found[0].sentence == f"too few products to hold any out and learn from it: {few}"
+    asked = holdouts(launched.before, launched.choices[:2], ECHO, 0.3)
+    assert [each.share for each in asked] == [0.3, 0.0]
+    assert asked[1].sentence.startswith("alone of its kind")
     with pytest.raises(BadInputError, match="a share"):
         holdouts(launched.before, launched.choices, ECHO, 1.5)
 

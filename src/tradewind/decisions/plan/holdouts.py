@@ -53,15 +53,13 @@ def holdouts(store: Store, choices: Sequence[Choice], echo: int, asked: float | 
             lever, the same days) are a group of which some are held out.
         echo: Days after an action that count.
         asked: The share, where it was given; otherwise the smallest that proves the prediction in eight of ten cases.
+            Of a choice that is alone of its kind there is nothing to hold out.
 
     Returns:
         One for each choice, in order.
     """
-    if asked is not None:
-        if not 0 <= asked < 1:
-            raise BadInputError("A holdout is a share", got=asked, allowed="from 0 to below 1, or auto")
-        words = "nothing is held out: nothing will be proven" if asked == 0 else "as asked"
-        return [Held(choice, asked, False, words) for choice in choices]
+    if asked is not None and not 0 <= asked < 1:
+        raise BadInputError("A holdout is a share", got=asked, allowed="from 0 to below 1, or auto")
     groups: dict[tuple[str, ...], list[Choice]] = {}
     for choice in choices:
         action = choice.action
@@ -70,10 +68,18 @@ def holdouts(store: Store, choices: Sequence[Choice], echo: int, asked: float | 
         groups.setdefault(key, []).append(choice)
     found: dict[str, Held] = {}
     for members in groups.values():
-        share, learnable, words = _share(store, members, echo)
+        share, learnable, words = _share(store, members, echo) if asked is None else _asked(asked, members)
         for choice in members:
             found[choice.action.key] = Held(choice, share, learnable, words)
     return [found[choice.action.key] for choice in choices]
+
+
+def _asked(share: float, members: Sequence[Choice]) -> tuple[float, bool, str]:
+    if share == 0:
+        return 0.0, False, "nothing is held out: nothing will be proven"
+    if members[0].action.assignment is None and len(members) == 1:
+        return 0.0, False, "alone of its kind, with nothing to compare it with: nothing is held out"
+    return share, False, "as asked"
 
 
 def _share(store: Store, members: Sequence[Choice], echo: int) -> tuple[float, bool, str]:
