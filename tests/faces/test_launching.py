@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import replace
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ from tradewind.errors import BadInputError, ConflictError, NotFoundError
 from tradewind.faces import launching
 from tradewind.faces.launching import Launched, chosen, launch
 from tradewind.faces.planning import Asked, Planned, kept, planned
-from tradewind.ledger import Approval, Ledger, open_ledger
+from tradewind.faces.proving import read_due
+from tradewind.ledger import Approval, Ledger, State, Terms, open_ledger
 
 ASKED = Asked(("platform=100", "merchant=60"), ("price actions<=3",))
 
@@ -53,6 +54,24 @@ def test_what_was_approved_is_launched_and_no_more(plan: Planned, market_store: 
     assert found.files == (tmp_path / "ledger.json", tmp_path / "arms.csv")
     assert ledger.verify([ledger.head()]).sound
     assert launching.head_of(tmp_path) == str(found.receipt.head)
+    ledger.close()
+
+
+def test_what_cannot_be_read_is_told_one_by_one(plan: Planned, market_store: Store, tmp_path: Path) -> None:
+    """Experiments of two plans have one name, and neither hides the other."""
+    ledger, again = opened(tmp_path / "l.db", market_store), replace(plan, plan=replace(plan.plan, name="autumn"))
+    for each in (plan, again):
+        folder = tmp_path / each.plan.name
+        folder.mkdir()
+        launched(market_store, ledger, each, folder, terms=Terms(exclusive=False))
+    ledger.close()
+    late = eve(market_store) + timedelta(days=300)
+    ledger = open_ledger(tmp_path / "l.db", clock=lambda: late)
+    due = ledger.status().at(State.DUE)
+    read = read_due(market_store, ledger, "Bob")  # its orders end before anything began
+    assert not read.found
+    assert set(read.unread) == {each.id for each in due}
+    assert len({each.name for each in due}) < len(due)
     ledger.close()
 
 

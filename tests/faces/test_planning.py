@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -157,6 +159,16 @@ def test_a_ledger_is_for_one_kind_of_data(acting: Path, monkeypatch: pytest.Monk
     assert said in " ".join(noted.stderr.split())
     monkeypatch.setenv("TRADEWIND_LEDGER", "tradewind-ledger.db")
     assert said in " ".join(run("plan", "--budget", "platform=1").output.replace("│", " ").split())
+
+
+def test_who_launches_has_a_name_or_a_number(acting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("uid not found")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring")
+    told("ledger", "launch", "spring", *ASSUME)
+    assert {each["who"] for each in told("ledger", "status")["launches"]} == {f"user {os.getuid()}"}
 
 
 def test_a_launch_that_cannot_keep_its_files_registers_nothing(acting: Path) -> None:

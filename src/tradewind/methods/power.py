@@ -360,7 +360,7 @@ class Power:
         share = None
         if held < half and self._chance(half, count - half, sd, effect) >= self.power:
             share = self._smallest(held, half, count, sd, effect) / count
-        times = (seen / effect) ** 2
+        times = min(seen / abs(effect), MOST) ** 2
         longer = times if arriving else _longer(times, outcome.correlation)
         return Unlearnable(
             "units", round(count * size), held / count, effect, self._chance(held, count - held, sd, effect), seen,

@@ -150,6 +150,10 @@ def test_the_study_tells_rates_payers_and_refusals(told: Study):
     assert rates.numbers["lines"] >= rates.numbers["higher"] + rates.numbers["lower"]
     assert refusals.numbers["refused"] > 0
     assert all(row["short"].mid < 0 for row in refusals.grid.rows)
+    assert rates.grid.rows
+    for row in rates.grid.rows:  # what all parties gain is what each of the four gains
+        parts = [row[name].mid for name in ("merchant", "platform", "creator", "others")]
+        assert sum(parts) == pytest.approx(row["joint"].mid)
     assert told.caveats
     assert all(f.evidence is Evidence.OBSERVATIONAL for f in told.findings)
 
