@@ -144,6 +144,13 @@ class TooManyError(TradewindError):
     status = 429
 
 
+class UnavailableError(TradewindError):
+    """A database that cannot be reached, or not be written to."""
+
+    code = "unavailable"
+    status = 503
+
+
 class FullDiskError(TradewindError):
     """There is no room left where the store is."""
 

@@ -26,6 +26,7 @@ from tradewind.errors import (
     ForbiddenError,
     MissingDataError,
     NotFoundError,
+    UnavailableError,
 )
 from tradewind.ledger import Ledger, chain, open_ledger
 from tradewind.ledger.chain import Entry
@@ -145,7 +146,7 @@ def test_a_ledger_of_before_takes_any_days(place: Place, clock: Clock) -> None:
 
 
 def test_a_server_that_cannot_be_reached() -> None:
-    with pytest.raises(NotFoundError, match="cannot be reached") as raised:
+    with pytest.raises(UnavailableError, match="cannot be reached") as raised:
         open_ledger("postgresql://u:secret@127.0.0.1:1/d", environment=KEY)
     assert "secret" not in str(raised.value)
 

@@ -19,6 +19,7 @@ from tradewind.errors import (
     MissingDataError,
     NotFoundError,
     TradewindError,
+    UnavailableError,
 )
 
 PATIENCE = 60
@@ -200,7 +201,7 @@ class Database:
                 ) from error  # fmt: skip
             if isinstance(error, exc.OperationalError):
                 first = said.splitlines()[0] if said else "no reason given"
-                raise NotFoundError(
+                raise UnavailableError(
                     f"The {name} cannot be reached or written ({first})", got=shown,
                     do="check the address, the server and your rights there",
                 ) from error  # fmt: skip

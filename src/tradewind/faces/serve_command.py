@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
-from tradewind.errors import BadInputError, ConflictError, ForbiddenError
+from tradewind.errors import BadInputError, ConflictError, ForbiddenError, NotFoundError
 from tradewind.faces import account_commands, options, plan_commands
 from tradewind.faces.voice import Voice
 
@@ -77,6 +78,7 @@ def serve(  # noqa: PLR0913, PLR0917 - one parameter an option
         port or _free(host), tuple(name or ()), bool(https or certificate), day, tuple(assume or ()),
     )  # fmt: skip
     _guarded(setup, certificate, key)
+    _fitting(setup)
     _vacant(setup)
     if day is not None:
         voice.note(f"Simulated data: it is taken to be {day}, the day after which nothing is known yet.")
@@ -167,6 +169,15 @@ def _guarded(setup: Setup, certificate: Path | None, key: Path | None) -> None:
         register.close()
         if not users:
             raise ForbiddenError("Nobody could sign in: the register has no users", do="`tradewind users add`")
+
+
+def _fitting(setup: Setup) -> None:
+    """Say it at once where the ledger cannot be opened, or was begun for the other kind of data."""
+    from tradewind.ledger import open_ledger  # noqa: PLC0415 - slow to load
+
+    if "://" in setup.ledger or Path(setup.ledger).exists():
+        with suppress(NotFoundError):  # a server's database in which none was begun yet
+            open_ledger(setup.ledger, create=False, simulated=setup.today is not None).close()
 
 
 def _vacant(setup: Setup) -> None:

@@ -364,7 +364,8 @@ def open_ledger(
         The ledger.
 
     Raises:
-        NotFoundError: If there is no ledger and none may be begun, or the server cannot be reached.
+        NotFoundError: If there is no ledger and none may be begun.
+        UnavailableError: If the file or server cannot be reached or written to.
         MissingDataError: If there is no key or no driver.
         ForbiddenError: If others may read the key file.
         BadInputError: If the address or timezone cannot be used, or the ledger is of a newer version than this code.

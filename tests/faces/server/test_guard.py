@@ -11,11 +11,13 @@ import structlog
 from desks import BASE, PASSWORD, Server
 from starlette.testclient import TestClient
 
-from tradewind.errors import BadInputError, ForbiddenError
+from tradewind.errors import BadInputError, ConflictError, ForbiddenError, UnavailableError
 from tradewind.faces import serve_command
 from tradewind.faces.server import board
 from tradewind.faces.server.board import Sought
+from tradewind.faces.server.office import Office
 from tradewind.faces.server.setup import Setup
+from tradewind.ledger import open_ledger
 from tradewind.period import Period
 from tradewind.scope import OPERATOR, Scope
 from tradewind.study import Party, jsonable
@@ -39,6 +41,31 @@ def test_a_server_without_users_is_not_started_for_others(tmp_path: Path, given:
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_a_server_without_users_is_started_on_this_machine(tmp_path: Path, host: str) -> None:
     serve_command._guarded(Setup(str(tmp_path), str(tmp_path), str(tmp_path / "l.db"), host=host), None, None)
+
+
+def test_a_server_does_not_start_over_a_ledger_of_other_data(tmp_path: Path) -> None:
+    file, day = tmp_path / "l.db", date(2025, 1, 1)
+    for today, other in ((None, day), (day, None)):
+        serve_command._fitting(Setup(str(tmp_path), str(tmp_path), str(file), today=today))  # none was begun yet
+        open_ledger(file, simulated=today is not None).close()
+        serve_command._fitting(Setup(str(tmp_path), str(tmp_path), str(file), today=today))
+        with pytest.raises(ConflictError, match="begun for"):
+            serve_command._fitting(Setup(str(tmp_path), str(tmp_path), str(file), today=other))
+        file.unlink()
+
+
+def test_a_ledger_that_cannot_be_reached_is_not_taken_for_an_empty_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TRADEWIND_LEDGER_KEY", "0" * 64)
+    setup = Setup(str(tmp_path), str(tmp_path / "work"), "postgresql://u@127.0.0.1:1/d")
+    with pytest.raises(UnavailableError, match="cannot be reached"):
+        serve_command._fitting(setup)
+    monkeypatch.setattr(Office, "store_timezone", "UTC")
+    office = Office(setup)
+    with pytest.raises(UnavailableError, match="cannot be reached"):
+        office.ledger()
+    office.close()
 
 
 def test_a_server_for_others_speaks_https_and_has_users(tmp_path: Path) -> None:
