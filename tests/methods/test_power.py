@@ -168,7 +168,8 @@ def test_outcomes_of_the_past():
     values = 0.6 * before + rng.normal(0, 2, 200)[cluster] + rng.normal(0, 6, len(cluster))
     found = Outcome.of(values, before, cluster)
     assert (found.mean, found.sd) == (pytest.approx(values.mean()), pytest.approx(values.std(ddof=1)))
-    assert found.correlation == pytest.approx(np.corrcoef(values, before)[0, 1])
+    whole, n = np.corrcoef(values, before)[0, 1] ** 2, len(values)
+    assert found.correlation == pytest.approx(np.sqrt(1 - (1 - whole) * (n - 1) / (n - 2)))
     assert found.intraclass == pytest.approx(0.1, abs=0.04)
     left = values - np.polyval(np.polyfit(before, values, 1), before)
     data = {"left": left, "cluster": cluster}
@@ -177,6 +178,28 @@ def test_outcomes_of_the_past():
     typical = (sizes.sum() - (sizes**2).sum() / sizes.sum()) / 199
     assert found.intraclass == pytest.approx((between - within) / (between + (typical - 1) * within))
     assert Outcome.of(rng.random(100), cluster=np.arange(100) // 2).intraclass < 0.3
+
+
+def test_columns_that_tell_nothing_explain_nothing():
+    rng = np.random.default_rng(5)
+    found = [Outcome.of(rng.normal(size=100), rng.normal(size=(100, 50))).correlation for _ in range(40)]
+    assert np.mean(np.square(found)) < 0.1  # not adjusted it is a half
+    with pytest.raises(BadInputError, match="too many values from before"):
+        Outcome.of(rng.normal(size=20), rng.normal(size=(20, 30)))
+
+
+def test_what_rounding_leaves_is_no_spread():
+    with pytest.raises(BadInputError, match="positive standard deviation"):
+        Outcome.of([0.1] * 1000)
+
+
+def test_numbers_that_nobody_counts():
+    for units in (1000.5, 1e20, 1e100):
+        with pytest.raises(BadInputError, match="whole numbers"):
+            Power()(Outcome(1, 1), units, ONE)
+    assert isinstance(Power()(Outcome(1, 1), 100, Estimate(1e-300, 0, 1e-299), days=3, arriving=True), Unlearnable)
+    with pytest.raises(BadInputError, match="no number"):
+        Power()(Outcome(1, 1), 100, Estimate(1, np.nan, np.nan))
 
 
 def test_three_clusters_tell_nothing():

@@ -131,6 +131,19 @@ def test_weights_undo_a_draw_that_preferred_some():
     assert np.mean(plain) > 3
 
 
+def test_one_unit_that_outweighs_its_arm_proves_nothing():
+    rng = np.random.default_rng(0)
+    arm = np.where(rng.random(200) < 0.5, "treated", "holdout")
+    outcome, chance, first = rng.exponential(size=200), np.full(200, 0.5), np.flatnonzero(arm == "treated")[0]
+    chance[first] = 1e-6
+    with pytest.raises(BadInputError, match="outweighs"):
+        Readout()(outcome, arm, propensity=chance)
+    chance[first] = 0.005
+    found = Readout(shares={"treated": 0.5, "holdout": 0.5})(outcome, arm, propensity=chance)
+    assert any("that tell as much as" in said for said in found.cautions)
+    assert found.arms[0].contrast.freedom < 10
+
+
 def test_a_split_that_is_not_the_registered_one_is_not_trusted():
     rng = np.random.default_rng(10)
     outcome = rng.gamma(0.3, 20, 10_000)

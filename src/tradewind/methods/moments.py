@@ -19,6 +19,8 @@ Array = NDArray[np.float64]
 Spread = Literal["larger", "own"]
 Slope = Literal["common", "own"]
 _NOTHING = 1e-26  # of the squared mean: what rounding leaves of the variance of a constant
+_LARGEST = 1e150  # beyond it squares are no numbers any more
+_LEAST = 1.1  # units that an arm must weigh
 
 
 class Verdict(StrEnum):
@@ -165,6 +167,15 @@ class Moments:
         """Mean outcome of a unit: the weighted outcome over the weight."""
         return float(self.mean[1] / self.mean[0])
 
+    @property
+    def effective(self) -> float:
+        """Number of randomised units of one weight that would tell as much: fewer than there are where some outweigh.
+
+        Reference:
+            Kish (1965), Survey sampling, section 11.7.
+        """
+        return float(self.count / (1 + self.scatter[0, 0] / (self.count * self.mean[0] ** 2)))
+
 
 @dataclass(frozen=True)
 class Contrast:
@@ -208,15 +219,15 @@ def contrast(control: Moments, treated: Moments, spread: Spread = "larger", slop
         The difference, adjusted for what was known before where both moments hold it.
 
     Raises:
-        BadInputError: If an arm has fewer than two randomised units, the outcome is the same for everybody, or the
-            covariates differ, are too many or hold the outcome itself.
+        BadInputError: If an arm has fewer than two randomised units or one that outweighs the others, the outcome is
+            the same for everybody, or the covariates differ, are too many or hold the outcome itself.
 
     Reference:
         Deng, Xu, Kohavi and Walker (2013), Improving the sensitivity of online controlled experiments, section 3;
         Lin (2013), Agnostic notes on regression adjustments: with each arm's own slopes the adjusted
         difference is that of y − x'β, where β is the slope of least variance; Deng, Knoblich and Lu (2018), Applying
         the delta method in metric analytics (ratios of sums over clusters); Welch (1947) for the degrees of
-        freedom.
+        freedom, which are those of the effective numbers of units (Kish).
     """
     arms = (control, treated)
     counts = np.array([arm.count for arm in arms])
@@ -224,9 +235,15 @@ def contrast(control: Moments, treated: Moments, spread: Spread = "larger", slop
         raise BadInputError("An arm has fewer than two randomised units", got=counts.tolist(), allowed="two or more")
     if len(control.mean) != len(treated.mean):
         raise BadInputError("The arms do not have the same covariates", got=(len(control.mean), len(treated.mean)))
+    known = np.array([arm.effective for arm in arms])
+    if known.min() < _LEAST:
+        raise BadInputError(
+            "One randomised unit outweighs all others of its arm", got=f"as good as {known.min():.2f} units",
+            do="leave out units whose propensity is next to nothing, or clusters that hold nearly all",
+        )  # fmt: skip
     ratios, own = zip(*(_linear(arm) for arm in arms), strict=True)
     apart = ratios[1] - ratios[0]
-    plain = _error(counts, np.array([each[0, 0] for each in own]), spread)
+    plain = _error(counts, known, np.array([each[0, 0] for each in own]), spread)
     if plain[0] <= _NOTHING * max(ratio[0] ** 2 for ratio in ratios):
         raise BadInputError(
             "The outcome is the same for everybody, so that there is no chance to judge by", got=float(ratios[0][0])
@@ -240,16 +257,18 @@ def contrast(control: Moments, treated: Moments, spread: Spread = "larger", slop
     noise = own[0][1:, 1:] / counts[0] + own[1][1:, 1:] / counts[1]
     beta, _, rank, _ = np.linalg.lstsq(joint[1:, 1:], joint[1:, 0], rcond=1e-10)
     line = np.concatenate([[1.0], -beta])
-    variance, freedom = _error(counts, np.array([line @ each @ line for each in own]), spread)
+    variance, freedom = _error(counts, known, np.array([line @ each @ line for each in own]), spread)
     if plain[1] > rank + 1 and variance <= 1e-12 * plain[0]:
         raise BadInputError("The values from before are the outcome itself", do="give values from before the start")
-    if min(plain[1], freedom) <= rank + 1:
+    of_slope = float(known.sum() - 2) if slope == "common" else freedom  # both arms tell a slope in common
+    if min(plain[1], freedom) <= 1 or of_slope <= rank + 1:
         raise BadInputError(
             "There are too many covariates for so few randomised units", got=(int(rank), counts.tolist())
         )
     chance = float(apart[1:] @ np.linalg.pinv(noise, rcond=1e-10, hermitian=True) @ apart[1:])
-    variance *= freedom / (freedom - rank) * (1 + chance / freedom)  # what the slope itself does not know
-    return Contrast(float(line @ apart), math.sqrt(variance), freedom - int(rank), float(1 - variance / plain[0]))
+    variance *= of_slope / (of_slope - rank) * (1 + chance / of_slope)  # what the slope itself does not know
+    left = min(freedom, of_slope - int(rank))
+    return Contrast(float(line @ apart), math.sqrt(variance), left, float(1 - variance / plain[0]))
 
 
 def pooled(contrasts: Sequence[Contrast], units: ArrayLike) -> Contrast:
@@ -286,8 +305,10 @@ def tellable(control: int, treated: int, level: float) -> bool:
     Chance alone makes any draw the most extreme, one way or the other, with 2 over the number of ways to draw; where
     that exceeds 1 − level, even the most extreme outcome proves nothing.
     """
-    ways = math.lgamma(control + treated + 1) - math.lgamma(control + 1) - math.lgamma(treated + 1)
-    return min(control, treated) >= 2 and math.log(2) - ways <= math.log(1 - level) + 1e-9
+    few = min(control, treated)
+    # each further unit at least doubles the ways, and no level asks for more than 2^64
+    ways = sum(math.log1p(max(control, treated) / n) for n in range(1, min(few, 64) + 1))
+    return few >= 2 and math.log(2) - ways <= math.log(1 - level) + 1e-9
 
 
 def enough(control: int, treated: int, level: float, what: str = "units") -> None:
@@ -312,11 +333,18 @@ def enough(control: int, treated: int, level: float, what: str = "units") -> Non
 
 
 def numbers(values: ArrayLike, what: str) -> Array:
-    """Return the values as an array of floats; raise where one is not a number."""
+    """Return the values as an array of floats; raise where one is not a number, or too large to be squared."""
     try:
-        return np.asarray(values, float)
+        if np.iscomplexobj(values) or np.ma.isMaskedArray(values):
+            raise TypeError("complex or masked values")
+        found = np.asarray(values, float)
     except (TypeError, ValueError) as error:
         raise BadInputError(f"The {what} is not a number", got=error) from error
+    if (np.isfinite(found) & (np.abs(found) > _LARGEST)).any():
+        raise BadInputError(
+            f"The {what} is too large to reckon with", got=float(np.nanmax(np.abs(found))), allowed=f"up to {_LARGEST}"
+        )
+    return found
 
 
 def labels(values: ArrayLike, units: int, what: str) -> tuple[list[str], NDArray[np.intp]]:
@@ -326,7 +354,7 @@ def labels(values: ArrayLike, units: int, what: str) -> tuple[list[str], NDArray
         raise BadInputError(f"There is not one {what} for each unit", got=given.shape, allowed=f"[{units}]")
     kind = given.dtype.kind
     if kind == "O":
-        missing = np.array([each is None or each == "" or each != each for each in given])  # noqa: PLR0124 - NaN
+        missing = np.array([_none(each) for each in given])
         given = given.astype(str)
     else:
         missing = np.isnan(given) if kind == "f" else given == "" if kind in "US" else np.zeros(units, bool)
@@ -340,9 +368,15 @@ def labels(values: ArrayLike, units: int, what: str) -> tuple[list[str], NDArray
 
 def probability(value: float, what: str) -> float:
     """Return the probability; raise where it is not between 0 and 1."""
-    if not 0 < value < 1:
+    if not isinstance(value, float | int | np.number) or not 0 < value < 1:
         raise BadInputError(f"The {what} is out of range", got=value, allowed="between 0 and 1")
     return value
+
+
+def _none(label: object) -> bool:
+    """Whether a label stands for none: None, an empty text, and what does not equal itself, as NaN, NaT and NA."""
+    same = label == label  # noqa: PLR0124
+    return label is None or not isinstance(same, bool | np.bool_) or not same or label == ""
 
 
 def _linear(arm: Moments) -> tuple[Array, Array]:
@@ -352,13 +386,13 @@ def _linear(arm: Moments) -> tuple[Array, Array]:
     return ratio, line @ (arm.scatter / (arm.count - 1)) @ line.T
 
 
-def _error(counts: NDArray[np.int64], variances: Array, spread: Spread) -> tuple[float, float]:
-    """Variance of the difference, and its degrees of freedom."""
+def _error(counts: NDArray[np.int64], known: Array, variances: Array, spread: Spread) -> tuple[float, float]:
+    """Variance of the difference, and its degrees of freedom, from counts and effective numbers of units."""
     if spread == "larger":
         variances = np.maximum(variances, variances @ (counts - 1) / (counts.sum() - 2))
     parts = variances / counts
     total = float(parts.sum())
-    return total, float(1 / ((parts / total) ** 2 / (counts - 1)).sum()) if total > 0 else 0.0
+    return total, float(1 / ((parts / total) ** 2 / (known - 1)).sum()) if total > 0 else 0.0
 
 
 def _telling(ratios: Sequence[Array], own: Sequence[Array]) -> tuple[NDArray[np.intp], Array]:

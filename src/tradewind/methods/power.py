@@ -73,6 +73,8 @@ class Outcome:
         own = numbers(values, "outcome")
         if own.ndim != 1 or len(own) < 3 or not np.isfinite(own).all():
             raise BadInputError("The outcome is one finite number for each of three units or more", got=own.shape)
+        if np.ptp(own) <= 1e-12 * np.abs(own).max():  # what rounding leaves is no spread
+            return cls(float(own[0]), 0.0)
         left, correlation = own - own.mean(), None
         if before is not None:
             known = numbers(before, "value from before")
@@ -81,9 +83,15 @@ class Outcome:
                 raise BadInputError("Values from before do not fit", got=known.shape, allowed=f"{len(own)} finite rows")
             away = known - known.mean(axis=0)
             scale = np.where((size := np.sqrt((away**2).sum(axis=0))) > 0, size, 1.0)
-            left = left - (away / scale) @ np.linalg.lstsq(away / scale, left, rcond=1e-10)[0]
+            beta, _, rank, _ = np.linalg.lstsq(away / scale, left, rcond=1e-10)
+            freedom, left = len(own) - 1, left - (away / scale) @ beta
+            if freedom <= rank:
+                raise BadInputError(
+                    "There are too many values from before for so few units", got=known.shape, do="give fewer columns"
+                )
             whole = float(((own - own.mean()) ** 2).sum())
-            correlation = math.sqrt(max(0.0, 1 - float((left**2).sum()) / whole)) if whole > 0 else 0.0
+            share = 1 - float((left**2).sum()) / (freedom - rank) * freedom / whole if whole > 0 else 0.0
+            correlation = math.sqrt(max(0.0, share))  # adjusted: columns that tell nothing explain a little by chance
         intraclass = 0.0 if cluster is None else _intraclass(left, labels(cluster, len(own), "cluster")[1])
         return cls(float(own.mean()), float(own.std(ddof=1)), correlation, intraclass)
 
@@ -236,7 +244,7 @@ class Power:
             BadInputError: If the effect is zero, a cluster is empty, or there are so few that nothing can be told.
         """
         count, size, sd = self._drawn(outcome, units)
-        if not (math.isfinite(effect.mid) and effect.mid != 0):
+        if not all(map(math.isfinite, (effect.low, effect.mid, effect.high))) or effect.mid == 0:
             raise BadInputError(
                 "The predicted effect is zero, or no number, and no holdout tells that from nothing", got=effect.mid,
                 do="predict an effect, or ask for the detectable one",
@@ -296,6 +304,10 @@ class Power:
         sizes = numbers(units, "number of units")
         if sizes.ndim > 1 or not np.isfinite(sizes).all() or sizes.size == 0:
             raise BadInputError("The units are a number, or the number in each cluster", got=sizes.shape)
+        if (sizes > MOST).any() or (sizes % 1 != 0).any():
+            raise BadInputError(
+                "The units are whole numbers that can be counted", got=float(sizes.max()), allowed=f"1 to {MOST:,}"
+            )
         if (sizes < 1).any():
             what = "There are no units" if sizes.ndim == 0 else "A cluster is empty"
             raise BadInputError(

@@ -26,7 +26,7 @@ from tradewind.methods.moments import (
 from tradewind.study import Estimate
 
 FEW = 20
-"""Randomised units in an arm below which the reading says that they are few."""
+"""Randomised units in an arm, as many as tell as much as they do, below which the reading says that they are few."""
 
 
 @dataclass(frozen=True)
@@ -200,8 +200,8 @@ class Readout:
 
         Raises:
             BadInputError: If there is one arm only, arms and registered shares differ, an outcome is not a number or
-                the same for all, a unit is there twice, a cluster in two arms, a propensity out of range, or so few
-                were drawn that nothing can be told.
+                the same for all, a unit is there twice, a cluster in two arms, a propensity out of range, one unit
+                outweighs its arm, or so few were drawn that nothing can be told.
         """
         values = numbers(outcome, "outcome")
         if values.ndim != 1 or not len(values):
@@ -270,8 +270,11 @@ class Readout:
             said.append("No split was registered, so that none could be checked: the effects are not to be trusted.")
         elif not split.holds:
             said.append(split.sentence)
-        if (fewest := min(each.count for each in moments.values())) < FEW:
-            said.append(f"The smallest arm holds {fewest} {what}: the interval leans on their being alike.")
+        least = min(moments.values(), key=lambda each: each.effective)
+        if least.effective < FEW:
+            alike = "" if least.count < least.effective + 0.5 else f" that tell as much as {least.effective:.1f}"
+            count = f"{least.count:,} {what}{alike}"
+            said.append(f"The smallest arm holds {count}: the interval leans on their being alike.")
         if len(arms) > 1:
             said.append(
                 f"{len(arms)} arms were tried: each interval holds on its own; go by the p-values of the family to say "
