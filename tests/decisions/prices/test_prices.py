@@ -13,6 +13,8 @@ import stall
 
 from tradewind.decisions.prices import Learnt, PricesSettings, learn, study
 from tradewind.decisions.prices.findings import Teller
+from tradewind.decisions.prices.outlook import outlook
+from tradewind.decisions.prices.panel import read
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.measures.assume import Assumptions
@@ -57,6 +59,26 @@ def test_finds_the_planted_elasticity(learnt: Learnt):
 def test_finds_what_sellers_usually_do(learnt: Learnt):
     expected = np.where(np.arange(stall.PRODUCTS) % 2 == 0, stall.OFTEN * stall.DEPTH, 0.15 * 0.1)
     assert np.abs(learnt.outlook.discount - expected).mean() < 0.05
+
+
+@pytest.mark.parametrize("cut", [3, 5, 6])
+def test_a_week_of_a_day_or_two_does_not_move_what_is_to_come(store: Store, learnt: Learnt, cut: int):
+    last = stall.LAST - timedelta(days=cut)
+    seen = learn(store, Period(last - timedelta(days=27), last))
+    assert seen.outlook.weekly.sum() == pytest.approx(learnt.outlook.weekly.sum(), rel=0.15)
+    assert seen.outlook.drift < 0.3
+
+
+def test_pieces_at_no_known_price_teach_nothing(store: Store, learnt: Learnt):
+    """As of a small shop, none of whose prices of the last week is told."""
+    panel = read(store, stall.LAST)
+    off = panel.off.copy()
+    off[:, -1] = np.nan
+    few = np.where(np.arange(len(off)) < 6, 1.0, 0.0)[:, None]
+    for units in (panel.units, np.minimum(panel.units, 1) * few):  # and of one that sells a piece now and then
+        found = outlook(replace(panel, off=off, units=units), np.full(len(off), 2.0), stall.MONTH)
+        assert 0.3 * units.mean() < found.weekly.mean() < 2 * units.mean()
+        assert found.drift <= 1
 
 
 def test_a_piece_brings_what_it_brings_by_hand(learnt: Learnt):

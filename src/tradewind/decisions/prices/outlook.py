@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ BACK = 4  # weeks that are held out to choose how fast the past is forgotten
 FORGETTING = (0.5, 0.65, 0.8, 0.9, 0.97)  # weight of a week for each week that it lies back
 SHAPES = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)  # of the gamma distribution around what a product's clicks say
 TAUGHT = 10_000  # products that choose by, at most
-LEAST_DRIFT = 0.08  # standard deviation by which all demand may come out otherwise than the last weeks say
+LEAST_DRIFT, MOST_DRIFT = 0.08, 1.0  # standard deviation by which all demand may come out otherwise than lately
+STEADY = 16.0  # pieces by which a week is steadied: weeks differ by a fourth, as far as few pieces tell
 DISCOUNTED = 0.03  # share off the list price from which a week counts as discounted
 STEP = 0.05  # of depths of discounts
 CLASSES = (0.3, 0.5, 0.65, 0.77, 0.86, 0.92, 0.96, 0.985, 0.995)
@@ -74,7 +75,9 @@ def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
     Raises:
         BadInputError: If the period meets no day that is known.
     """
-    pull = np.where(np.isnan(panel.off), 0.0, (1 - np.nan_to_num(panel.off)) ** -elasticity[:, None])
+    known = ~np.isnan(panel.off)
+    pull = np.where(known, (1 - np.nan_to_num(panel.off)) ** -elasticity[:, None], 0.0)
+    panel = replace(panel, units=np.where(known, panel.units, 0.0))  # what was sold at no known price teaches nothing
     busy = _weeks(panel.units, pull)
     exposure = pull * busy
     forgetting, shape, drift = _learnt(panel, exposure)
@@ -96,7 +99,8 @@ def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
 def _weeks(units: Array, pull: Array) -> Array:
     """[w] how much was sold each week beside what prices and what was on sale explain, 1 on average."""
     pace = units.sum(axis=1) / np.maximum(pull.sum(axis=1), 1e-9)
-    busy = units.sum(axis=0) / np.maximum((pace[:, None] * pull).sum(axis=0), 1e-9)
+    expected = (pace[:, None] * pull).sum(axis=0)
+    busy = (units.sum(axis=0) + STEADY) / (expected + STEADY)
     return np.asarray(busy / max(float(busy.mean()), 1e-9))
 
 
@@ -136,8 +140,10 @@ def _learnt(panel: Panel, exposure: Array) -> tuple[float, float, float]:
             a, b = _posterior(units, past, prior, forgetting, shape)
             chance = gammaln(y + a) - gammaln(a) + a * np.log(b / (b + t)) + y * np.log(t / (b + t))
             if (told := float(chance.sum())) > best[0]:
-                off = float(np.log(max(y.sum(), 1.0) / max(float((a / b * t).sum()), 1e-9)))
-                best = (told, forgetting, shape, max(LEAST_DRIFT, abs(off)))
+                off = float(np.log((y.sum() + 0.5) / (float((a / b * t).sum()) + 0.5)))
+                luck = 1 / (y.sum() + 0.5)  # what so few pieces vary by themselves
+                drift = float(np.sqrt(max(off**2 - luck, 0.0)))
+                best = (told, forgetting, shape, min(max(LEAST_DRIFT, drift), MOST_DRIFT))
     return best[1], best[2], best[3]
 
 

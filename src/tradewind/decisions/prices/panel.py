@@ -165,7 +165,8 @@ def _from_listings(
     shape = (len(products), len(weeks))
     days = summed(shape, place[of], week, held.astype(float))
     kept = summed(shape, place[of], week, held * off[of])
-    mean = np.where(days >= 3, kept / np.maximum(days, 1.0), np.nan)
+    least = np.minimum(3, np.minimum(end - 7 * np.arange(len(weeks)), 7))  # the last week may be cut
+    mean = np.where(days >= least, kept / np.maximum(days, 1.0), np.nan)
     now = np.flatnonzero(until == end)
     found = {name: np.full(len(products), np.nan) for name in ("list", "price", "cost")}
     found["active"] = np.zeros(len(products))
