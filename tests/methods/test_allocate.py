@@ -414,6 +414,7 @@ def test_caution_goes_to_the_low_end():
     assert cautious(mid, low, 0).tolist() == mid.tolist()
     assert cautious(mid, low, 1).tolist() == low.tolist()
     assert cautious(mid, low, 0.5).dtype == np.float32
+    assert cautious([3.0], [-INF], 0).tolist() == [3.0]
     sure = Allocate()(cautious(mid, low, 0.7), [[1.0, 1.0, 1.0]], 1.0)
     assert sure.choice.tolist() == [0]
     assert Allocate()(mid, [[1.0, 1.0, 1.0]], 1.0).choice.tolist() == [1]
@@ -426,6 +427,17 @@ def test_caution_goes_to_the_low_end():
 def test_nobody_gets_nothing(rules):
     found = Allocate()(np.empty((0, 3)), np.empty((0, 3)), 5.0, rules)
     assert (found.choice.shape, found.value, found.bound, found.gap) == ((0,), 0, 0, 0)
+
+
+@pytest.mark.parametrize("budgets", [4.0, [4.0, 4.0]])
+def test_a_stream_of_nobody_gives_nothing(budgets):
+    found = Allocate().stream(lambda: [], 0, budgets)
+    assert (found.choice.shape, found.value, found.bound, found.gap) == ((0,), 0, 0, 0)
+
+
+def test_groups_may_be_unsigned():
+    found = Allocate()([[1.0], [2.0]], [[1.0], [1.0]], 5.0, Rules(caps=[Cap(np.zeros(2, np.uint64), most=1)]))
+    assert found.choice.tolist() == [-1, 0]
 
 
 @pytest.mark.parametrize("rules", [Rules(), Rules(caps=[Cap([0, 0], most=2)])])
@@ -569,6 +581,42 @@ GAIN, COST = [[1.0, 2.0], [1.0, 3.0]], [[1.0, 2.0], [1.0, 2.0]]
         (lambda: upper_bound(GAIN, COST, 1.0, [-1.0]), "a limit that there is not"),
         (lambda: upper_bound(GAIN, COST, INF, [1.0]), "a limit that there is not"),
         (lambda: upper_bound(GAIN, COST, 1.0, [1.0], Rules(caps=[Cap([0, 0])]), [[1.0]]), "a limit that there is not"),
+        # What would overflow where it is summed.
+        (lambda: Allocate()(GAIN, np.multiply(COST, 5e307), INF), "cost of setting 0 of unit 0"),
+        (lambda: Allocate()([[1.5e308]] * 2, [[1.0]] * 2, 4.0), "gain of setting 0 of unit 0"),
+        (lambda: Allocate()([[1.5e308]] * 2, [[1.0]] * 2, 4.0, Rules(caps=[Cap([0, 0])])), "gain of setting 0 of unit"),
+        (lambda: Allocate()([[-1.5e308]] * 2, [[1.0]] * 2, 4.0), "gain of setting 0 of unit 0"),
+        (lambda: Allocate()(GAIN, COST, 4e307), "budget is negative, not a number, or too large"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 1], most=1e308)])), "or too large"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 1], weight=[1e308, 1.0])])), "or too large"),
+        (lambda: Allocate()([[5.0]], [[1e-301]], 0.0), "too small beside their gains"),
+        (lambda: cautious([1e308], [-1e308]), "too large to be lowered"),
+        (lambda: cautious(np.float32([3.0]), [1.0], 1e300), "too large to be lowered"),
+        # What is no number, or none of those that there are.
+        (lambda: Allocate()(np.ma.masked_less(GAIN, 2), COST, 1.0), "are masked"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap(np.ma.array([0, 0]))])), "are masked"),
+        (lambda: Allocate()(np.multiply(GAIN, 1 + 1j), COST, 1.0), "not numbers"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 0], most="1")])), "not numbers"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([0, 10**12])])), "groups of cap 0"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap(np.array([0, 2**63], np.uint64))])), "groups of cap 0"),
+        (lambda: Allocate()(GAIN, COST, 1.0, Rules(caps=[Cap([[0], [0, 1]])])), "groups of cap 0"),
+        (lambda: Allocate(threads=np.nan), "Settings out of range"),
+        (lambda: Allocate(tolerance="0.1"), "Settings out of range"),
+        (lambda: Allocate(seed=-1), "Settings out of range"),
+        (lambda: Allocate(seed=1.5), "Settings out of range"),
+        (lambda: Allocate().stream(lambda: [(GAIN, COST)], 2.0, 1.0), "0 or more"),
+        (lambda: Allocate().stream([(GAIN, COST)], 2, 1.0), "by a callable"),
+        (lambda: Allocate().stream(lambda: None, 2, 1.0), "are blocks"),
+        (lambda: Allocate().stream(lambda: [(GAIN, COST, COST)], 2, 1.0), "not a pair"),
+        (lambda: frontier(GAIN, COST, points=2.5), "two points"),
+        (lambda: frontier(GAIN, COST).choice(-1), "no such point"),
+        (lambda: frontier(GAIN, COST).totals(np.full((2, 2), np.nan)), "missing or too large"),
+        (lambda: cautious([np.nan], [1.0]), "not a number, or infinite"),
+        (lambda: cautious([1.0], [0.0], "half"), "Caution"),
+        (lambda: upper_bound([[np.nan]], [[1.0]], 1.0, [1.0]), "gain of setting 0 of unit 0"),
+        (lambda: upper_bound([[1.0]], [[np.nan]], 1.0, [1.0]), "cost of setting 0 of unit 0"),
+        (lambda: upper_bound([[1.0]], [[-5.0]], 1.0, [1.0]), "cost of setting 0 of unit 0"),
+        (lambda: upper_bound([[1.0]], [[1.0]], 1.0, ["a"]), "not numbers"),
     ],
 )
 def test_bad_input_is_one_clear_error(call, words):

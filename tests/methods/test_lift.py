@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest
@@ -131,7 +133,15 @@ def test_base_of_never_falls_below_a_tenth() -> None:
         ({"mean": np.array([-0.5, 0.5, 0.5])}, "below 0"),
         ({"treated": np.array([1.0, 0.0])}, "do not fit"),
         ({"design": np.ones((3, 2))}, "do not fit"),
-        ({"treated": np.full(3, 0.5)}, "Nothing can be learnt"),
+        ({"treated": np.array([1.0, 0.0, 1.0]), "chance": np.array([1.0, 0.0, 1.0])}, "Nothing can be learnt"),
+        ({"treated": np.array([5.0, 0.0, 5.0])}, "neither treated nor not"),
+        ({"chance": np.array([0.0, 0.5, 0.5])}, "no chance to be"),
+        ({"chance": np.array([0.5, 1.0, 0.5])}, "no chance to be"),
+        ({"cluster": np.arange(3) - 5}, "whole number from 0"),
+        ({"cluster": np.arange(3.0)}, "whole number from 0"),
+        ({"cluster": np.zeros(3, int), "outcome": np.array([2.0, 0.0, 1.0])}, "too few clusters"),
+        ({"outcome": np.array([1e300, 0.0, 1.0])}, "too large"),
+        ({}, "just as expected in every row"),
         ({"mean": np.zeros(3)}, "Nothing can be learnt"),
     ],
 )
@@ -147,10 +157,42 @@ def test_what_cannot_be_used_is_refused(change: dict[str, np.ndarray], says: str
 def test_nothing_and_no_columns_are_refused() -> None:
     with pytest.raises(BadInputError, match="Nothing can be learnt"):
         Lift([-1]).fit(lambda beta: [])
-    with pytest.raises(BadInputError, match="Every column"):
-        Lift([])
+    for block in ([], [0.5, 0.7], [-2]):
+        with pytest.raises(BadInputError, match="Every column"):
+            Lift(block)
+
+
+@pytest.mark.parametrize("count", [4, 20])
+def test_intervals_of_a_few_clusters_that_were_treated_whole_hold_the_truth(count: int) -> None:
+    rng, runs = np.random.default_rng(8), 300
+    cluster, ones, held = np.repeat(np.arange(count), 50), np.ones(50 * count), 0
+    for _ in range(runs):
+        treated = rng.integers(0, 2, count).astype(float)[cluster]
+        orders = rng.poisson(0.2 * rng.gamma(4, 1 / 4, count)[cluster]).astype(float)
+        rows = Rows(ones[:, None], 0.2 * ones, 0.2 * ones, treated, 0.5 * ones, orders, cluster)
+        _, low, high = Lift([-1]).fit(lambda beta, some=rows: [some]).linear([[1.0]])
+        held += int(low[0] <= 0 <= high[0])
+    assert binomtest(held, runs, 0.9).pvalue > 0.001
+
+
+def test_clusters_may_have_any_numbers() -> None:
+    rows = trial(np.random.default_rng(9), 2_000, np.full(2_000, 0.5), np.full(2_000, 0.2))
+    far = replace(rows, cluster=rows.cluster * 10**12)
+    found, again = (Lift([-1]).fit(lambda beta, some=some: [some]) for some in (rows, far))
+    assert found.linear([[1.0]]) == again.linear([[1.0]])
+    assert found.freedom == pytest.approx(1_999)
 
 
 def test_sums_of_nothing_have_no_width() -> None:
-    fit = LiftFit(np.array([0.2]), np.eye(1), 1.0, 1.0, 1)
+    fit = LiftFit(np.array([0.2]), np.eye(1), 1.0, 1.0, 1, 9.0)
     assert [float(end[0]) for end in fit.linear([[0.0]])] == [0.0, 0.0, 0.0]
+
+
+def test_sums_that_do_not_fit_and_levels_that_are_none_are_refused() -> None:
+    fit = LiftFit(np.array([0.2]), np.eye(1), 1.0, 1.0, 1, 9.0)
+    for level in (1.5, -3.0):
+        with pytest.raises(BadInputError, match="level is out of range"):
+            fit.linear([[1.0]], level)
+    for sums in ([[1.0, 2.0]], [[np.nan]]):
+        with pytest.raises(BadInputError, match="do not fit the coefficients"):
+            fit.linear(sums)

@@ -229,6 +229,11 @@ Y, ON = np.arange(24.0) % 5, np.resize([True, True, False, False], 24)
         ({"drawn": "alternating"}, Y[:12], ON[:12], "With 6 blocks nothing can be told"),
         ({"drawn": "alternating"}, np.resize([3.0, 3.0, 1.0, 1.0], 24), ON, "the same in every block"),
         ({}, np.ones(24), ON, "the same in every block of an arm"),
+        ({"length": 2.0}, Y, ON, "Settings out of range"),
+        ({"washout": 0.5}, Y, ON, "Settings out of range"),
+        ({"draws": 2000.5}, Y, ON, "Settings out of range"),
+        ({"seed": -1}, Y, ON, "Settings out of range"),
+        ({}, Y * 4e307, ON, "too large"),
     ],
 )
 def test_bad_input_is_one_clear_error(read, outcome, on, words):
@@ -242,6 +247,8 @@ def test_bad_input_is_one_clear_error(read, outcome, on, words):
         lambda: Noise(0.0),
         lambda: Noise(1.0, 1.0),
         lambda: Noise.of([1.0, 2.0]),
+        lambda: Noise.of([0.1] * 12),
+        lambda: Noise.of(np.arange(12) * 0.1 + 0.1, np.arange(12) * 0.1),
         lambda: SwitchbackPower(power=1.0),
         lambda: SwitchbackPower(level=0.5, power=0.2),
         lambda: SwitchbackPower(drawn="coins"),
@@ -251,6 +258,11 @@ def test_bad_input_is_one_clear_error(read, outcome, on, words):
         lambda: SwitchbackPower()(Noise(1.0), 100, TWO, washout=-1),
         lambda: SwitchbackPower()(Noise(1.0), 100, TWO, washout=4, length=4),
         lambda: SwitchbackPower()(Noise(1.0), 100, TWO, washout=60),
+        lambda: SwitchbackPower()(Noise(1.0), 1000, Estimate(1, np.nan, np.nan)),
+        lambda: SwitchbackPower()(Noise(1.0), 1000.5, TWO),
+        lambda: SwitchbackPower()(Noise(1.0), np.nan, TWO),
+        lambda: SwitchbackPower()(Noise(1.0), 1000, TWO, washout=1.5),
+        lambda: SwitchbackPower()(Noise(1.0), 1000, TWO, length=2.5),
     ],
 )
 def test_bad_plans_are_one_clear_error(make):

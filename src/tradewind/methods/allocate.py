@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -21,7 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from tradewind.errors import BadInputError
 from tradewind.methods.allocate_budget import OneBudget
 from tradewind.methods.allocate_dual import Dual
-from tradewind.methods.allocate_frontier import Frontier, frontier
+from tradewind.methods.allocate_frontier import Frontier, checked, frontier
 from tradewind.methods.allocate_menus import Array, Floats, Ints, Menus, Read, TablesInMemory, cores, table
 from tradewind.methods.allocate_rules import (
     Cap,
@@ -97,10 +98,12 @@ class Allocate:
     """
 
     def __init__(self, tolerance: float = 1e-4, exact: int = 300, seed: int = 0, threads: int | None = None):
-        if not 0 <= tolerance < 1 or exact < 0 or (threads is not None and threads < 1):
+        whole = all(isinstance(each, Integral) for each in (exact, seed, 1 if threads is None else threads))
+        fits = whole and isinstance(tolerance, Real) and 0 <= tolerance < 1
+        if not fits or exact < 0 or seed < 0 or (threads is not None and threads < 1):
             raise BadInputError(
-                "Settings out of range", got=(tolerance, exact, threads),
-                allowed="a tolerance from 0 to below 1, 0 or more settings, at least one thread",
+                "Settings out of range", got=(tolerance, exact, seed, threads),
+                allowed="a tolerance from 0 to below 1; whole numbers of settings and a seed from 0, of threads from 1",
             )  # fmt: skip
         self.tolerance = tolerance
         self.exact = exact
@@ -164,8 +167,10 @@ class Allocate:
             BadInputError: As for menus in memory, and if the blocks do not hold as many units as were said.
         """
         limits = read_budgets(budgets)
-        if units < 0:
-            raise BadInputError("A number of units is 0 or more", got=units)
+        if not isinstance(units, Integral) or units < 0:
+            raise BadInputError("A number of units is 0 or more", got=units, allowed="a whole number")
+        if not callable(read):
+            raise BadInputError("Blocks are read by a callable", got=type(read), do="give a function that yields them")
         rules = rules or Rules()
         starts = None
         if (owner := read_owner(rules.owner, units)) is not None:
@@ -220,7 +225,8 @@ def cautious(mid: ArrayLike, low: ArrayLike, caution: float = 0.5) -> Array:
         The gains to allocate by; float32 stays float32.
 
     Raises:
-        BadInputError: If the shapes differ, a low end lies above its middle, or caution is negative or not finite.
+        BadInputError: If the shapes differ, a gain is not a number, infinite or too large to be lowered, a low end is
+            not a number or lies above its middle, or caution is negative or not finite.
 
     Examples:
         >>> cautious([3.0, 5.0], [1.0, -1.0], caution=0.5).tolist()
@@ -229,13 +235,20 @@ def cautious(mid: ArrayLike, low: ArrayLike, caution: float = 0.5) -> Array:
     middle, bottom = table(mid, "The gains"), table(low, "The low ends")
     if middle.shape != bottom.shape:
         raise BadInputError("Gains and low ends differ in shape", got=(middle.shape, bottom.shape))
-    if not 0 <= caution < np.inf:
+    if not isinstance(caution, Real) or not 0 <= caution < np.inf:
         raise BadInputError("Caution is a share of the way to the low end", got=caution, allowed="0 or more")
-    offered = middle > -np.inf
+    offered = middle != -np.inf
+    if not (middle < np.inf).all():
+        raise BadInputError("A gain is not a number, or infinite", allowed="numbers, or −∞ for what is not on offer")
     if (offered & ~(bottom <= middle)).any():
         raise BadInputError("A low end is not a number, or lies above its middle")
-    risk = np.subtract(middle, bottom, out=np.zeros_like(middle), where=offered)
-    lowered: Array = middle - middle.dtype.type(caution) * risk
+    if caution == 0:
+        return middle.copy()
+    with np.errstate(over="ignore"):  # what overflows is refused
+        risk = np.subtract(middle, bottom, out=np.zeros_like(middle), where=offered)
+        lowered: Array = middle - middle.dtype.type(caution) * risk
+    if not np.isfinite(lowered[offered & (bottom > -np.inf)]).all():
+        raise BadInputError("A gain is too large to be lowered", got=str(middle.dtype), do="give it in a larger unit")
     return lowered
 
 
@@ -265,17 +278,18 @@ def upper_bound(
         Σ_k λ_k B_k + Σ_g (μ_g⁺ most_g − μ_g⁻ least_g) + Σ_customers max(0, max_settings gain − λ cost − μ weight).
 
     Raises:
-        BadInputError: If a multiplier is missing, negative for a budget, or sets a price on a limit that there is not.
+        BadInputError: As for `Allocate`, and if a multiplier is missing, negative for a budget, or sets a price on a
+            limit that there is not.
 
     Reference:
         Geoffrion (1974), Lagrangean relaxation for integer programming, Mathematical Programming Study 2, equation 2.
     """
-    limits, price = read_budgets(budgets), np.asarray(multipliers, float)
+    limits, price = read_budgets(budgets), np.asarray(table(multipliers, "The multipliers"), float)
     rules = rules or Rules()
     menus = TablesInMemory(gain, cost, len(limits), 1)
     next(menus.blocks())  # refuses what is misshapen
     caps = read_caps(rules, menus)
-    prices = [np.asarray(values, float) for values in cap_multipliers]
+    prices = [np.asarray(table(values, "The multipliers of a cap"), float) for values in cap_multipliers]
     if price.shape != limits.shape or [p.shape for p in prices] != [cap.most.shape for cap in caps]:
         raise BadInputError("Each budget and each group of a cap has one multiplier", got=(price.shape, len(prices)))
     total = 0.0
@@ -286,7 +300,7 @@ def upper_bound(
             raise BadInputError("A multiplier is not finite, or sets a price on a limit that there is not")
         total += float((worth[worth > 0] * most[worth > 0]).sum() + (worth[worth < 0] * least[worth < 0]).sum())
     best = np.zeros(menus.units)
-    for block in menus.blocks():
+    for block in map(checked, menus.blocks()):
         left = block.gain - np.tensordot(price, np.where(block.gain > -np.inf, block.cost, 0.0), axes=1)
         for cap, worth in zip(caps, prices, strict=True):
             paid = np.append(worth, 0.0)[cap.group[block.units]][:, None]  # group −1: the last, which is free

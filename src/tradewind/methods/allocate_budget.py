@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tradewind.errors import BadInputError
 from tradewind.methods.allocate_frontier import Steps, checked, faulty, joined, steps
-from tradewind.methods.allocate_menus import Array, Block, Floats, Ints, Menus, compiled, refuse
+from tradewind.methods.allocate_menus import LARGEST, Array, Block, Floats, Ints, Menus, compiled, refuse
 
 SLACK = 1e-12
 """Share of a budget by which rounding may overdraw it: 0.1 + 0.2 fits into 0.3."""
@@ -65,7 +66,7 @@ def _both(gain: Array, cost: Array, low: float, high: float, choice: NDArray[np.
         cost_low, cost_high, gain_low = 0.0, 0.0, 0.0
         for setting in range(gain.shape[1]):
             value, price = float(gain[unit, setting]), float(cost[unit, setting])
-            usable &= (value == -np.inf) | ((value < np.inf) & (price >= 0) & (price < np.inf))
+            usable &= (value == -np.inf) | ((abs(value) < LARGEST) & (price >= 0) & (price < LARGEST))
             reduced = value - low * price
             better = reduced > best_low
             best_low = reduced if better else best_low
@@ -139,13 +140,20 @@ class OneBudget:
         self.seed = seed
 
     def __call__(self, budget: float) -> Filled:
-        """Return how to give the budget out."""
+        """Return how to give the budget out.
+
+        Raises:
+            BadInputError: If a gain or cost cannot be used.
+        """
         for narrow in (self._sampled, self._counted):
             if self.menus.units > SMALL and (filled := self._between(budget, *narrow(budget))):
                 return filled
         filled = self._between(budget, 0.0, np.inf)
         if filled is None:
-            raise RuntimeError("no worth of the budget lies between nothing and infinity")
+            raise BadInputError(
+                "The costs that the budget cannot pay are too small beside their gains",
+                allowed=f"a gain of at most {INFINITE:g} times its cost, or a cost of 0",
+            )
         return filled
 
     def _sampled(self, budget: float) -> tuple[float, float]:

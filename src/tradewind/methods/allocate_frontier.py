@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tradewind.errors import BadInputError
-from tradewind.methods.allocate_menus import Array, Block, Floats, Ints, TablesInMemory, compiled, cores, refuse, table
+from tradewind.methods.allocate_menus import (
+    LARGEST,
+    Array,
+    Block,
+    Floats,
+    Ints,
+    TablesInMemory,
+    compiled,
+    cores,
+    refuse,
+    table,
+)
 
 
 class Steps(NamedTuple):
@@ -39,10 +51,10 @@ def faulty(gain: Array, cost: Array) -> tuple[int, int]:
             value = gain[unit, setting]
             if value == -np.inf:
                 continue
-            if not value < np.inf:
+            if not -LARGEST < value < LARGEST:
                 return unit, setting
             for payer in range(cost.shape[0]):
-                if not 0 <= cost[payer, unit, setting] < np.inf:
+                if not 0 <= cost[payer, unit, setting] < LARGEST:
                     return unit, setting
     return -1, -1
 
@@ -140,7 +152,13 @@ class Frontier:
     ends: Ints
 
     def choice(self, point: int) -> NDArray[np.int16]:
-        """Return the setting of every unit at a point, [units]; −1 for no offer."""
+        """Return the setting of every unit at a point, [units]; −1 for no offer.
+
+        Raises:
+            BadInputError: If there is no such point.
+        """
+        if not isinstance(point, Integral) or not 0 <= point < len(self.ends):
+            raise BadInputError("There is no such point", got=point, allowed=f"0 to {len(self.ends) - 1}")
         chosen = np.full(self.units, -1, np.int16)
         end = self.ends[point]
         chosen[self.unit[:end]] = self.setting[:end]  # a unit's later step takes the place of its earlier one
@@ -156,12 +174,16 @@ class Frontier:
             [P] their sum at each point.
 
         Raises:
-            BadInputError: If the values are not of these units.
+            BadInputError: If the values are not of these units, or one that is summed is not finite.
         """
         numbers = table(values, "The values")
         if numbers.ndim != 2 or len(numbers) != self.units or numbers.shape[1] <= self.setting.max(initial=0):
             raise BadInputError("The values do not fit", got=numbers.shape, allowed=f"[{self.units}, settings]")
         added = numbers[self.unit, self.setting].astype(float)
+        if not (np.abs(added) < LARGEST).all():
+            raise BadInputError(
+                "A value of a setting that is chosen is missing or too large", allowed=f"below {LARGEST:g} in size"
+            )
         order = np.argsort(self.unit, kind="stable")  # a unit's own steps stay in their order
         follows = order[1:][self.unit[order[1:]] == self.unit[order[:-1]]]
         before = order[:-1][self.unit[order[1:]] == self.unit[order[:-1]]]
@@ -224,8 +246,8 @@ def frontier(gain: ArrayLike, cost: ArrayLike, points: int = 100) -> Frontier:
         >>> menu.choice(3).tolist()
         [1, 0]
     """
-    if points < 2:
-        raise BadInputError("A menu has two points at least", got=points)
+    if not isinstance(points, Integral) or points < 2:
+        raise BadInputError("A menu has two points at least", got=points, allowed="a whole number")
     menus = TablesInMemory(gain, cost, 1, cores())
     found = joined(
         list(menus.map(lambda block: steps(checked(block).gain, block.cost[0], block.first)))

@@ -23,6 +23,9 @@ Kernel = TypeVar("Kernel", bound=Callable[..., Any])
 Read = Callable[[], Iterable[tuple[ArrayLike, ArrayLike]]]
 
 MOST_SETTINGS = 32_767
+LARGEST = 1e153
+"""Above every gain, cost, weight and finite limit in size: their squares are finite, and their sums over all units."""
+
 BLOCK = 1 << 16
 """Units of one block: some megabytes, so that a block stays in the processor's cache between two looks at it."""
 
@@ -90,7 +93,14 @@ class Menus:
             BadInputError: If a block is misshapen, or the blocks are not of as many units as were said.
         """
         first = 0
-        for number, (gains, costs) in enumerate(self.parts()):
+        parts = self.parts()
+        if not isinstance(parts, Iterable):
+            raise BadInputError("What is read are blocks", got=type(parts), allowed="pairs of gains and costs")
+        for number, part in enumerate(parts):
+            try:
+                gains, costs = part
+            except (TypeError, ValueError) as error:
+                raise BadInputError("A block is not a pair", got=error, allowed="gains and costs") from error
             gain, cost = table(gains, "The gains"), table(costs, "The costs")
             if cost.ndim == 2:
                 cost = cost[None]
@@ -114,6 +124,8 @@ class Menus:
                 "The blocks hold fewer units than were said", got=first, allowed=str(self.units),
                 do="let the callable start anew each time that it is called",
             )  # fmt: skip
+        if not self.levels:  # nobody at all, in no block
+            yield Block(0, np.empty((0, 1)), np.empty((self.payers, 0, 1)))
 
     def map(self, work: Callable[[Block], Answer]) -> Iterator[Answer]:
         """Yield what `work` makes of each block, in order; few blocks are held at a time."""
@@ -181,24 +193,37 @@ class TablesInMemory(Menus):
 
 def table(values: ArrayLike, name: str) -> Array:
     """Return the values as an array of float32 or float64; what is one already is not copied."""
+    array = unmasked(values, name)
+    if array.dtype in (np.float32, np.float64):
+        return array
     try:
-        array = np.asarray(values)
-        if array.dtype not in (np.float32, np.float64):
-            array = array.astype(np.float64)
+        if array.dtype.kind not in "biufO":
+            raise TypeError(array.dtype)
+        return cast(Array, array.astype(np.float64))
     except (TypeError, ValueError) as error:
         raise BadInputError(f"{name} are not numbers in rows of one length", got=error) from error
-    return cast(Array, array)
+
+
+def unmasked(values: ArrayLike, name: str) -> NDArray[Any]:
+    """Return the values as an array; raise where they are masked, or in rows of different lengths."""
+    if np.ma.isMaskedArray(values):
+        raise BadInputError(f"{name} are masked", do="leave masked units out, or mark what is not on offer by −∞")
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise BadInputError(f"{name} are not numbers in rows of one length", got=error) from error
 
 
 def refuse(unit: int, setting: int, gain: float, cost: Iterable[float]) -> None:
     """Raise the error that a setting's gain or cost calls for."""
     where = f"setting {setting} of unit {unit}"
-    if not gain < np.inf:
+    if not abs(gain) < LARGEST:
         raise BadInputError(
-            f"The gain of {where} is not a finite number", got=gain, allowed="a number, or −∞ for what is not on offer",
+            f"The gain of {where} is not a finite number, or too large", got=gain,
+            allowed=f"a number below {LARGEST:g} in size, or −∞ for what is not on offer",
             do="leave out what has no estimate, or mark it with −∞",
         )  # fmt: skip
     raise BadInputError(
-        f"A cost of {where} is negative or not a finite number", got=[float(c) for c in cost],
-        allowed="nothing or more; a transfer belongs into the gains",
+        f"A cost of {where} is negative, not a finite number, or too large", got=[float(c) for c in cost],
+        allowed=f"0 to below {LARGEST:g}; a transfer belongs into the gains",
     )  # fmt: skip

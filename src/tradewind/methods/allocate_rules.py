@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tradewind.errors import BadInputError
-from tradewind.methods.allocate_menus import Array, Floats, Ints, Menus, table
+from tradewind.methods.allocate_menus import LARGEST, Array, Floats, Ints, Menus, table, unmasked
 from tradewind.methods.allocate_program import OFFERS, Program
+
+MOST_GROUPS = 10_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +69,11 @@ class Limit(NamedTuple):
 def read_budgets(budgets: ArrayLike) -> Floats:
     """Return the budgets as an array [K], or raise the error that one of them calls for."""
     limits = np.atleast_1d(np.asarray(table(budgets, "The budgets"), float))
-    if limits.ndim != 1 or not len(limits) or not (limits >= 0).all():
+    if limits.ndim != 1 or not len(limits) or not _usable(limits).all():
         raise BadInputError(
-            "A budget is negative or not a number", got=limits.tolist(), allowed="one or more, each 0 or more"
-        )
+            "A budget is negative, not a number, or too large", got=limits.tolist(),
+            allowed=f"one or more, each 0 to below {LARGEST:g}, or infinite where there is no limit",
+        )  # fmt: skip
     return limits
 
 
@@ -78,7 +81,7 @@ def read_owner(owner: ArrayLike | None, units: int) -> NDArray[Any] | None:
     """Return whom each menu belongs to; None where each customer has one menu."""
     if owner is None:
         return None
-    whose = np.asarray(owner)
+    whose = unmasked(owner, "The owners")
     if whose.shape != (units,):
         raise BadInputError("Each menu has one owner", got=whose.shape, allowed=(units,))
     if whose.dtype.kind not in "iuUS":
@@ -101,12 +104,14 @@ def read_caps(rules: Rules, menus: Menus) -> list[Limit]:
 
 def _read(cap: Cap, name: str, menus: Menus) -> Limit:
     units = menus.units
-    group = np.asarray(cap.group)
-    if group.shape != (units,) or group.dtype.kind not in "iu" or (units and int(group.min()) < -1):
+    group = unmasked(cap.group, f"The groups of {name}")
+    fits = group.shape == (units,) and group.dtype.kind in "iu"
+    if not fits or (units and not -1 <= int(group.min()) <= int(group.max()) < MOST_GROUPS):
         raise BadInputError(
             f"The groups of {name} do not fit", got=f"{group.dtype} {group.shape}",
-            allowed=f"({units},) whole numbers from 0 on, −1 for no group",
+            allowed=f"({units},) whole numbers from 0 to below {MOST_GROUPS:,}, −1 for no group",
         )  # fmt: skip
+    group = group.astype(np.int64)
     ends = [np.asarray(table(limit, f"The limits of {name}"), float) for limit in (cap.most, cap.least)]
     shapes = {limit.shape for limit in ends if limit.ndim}
     count = max((shape[0] for shape in shapes), default=int(group.max(initial=-1)) + 1)
@@ -116,8 +121,11 @@ def _read(cap: Cap, name: str, menus: Menus) -> Limit:
             allowed=f"one number, or one for each of {int(group.max(initial=-1)) + 1} groups",
         )  # fmt: skip
     most, least = (np.broadcast_to(limit, (count,)).copy() for limit in ends)
-    if not (most >= 0).all() or not ((least >= 0) & (least < np.inf)).all():
-        raise BadInputError(f"A limit of {name} is negative or not a number", allowed="0 or more, and a finite floor")
+    if not _usable(most).all() or not ((least >= 0) & (least < LARGEST)).all():
+        raise BadInputError(
+            f"A limit of {name} is negative, not a number, or too large",
+            allowed=f"0 to below {LARGEST:g}; a cap may be infinite",
+        )
     if (least > most).any():
         where = int(np.argmax(least > most))
         raise BadInputError(
@@ -126,7 +134,7 @@ def _read(cap: Cap, name: str, menus: Menus) -> Limit:
     kind = OFFERS
     own: Array = np.ones((units, 1))
     if cap.weight is not None:
-        weight = np.asarray(cap.weight)
+        weight = unmasked(cap.weight, f"The weights of {name}")
         if weight.ndim == 0:
             if weight.dtype.kind not in "iu" or not 0 <= int(weight) < menus.payers:
                 raise BadInputError(
@@ -134,16 +142,21 @@ def _read(cap: Cap, name: str, menus: Menus) -> Limit:
                     got=cap.weight,
                     allowed=f"a whole number below {menus.payers}",
                 )
-            return Limit(group.astype(np.int64), most, least, int(weight), own)
+            return Limit(group, most, least, int(weight), own)
         own = table(weight if weight.ndim > 1 else weight[:, None], f"The weights of {name}")
         kind = OFFERS - 1
         levels = {1, menus.levels or own.shape[-1]}  # a stream says how many settings there are when it is read
-        if own.ndim != 2 or len(own) != units or own.shape[1] not in levels or not ((own >= 0) & (own < np.inf)).all():
+        if own.ndim != 2 or len(own) != units or own.shape[1] not in levels or not ((own >= 0) & (own < LARGEST)).all():
             raise BadInputError(
-                f"A weight of {name} is missing, negative or not finite", got=weight.shape,
-                allowed=f"[{units}] or [{units}, settings], each 0 or more",
+                f"A weight of {name} is missing, negative, not finite, or too large", got=weight.shape,
+                allowed=f"[{units}] or [{units}, settings], each 0 to below {LARGEST:g}",
             )  # fmt: skip
-    return Limit(group.astype(np.int64), most, least, kind, own)
+    return Limit(group, most, least, kind, own)
+
+
+def _usable(limits: Floats) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = (limits >= 0) & ((limits < LARGEST) | (limits == np.inf))
+    return found
 
 
 def program_of(menus: Menus, budgets: Floats, caps: list[Limit], starts: Ints | None, order: Ints | None) -> Program:

@@ -13,14 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import cho_factor, cho_solve
-from scipy.special import ndtri
+from scipy.special import stdtrit
 
 from tradewind.errors import BadInputError
+from tradewind.methods.moments import numbers, probability
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-LEAST = 1e-9  # expected outcomes below it carry no weight
+LEAST = 1e-9  # expected outcomes below it carry no weight, and a dispersion not above it is rounding
 STEPS = 60  # of the search for the spreads
 SETTLED = 0.01  # relative change of every spread at which the search ends
 OPEN = 1e4  # prior variance of what is not shrunk: a lift of a hundred
@@ -37,10 +38,10 @@ class Rows:
         design: [n, k] what the lift is linear in.
         base: [n] expected outcome without treatment, which the lift multiplies.
         mean: [n] expected outcome over both arms.
-        treated: [n] 1 where treated, 0 where not.
+        treated: [n] 1 where treated, 0 where not; never a dose.
         chance: [n] chance of treatment that each row had.
         outcome: [n] what came.
-        cluster: [n] number of what a row belongs to, from 0.
+        cluster: [n] whole number, from 0, of what a row belongs to: rows of different clusters are independent.
     """
 
     design: NDArray[np.floating[Any]]
@@ -84,6 +85,7 @@ class LiftFit:
         dispersion: Variance of outcomes around their mean, over the mean: 1 where they come independently.
         inflation: How many times the noise of sums exceeds that of independent rows.
         rows: Number of rows that taught.
+        freedom: Degrees of freedom of the covariance: clusters that taught, less the parameters learnt.
     """
 
     coefficients: Array
@@ -91,17 +93,29 @@ class LiftFit:
     dispersion: float
     inflation: float
     rows: int
+    freedom: float
 
     def linear(self, sums: ArrayLike, level: float = 0.9) -> tuple[Array, Array, Array]:
         """Return sums that are linear in the coefficients, with the ends of their intervals: three arrays [m].
 
         Args:
             sums: [m, k] by how much each sum grows with each coefficient.
-            level: Probability with which an interval is meant to hold the truth.
+            level: Probability with which an interval is meant to hold the truth, in (0, 1).
+
+        Returns:
+            The sums, and the low and the high ends by Student's t.
+
+        Raises:
+            BadInputError: If the sums do not fit the coefficients or are not finite, or the level is no probability.
         """
-        weights = np.atleast_2d(np.asarray(sums, float))
+        weights = np.atleast_2d(numbers(sums, "sum"))
+        if weights.ndim != 2 or weights.shape[1] != len(self.coefficients) or not np.isfinite(weights).all():
+            raise BadInputError(
+                "The sums do not fit the coefficients", got=weights.shape,
+                allowed=f"rows of {len(self.coefficients)} finite numbers",
+            )  # fmt: skip
         mid = weights @ self.coefficients
-        reach = float(ndtri((1 + level) / 2)) * np.sqrt(self.variance(weights))
+        reach = float(-stdtrit(self.freedom, (1 - probability(level, "level")) / 2)) * np.sqrt(self.variance(weights))
         return mid, mid - reach, mid + reach
 
     def variance(self, sums: Array) -> Array:
@@ -121,14 +135,22 @@ class Lift:
     Coefficients of one block share a normal law around zero whose spread maximises the evidence, so that features which
     tell nothing are shrunk to nothing. Whatever μ is, the regression is right on average where e is.
 
+    The noise is judged by sums over clusters. G clusters that taught p parameters (a shrunk one is a part of one) fit
+    their own noise: its variance is raised by G / (G − p), and intervals are Student's t with G − p degrees of freedom.
+
     Args:
         block: [k] block of each column of the design, from 0; −1 for columns that are not shrunk.
+
+    Raises:
+        BadInputError: If there is no column, or a block is no whole number.
 
     Reference:
         Nie and Wager (2021), Quasi-oracle estimation of heterogeneous treatment effects, Biometrika 108, equation 4;
         Robins (1994), Correcting for non-compliance in randomized trials using structural nested mean models, Comm.
         Statist. Theory Meth. 23, section 3;
-        MacKay (1992), Bayesian interpolation, Neural Computation 4(3), equations 3.10 to 3.12.
+        MacKay (1992), Bayesian interpolation, Neural Computation 4(3), equations 3.10 to 3.12;
+        Cameron and Miller (2015), A practitioner's guide to cluster-robust inference, Journal of Human Resources 50(2),
+        section VI (few clusters).
 
     Examples:
         >>> import numpy as np
@@ -141,9 +163,13 @@ class Lift:
     """
 
     def __init__(self, block: ArrayLike):
-        self.block = np.asarray(block, np.int64)
-        if self.block.ndim != 1 or not len(self.block):
-            raise BadInputError("Every column of the design has a block", got=self.block.shape)
+        given = np.asarray(block)
+        if given.ndim != 1 or not len(given) or given.dtype.kind not in "iu" or (given < -1).any():
+            raise BadInputError(
+                "Every column of the design has a block", got=block,
+                allowed="whole numbers from 0, −1 for what is not shrunk",
+            )  # fmt: skip
+        self.block = given.astype(np.int64)
 
     def fit(self, rows: Callable[[Array], Iterable[Rows]]) -> LiftFit:
         """Return the lift.
@@ -153,47 +179,61 @@ class Lift:
                 is called a few times, and parts need not lie in memory together.
 
         Raises:
-            BadInputError: If shapes do not fit, a number is missing, a chance is not inside 0 to 1, or nothing varies.
+            BadInputError: If shapes do not fit, a number is missing or too large, who was treated could not have been,
+                nothing varies, or there are fewer clusters than parameters and one.
         """
-        beta = np.zeros(len(self.block))
-        for turn in range(ROUNDS):
-            known, inflation = self._known(rows(beta), beta)
-            inflation = inflation if turn == ROUNDS - 1 else 1.0
-            beta, covariance, noise = self._solved(known, inflation)
-        return LiftFit(beta, covariance, noise / inflation, inflation, known.count)
+        beta, learnt = np.zeros(len(self.block)), 0.0
+        for _ in range(ROUNDS - 1):
+            beta, _, _, learnt = self._solved(self._known(rows(beta), beta)[0], 1.0)
+        known, inflation, clusters = self._known(rows(beta), beta)
+        learnt = max(learnt, 1.0)
+        freedom = clusters - learnt
+        if freedom < 1:
+            raise BadInputError(
+                "There are too few clusters to tell how they vary", got=f"{clusters} for {learnt:.3g} parameters",
+                allowed="one more than the parameters learnt", do="add customers treated and not treated by chance",
+            )  # fmt: skip
+        # That rows are fewer by the parameters is in the noise already.
+        inflation = max(inflation * clusters / freedom * (1 - learnt / known.count), 1.0)
+        beta, covariance, noise, _ = self._solved(known, inflation)
+        return LiftFit(beta, covariance, noise / inflation, inflation, known.count, freedom)
 
-    def _known(self, rows: Iterable[Rows], beta: Array) -> tuple[Known, float]:
-        """Return what is known of rows, and by how much sums over clusters vary more than independent rows.
+    def _known(self, rows: Iterable[Rows], beta: Array) -> tuple[Known, float, int]:
+        """Return what is known of rows, how often the noise of independent rows clusters have, and how many these are.
 
-        The latter is told along the lift itself, as far as it is known.
+        Their noise is that of sums along the lift itself, as far as it is known. Counted are those that could teach.
         """
         width = len(self.block)
         known = Known(0, np.zeros((width, width)), np.zeros(width), 0.0)
-        sums, alone = np.zeros(0), 0.0
+        clusters, sums, alone = np.zeros(0, np.int64), np.zeros(0), 0.0
         for part in rows:
             self._check(part)
-            root = np.sqrt(np.maximum(part.mean, LEAST))
-            push = np.where(part.mean > LEAST, (part.treated - part.chance) * part.base / root, 0.0)
-            left = np.where(part.mean > LEAST, (part.outcome - part.mean) / root, 0.0)
-            scaled = part.design * push[:, None].astype(np.float32)
-            gram, cross = (scaled.T @ side for side in (scaled, left.astype(np.float32)))
-            known += Known(len(left), gram.astype(float), cross.astype(float), float(left @ left))
-            score = push * (left - scaled @ beta)
-            mine: Array = np.bincount(part.cluster, weights=score, minlength=len(sums)).astype(float)
-            mine[: len(sums)] += sums
-            sums, alone = mine, alone + float(score @ score)
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+                root = np.sqrt(np.maximum(part.mean, LEAST))
+                push = np.where(part.mean > LEAST, (part.treated - part.chance) * part.base / root, 0.0)
+                left = np.where(part.mean > LEAST, (part.outcome - part.mean) / root, 0.0)
+                scaled = part.design * push[:, None].astype(np.float32)
+                gram, cross = (scaled.T @ side for side in (scaled, left.astype(np.float32)))
+                known += Known(len(left), gram.astype(float), cross.astype(float), float(left @ left))
+                score = push * (left - scaled @ beta)
+                clusters, sums = _added(clusters, sums, part.cluster[push != 0], score[push != 0])
+                alone += float(score @ score)
+        with np.errstate(over="ignore", invalid="ignore"):
+            told = float(sums @ sums)
+        if not np.isfinite([*known.gram.ravel(), *known.cross, known.square, told, alone]).all():
+            raise BadInputError("Outcomes, expected outcomes or features are too large to be added up")
         if known.count == 0 or not np.diag(known.gram).any():
             raise BadInputError(
                 "Nothing can be learnt of a lift",
                 got=f"{known.count} rows",
                 do="add rows treated and not treated by chance",
             )
-        return known, max(float(sums @ sums) / alone, 1.0) if alone > 0 else 1.0
+        return known, told / alone if alone > 0 else 1.0, len(clusters)
 
-    def _solved(self, known: Known, inflation: float) -> tuple[Array, Array, float]:
-        """Return coefficients, their covariance, and the noise: MacKay (1992), equations 3.10 to 3.12, by block."""
+    def _solved(self, known: Known, inflation: float) -> tuple[Array, Array, float, float]:
+        """Return coefficients, their covariance, the noise, and how many parameters were learnt, by MacKay (1992)."""
         width, scale = len(self.block), np.maximum(np.diag(known.gram), LEAST)
-        noise = known.square / known.count * inflation
+        noise = max(known.square / known.count, LEAST) * inflation
         blocks = [self.block == b for b in np.unique(self.block[self.block >= 0])]
         prior = np.full(width, OPEN)
         for own in blocks:  # the start: as wide as a coefficient that the rows could just tell from nothing
@@ -207,25 +247,44 @@ class Lift:
                 told = float(beta[own] @ beta[own]) / max(float(certain[own].sum()), 1e-9)
                 prior[own] = np.clip(told, NOTHING, OPEN)
             left = known.square - 2 * beta @ known.cross + beta @ known.gram @ beta
-            noise = max(left / max(known.count - certain.sum(), 1.0), 1e-9) * inflation
+            noise = max(left / max(known.count - certain.sum(), 1.0), LEAST) * inflation
             if np.all(np.abs(np.log(prior / before)) < SETTLED):
                 break
-        return beta, covariance, float(noise)
+        if noise <= LEAST * inflation:
+            raise BadInputError("The outcome is just as expected in every row, so that there is no chance to judge by")
+        return beta, covariance, float(noise), float(certain.sum())
 
     def _check(self, part: Rows) -> None:
         count, width = len(part.outcome), len(self.block)
-        numbers = (part.base, part.mean, part.treated, part.chance, part.outcome, part.cluster)
-        if part.design.shape != (count, width) or any(column.shape != (count,) for column in numbers):
+        columns = (part.base, part.mean, part.treated, part.chance, part.outcome, part.cluster)
+        if part.design.shape != (count, width) or any(column.shape != (count,) for column in columns):
             raise BadInputError("The rows do not fit the design", got=part.design.shape, allowed=f"{(count, width)}")
-        if not all(np.isfinite(column).all() for column in (*numbers, part.design)):
+        if not all(np.isfinite(column).all() for column in (*columns, part.design)):
             raise BadInputError("A number is missing or infinite", do="leave out rows that are not fully known")
         if ((part.chance < 0) | (part.chance > 1)).any() or (part.mean < 0).any() or (part.base < 0).any():
             raise BadInputError("A chance lies outside 0 to 1, or an expected outcome below 0")
+        if not np.isin(part.treated, (0, 1)).all() or (part.chance == 1 - part.treated).any():
+            raise BadInputError(
+                "A row is neither treated nor not, or is what it had no chance to be",
+                allowed="treated 0 or 1; 0 at a chance below 1, 1 at a chance above 0",
+            )
+        if part.cluster.dtype.kind not in "iu" or (part.cluster < 0).any():
+            raise BadInputError("A cluster is a whole number from 0", got=part.cluster.dtype, do="number them")
 
 
 def base_of(mean: Array, raised: Array) -> Array:
     """Return what comes without a treatment [n], from the mean over both arms [n] and the lift in it [n]."""
     return np.asarray(mean / (1 + np.maximum(raised, -STEEPEST)))
+
+
+def _added(clusters: Ints, sums: Array, cluster: Ints, values: Array) -> tuple[Ints, Array]:
+    """Return all clusters, by their numbers, with their sums, from those so far and the values of some rows."""
+    new, code = np.unique(cluster, return_inverse=True)
+    joint = np.union1d(clusters, new)
+    total = np.zeros(len(joint))
+    total[np.searchsorted(joint, new)] = np.bincount(code, weights=values, minlength=len(new))
+    total[np.searchsorted(joint, clusters)] += sums
+    return joint, total
 
 
 def _inverse(matrix: Array) -> Array:

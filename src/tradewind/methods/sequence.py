@@ -11,6 +11,9 @@ from tradewind.errors import BadInputError
 from tradewind.methods.moments import Moments, Slope, Spread, Verdict, contrast, enough, probability
 from tradewind.study import Estimate
 
+FARTHEST = 1e100
+"""Ratio of the variances found and planned at which an interval is no longer to be computed."""
+
 
 @dataclass(frozen=True)
 class Look:
@@ -72,6 +75,8 @@ class Sequence:
             )
         self.planned = planned
         self.level = probability(level, "level")
+        if not narrowest(self.level) > 0:  # 1 − level is 1 in floats
+            raise BadInputError("The level is too near to 0 for an interval", got=level)
         self.spread = spread
         self.slope = slope
         self.prior = narrowest(self.level) * planned**2
@@ -88,12 +93,19 @@ class Sequence:
             The look.
 
         Raises:
-            BadInputError: If so few were drawn that nothing can be told, or the outcome is the same for all.
+            BadInputError: If so few were drawn that nothing can be told, the outcome is the same for all, or the
+                standard error is so far from the planned one that this must be in another unit.
         """
         clustered = control.units + treated.units != control.count + treated.count
         enough(control.count, treated.count, self.level, "clusters" if clustered else "units")
         found = contrast(control, treated, self.spread, self.slope)
-        reach = found.error * _as_student(boundary(self.prior / found.error**2, self.level), found.freedom)
+        variance = found.error**2
+        if not FARTHEST * variance > self.prior > variance / FARTHEST:
+            raise BadInputError(
+                "The standard error is too far from the planned one", got=(found.error, self.planned),
+                do="plan in the unit of the outcome",
+            )  # fmt: skip
+        reach = found.error * _as_student(boundary(self.prior / variance, self.level), found.freedom)
         effect = Estimate(found.effect, found.effect - reach, found.effect + reach, self.level)
         return Look(
             effect,

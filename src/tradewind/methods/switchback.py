@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Literal
 
 import numpy as np
@@ -23,6 +24,8 @@ ALL = 4096
 """Number of draws up to which each is gone through."""
 MOST = 2**16
 """Number of pairs of blocks beyond which nobody searches."""
+CONSTANT = 1e-13
+"""Of the largest outcome: what rounding leaves of the deviations of a constant."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +62,15 @@ class Noise:
             The noise.
 
         Raises:
-            BadInputError: If there are fewer than ten periods, or a value is not finite.
+            BadInputError: If there are fewer than ten periods, a value is not finite or too large, or the outcome
+                strays from what was expected by the same in every period.
         """
-        left = _series(outcome, expected)
+        left, size = _series(outcome, expected)
         if len(left) < 10:
             raise BadInputError("The past is too short", got=len(left), allowed="ten periods or more")
         left = left - left.mean()
+        if np.abs(left).max() <= CONSTANT * size:
+            raise BadInputError("The outcome does not vary beside what was expected, so that there is no noise to tell")
         square = float(left @ left)
         return cls(math.sqrt(square / (len(left) - 1)), float(left[1:] @ left[:-1]) / square if square > 0 else 0.0)
 
@@ -144,10 +150,11 @@ class Switchback:
         draws: int = 4000,
         seed: int = 0,
     ):
-        if not 0 <= washout < length or draws < 1000:
+        whole = all(isinstance(each, Integral) for each in (length, washout, draws, seed))
+        if not whole or not 0 <= washout < length or draws < 1000 or seed < 0:
             raise BadInputError(
-                "Settings out of range", got=(length, washout, draws),
-                allowed="a washout of 0 or more, shorter than the block; 1,000 draws or more",
+                "Settings out of range", got=(length, washout, draws, seed),
+                allowed="whole numbers: a washout from 0, shorter than the block; 1,000 draws or more; a seed from 0",
             )  # fmt: skip
         self.length = length
         self.washout = washout
@@ -169,10 +176,11 @@ class Switchback:
             The reading.
 
         Raises:
-            BadInputError: If lengths differ, a value is not finite, periods are no whole blocks, arms change within a
-                block or were not given as declared, the outcome does not vary, or there are too few blocks.
+            BadInputError: If lengths differ, a value is not finite or too large, periods are no whole blocks, arms
+                change within a block or were not given as declared, the outcome does not vary, or there are too few
+                blocks.
         """
-        left = _series(outcome, expected)
+        left, size = _series(outcome, expected)
         given = np.asarray(treated)
         if given.shape != left.shape or not np.isin(given, [0, 1]).all():
             raise BadInputError(
@@ -190,7 +198,7 @@ class Switchback:
             )
         arms = table[:, 0]
         means = left.reshape(-1, self.length)[:, self.washout :].mean(axis=1)
-        self._check(arms, means)
+        self._check(arms, means, size)
         means = means - means.mean()  # so that draws which tie do so in floats too
         on, off = means[arms].mean(), means[~arms].mean()
         effect = float(on - off)
@@ -202,7 +210,7 @@ class Switchback:
         total = estimate.scaled(float(arms.sum() * self.length))
         return SwitchbackReading(estimate, total, p_value, blocks, blocks * self.washout, Verdict.of(estimate))
 
-    def _check(self, arms: NDArray[np.bool_], means: Array) -> None:
+    def _check(self, arms: NDArray[np.bool_], means: Array, size: float) -> None:
         blocks, treated = len(arms), int(arms.sum())
         fits = {
             "pairs": blocks % 2 == 0 and (arms[: blocks // 2 * 2 : 2] != arms[1::2]).all(),
@@ -220,7 +228,7 @@ class Switchback:
                 do="run more blocks, or shorter ones",
             )  # fmt: skip
         noise = means - np.where(arms, means[arms].mean(), means[~arms].mean())
-        if np.abs(noise).max() <= 1e-13 * np.abs(means).max():
+        if np.abs(noise).max() <= CONSTANT * size:
             raise BadInputError(
                 "The outcome is the same in every block of an arm, so that there is no chance to judge by"
             )
@@ -310,12 +318,16 @@ class SwitchbackPower:
             The plan; an even number of blocks, half of them treated.
 
         Raises:
-            BadInputError: If the effect is zero, or no length leaves enough blocks.
+            BadInputError: If the effect is zero or not finite, a number of periods is not whole, or no length leaves
+                enough blocks.
         """
-        if not (math.isfinite(effect.mid) and effect.mid != 0):
+        ends = (effect.low, effect.mid, effect.high)
+        if not (all(math.isfinite(end) for end in ends) and effect.mid != 0):
             raise BadInputError(
-                "The predicted effect is zero, or no number, and no experiment tells that from nothing", got=effect.mid
+                "The predicted effect is zero, or no number, and no experiment tells that from nothing", got=ends
             )
+        if not all(isinstance(each, Integral) for each in (periods, washout, 1 if length is None else length)):
+            raise BadInputError("A number of periods is not whole", got=(periods, washout, length))
         lengths = range(washout + 1, periods // 2 + 1) if length is None else (length,)
         tried = [
             (self._detectable(noise, each, periods // (2 * each) * 2, washout), each) for each in lengths if each > 0
@@ -328,9 +340,7 @@ class SwitchbackPower:
             )  # fmt: skip
         seen, best = min(tried, key=lambda each: (each[0] or 0.0, each[1]))
         blocks = periods // (2 * best) * 2
-        chances = tuple(
-            self._chance(noise, best, blocks, washout, ahead) for ahead in (effect.low, effect.mid, effect.high)
-        )
+        chances = tuple(self._chance(noise, best, blocks, washout, ahead) for ahead in ends)
         if chances[1] < self.power:
             needed = self._needed(noise, best, blocks, washout, effect.mid)
             actions = None if needed is None else math.ceil(needed / periods)
@@ -388,16 +398,15 @@ def _known(drawn: Drawn) -> Drawn:
     return drawn
 
 
-def _series(outcome: ArrayLike, expected: ArrayLike | None) -> Array:
-    """The outcome of each period, less what was to be expected."""
+def _series(outcome: ArrayLike, expected: ArrayLike | None) -> tuple[Array, float]:
+    """The outcome of each period, less what was to be expected, and the size of the largest number among both."""
     values = numbers(outcome, "outcome")
     known = np.zeros(values.shape) if expected is None else numbers(expected, "expected outcome")
     if values.ndim != 1 or known.shape != values.shape or not np.isfinite(values - known).all():
         raise BadInputError(
             "The outcome and what was expected are one finite number for each period", got=(values.shape, known.shape)
         )
-    left: Array = values - known
-    return left
+    return values - known, float(np.maximum(np.abs(values), np.abs(known)).max(initial=0.0))
 
 
 def _enough(drawn: Drawn, blocks: int, treated: int, level: float) -> bool:
