@@ -46,7 +46,7 @@ def told(*words: str) -> dict[str, Any]:
 
 def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
     found = told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--rule", "price actions<=3",
-                 "--out", "spring")  # fmt: skip
+                 "--out", "spring", *ASSUME)  # fmt: skip
     chosen = [choice["action"]["key"] for choice in found["plan"]["choices"]]
     assert chosen[0] == "price-11"
     assert "coupon-all" in chosen
@@ -54,6 +54,8 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
     page = (acting / "spring" / "plan.html").read_text()
     assert "What to do with" in page
     assert "The reef is alive." in page
+    assert "The reef is alive." not in page.split('aria-labelledby="short"')[1].split("</section>")[0]  # of the plan
+    assert "To choose from: " in page
     assert page.count("<script") == 0
     today = found["study"]["provenance"]
     assert today["simulated"]
@@ -80,9 +82,11 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
     assert again.exit_code != 0
     assert "launched already" in again.output
     before = json.loads((acting / "spring" / "plan.json").read_text())
-    assert "was launched" in run("plan", "--budget", "platform=1", "--out", "spring").output
+    assert "was launched" in run("plan", "--budget", "platform=1", "--out", "spring", *ASSUME).output
     assert json.loads((acting / "spring" / "plan.json").read_text()) == before
-    told("plan", "--budget", "merchant=60", "--rule", "price actions<=1", "--name", "spring", "--out", "summer")
+    told(
+        "plan", "--budget", "merchant=60", "--rule", "price actions<=1", "--name", "spring", "--out", "summer", *ASSUME
+    )
     assert "another name" in " ".join(run("ledger", "launch", "summer", *ASSUME).output.replace("│", " ").split())
     assert "Another plan of this name" in run("ledger", "export", "summer").output
     assert not (acting / "summer" / "arms.csv").exists()
@@ -112,6 +116,7 @@ def test_what_people_read(acting: Path) -> None:
     ("words", "said"),
     [
         (("plan",), "needs a budget"),
+        (("plan", "--budget", "platform=1", "--seed", "-1"), "greater than or equal to 0"),
         (("plan", "--budget", "platform=-1"), "nothing or more"),
         (("plan", "--budget", "shop=1"), "no such payer"),
         (("plan", "--budget", "platform=1USD"), "another currency"),
@@ -132,7 +137,7 @@ def test_what_cannot_be_done_says_so(acting: Path, words: tuple[str, ...], said:
 
 
 def test_what_holds_nothing_out_is_said_to_prove_nothing(acting: Path) -> None:
-    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring")
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring", *ASSUME)
     first = told("plan", "--budget", "platform=1")["study"]["period"]["first"]
     day = f"{first[:8]}{int(first[8:]) - 1:02d}"
     said = " ".join(run("ledger", "launch", "spring", "--today", day, "--holdout", "0", *ASSUME).output.split())
@@ -147,7 +152,7 @@ def test_what_holds_nothing_out_is_said_to_prove_nothing(acting: Path) -> None:
 
 def test_a_ledger_is_for_one_kind_of_data(acting: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     open_ledger("tradewind-ledger.db", simulated=False).close()
-    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring")
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring", *ASSUME)
     said = "begun for data that are not simulated"
     for words in (("ledger", "launch", "spring", *ASSUME), ("ledger", "read", *ASSUME), ("ledger", "export", "spring"),
                   ("ledger", "status", "--today", "2099-01-01")):  # fmt: skip
@@ -157,6 +162,8 @@ def test_a_ledger_is_for_one_kind_of_data(acting: Path, monkeypatch: pytest.Monk
     noted = run("plan", "--budget", "platform=1")  # nobody named that ledger
     assert noted.exit_code == 0
     assert said in " ".join(noted.stderr.split())
+    monkeypatch.setenv("TRADEWIND_LEDGER", "another.db")  # nothing was launched yet, so that there is none
+    assert run("plan", "--budget", "platform=1").exit_code == 0
     monkeypatch.setenv("TRADEWIND_LEDGER", "tradewind-ledger.db")
     assert said in " ".join(run("plan", "--budget", "platform=1").output.replace("│", " ").split())
 
@@ -166,13 +173,13 @@ def test_who_launches_has_a_name_or_a_number(acting: Path, monkeypatch: pytest.M
         raise KeyError("uid not found")
 
     monkeypatch.setattr(getpass, "getuser", nobody)
-    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring")
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring", *ASSUME)
     told("ledger", "launch", "spring", *ASSUME)
     assert {each["who"] for each in told("ledger", "status")["launches"]} == {f"user {os.getuid()}"}
 
 
 def test_a_launch_that_cannot_keep_its_files_registers_nothing(acting: Path) -> None:
-    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring")
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring", *ASSUME)
     first = told("plan", "--budget", "platform=1")["study"]["period"]["first"]
     day = f"{first[:8]}{int(first[8:]) - 1:02d}"
     (acting / "spring" / "arms.csv").mkdir()
@@ -184,10 +191,14 @@ def test_a_launch_that_cannot_keep_its_files_registers_nothing(acting: Path) -> 
     for edited in ({"currency": "EUR"}, {"simulated": False}, {"source": "moon"}, {"notice": "Another world."}):
         file.write_text(json.dumps({**said, **edited}))
         assert "other data" in run("ledger", "launch", "spring", "--today", day, *ASSUME).output
+    file.write_text(json.dumps(said))
+    for other in ((), ("--assume", "margin=0.5")):
+        assert "other assumptions" in run("ledger", "launch", "spring", *other).output
+    assert "no ledger" in run("ledger", "status").output
 
 
 def test_an_edited_plan_or_ledger_is_found_out(acting: Path) -> None:
-    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring")
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring", *ASSUME)
     first = told("plan", "--budget", "platform=1")["study"]["period"]["first"]
     day = f"{first[:8]}{int(first[8:]) - 1:02d}"
     assert run("ledger", "launch", "spring", "--today", day, "--holdout", "2", *ASSUME).exit_code == 2

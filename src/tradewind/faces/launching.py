@@ -91,7 +91,7 @@ def chosen(plan: Kept | Planned, approved: Collection[str] | None = None) -> Kep
         origin, found = plan.answer.provenance, plan.plan
         plan = Kept(
             found.name, found.choices, found.raw, origin.currency, origin.timezone, origin.simulated, origin.source,
-            origin.notice,
+            origin.notice, origin.assumptions,
         )  # fmt: skip
     if approved is not None:
         if strange := sorted(set(approved) - {choice.action.key for choice in plan.choices}):
@@ -113,6 +113,12 @@ def fits(store: Store, plan: Kept, folder: Path) -> None:
                 allowed=str(getattr(origin, what)),
                 do="launch it on the store that it was made from, or plan anew",
             )
+    if plan.assumptions != origin.assumptions:
+        raise BadInputError(
+            "The plan's gains rest on other assumptions than those given here",
+            got=" ".join(origin.assumptions) or "none", allowed=" ".join(plan.assumptions) or "none",
+            do="give the --assume that the plan was made with, or plan anew",
+        )  # fmt: skip
     for file in (folder / HEAD, folder / ARMS):
         if file.is_dir() or not os.access(file if file.exists() else folder, os.W_OK):
             raise BadInputError("A launch keeps its files in the plan's folder, and cannot write there", got=file)

@@ -68,7 +68,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
         Path | None, typer.Option("--out", metavar="FOLDER", help="Write the plan, its tables and its page here.")
     ] = None,
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the plan; the folder's otherwise.")] = "",
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of all draws.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Seed of all draws.")] = 0,
     ledger: LedgerOption = "",
     period: Annotated[
         str, typer.Option("--period", metavar="PERIOD", help=f"Days to look back on; actions begin after. Else {BACK}.")
@@ -113,7 +113,7 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
         str, typer.Option("--approved-by", metavar="NAME", help="Who approved it; you, where left out.")
     ] = "",
     echo: Annotated[int, typer.Option("--echo", metavar="DAYS", help="Days after an action that still count.")] = 14,
-    seed: Annotated[int, typer.Option("--seed", metavar="N", help="Seed of the lots.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Seed of the lots.")] = 0,
     late: Annotated[
         bool, typer.Option("--late", help="Register actions that have begun; they never calibrate a plan.")
     ] = False,
@@ -256,8 +256,8 @@ def ledger_address(given: str) -> str:
 def _record(given: str, origin: Provenance, last: date, voice: Voice) -> Ledger | None:
     """Return the ledger that calibrates a plan: the one named, or the default one where it is there and fits."""
     address, named = ledger_address(given), bool(given or os.environ.get(ADDRESS))
-    if not named and not Path(address).exists():
-        return None
+    if not given and "://" not in address and not Path(address).exists():
+        return None  # the first plan comes before the first launch
     try:
         return _ledger(given, origin.timezone, taken("", origin.simulated, last), origin.simulated, create=False)
     except ConflictError as error:

@@ -276,5 +276,7 @@ def kept(found: Planned, folder: Path) -> list[Path]:
     called = "Plan" if found.plan.name.lower() == "plan" else f"Plan {found.plan.name}"
     title = f"{called}: {days.first:%-d %b} to {days.last:%-d %b %Y}"
     page = folder / "plan.html"
-    page.write_text(report.render([found.answer, *found.studies], title), encoding="utf-8")
+    # what studies say holds for what was to choose from, not for what was picked
+    asked = [replace(study, title=f"To choose from: {study.title}") for study in found.studies]
+    page.write_text(report.render([found.answer, *asked], title, told=1), encoding="utf-8")
     return [page, *files]

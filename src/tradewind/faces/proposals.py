@@ -24,7 +24,7 @@ from tradewind.measures.query import Query
 from tradewind.period import Period
 from tradewind.study import Action, Party, Provenance, Study
 
-MOST = 2_000
+MOST = 10_000
 """Actions that a wing may propose to a plan, where it has a limit: more than a study would show."""
 FILE = "proposals.json"
 COFUNDED = "cofunded"

@@ -33,13 +33,16 @@ GRADES: dict[Evidence, str] = {
 }
 
 
-def render(studies: Sequence[Study], title: str = "", unanswered: Mapping[str, str] | None = None) -> str:
+def render(
+    studies: Sequence[Study], title: str = "", unanswered: Mapping[str, str] | None = None, told: int | None = None
+) -> str:
     """Return the page.
 
     Args:
         studies: Studies of one store, in the order in which they are read.
         title: Title of the page; the period's where empty.
         unanswered: Why a question could not be answered, by its title.
+        told: Number of studies, from the first, that the summary on top is of; all when left out.
 
     Returns:
         A whole HTML document that asks nothing of the network.
@@ -50,7 +53,7 @@ def render(studies: Sequence[Study], title: str = "", unanswered: Mapping[str, s
         period=period,
         origin=origin,
         studies=[(f"study-{n}", study) for n, study in enumerate(studies)],
-        headlines=headlines(studies),
+        headlines=headlines(studies[:told]),
         unanswered=dict(unanswered or {}),
         definitions=definitions(studies),
         grades=_grades(studies),

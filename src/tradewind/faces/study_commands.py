@@ -76,7 +76,8 @@ def _settings(settings: type[Any]) -> dict[str, tuple[Any, Any]]:
         many = typing.get_origin(hints[field.name]) is tuple
         flag = "--" + field.name.replace("_", "-")
         repeat = " Repeat, or join by commas." if many else ""
-        option = typer.Option(flag, help=words.get(field.name, "") + repeat)
+        least = 0 if field.name == "seed" else None
+        option = typer.Option(flag, help=words.get(field.name, "") + repeat, min=least)
         default = field.default if field.default is not dataclasses.MISSING else None
         found[field.name] = (Annotated[list[str] if many else hints[field.name], option], default)
     return found

@@ -160,7 +160,7 @@ def test_who_pays_is_as_asked(store: Store) -> None:
         found = study(store, quay.MONTH, CouponsSettings(payer=payer, faces=("2/8", "3/12")))
         shares = [setting.dose["platform"] for action in found.actions for setting in action.menu]
         assert low <= min(shares) <= max(shares) <= high
-        assert any("Not tried before" in caveat for caveat in found.caveats)
+        assert any("Not known to have been given" in caveat for caveat in found.caveats)
 
 
 def test_what_comes_later_teaches_nothing(store: Store) -> None:
@@ -219,6 +219,18 @@ def test_without_costs_a_margin_is_asked_for_and_labelled(tmp_path: Path) -> Non
     assert found.finding("worth").evidence == Evidence.ASSUMED
     assert all(action.evidence == Evidence.ASSUMED and "margin" in action.why for action in found.actions)
     assert found.actions
+
+
+def test_the_break_even_margin_is_where_the_gain_turns(tmp_path: Path) -> None:
+    """Gains are lines in the margin: later and small orders and all."""
+    store, gains, told = quay.build(tmp_path / "free", people=1_000, cost=False), {}, {}
+    for margin in (0.3, 0.5, 0.7):
+        [found] = learn(store.assuming(Assumptions(margin=margin)), quay.MONTH).appraise([coupon("keen", KEEN)])
+        gains[margin] = found.menu[0].joint.mid
+        told[margin] = float(found.why.split("from a margin of ")[1].split("%")[0])
+    assert gains[0.5] == pytest.approx((gains[0.3] + gains[0.7]) / 2)
+    even = 0.3 - gains[0.3] * 0.4 / (gains[0.7] - gains[0.3])
+    assert all(each == pytest.approx(100 * even, abs=0.051) for each in told.values())
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from tradewind.decisions.prices.findings import Teller
 from tradewind.decisions.prices.outlook import outlook
 from tradewind.decisions.prices.panel import read
 from tradewind.engines.store import Store
-from tradewind.errors import BadInputError, MissingDataError
+from tradewind.errors import BadInputError, MissingDataError, NotFoundError
 from tradewind.measures.assume import Assumptions
 from tradewind.period import Period
 from tradewind.scope import Scope
@@ -238,8 +238,12 @@ def test_a_scope_hears_of_its_own_shops_only(store: Store):
 def test_a_category_limits_what_is_proposed(store: Store):
     found = study(store, stall.MONTH, PricesSettings(category="Home/Sort 0", most=5))
     assert 0 < len(found.actions) <= 5
+    whole = study(store, stall.MONTH, PricesSettings(category="Home/Sort 0", most=99))
+    more = len(whole.actions) - len(found.actions)
+    assert any(f"{more} more products would gain" in said for said in found.caveats) == (more > 0)
+    assert not any("more products would gain" in said for said in whole.caveats)
     assert {int(each.subject.id[1:]) % 5 for each in found.actions} == {0}
-    with pytest.raises(MissingDataError, match="No product"):
+    with pytest.raises(NotFoundError, match=r"that category.*Home"):
         study(store, stall.MONTH, PricesSettings(category="Ho"))
 
 
@@ -257,11 +261,14 @@ def test_prices_from_sales_alone_with_an_assumed_margin(tmp_path: Path):
 
 def test_the_break_even_margin_is_where_the_gain_turns(tmp_path: Path):
     store = stall.build(tmp_path / "store", listings=False, cost=False, lot=False)
-    rows = np.arange(0, stall.PRODUCTS, 2)
-    before = learn(store.assuming(Assumptions(margin=0.5)), stall.MONTH).worth(rows, (0.1,), COMING)
-    margin = float(np.median(before.break_even))
-    after = learn(store.assuming(Assumptions(margin=round(margin, 6))), stall.MONTH).worth(rows, (0.1,), COMING)
-    assert np.median(np.abs(after.joint[:, 0, 0])) < 0.2 * np.median(np.abs(before.joint[:, 0, 0]))
+    rows, told = np.arange(8), []
+    for margin in (0.3, 0.5, 0.7):
+        learnt = learn(store.assuming(Assumptions(margin=margin)), stall.MONTH)
+        told.append(learnt.worth(rows, (0.1, 0.3), COMING))
+    for each in told:  # whatever margin is assumed
+        assert each.break_even == pytest.approx(told[0].break_even, abs=1e-6)
+    first, last = told[0].joint[..., 0], told[2].joint[..., 0]
+    assert told[0].break_even == pytest.approx(0.3 - first * 0.4 / (last - first), abs=1e-6)
 
 
 def test_the_same_seed_gives_the_same_answer(store: Store, learnt: Learnt):

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tradewind.accounts import ANYBODY_HERE, Caller, Role
-from tradewind.errors import ForbiddenError
+from tradewind.errors import ConflictError, ForbiddenError
 from tradewind.faces.api import plan as api
 from tradewind.faces.proposals import keep_proposals, proposed
 from tradewind.faces.server import board, desk
@@ -89,6 +89,11 @@ def test_a_plan_of_data_that_end_days_ago_can_be_launched(office: Office) -> Non
     assert ledger is not None
     [launched] = ledger.status().launches
     assert launched.days.first == last + timedelta(days=5)
+    for verdict in ("rejected", "open"):  # it goes on whatever the page says
+        with pytest.raises(ConflictError, match="stop it in the ledger"):
+            desk.decide(asking(office), [key], verdict, "too dear")
+    desk.stop(asking(office), launched.id, "too dear")
+    desk.decide(asking(office), [key], "rejected", "too dear")
 
 
 def test_an_answer_is_found_only_by_who_sees_the_same(office: Office) -> None:

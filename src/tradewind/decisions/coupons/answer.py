@@ -226,7 +226,7 @@ class _Teller:
         budget = self.settings.budget
         limit = f"of a budget of {self._said(budget, signed=False)} " if budget else ""
         if not rows:
-            sentence = f"Give none: {limit or 'no money '}is better spent on coupons than kept."
+            sentence = f"Give none: nothing {limit}is better spent on coupons than kept."
         else:
             sentence = (
                 f"Give coupons to {customers:,} customers in {len(rows)} audiences: they cost "
@@ -236,7 +236,7 @@ class _Teller:
                 f"{party}s" if party == Party.MERCHANT else f"the {party}" for party, g in parties.items() if g < 0
             ]
             if losers:
-                sentence += f" It costs {' and '.join(losers)} more than it brings them."
+                sentence += f" It costs {' and '.join(losers)} more than it brings in there."
         columns = (
             Column("audience", "Audience"), Column("customers", "Customers", "count"), Column("coupon", "Coupon"),
             Column("platform", "Paid by the platform", "share"), Column("cost", "Cost where used", "money"),
@@ -361,7 +361,7 @@ class _Teller:
         untried = [terms for terms in self.menu if (round(terms[0], 2), round(terms[1], 2)) not in learnt.tried]
         if untried:
             names = ", ".join(self._terms(Setting({"face": f, "threshold": t}, {})) for f, t in untried)
-            told.append(f"Not tried before: {names}. What they do is read off coupons of other depths.")
+            told.append(f"Not known to have been given: {names}. What they do is read off coupons of other depths.")
         longest = max(
             round((learnt.record.issues.end[n] - learnt.record.issues.start[n]) / 86_400) for n in learnt.cases.teaching
         )

@@ -174,9 +174,12 @@ class Learnt:
         face, threshold = dose(menu[best], "")
         audience = told[best]
         wasted = min(audience.anyway / audience.cost, 1.0) if audience.cost > 0 else 0.0
-        tried = "" if (round(face, 2), round(threshold, 2)) in self.tried else " Such a coupon was not tried."
+        tried = (
+            "" if (round(face, 2), round(threshold, 2)) in self.tried else " Such a coupon is not known to be tried."
+        )
+        least = f" from {human(threshold, 'money', self.currency)}" if threshold else ""
         return (
-            f"{human(face, 'money', self.currency)} off from {human(threshold, 'money', self.currency)} would bring "
+            f"{human(face, 'money', self.currency)} off{least} would bring "
             f"{audience.brought:,.1f} orders beside {audience.orders:,.0f} that come anyway, and "
             f"{human(wasted, 'share')} of its cost would go to these: {self._said(menu[best])} is left.{tried}"
             f"{self.break_even(menu[best], audience)}"

@@ -51,7 +51,7 @@ class Audience:
         anyway: Face value of coupons used on orders that come anyway.
         used: Orders on which it is used.
         gmv: Their value.
-        more: Value of the orders that it brings.
+        more: By how much more all parties gain together for each unit by which an assumed margin is larger.
     """
 
     sums: Array
@@ -131,12 +131,14 @@ class Meeting:
         self.spared = weight * self._at(terms.spared)
         value = self._at(terms.value) * (1 + flat) + self._at(terms.value_deep) * deep
         self.gmv = weight * np.maximum(value, 0.0)
-        self.more = weight * (self._at(terms.more) * flat + self._at(terms.more_deep) * deep)
         self.cost = np.maximum(self.face * (1 + flat) + self.face_deep * deep, 0.0)
         self.flat = np.stack([weight * self._at(table) for table in terms.flat])  # [parties, customers]
         self.deep = np.stack([weight * self._at(table) for table in terms.deep])
         self.small = np.stack([table[people.kind] for table in terms.small])
         self.small_flat, self.small_deep = self.small * rise, self.small * rise_deep
+        more = weight * (self._at(terms.priced) * flat + self._at(terms.priced_deep) * deep)
+        less = terms.priced_small[people.kind] * (rise * flat + rise_deep * deep)
+        self.more = (1 + self._effect.later.mid) * more + self._effect.small.mid * less
         self._lift = (flat, deep)
 
     def among(self, who: Ints, shares: Array) -> Audience:

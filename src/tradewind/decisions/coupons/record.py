@@ -52,6 +52,7 @@ class Orders:
         profit: [n, parties] contribution profit before coupons of others, without what comes back.
         back: [parties] what comes back of orders old enough, as a share of what they cost buyers.
         kept: Share of an order's value that is not given back.
+        priced: [n] list price of what its cost is assumed of, less what comes back: what a margin of 1 would leave.
         by_piece: Whether thresholds are held against the dearest piece.
     """
 
@@ -62,6 +63,7 @@ class Orders:
     profit: Array
     back: Array
     kept: float
+    priced: Array
     by_piece: bool = False
 
 
@@ -177,16 +179,24 @@ def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
     def cost(row: Row) -> ir.Value:
         return (row.unit_cost_or_assumed * row.quantity.cast("decimal(18, 0)")).cast("decimal(38, 4)")
 
+    def priced(row: Row) -> ir.Value:
+        known = row.unit_cost.notnull() if row.has("order_lines", "unit_cost") else ibis.literal(value=False)
+        return known.ifelse(0.0, (row.unit_price * row.quantity.cast("decimal(18, 0)")).cast("float64"))
+
     gets = [_get(n) for n in ("order_id", "customer_id", "ordered_at", "day", "quantity", "gmv", *there.values())]
+    if store.assumptions.margin is not None:
+        gets.append(priced)
     within = (Period(min(store.span.first, period.first), period.last),)
     relation, row = SALES.rows(store, *gets, cost, within=within)
     rows = relation.select(
         order_id=row.order_id, customer_id=row.customer_id, at=_whole_seconds(row.ordered_at), day=row.day,
         gmv=_number(row.gmv), cost=_number(cost(row)), quantity=row.quantity.cast("float64"),
         **{name: _number(getattr(row, field)) for name, field in there.items()},
+        **({} if store.assumptions.margin is None else {"priced": priced(row)}),
     )  # fmt: skip
     rows = rows.filter(rows.customer_id.notnull() & (rows.day <= ibis.literal(period.last)))
-    sums = {name: rows[name].sum() for name in ("gmv", "cost", "quantity", *there)}
+    summed = [name for name in ("gmv", "cost", "quantity", "priced", *there) if name in rows.columns]
+    sums = {name: rows[name].sum() for name in summed}
     dearest = (rows.gmv / rows.quantity.nullif(0.0)).max()
     orders = rows.group_by("order_id").aggregate(
         customer_id=rows.customer_id.max(), at=rows.at.min(), dearest=dearest, **sums
@@ -235,7 +245,8 @@ def _orders(sales: pa.Table, ids: pa.Array, now: int) -> Orders:
     merchant = value - cost - column("commission") + by_platform - column("platform_fee") - column("payment_fee")
     merchant += column("shipping_paid") - column("shipping_cost")
     profit = np.stack([merchant, column("platform_fee") - by_platform, column("commission")], axis=1)
-    restocked = np.minimum(column("restocked") / quantity, 1.0) * cost
+    again = np.minimum(column("restocked") / quantity, 1.0)
+    restocked, priced = again * cost, column("priced")
     taken = column("commission_back") - column("platform_commission_back")
     lost = np.stack([
         column("back") - restocked - taken - column("fee_back") + column("return_shipping"),
@@ -246,12 +257,14 @@ def _orders(sales: pa.Table, ids: pa.Array, now: int) -> Orders:
     sums = value[old].sum()
     back = lost[old].sum(axis=0) / sums if sums > 0 else np.zeros(len(PARTIES))
     kept = 1 - column("back")[old].sum() / sums if sums > 0 else 1.0
+    priced = priced - value * ((again * priced)[old].sum() / sums if sums > 0 else 0.0)
     whose = _numbers(sales["customer_id"], ids)
     order = np.lexsort((at, whose))
     dearest = np.nan_to_num(column("dearest"))
     return Orders(
-        whose[order], at[order], value[order], dearest[order], profit[order], back, float(np.clip(kept, 0.0, 1.0))
-    )
+        whose[order], at[order], value[order], dearest[order], profit[order], back, float(np.clip(kept, 0.0, 1.0)),
+        priced[order],
+    )  # fmt: skip
 
 
 def _held_against(orders: Orders, issues: Issues) -> Orders:

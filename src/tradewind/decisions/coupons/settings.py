@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from tradewind.errors import BadInputError
 
 PAYERS = ("platform", "merchant", "cofunded")
+MOST = 1e12
+"""Largest budget."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class CouponsSettings:
     def __post_init__(self) -> None:
         if self.payer not in PAYERS:
             raise BadInputError("Nobody of that name can pay for coupons", got=self.payer, allowed=PAYERS)
-        if not self.budget >= 0:
-            raise BadInputError("A budget is nothing or more", got=self.budget)
+        if not 0 <= self.budget <= MOST:
+            raise BadInputError("A budget is out of range", got=self.budget, allowed=f"0, for no limit, to {MOST:,.0f}")
         if not 1 <= self.days <= 90:
             raise BadInputError("A coupon can be used for a number of days", got=self.days, allowed="1 to 90")
         self.menu  # noqa: B018 - reading the faces is the check

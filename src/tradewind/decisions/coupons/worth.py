@@ -61,8 +61,9 @@ class Terms:
         spared: [kinds, held] face value of weaker coupons that it replaces.
         value: [kinds, held] value of orders on which it is used.
         value_deep: [kinds, held] the same weighted by depth.
-        more: [kinds, held] value of orders on which it tells.
-        more_deep: [kinds, held] the same weighted by how much deeper it is.
+        priced: [kinds, held] what a margin of 1 would leave of orders on which it tells, see `Orders`.
+        priced_deep: [kinds, held] the same weighted by how much deeper it is.
+        priced_small: [kinds] the same of an order too small for it.
     """
 
     flat: Array
@@ -77,8 +78,9 @@ class Terms:
     spared: Array
     value: Array
     value_deep: Array
-    more: Array
-    more_deep: Array
+    priced: Array
+    priced_deep: Array
+    priced_small: Array
 
 
 HELD = np.linspace(0.0, 1.0, 11)
@@ -111,12 +113,13 @@ class Worth:
         group = np.searchsorted(size, orders.value, side="right")
         count = np.maximum(np.bincount(group, minlength=len(size) + 1), 1)
         self._value = np.bincount(group, orders.value, len(size) + 1) / count
-        net = orders.profit - orders.value[:, None] * orders.back
+        net = np.column_stack([orders.profit - orders.value[:, None] * orders.back, orders.priced])
         self._profit = np.stack([np.bincount(group, column, len(size) + 1) / count for column in net.T])
         self.kept = orders.kept
         there = count > 0
         self._value, self._profit = self._value[there], self._profit[:, there]
-        self.profits = self.profit(self.points)
+        *profits, self.priced = self.profit(self.points)
+        self.profits = np.stack(profits)
 
     def kind(self, usual: Array) -> Ints:
         """Return the kind [n] of customers by what they usually spend, NaN for those who never bought."""
@@ -124,7 +127,7 @@ class Worth:
         return np.where(np.isfinite(usual), found, 0)
 
     def profit(self, value: Array) -> Array:
-        """Return what orders of these values bring: [parties, …]."""
+        """Return what orders of these values bring each party, and what a margin of 1 would leave: [parties + 1, …]."""
         inside = np.clip(value, self._value[0], self._value[-1])
         beyond = np.where(inside > 0, value / np.where(inside > 0, inside, 1.0), 1.0)
         return np.stack([np.interp(inside, self._value, column) * beyond for column in self._profit])
@@ -158,14 +161,17 @@ class Worth:
         def mean(values: Array) -> Array:
             return np.asarray(np.moveaxis(values.mean(axis=-1), -2, -1) if values.ndim > 2 else values.mean(axis=-1))
 
+        def small(values: Array) -> Array:
+            return np.asarray((values * ~fits).sum(axis=-1) / np.maximum((~fits).sum(axis=-1), 1))
+
         return Terms(
             np.stack([mean(profit * q0) for profit in profits]),
             np.stack([mean(profit * qd) for profit in profits]),
-            np.stack([(profit * ~fits).sum(axis=-1) / np.maximum((~fits).sum(axis=-1), 1) for profit in profits]),
+            np.stack([small(profit) for profit in profits]),
             mean(q0), mean(qd), mean(best * used), mean(best * used * depth),
             mean(net), mean(net * depth), mean(held * weaker * used * self.kept),
             mean(best * used * value), mean(best * used * value * depth),
-            mean(q0 * value), mean(qd * value),
+            mean(q0 * self.priced), mean(qd * self.priced), small(self.priced),
         )  # fmt: skip
 
     def bands(self, edges: Array, face: float) -> tuple[Array, Array, Array]:

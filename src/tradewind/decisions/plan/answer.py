@@ -9,7 +9,7 @@ from datetime import date
 from tradewind import charts
 from tradewind.decisions.plan.pick import REJECTED, together
 from tradewind.decisions.plan.table import JOINT, best_of
-from tradewind.decisions.plan.words import Names, deed
+from tradewind.decisions.plan.words import Names, deed, thing
 from tradewind.engines.store import Store
 from tradewind.money import human
 from tradewind.period import Period
@@ -108,7 +108,7 @@ class _Teller:
             Column("low", "Low", "money"), Column("high", "High", "money"), Column("cost", "Draws at most", "money"),
             Column("payer", "Paid by"), Column("attributed", "Attributed GMV", "money"), Column("evidence", "Evidence"),
         )  # fmt: skip
-        top = [(deed(c, self.currency, self.names), self._sought(c)) for c in plan.choices[:DRAWN]]
+        top = [(thing(c, self.currency, self.names), self._sought(c)) for c in plan.choices[:DRAWN]]
         chart = charts.ranked_bars(
             top, currency=self.currency, alt_text="Expected gain of the largest actions, with intervals"
         )

@@ -37,6 +37,7 @@ class Kept:
         simulated: Whether its numbers describe no real business.
         source: Whose data it was made from.
         notice: What those say of themselves.
+        assumptions: What was supposed, a sentence each.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Kept:
     simulated: bool
     source: str
     notice: str
+    assumptions: tuple[str, ...]
 
 
 def write_plan(plan: Plan, origin: Provenance, folder: Path, actions: Sequence[Action] = ()) -> list[Path]:
@@ -147,7 +149,7 @@ def read_plan(folder: Path) -> Kept:
         raw = {key: setting_read(each) for key, each in said["raw"].items()}
         return Kept(
             said["name"], choices, raw, said["currency"], said["timezone"], bool(said["simulated"]),
-            said["source"], said["notice"],
+            said["source"], said["notice"], tuple(map(str, said["assumptions"])),
         )  # fmt: skip
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, OSError, pa.ArrowException) as error:
         raise BadInputError(

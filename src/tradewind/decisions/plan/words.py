@@ -22,6 +22,14 @@ def deed(choice: Choice, currency: str, names: Names) -> str:
     return f"{dose(choice.setting, choice.action.lever, currency)} {_where(choice.action, names)}"
 
 
+def thing(choice: Choice, currency: str, names: Names) -> str:
+    """Return the same with what it is done to first: `Silk scarf (S12): 20% off`, to be told apart where cut short."""
+    said = dose(choice.setting, choice.action.lever, currency).rstrip(",")
+    for last in (" for", " on", " of", " to"):
+        said = said.removesuffix(last)
+    return f"{_where(choice.action, names)}: {said.rstrip(',')}"
+
+
 def dose(setting: Setting, lever: Lever, currency: str) -> str:
     """Return a setting in words."""
     given = setting.dose

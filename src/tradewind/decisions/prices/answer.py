@@ -17,7 +17,7 @@ from tradewind.decisions.prices.outlook import outlook
 from tradewind.decisions.prices.panel import read
 from tradewind.decisions.prices.response import response
 from tradewind.engines.store import Store
-from tradewind.errors import BadInputError, MissingDataError
+from tradewind.errors import BadInputError, MissingDataError, NotFoundError
 from tradewind.period import Period
 from tradewind.study import Action, Finding, Lever, Party, Setting, Study, Subject
 
@@ -34,6 +34,7 @@ IMPROVED_BY = {
     "refunds": "refunds in the profit of a piece",
     "inventory": "slow stock",
 }
+NAMED = 20  # categories that an error names
 JUDGED = 5_000  # products that are judged at most, those that would sell for most
 FAMOUS = 500  # products that are judged for a campaign, likewise
 LEAST_PIECES = 0.25  # pieces that a product is taken to sell when it hardly sells: no discount is free of cost
@@ -68,10 +69,14 @@ class PricesSettings:
         try:
             shares = tuple(sorted({float(off) for off in self.offs}))
         except ValueError as error:
-            raise BadInputError("A share off the list price is a number", got=self.offs, allowed="0.1,0.2") from error
+            raise BadInputError(
+                "A share off the list price is a number", got=", ".join(map(str, self.offs)), allowed="0.1,0.2"
+            ) from error
         if not shares or not all(DEAREST <= off <= CHEAPEST for off in shares):
             raise BadInputError(
-                "A share off the list price is out of range", got=self.offs, allowed=f"from {DEAREST} to {CHEAPEST}"
+                "A share off the list price is out of range",
+                got=", ".join(map(str, self.offs)),
+                allowed=f"from {DEAREST} to {CHEAPEST}",
             )
         if not 1 <= self.days <= 182 or not 1 <= self.campaign <= 28 or self.most < 0:
             raise BadInputError(
@@ -140,7 +145,8 @@ def study(store: Store, period: Period, settings: PricesSettings | None = None) 
     best = np.argmax(worth.joint[:, :, 0], axis=1)
     gain = worth.joint[np.arange(len(rows)), best, 0]
     order = np.argsort(-gain, kind="stable")
-    order = order[gain[order] > 0][: settings.most]
+    order = order[gain[order] > 0]
+    order, unnamed = order[: settings.most], max(len(order) - settings.most, 0)
     proposed = [
         Action(
             f"price-{panel.products[rows[at]]}", Lever.PRICE,
@@ -168,9 +174,11 @@ def study(store: Store, period: Period, settings: PricesSettings | None = None) 
     )  # fmt: skip
     told = [part() for part in parts]
     title = f"Which prices pay after {period.title}?"
+    more = f"{unnamed:,} more products would gain by another price, each less than the {len(order):,} proposed."
+    cut = (more,) if unnamed and settings.most else ()
     found = tuple(sorted((f for f in told if f is not None), key=lambda finding: -finding.weight))
     return Study(
-        "prices", title, period, found, store.provenance, asdict(settings), teller.caveats(), actions
+        "prices", title, period, found, store.provenance, asdict(settings), (*cut, *teller.caveats()), actions
     )  # fmt: skip
 
 
@@ -179,6 +187,11 @@ def _chosen(learnt: Learnt, category: str) -> Ints:
     panel = learnt.panel
     path = category.strip("/")
     inside = np.array([not path or name == path or name.startswith(path + "/") for name in panel.category])
+    if not inside.any():
+        known = sorted({name.split("/")[0] for name in panel.category if name})
+        raise NotFoundError(
+            "Nothing of that category is sold there", got=category, allowed=known[:NAMED] or "none: products have none"
+        )
     rows = np.flatnonzero(inside & panel.active & (panel.list_price > 0) & ~np.isnan(panel.cost))
     if not len(rows):
         raise MissingDataError(

@@ -47,7 +47,9 @@ class Economics:
         others: [parties] what a piece of other products brings on average, at the prices that were paid.
         same_shop: [n] share of all sales that the product's own shop makes.
         absent: What the source does not tell, so that it counts as nothing.
-        assumed: Whether unit costs rest on an assumed margin.
+        margin: The margin that is assumed where a cost is not known; None where costs are known.
+        priced: [n] what a margin of 1 would take off the amount: the list price where its margin is assumed.
+        others_priced: The same of a piece of other products on average.
     """
 
     share: Array
@@ -56,7 +58,9 @@ class Economics:
     others: Array
     same_shop: Array
     absent: tuple[str, ...]
-    assumed: bool
+    margin: float | None
+    priced: Array
+    others_priced: float
 
     def profit(self, price: Array) -> Array:
         """Return what one piece brings each party at a price.
@@ -145,7 +149,11 @@ def economics(store: Store, panel: Panel) -> Economics:
     everything = max(float(pieces.sum()), 1e-9)
     same = np.array([in_shop[name] / everything for name in panel.shops])
     assumed = store.assumptions.margin is not None and store.coverage("order_lines", "unit_cost") < 1
-    return Economics(share, amount, cost, others, same, absent, assumed)
+    priced = np.where(panel.assumed, np.nan_to_num(panel.list_price), 0.0) * np.where(kept > 0, kept, 1.0)
+    return Economics(
+        share, amount, cost, others, same, absent, store.assumptions.margin if assumed else None, priced,
+        float(priced @ pieces) / everything,
+    )  # fmt: skip
 
 
 def _by(store: Store, metrics: tuple[Metric, ...], key: str, days: Period) -> dict[str, dict[str, float]]:

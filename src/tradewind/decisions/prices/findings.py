@@ -46,7 +46,7 @@ class Teller:
         self.menu = menu
         self.days = days
         self.currency = learnt.currency
-        self.weakest = Evidence.ASSUMED if learnt.economics.assumed else Evidence.OBSERVATIONAL
+        self.weakest = Evidence.ASSUMED if learnt.economics.margin is not None else Evidence.OBSERVATIONAL
 
     def _money(self, value: float, *, signed: bool = False) -> str:
         return human(value, "money", self.currency, signed=signed)

@@ -41,8 +41,8 @@ class Worth:
         without: [n] pieces that would be sold otherwise.
         gmv: [n, settings] GMV of the product meanwhile.
         before: [n] mean share off the list price otherwise.
-        break_even: [n, settings] margin of the list price at which the joint gain would be nought; a lower price pays
-            above it, a higher one below.
+        break_even: [n, settings] margin of list prices at which the joint gain would be nought, were it assumed of all
+            that it is assumed of; NaN where none is assumed, or the gain does not hang on it.
         best: [draws] gain of all products at their best settings together, those left alone that gain nothing.
     """
 
@@ -163,10 +163,11 @@ class Learnt:
             better = joint[:, k, 0] > best_mean
             best[better], best_mean[better] = total[better], joint[better, k, 0]
             pieces[:, k] = (base * sold).mean(axis=1)
-            extra = (base * more).mean(axis=1)
-            # The unit cost at which the gain would be nought, as a margin of the list price.
-            allowed = joint[:, k, 0] / np.where(np.abs(extra) > 1e-9, extra, np.nan) + self.economics.cost[rows]
-            break_even[:, k] = 1 - allowed / np.where(full > 0, full, np.nan)
+            if self.economics.margin is not None:  # the gain is a line in the margin
+                grows = self.economics.priced[rows, None] * base * more - self.economics.others_priced * lost
+                slope = grows.mean(axis=1)
+                told = np.abs(slope) > 1e-9
+                break_even[told, k] = self.economics.margin - joint[told, k, 0] / slope[told]
         gmv = pieces * (1 - offs) * full[:, None]
         return Worth(joint, party, pieces, (base * usual).mean(axis=1), gmv, before, break_even, best.sum(axis=0))
 
@@ -240,7 +241,7 @@ class Learnt:
         expires = self.panel.last + timedelta(days=KEPT)
         why = self.sentence(row, worth, at, best, action)
         # A product of unknown cost counts with everybody's usual cost, which is an assumption.
-        guessed = self.economics.assumed or bool(np.isnan(self.panel.cost[row]))
+        guessed = self.economics.margin is not None or bool(np.isnan(self.panel.cost[row]))
         grade = Evidence.ASSUMED if guessed else Evidence.OBSERVATIONAL
         return replace(action, menu=menu, evidence=grade, why=why, expires=expires)
 
@@ -262,10 +263,11 @@ class Learnt:
             f"{money(share * full * (1 - before) - amount)}: {money(worth.joint[at, k, 0], signed=True)} in all "
             f"({money(low, signed=True)} to {money(high, signed=True)})"
         )
-        if not self.economics.assumed:
-            return said + "."
         margin = float(worth.break_even[at, k])
-        side = "above" if worth.pieces[at, k] > worth.without[at] else "below"
+        if self.economics.margin is None or np.isnan(margin):
+            return said + "."
+        pays = worth.joint[at, k, 0] > 0
+        side = "above" if (margin < self.economics.margin) == pays else "below"
         return f"{said}; it pays at margins {side} {human(min(max(margin, 0.0), 1.0), 'share')}."
 
 

@@ -45,6 +45,7 @@ class Panel:
         list_price: [n] list price now; NaN where none is known.
         price: [n] price now.
         cost: [n] unit cost now; NaN where none is known.
+        assumed: [n] whether it rests on an assumed margin of the list price.
         active: [n] whether it is on sale now.
         clicks: [n, 2] clicks in the four weeks before the last four, and in the last four; NaN without traffic.
         told: Whether prices come from listings, rather than from what was paid.
@@ -62,6 +63,7 @@ class Panel:
     list_price: Array
     price: Array
     cost: Array
+    assumed: Flags
     active: Flags
     clicks: Array
     told: bool
@@ -123,12 +125,13 @@ def read(store: Store, last: date) -> Panel:
     if store.has("order_lines", "unit_cost"):
         cost = np.where(np.isnan(cost), _paid_cost(store, days, products), cost)
     margin = store.assumptions.margin
+    assumed = np.isnan(cost) & (margin is not None)
     if margin is not None:
         cost = np.where(np.isnan(cost), now["list"] * (1 - margin), cost)
     starts = tuple(max(week, first) for week in weeks)
     return Panel(
         tuple(products.tolist()), shops, category, starts, last, units, off, drawn, arms, now["list"], now["price"],
-        cost, now["active"] > 0, _clicks(store, last, products), told,
+        cost, assumed, now["active"] > 0, _clicks(store, last, products), told,
     )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ def decide(asker: Asking, keys: Sequence[str], verdict: str, reason: str, period
         NotFoundError: If there is no such action.
         BadInputError: If none is named, there is no such verdict, or a rejection lacks its reason.
         MissingDataError: If no proposals were gathered yet.
+        ConflictError: If an action that is to be rejected or reopened was launched.
     """
     asker.caller.check(Right.APPROVE)
     if not 0 < len(keys) <= MOST:
@@ -48,6 +49,13 @@ def decide(asker: Asking, keys: Sequence[str], verdict: str, reason: str, period
         raise BadInputError("The plan has no such action", got=ascii(unknown[0])[1:-1], do="load the page anew")
     for key in keys:  # all of them or none
         inside(asker.caller.scope, known[key])
+    if verdict != Decision.APPROVED and asker.ledger is not None:
+        name = f"plan-{period_of(period, asker.store).last}-"
+        done = {
+            each.action for each in asker.ledger.status().launches if each.plan.startswith(name) and not each.stopped
+        }
+        if launched := sorted(done.intersection(keys)):
+            raise ConflictError("This action was launched", got=launched[0], do="stop it in the ledger")
     for key in keys:
         asker.office.verdicts.give(wanted.key, key, verdict, reason, asker.caller, known[key])
     if asker.office.accounts is not None:
