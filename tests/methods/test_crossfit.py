@@ -239,6 +239,33 @@ def test_odd_outcomes_are_answered_within_their_range(values):
         lambda: Crossfit(folds=2).split(4, cluster=[1, 1, 1, 1]),
         lambda: Crossfit(folds=2).split(4, cluster=[1, 2]),
         lambda: Crossfit(folds=2).split(4, cluster=[1, 2, np.nan, 3]),
+        lambda: Crossfit(folds=2).split(4, cluster=["a", None, "b", "c"]),
+        lambda: Crossfit(folds=2).split(4, cluster=[1, "1", 2, 3]),
+        lambda: Crossfit(folds=2).split(
+            4, cluster=np.array(["2024-01-01", "NaT", "2024-01-02", "2024-01-03"], "M8[D]")
+        ),
+        lambda: Crossfit(folds=2).split(4, cluster=2.0**60 + np.arange(4) * 2.0**20),
+        lambda: Crossfit(folds=2).split(-3),
+        lambda: Crossfit(folds=2).split(10.5),
+        lambda: Crossfit(folds=2.5),
+        lambda: Crossfit(repeats=1.5),
+        lambda: Crossfit(seed=-1),
+        lambda: Crossfit(seed=1.5),
+        lambda: Crossfit(seed=None),
+        lambda: Learner(seed=-1),
+        lambda: mean(x=[["a"]] * 20),
+        lambda: mean(x=np.arange(20.0)[:, None] * 1e-300),
+        lambda: mean(y=["a"] * 20),
+        lambda: mean(y=np.arange(20) * 1e150),
+        lambda: mean(weight=["a"] * 20),
+        lambda: mean(among=["False"] * 20),
+        lambda: mean(among=np.full(20, np.nan)),
+        lambda: mean().predict(np.ones((3, 2))),
+        lambda: mean(x=np.ones((20, 2))).predict(np.ones((3, 1))),
+        lambda: mean().predict(np.ones(3)),
+        lambda: mean().predict([[np.inf]]),
+        lambda: Crossfit(folds=2).chances(Crossfit(folds=2).split(20), np.ones((20, 1)), np.r_[np.zeros(19), 10**9]),
+        lambda: Crossfit(folds=2).chances(Crossfit(folds=2).split(20), np.ones((20, 1)), np.r_[np.zeros(19), 1e300]),
         lambda: Crossfit(folds=2).split(4, strata=[0, 1, 0.5, 0]),
         lambda: mean(x=np.ones(20)),
         lambda: mean(x=np.full((20, 1), np.inf)),
@@ -255,6 +282,30 @@ def test_odd_outcomes_are_answered_within_their_range(values):
 def test_bad_input_is_one_clear_error(call):
     with pytest.raises(BadInputError):
         call()
+
+
+def test_nothing_is_known_of_a_constant():
+    for rows in (60, 100, 200):
+        crossfit = Crossfit(folds=3)
+        found = crossfit.mean(crossfit.split(rows), np.arange(float(rows))[:, None], np.full(rows, 0.1))
+        assert found.skill == 0
+
+
+def test_large_whole_numbers_are_ids_as_they_are():
+    folds = Crossfit(folds=2).split(4, cluster=[2**63 + 1, 2**63 + 2, 2**63 + 3, -1])
+    assert folds.cluster.tolist() == [1, 2, 3, 0]
+
+
+@pytest.mark.parametrize("weight", ["few above 0", "one above all"])
+def test_uneven_weights_leave_numbers(weight):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 3))
+    y = x[:, 0] + rng.normal(size=200)
+    heavy = np.repeat([1.0, 0.0], [20, 180]) if weight == "few above 0" else rng.lognormal(0, 6, 200)
+    crossfit = Crossfit()
+    found = crossfit.mean(crossfit.split(200), x, y, heavy).values
+    taught = y[heavy > 0]
+    assert taught.min() <= found.min() <= found.max() <= taught.max()
 
 
 def mean(x=None, y=None, weight=None, among=None, categorical=()):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import statsmodels.api as sm
 from scipy.optimize import minimize
-from scipy.stats import binom
+from scipy.stats import binom, t
 from sklearn.isotonic import IsotonicRegression
 
 from tradewind.errors import BadInputError
@@ -168,6 +168,34 @@ def test_calibration_mends_scores_that_lie():
     assert abs(slope - 1) < 3 * error
 
 
+@pytest.mark.parametrize("features", ["one", "noise"])
+def test_slope_is_around_nothing_where_nothing_is_told(features):
+    """What was learnt without a fold runs opposite to the fold's own mean, which is no order of its units."""
+    below = 0
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        x = np.ones((400, 1)) if features == "one" else rng.normal(size=(400, 3))
+        arm = rng.integers(0, 2, 400)
+        slope = Uplift(seed=seed).fit(x, arm, arm + rng.normal(size=400), HALF, held_out=False).slope[0]
+        below += slope.high < 0
+        if features == "one":
+            assert slope.mid == 0
+    assert below <= binom.ppf(0.99, 12, 0.05)
+
+
+def test_calibration_does_not_hang_on_rounding():
+    x, arm, y, _, _ = trial(np.random.default_rng(24), 1000)
+    uplift = Uplift(folds=2)
+    observed = uplift.observed(x, arm, y, HALF)
+    gain, weight = observed.pair(1, "dr")
+    everyone = np.ones(1000, bool)
+    fold = observed.folds.held[0]
+    for seed in range(5):
+        others = np.array([gain[fold != k].mean() for k in (0, 1)])[fold]
+        said = others + 1e-12 * np.random.default_rng(seed).normal(size=1000)
+        assert calibration(said, gain, weight, observed, everyone) == (None, 0.0, 0.0)
+
+
 # Second implementations.
 
 
@@ -263,6 +291,27 @@ def test_intervals_hold_the_effects_of_as_many_units_as_they_say(effect):
     assert np.mean(widths) > 0.75 * 3.29 * np.sqrt(np.mean(squares))
 
 
+def test_few_clusters_treated_whole_have_few_degrees_of_freedom():
+    """Four clusters an arm leave at most six, by which intervals grow faster with their level than a normal law's."""
+    rng = np.random.default_rng(0)
+    cluster = np.arange(160) // 20
+    arm = rng.permutation(np.arange(8) % 2)[cluster]
+    y = rng.normal(size=8)[cluster] + rng.normal(size=160)
+    fits = [Uplift(folds=2, level=level).fit(np.ones((160, 1)), arm, y, HALF, cluster=cluster) for level in (0.9, 0.95)]
+    one, two = (fit.average[0].high - fit.average[0].low for fit in fits)
+    assert two / one > 0.999 * t.ppf(0.975, 6) / t.ppf(0.95, 6)
+
+
+def test_a_small_arm_of_rare_money_proves_no_harm():
+    harm = 0
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        arm = rng.permutation(np.repeat([1, 0], [40, 360]))
+        y = (rng.random(400) < 0.2) * rng.lognormal(3, 1.5, 400)
+        harm += Uplift(folds=2).fit(np.ones((400, 1)), arm, y, [0.9, 0.1], held_out=False).average[0].high < 0
+    assert harm <= binom.ppf(0.99, 30, 0.05)
+
+
 # Overlap.
 
 
@@ -320,6 +369,22 @@ def test_odd_data_gives_numbers(odd):
     assert np.isfinite(fit.average[0].mid)
 
 
+def test_answers_follow_ids_not_the_order_of_rows():
+    x, arm, y, _, _ = trial(np.random.default_rng(22), 300)
+    ids, order = np.arange(300), np.random.default_rng(23).permutation(300)
+    one = Uplift(folds=2).fit(x, arm, y, HALF, unit=ids).average[0]
+    two = Uplift(folds=2).fit(x[order], arm[order], y[order], HALF, unit=ids[order]).average[0]
+    assert two.mid == pytest.approx(one.mid, abs=1e-4)
+
+
+def test_all_treated_buying_and_nobody_else_gives_numbers():
+    rng = np.random.default_rng(25)
+    arm = np.tile([0, 1], 200)
+    fit = Uplift(folds=2).fit(rng.normal(size=(400, 2)), arm, arm * rng.lognormal(0, 1, 400), HALF)
+    assert np.isfinite(fit.held_out.high).all()
+    assert fit.average[0].low > 0
+
+
 def test_scale_does_not_matter():
     x, arm, y, _, _ = trial(np.random.default_rng(20), 600)
     one, two = (Uplift(folds=2).fit(x, arm, v, HALF).effect(x) for v in (y, 1000 * y))
@@ -343,7 +408,19 @@ def good():
         ({"y": np.ones(99)}, "number"),
         ({"unit": np.r_[0, np.arange(99)]}, "more than once"),
         ({"unit": np.arange(99)}, "ids"),
+        ({"unit": [None, *range(99)]}, "missing"),
+        ({"unit": ["a", *range(99)]}, "one kind"),
         ({"cluster": np.zeros(100)}, "fewer units"),
+        ({"cluster": "as treated"}, "nothing can be told"),
+        ({"y": "as treated"}, "same for everybody"),
+        ({"y": np.arange(100) * 1e39}, "too large"),
+        ({"y": np.arange(100) * 1e-300}, "too large or too small"),
+        ({"x": np.arange(100.0)[:, None] * 1e-300}, "too large or too small"),
+        ({"x": [["a"]] * 100}, "not a number"),
+        ({"y": ["a"] * 100}, "not a number"),
+        ({"arm": np.r_[1e300, np.ones(99)]}, "whole numbers"),
+        ({"arm": np.r_[10**9, np.arange(99) % 2]}, "without gaps"),
+        ({"propensity": ["a", "b"]}, "not a number"),
         ({"x": np.full((100, 2), np.inf)}, "infinite"),
         ({"x": np.ones(100)}, "table"),
         ({"propensity": [0.5]}, "do not fit"),
@@ -355,6 +432,7 @@ def good():
 )
 def test_bad_input_is_one_clear_error(change, words):
     given = good() | change
+    given = {k: given["arm"] * 1.0 if isinstance(v, str) and v == "as treated" else v for k, v in given.items()}
     if isinstance(given["arm"], str):
         given |= {"x": np.linspace(-1, 1, 400)[:, None], "arm": np.arange(400) >= 200, "y": np.arange(400.0) % 7}
         given["arm"] = given["arm"].astype(int)
@@ -363,8 +441,13 @@ def test_bad_input_is_one_clear_error(change, words):
 
 
 @pytest.mark.parametrize(
-    "settings", [{"learner": "x"}, {"level": 1}, {"trim": 0.5}, {"doses": [5, 5]}, {"doses": [np.nan]}, {"folds": 1}]
-)
+    "settings",
+    [
+        {"learner": "x"}, {"level": 1}, {"level": "x"}, {"trim": 0.5}, {"trim": "x"}, {"doses": [5, 5]},
+        {"doses": [np.nan]}, {"doses": ["x"]}, {"folds": 1}, {"folds": 2.5}, {"repeats": 1.5}, {"seed": -1},
+        {"seed": 1.5}, {"seed": None},
+    ],
+)  # fmt: skip
 def test_bad_settings(settings):
     with pytest.raises(BadInputError):
         Uplift(**settings)

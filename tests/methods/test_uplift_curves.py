@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import binom
 
 from tradewind.errors import BadInputError
+from tradewind.methods.moments import Moments, contrast
 from tradewind.methods.uplift_curves import UpliftCurves
 
 # With X uniform, an effect of X and a score that ranks by X: G(p) = p − p²/2.
@@ -147,6 +148,32 @@ def test_intervals_cover_as_often_as_they_say(per):
         assert width == pytest.approx(3.29 * np.std([run[name].mid for run in found]), rel=0.2), name
 
 
+def test_few_clusters_drawn_whole_prove_no_more_than_they_say():
+    runs, held = 200, 0
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        cluster = np.arange(160) // 20
+        arm = rng.permutation(np.arange(8) % 2)[cluster]
+        y = rng.normal(size=8)[cluster] + rng.normal(size=160)
+        effect = UpliftCurves(at=(0.3,))(rng.random(160), arm, y, cluster=cluster).effect
+        held += effect.low <= 0 <= effect.high
+    assert held >= binom.ppf(0.01, runs, 0.9)
+
+
+def test_a_small_arm_of_rare_money_proves_no_harm():
+    harm, widths = 0, []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        arm = rng.permutation(np.repeat([1, 0], [20, 180]))
+        y = (rng.random(200) < 0.2) * rng.lognormal(3, 1.5, 200)
+        effect = UpliftCurves(at=(0.3,))(rng.random(200), arm, y).effect
+        harm += effect.high < 0
+        one = contrast(Moments.of(y[arm == 0]), Moments.of(y[arm == 1])).interval(0.9)
+        widths.append((effect.high - effect.low) / (one.high - one.low))
+    assert harm <= binom.ppf(0.99, 100, 0.05)
+    assert np.mean(widths) == pytest.approx(1, abs=0.01)
+
+
 def test_a_paired_interval_is_narrower_and_covers():
     """A ranking less a noisier one: Cov(effect, rank) falls with their correlation."""
     rng = np.random.default_rng(7)
@@ -216,6 +243,12 @@ def test_scale_and_order_of_rows_do_not_matter():
     assert second.autoc.normalised.low == pytest.approx(first.autoc.normalised.low)
 
 
+def test_large_whole_scores_keep_their_order():
+    x, arm, y, _ = trial(np.random.default_rng(12), 100)
+    rank = np.argsort(np.argsort(x))
+    assert UpliftCurves()(2**60 + rank, arm, y).qini == UpliftCurves()(rank, arm, y).qini
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -231,6 +264,18 @@ def test_scale_and_order_of_rows_do_not_matter():
         {"means": np.zeros((50, 3))},
         {"cluster": np.zeros(49)},
         {"fold": np.zeros(49)},
+        {"cluster": np.zeros(50)},
+        {"cluster": np.full(50, np.nan)},
+        {"cluster": np.arange(50) % 2},
+        {"cluster": np.arange(50) % 4},
+        {"cluster": ["a", None] * 25},
+        {"arm": np.r_[1, np.zeros(49)]},
+        {"y": np.arange(50) % 2},
+        {"y": np.arange(50) * 1e300},
+        {"y": np.arange(50) * 1e-300},
+        {"y": ["a"] * 50},
+        {"score": ["a"] * 50},
+        {"arm": ["a"] * 50},
     ],
 )
 def test_bad_input_is_one_clear_error(change):
@@ -239,7 +284,7 @@ def test_bad_input_is_one_clear_error(change):
         UpliftCurves()(**(good | change))
 
 
-@pytest.mark.parametrize("settings", [{"level": 1}, {"at": (0.0,)}, {"at": (1.0,)}])
+@pytest.mark.parametrize("settings", [{"level": 1}, {"level": "x"}, {"at": ("x",)}, {"at": (0.0,)}, {"at": (1.0,)}])
 def test_bad_settings(settings):
     with pytest.raises(BadInputError):
         UpliftCurves(**settings)

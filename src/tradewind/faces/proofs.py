@@ -61,7 +61,7 @@ def launched(receipt: Receipt, held: Sequence[Held], files: Sequence[Path], weig
     if small:
         parts.append(
             Text(
-                f"{small:,} of {len(held):,} are too small to be proven one by one: read together they still calibrate "
+                f"{small:,} of {len(held):,} cannot be proven alone, being small: read together they still calibrate "
                 "the next plan.", "yellow",
             )
         )  # fmt: skip

@@ -32,6 +32,7 @@ NOTHING = 0.03  # share of a family that the data determines below which it is l
 WARM = 8  # steps before any is left out
 SMALL = 64  # columns up to which a triangular matrix is inverted in one piece
 SETTLED = 0.02  # relative change of every spread at which the search ends
+SINGLE = 1e-6  # what single precision leaves open of a matrix whose diagonal is 1
 
 LINES, BENDS, LEVELS, PAIRS = BLOCKS = range(4)
 NONE: NDArray[np.int64] = np.empty(0, np.int64)
@@ -414,7 +415,10 @@ def _root(told: Array, prior: Array) -> Array:
     scale = 1 / np.sqrt(matrix.diagonal())  # a unit diagonal: priors of very different size do not cost digits
     matrix *= scale
     matrix *= scale[:, None]
-    root, failed = lapack.dpotrf(matrix, lower=1, overwrite_a=1)
+    root, failed = lapack.dpotrf(matrix, lower=1)
+    if failed:  # fewer rows than columns, and hardly any noise: what is left of some column is rounding
+        np.fill_diagonal(matrix, 1 + SINGLE)
+        root, failed = lapack.dpotrf(matrix, lower=1, overwrite_a=1)
     if failed or not root.diagonal().all():
         raise np.linalg.LinAlgError("a matrix that should be positive definite is not")
     _invert(root)

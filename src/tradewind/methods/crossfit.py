@@ -15,10 +15,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tradewind.errors import BadInputError
-from tradewind.methods.learner import Chances, Kind, Learner, Mean
+from tradewind.methods.learner import Chances, Kind, Learner, Mean, counted
+from tradewind.methods.moments import numbers
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
+
+NOTHING = 1e-26  # of the squared mean: what rounding leaves of the variance of a constant
+LARGEST = 1e30  # of a number, and one over it the least: squares of others are lost in single precision
+EXACT = 2**53  # up to it a float tells whole numbers apart
 
 
 @dataclass(frozen=True)
@@ -81,15 +86,26 @@ class Nuisance:
         models: The fitted models, of every fold of every split.
         skill: Share of a constant's squared error (of a mean) or logarithmic loss (of chances) that the models take
             away out of fold; at or below 0 they know nothing.
+        columns: Number of features.
     """
 
     values: Array
     models: tuple[Mean, ...] | tuple[Chances, ...]
     skill: float
+    columns: int
 
     def predict(self, x: ArrayLike) -> Array:
-        """Return the average [m] or [m, classes] of all models at new features [m, p]."""
-        features = np.asarray(x, float)
+        """Return the average [m] or [m, classes] of all models at new features [m, p].
+
+        Raises:
+            BadInputError: If there are more or fewer features than were learnt from, or one is infinite.
+        """
+        features = numbers(x, "feature")
+        if features.ndim != 2 or features.shape[1] != self.columns or np.isinf(features).any():
+            raise BadInputError(
+                "Other features were learnt from, or one is infinite", got=features.shape,
+                allowed=f"a table of {self.columns} columns, NaN where missing",
+            )  # fmt: skip
         total: Array = np.mean([model.predict(features) for model in self.models], axis=0)
         return total
 
@@ -130,13 +146,9 @@ class Crossfit:
         categorical: Sequence[int] = (),
         most: int = 200_000,
     ):
-        if not 2 <= folds <= 100 or repeats < 1:
-            raise BadInputError(
-                "Settings out of range", got=(folds, repeats), allowed="2 to 100 folds, 1 split or more"
-            )
-        self.folds = folds
-        self.repeats = repeats
-        self.seed = seed
+        self.folds = counted(folds, "number of folds", 2, 100)
+        self.repeats = counted(repeats, "number of splits", 1)
+        self.seed = counted(seed, "seed")
         self.learner = Learner(learner, categorical, most, seed)
 
     def split(self, rows: int, cluster: ArrayLike | None = None, strata: ArrayLike | None = None) -> Folds:
@@ -151,9 +163,11 @@ class Crossfit:
                 cluster counts for the stratum of most of its rows.
 
         Raises:
-            BadInputError: If lengths differ, a stratum is not a whole number, or there are fewer clusters than folds.
+            BadInputError: If lengths differ, an id is missing, a stratum is not a whole number, or there are fewer
+                clusters than folds.
         """
-        codes = _codes(rows, cluster)
+        rows = counted(rows, "number of rows")
+        codes = np.arange(rows) if cluster is None else coded("cluster", cluster, rows)
         groups = int(codes.max()) + 1 if rows else 0
         if groups < self.folds:
             raise BadInputError(
@@ -191,40 +205,48 @@ class Crossfit:
             folds: The folds of the rows.
             x: [n, p] features, NaN where missing.
             y: [n] outcomes; those of rows that do not teach may be NaN.
-            weight: [n] weights, 0 or more; all 1 where left out.
+            weight: [n] weights, 0 or more; all 1 where left out. Rows of weight 0 do not teach.
             among: [n] whether a row may teach, such as those of one arm; all where left out. Every row is predicted.
 
         Raises:
-            BadInputError: If shapes do not fit, a value is infinite, an outcome is missing, or no row teaches a fold.
+            BadInputError: If shapes do not fit, a value is infinite, too large or too small, an outcome is missing, or
+                no row teaches a fold.
         """
         features = self._features(folds, x)
-        outcome = np.asarray(y, float)
-        teaching = np.ones(folds.rows, bool) if among is None else np.asarray(among, bool)
+        outcome = numbers(y, "outcome")
+        given = np.ones(folds.rows, bool) if among is None else np.asarray(among)
+        if given.dtype.kind not in "biuf" or not np.isin(given, (0, 1)).all():
+            raise BadInputError("A row may teach or may not", got=given.dtype, allowed="yes or no for every row")
+        teaching = given.astype(bool)
         if outcome.shape != (folds.rows,) or teaching.shape != (folds.rows,):
             raise BadInputError(
                 "The rows do not fit", got=(outcome.shape, teaching.shape), allowed=f"{folds.rows} rows"
             )
         if not np.isfinite(outcome[teaching]).all():
             raise BadInputError("An outcome is missing or infinite", do="leave out the rows without an outcome")
-        heavy = None if weight is None else np.asarray(weight, float)
+        sized("outcome", outcome[teaching])
+        heavy = None if weight is None else numbers(weight, "weight")
         if heavy is not None and (heavy.shape != (folds.rows,) or not np.isfinite(heavy).all() or (heavy < 0).any()):
             raise BadInputError("A weight is missing, infinite or negative", allowed="0 or more for every row")
+        if heavy is not None:
+            sized("weight", heavy)
+            teaching = teaching & (heavy > 0)
         values, models = np.empty((folds.repeats, folds.rows)), []
         constant = np.empty_like(values)
         for repeat, teach, held in folds:
             own = teach[teaching[teach]]
-            mass = len(own) if heavy is None else float(heavy[own].sum())
-            if mass == 0:
+            if len(own) == 0:
                 raise BadInputError("No row teaches one of the folds", do="take fewer folds or more units")
-            given = None if heavy is None else heavy[own]
-            model = self.learner.mean(features[own], outcome[own], folds.cluster[own], given)
+            times = None if heavy is None else heavy[own]
+            model = self.learner.mean(features[own], outcome[own], folds.cluster[own], times)
             values[repeat, held] = model.predict(features[held])
-            constant[repeat, held] = np.average(outcome[own], weights=given)
+            constant[repeat, held] = np.average(outcome[own], weights=times)
             models.append(model)
-        times = np.ones(folds.rows)[teaching] if heavy is None else heavy[teaching]
-        wrong = float((times * (values - outcome)[:, teaching] ** 2).sum())
-        plain = float((times * (constant - outcome)[:, teaching] ** 2).sum())
-        return Nuisance(values, tuple(models), 1 - wrong / plain if plain > 0 else 0.0)
+        judged = np.ones(folds.rows)[teaching] if heavy is None else heavy[teaching]
+        wrong = float((judged * (values - outcome)[:, teaching] ** 2).sum())
+        plain = float((judged * (constant - outcome)[:, teaching] ** 2).sum())
+        varies = plain > NOTHING * folds.repeats * float(judged @ outcome[teaching] ** 2)
+        return Nuisance(values, tuple(models), 1 - wrong / plain if varies else 0.0, features.shape[1])
 
     def chances(self, folds: Folds, x: ArrayLike, label: ArrayLike) -> Nuisance:
         """Return the chances of each class given features, predicted out of fold.
@@ -240,6 +262,8 @@ class Crossfit:
         features = self._features(folds, x)
         kind = whole("label", label, folds.rows)
         classes = int(kind.max()) + 1
+        if len(np.unique(kind)) < classes:
+            raise BadInputError("The classes are not numbered without gaps", got=f"class {classes - 1} is the highest")
         values, models = np.empty((folds.repeats, folds.rows, classes)), []
         constant = np.empty_like(values)
         for repeat, teach, held in folds:
@@ -255,7 +279,7 @@ class Crossfit:
             models.append(model)
         row = np.arange(folds.rows)
         wrong, plain = (-np.log(np.maximum(table[:, row, kind], 1e-300)).sum() for table in (values, constant))
-        return Nuisance(values, tuple(models), float(1 - wrong / plain) if plain > 0 else 0.0)
+        return Nuisance(values, tuple(models), float(1 - wrong / plain) if plain > 0 else 0.0, features.shape[1])
 
     def _features(self, folds: Folds, x: ArrayLike) -> Array:
         features = features_of(x, self.learner.categorical)
@@ -281,13 +305,15 @@ def combined(mids: ArrayLike, variances: ArrayLike) -> tuple[float, float]:
 
 def features_of(x: ArrayLike, categorical: Sequence[int] = ()) -> Array:
     """Return features as an array [n, p]; raise `BadInputError` where they cannot be used as such."""
-    features = np.asarray(x, float)
+    features = numbers(x, "feature")
     if features.ndim != 2 or features.shape[0] == 0 or features.shape[1] == 0:
         raise BadInputError(
             "Features are a table of rows and columns", got=features.shape, allowed="one column or more"
         )
     if np.isinf(features).any():
         raise BadInputError("A feature is infinite", do="give it as missing (NaN) or cap it")
+    for column in features.T:
+        sized("feature", column)
     for column in categorical:
         if not 0 <= column < features.shape[1]:
             raise BadInputError("No such column", got=column, allowed=f"0 to {features.shape[1] - 1}")
@@ -302,20 +328,46 @@ def features_of(x: ArrayLike, categorical: Sequence[int] = ()) -> Array:
 def whole(name: str, values: ArrayLike, rows: int) -> Rows:
     """Return values as whole numbers from 0 [n]; raise `BadInputError` where they are none."""
     given: NDArray[Any] = np.asarray(values)
-    fits = given.shape == (rows,) and given.dtype.kind in "biuf"
-    if not fits or rows == 0 or not np.isfinite(given).all() or (given < 0).any() or (given != np.round(given)).any():
+    fits = given.shape == (rows,) and given.dtype.kind in "biuf" and rows > 0
+    if not fits or not ((given >= 0) & (given <= EXACT)).all() or (given != np.round(given)).any():
         raise BadInputError(f"The {name} must be whole numbers from 0", allowed=f"one for each of {rows} rows")
     return given.astype(np.int64)
 
 
-def _codes(rows: int, cluster: ArrayLike | None) -> Rows:
-    if cluster is None:
-        return np.arange(rows)
-    ids: NDArray[Any] = np.asarray(cluster)
-    if ids.shape != (rows,):
+def sized(what: str, values: Array, largest: float = LARGEST) -> None:
+    """Raise `BadInputError` where the largest of the values, NaN aside, is too large or too small to reckon with."""
+    most = float(max(np.fmax.reduce(values, initial=0.0), -np.fmin.reduce(values, initial=0.0)))
+    if most > largest or 0 < most < 1 / largest:
         raise BadInputError(
-            "The clusters do not fit the rows", got=ids.shape, allowed=f"one id for each of {rows} rows"
+            f"The {what} is too large or too small to reckon with", got=most,
+            allowed=f"the largest from {1 / largest:.0e} to {largest:.0e}, or all 0", do="give it in another unit",
+        )  # fmt: skip
+
+
+def coded(what: str, ids: ArrayLike, rows: int) -> Rows:
+    """Return ids as whole numbers from 0 in their order [n]; raise `BadInputError` where one is missing."""
+    given: NDArray[Any] = np.asarray(ids, object) if isinstance(ids, list | tuple) else np.asarray(ids)
+    if given.shape != (rows,):
+        raise BadInputError(
+            f"The ids of {what}s do not fit the rows", got=given.shape, allowed=f"one id for each of {rows} rows"
         )
-    if ids.dtype.kind == "f" and np.isnan(ids).any():
-        raise BadInputError("A cluster's id is missing", do="leave out those rows or give each an id of its own")
-    return np.asarray(np.unique(ids, return_inverse=True)[1], np.int64)
+    kind = given.dtype.kind
+    try:
+        if kind == "O":
+            missing = np.array([each is None or each == "" or bool(each != each) for each in given])  # noqa: PLR0124
+        else:
+            missing = np.isnat(given) if kind in "mM" else given == "" if kind == "U" else given != given  # noqa: PLR0124
+        names, codes = np.unique(given, return_inverse=True)
+    except (TypeError, ValueError) as error:
+        raise BadInputError(f"The ids of {what}s are not of one kind, or one is missing", got=error) from error
+    if missing.any():
+        raise BadInputError(
+            f"The id of a {what} is missing", got=f"{int(missing.sum())} of {rows}",
+            do="leave out those rows or give each an id of its own",
+        )  # fmt: skip
+    if kind == "f" and rows and np.abs(names).max() >= EXACT:
+        raise BadInputError(
+            f"The ids of {what}s are too large for floats to tell apart", got=float(np.abs(names).max()),
+            do="give them as whole numbers or words",
+        )  # fmt: skip
+    return np.asarray(codes, np.int64).reshape(-1)

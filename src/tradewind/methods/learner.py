@@ -106,12 +106,10 @@ class Learner:
     def __init__(self, kind: Kind = "auto", categorical: Sequence[int] = (), most: int = 200_000, seed: int = 0):
         if kind not in ("auto", "linear", "boosted"):
             raise BadInputError("Unknown kind of learner", got=kind, allowed=("auto", "linear", "boosted"))
-        if most < FEWEST:
-            raise BadInputError("Too few rows would teach", got=most, allowed=f"{FEWEST} or more")
         self.kind = kind
         self.categorical = tuple(categorical)
-        self.most = most
-        self.seed = seed
+        self.most = counted(most, "number of rows that teach", FEWEST)
+        self.seed = counted(seed, "seed")
 
     def mean(self, x: Array, y: Array, cluster: NDArray[np.int64], weight: Array | None = None) -> Mean:
         """Return the mean of an outcome given features, of least squared error.
@@ -226,6 +224,15 @@ class Learner:
         if len(cluster) > WHOLE:
             return tried
         return lgb.train(growing, data, tried.best_iteration)
+
+
+def counted(value: int, what: str, least: int = 0, most: int = 2**31 - 1) -> int:
+    """Return a whole number of a setting; raise `BadInputError` where it is none or out of range."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+        raise BadInputError(
+            f"The {what} is out of range", got=repr(value), allowed=f"a whole number from {least:,} to {most:,}"
+        )
+    return int(value)
 
 
 def _leaf(rows: int) -> int:

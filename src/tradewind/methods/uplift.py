@@ -15,10 +15,18 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri
 
 from tradewind.errors import BadInputError
-from tradewind.methods.crossfit import Crossfit, Folds, features_of, whole
+from tradewind.methods.crossfit import Crossfit, Folds, coded, features_of, sized, whole
 from tradewind.methods.learner import set_aside
+from tradewind.methods.moments import numbers, probability
 from tradewind.methods.uplift_effect import EffectLearner, Effects, Taught
-from tradewind.methods.uplift_gains import Observed, calibration, equal_weight, not_falling
+from tradewind.methods.uplift_gains import (
+    Observed,
+    calibration,
+    equal_weight,
+    interval,
+    not_falling,
+    refuse_still,
+)
 from tradewind.methods.uplift_outcome import Expected, Kind, expected, kind_of
 from tradewind.study import Estimate
 
@@ -30,6 +38,7 @@ KEPT = 0.1  # share of the units, and of what a trial by lot would tell, that mu
 MANY = 100_000  # units from which two folds are enough
 JUDGES = 200_000  # most units that say how far what was learnt from others is to be believed
 LEAST = 10.0  # units of equal weight, treated and untreated, that an effect needs
+LARGEST = 1e15  # of an outcome, and one over it the least: squares of gains must fit single precision
 
 
 @dataclass(frozen=True)
@@ -132,8 +141,9 @@ class UpliftFit:
 
     Args:
         average: By arm, the average effect over none on the units kept.
-        slope: By arm, by how much the units' gains rise with their predicted effect, out of fold: 1 where predictions
-            are calibrated, 0 where they tell nothing of who gains.
+        slope: By arm, by how much the units' gains rise with their predicted effect, out of fold and within folds: 1
+            where predictions are calibrated, around 0 where they tell nothing of who gains; exactly 0, with no width,
+            where one effect is predicted for all.
         held_out: Effects of the units that taught, from models that did not see their cluster, where asked for.
         gains: [n, arms − 1] doubly robust gains of the units, for curves; NaN where trimmed.
         overlap: By arm, how comparable the treated are with the untreated.
@@ -212,20 +222,19 @@ class Uplift:
     ):
         if learner not in ("dr", "r"):
             raise BadInputError("Unknown learner", got=learner, allowed=("dr", "r"))
-        if not 0 < level < 1 or not 0 <= trim < 0.5:
-            raise BadInputError(
-                "Settings out of range", got=(level, trim), allowed="a level inside 0 to 1, a trim from 0 to below 0.5"
-            )
-        if doses is not None and (len(set(doses)) < len(doses) or not np.isfinite(list(doses)).all()):
-            raise BadInputError("The arms' face values must differ, and be numbers", got=tuple(doses))
+        self.level = probability(float(numbers(level, "level")), "level")
+        self.trim = float(numbers(trim, "trim"))
+        if not 0 <= self.trim < 0.5:
+            raise BadInputError("The trim is out of range", got=trim, allowed="from 0 to below 0.5")
+        worth = numbers(() if doses is None else doses, "face value of an arm")
+        if len(np.unique(worth)) < len(worth) or not np.isfinite(worth).all():
+            raise BadInputError("The arms' face values must differ, and be numbers", got=doses)
         self.learner = learner
-        Crossfit(2 if folds is None else folds, repeats)  # says at once what is out of range
+        Crossfit(2 if folds is None else folds, repeats, seed)  # says at once what is out of range
         self.folds = folds
         self.repeats = repeats
         self.seed = seed
-        self.level = level
         self.categorical = tuple(categorical)
-        self.trim = trim
         self.doses = None if doses is None else tuple(doses)
 
     def fit(
@@ -246,13 +255,15 @@ class Uplift:
             y: [n] outcomes: yes or no as 1 or 0, counts, money, or any number.
             propensity: [n, arms] or [arms] chances with which units were given each arm; learnt from the features where
                 left out, which is right only if these hold all that treatment and outcome both depended on.
-            unit: [n] ids of the units, each once; rows are units where left out.
+            unit: [n] ids of the units, each once; rows are units where left out. Folds then go by them, not by the
+                order of rows.
             cluster: [n] ids of what units belong to, where those of one cluster are alike or were treated together.
             held_out: Whether to tell the effects of these units by what did not see them, which takes a while of many.
 
         Raises:
-            BadInputError: If shapes do not fit, a value is missing or infinite, there is one arm, an arm has too few
-                units, the outcome is constant, a unit comes twice, or treated and untreated do not overlap.
+            BadInputError: If shapes do not fit, a value is missing, infinite, too large or too small, there is one arm,
+                an arm has too few units or clusters, the outcome is constant or the same for all treated alike, a unit
+                comes twice, or treated and untreated do not overlap.
         """
         data = self.observed(x, arm, y, propensity, unit, cluster)
         parts = [self._arm(data, a, held_out) for a in range(1, data.chances.shape[1])]
@@ -276,7 +287,7 @@ class Uplift:
         treatment = whole("arm", arm, len(features))
         parts = (2 if len(features) >= MANY else 5) if self.folds is None else self.folds
         crossfit = Crossfit(parts, self.repeats, self.seed, categorical=self.categorical, most=MANY)
-        outcome = np.asarray(y, float)
+        outcome = numbers(y, "outcome")
         _check(treatment, outcome, unit)
         count = int(treatment.max()) + 1
         short = np.flatnonzero(np.bincount(treatment) < FEWEST * parts)
@@ -287,7 +298,9 @@ class Uplift:
             )  # fmt: skip
         if self.doses is not None and len(self.doses) != count - 1:
             raise BadInputError("Each arm has one face value", got=len(self.doses), allowed=f"{count - 1}")
-        folds = crossfit.split(len(features), cluster, treatment)
+        for a in range(1, count):
+            refuse_still(treatment, outcome, a)
+        folds = crossfit.split(len(features), unit if cluster is None else cluster, treatment)
         kind = kind_of(outcome)
         known = expected(crossfit, folds, features, outcome, kind)
         chances = self._chances(crossfit, folds, features, treatment, propensity)
@@ -315,7 +328,7 @@ class Uplift:
         count = int(arm.max()) + 1
         if propensity is None:
             return np.asarray(crossfit.chances(folds, x, arm).values.mean(axis=0))
-        given = np.asarray(propensity, float)
+        given = numbers(propensity, "propensity")
         if given.shape not in ((count,), (len(arm), count)):
             raise BadInputError(
                 "Chances do not fit the arms", got=given.shape, allowed=f"({count},) or (units, {count})"
@@ -334,9 +347,8 @@ class Uplift:
     ) -> tuple[Estimate, Estimate, Array, Overlap, ArmModel, tuple[Array, Array]]:
         kept, overlap = self._overlap(data, arm)
         gains = np.where(kept, data.gains(arm), np.nan)
-        sums = data.folds.sums(np.where(kept, gains - gains[kept].mean(), 0.0))
-        error = float(np.sqrt(sums @ sums * len(sums) / (len(sums) - 1)) / kept.sum())
-        average = self._estimate(float(gains[kept].mean()), error)
+        middle = float(gains[kept].mean())
+        average = data.draw(arm, kept, self.level).estimate(middle, gains[kept] - middle)
         two = kept & ((data.arm == 0) | (data.arm == arm))
         judges = two.copy()
         if two.sum() > JUDGES:
@@ -347,7 +359,8 @@ class Uplift:
         corners, slope, error = calibration(held_out[0][judges], gain[judges], weight[judges], data, judges)
         model = replace(model, corners=corners)
         held_out = (model.calibrated(held_out[0]), held_out[1])
-        return average, self._estimate(slope, error), gains, overlap, model, held_out
+        sure = interval(slope, error, data.folds.clusters - 1.0, self.level)
+        return average, sure, gains, overlap, model, held_out
 
     def _model(
         self, data: Observed, arm: int, average: float, pair: tuple[Array, Array], units: tuple[Mask, Mask, Mask]
@@ -379,7 +392,8 @@ class Uplift:
             shaky = lift**2 * data.known.predict(data.x)[1]
         about = np.where(two, weight * (gain - np.average(gain[two], weights=weight[two])), 0.0)
         sums, alone = data.folds.sums(about), float(about @ about)
-        learner = EffectLearner(self.categorical, max(1.0, float(sums @ sums) / alone), self.seed)
+        inflation = max(1.0, float(sums @ sums) / alone) if alone > 0 else 1.0  # 0: all gain the same
+        learner = EffectLearner(self.categorical, inflation, self.seed)
         taught = Taught(data.x, gain, weight / weight[two].mean(), start, data.folds.held[0], data.folds.cluster)
         effects, middle, variance = learner(taught, two, judges, told)
         return ArmModel(effects, lift, through, None), (middle, variance + effects.follows**2 * shaky)
@@ -403,10 +417,6 @@ class Uplift:
             )  # fmt: skip
         return kept, seen
 
-    def _estimate(self, mid: float, error: float) -> Estimate:
-        reach = float(ndtri((1 + self.level) / 2)) * error
-        return Estimate(mid, mid - reach, mid + reach, self.level)
-
 
 def _check(arm: NDArray[np.int64], y: Array, unit: ArrayLike | None) -> None:
     if y.shape != arm.shape or not np.isfinite(y).all():
@@ -420,13 +430,12 @@ def _check(arm: NDArray[np.int64], y: Array, unit: ArrayLike | None) -> None:
         raise BadInputError("The arms are not numbered without gaps", got=seen.tolist(), do="number them 0, 1, 2, …")
     if y.min() == y.max():
         raise BadInputError("The outcome is constant, so that nothing can have changed it", got=float(y[0]))
+    sized("outcome", y, LARGEST)
     if unit is not None:
-        ids = np.asarray(unit)
-        if ids.shape != arm.shape:
-            raise BadInputError("The ids do not fit the units", got=ids.shape, allowed=arm.shape)
-        names, times = np.unique(ids, return_counts=True)
-        if len(names) < len(ids):
+        codes = coded("unit", unit, len(arm))
+        times = np.bincount(codes)
+        if times.max() > 1:
             raise BadInputError(
-                "A unit comes more than once", got=f"{names[times.argmax()]}, {times.max()} times",
+                "A unit comes more than once", got=f"{np.asarray(unit)[times[codes].argmax()]}, {times.max()} times",
                 do="keep one row a unit, or give the ids as clusters if its rows are separate trials",
             )  # fmt: skip

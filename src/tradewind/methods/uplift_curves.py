@@ -15,12 +15,16 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, xlogy
+from scipy.special import xlogy
 
 from tradewind.errors import BadInputError
+from tradewind.methods.crossfit import coded, sized
+from tradewind.methods.moments import numbers, probability
+from tradewind.methods.uplift_gains import Draw, refuse_still
 from tradewind.study import Estimate
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
 POINTS = 21  # of a curve
 NEAR = 0.05  # half-width, as a share of the units, of the window in which the effect at a share is read
 
@@ -80,8 +84,9 @@ class UpliftCurves:
     With G(p) = E[Γ 1(unit is among the first p)], every measure is E[w(P) Γ]: w = ½ − P for the Qini area, 1 − P for
     AUUC, −ln P − 1 for AUTOC, 1(P ≤ k)/k for uplift at k, 1(P ≤ k) − k for the policy. Γ is the doubly robust score
     μ₁ − μ₀ + T(Y − μ₁)/e − (1 − T)(Y − μ₀)/(1 − e), with the arms' means for μ unless better ones are given. Tied units
-    share the mean weight of their places, which is the average over all ways to break the tie. Intervals are normal,
-    from influence functions that allow for the ranks being estimated, summed over clusters.
+    share the mean weight of their places, which is the average over all ways to break the tie. Intervals are Student's
+    t, from influence functions that allow for the ranks being estimated, summed over clusters; an arm never counts as
+    varying less than both arms together (`uplift_gains.Draw`).
 
     Args:
         level: Probability with which each interval is meant to hold the truth, in (0, 1).
@@ -103,10 +108,8 @@ class UpliftCurves:
     """
 
     def __init__(self, level: float = 0.9, at: Sequence[float] = (0.1, 0.2, 0.3, 0.5)):
-        if not 0 < level < 1 or not all(0 < k < 1 for k in at):
-            raise BadInputError("Settings out of range", got=(level, tuple(at)), allowed="numbers between 0 and 1")
-        self.level = level
-        self.at = tuple(at)
+        self.level = probability(float(numbers(level, "level")), "level")
+        self.at = tuple(probability(float(share), "share of the units") for share in numbers(at, "share of the units"))
 
     def __call__(
         self,
@@ -127,47 +130,43 @@ class UpliftCurves:
             y: [n] outcomes, the more the better.
             propensity: [n] chance with which each unit was treated, inside (0, 1); the treated share where left out.
             means: [n, 2] expected outcome without and with the treatment, from models that did not see the row.
-            cluster: [n] whole numbers or other ids of what a row belongs to; each its own where left out.
+            cluster: [n] whole numbers or other ids of what a row belongs to; each its own where left out. Where none
+                has rows in both arms, clusters count as treated as a whole.
             fold: [n] where scores of different folds came from different models: they are ranked within their fold.
             versus: [n] scores of another ranking of the same units: every value is then that of `score` less that of
                 `versus`, with a paired interval; ceilings stay.
 
         Raises:
-            BadInputError: If shapes do not fit, a value is missing or infinite, one arm is empty, a propensity is not
-                inside (0, 1), or the outcome is constant.
+            BadInputError: If shapes do not fit, a value or an id is missing or infinite, too large or too small, an arm
+                has too few units or clusters to tell anything, a propensity is not inside (0, 1), or the outcome is
+                constant, or the same for all treated alike.
         """
-        gains, without = _gains(arm, y, propensity, means)
+        gains, without, treated, chance, left = _gains(arm, y, propensity, means)
         n = len(gains)
-        group = np.arange(n) if cluster is None else np.unique(np.asarray(cluster), return_inverse=True)[1]
-        part = np.zeros(n, np.int64) if fold is None else np.unique(np.asarray(fold), return_inverse=True)[1]
-        if group.shape != (n,) or part.shape != (n,):
-            raise BadInputError("Clusters or folds do not fit the units", got=(group.shape, part.shape), allowed=f"{n}")
+        part = np.zeros(n, np.int64) if fold is None else coded("fold", fold, n)
+        group = np.arange(n) if cluster is None else coded("cluster", cluster, n)
+        draw = Draw(treated, np.array([1 - chance, chance]), left, group, self.level)
         sides = [(1.0, _Order.of(score, gains, part))]
         if versus is not None:
             sides.append((-1.0, _Order.of(versus, gains, part)))
         best = _Order.of(gains, gains, np.zeros(n, np.int64))
 
-        def estimate(influence: Array, mid: float) -> Estimate:
-            sums = np.bincount(group, weights=influence)
-            error = float(np.sqrt(sums @ sums * len(sums) / max(len(sums) - 1, 1)) / n)
-            reach = float(ndtri((1 + self.level) / 2)) * error
-            return Estimate(mid, mid - reach, mid + reach, self.level)
-
         def measured(weight: _Weight, mid: float = 0.0, influence: Array | None = None) -> Estimate:
-            total = np.zeros(n) if influence is None else influence.copy()
+            total, times = np.zeros(n) if influence is None else influence.copy(), np.zeros(n)
             for sign, order in sides:
                 total[order.rows] += sign * order.influence(weight)
+                times[order.rows] += sign * order.weights(weight)
                 mid += sign * order.mean(weight)
-            return estimate(total, mid)
+            return draw.estimate(mid, total, (times if influence is None else times - 1, times))
 
         def measure(weight: _Weight) -> Measure:
             return Measure(measured(weight), best.mean(weight))
 
         shares = np.linspace(0, 1, POINTS)
         curve = [measured(_first(p)) for p in shares]
-        start = (float(without.mean()), without - without.mean()) if versus is None else (0.0, np.zeros(n))
+        start = (float(without.mean()), without - without.mean()) if versus is None else ()
         return Ranking(
-            effect=estimate(gains - gains.mean(), float(gains.mean())),
+            effect=draw.estimate(float(gains.mean()), gains - gains.mean()),
             qini=measure(_Weight(lambda p: p * (1 - p) / 2, lambda p: -np.ones_like(p))),
             auuc=measure(_Weight(lambda p: p - p**2 / 2, lambda p: -np.ones_like(p))),
             autoc=measure(_Weight(lambda p: -xlogy(p, p), lambda p: -1 / p)),
@@ -206,17 +205,19 @@ class _Order:
         gains: [n] gains in this order.
     """
 
-    rows: NDArray[np.int64]
+    rows: Rows
     parts: tuple[slice, ...]
     begin: Array
     end: Array
     gains: Array
 
     @classmethod
-    def of(cls, score: ArrayLike, gains: Array, part: NDArray[np.int64]) -> _Order:
-        values = np.asarray(score, float)
+    def of(cls, score: ArrayLike, gains: Array, part: Rows) -> _Order:
+        values = numbers(score, "score")
         if values.shape != part.shape or not np.isfinite(values).all():
             raise BadInputError("Every unit needs a score that is a number", got=values.shape, allowed=part.shape)
+        if np.asarray(score).dtype.kind in "iu":  # floats would make one of large whole numbers
+            values = np.unique(np.asarray(score), return_inverse=True)[1].astype(float)
         rows = np.lexsort((-values, part))
         begin, end, parts = np.empty(len(values)), np.empty(len(values)), []
         bounds = np.r_[0, np.cumsum(np.bincount(part))]
@@ -229,16 +230,17 @@ class _Order:
             parts.append(own)
         return cls(rows, tuple(parts), begin, end, gains[rows])
 
-    def _weights(self, weight: _Weight) -> Array:
+    def weights(self, weight: _Weight) -> Array:
+        """Return the weight [n] of every unit, in this order."""
         return (weight.integral(self.end) - weight.integral(self.begin)) / (self.end - self.begin)
 
     def mean(self, weight: _Weight) -> float:
         """Return the weighted mean of the gains."""
-        return float(self._weights(weight) @ self.gains / len(self.gains))
+        return float(self.weights(weight) @ self.gains / len(self.gains))
 
     def influence(self, weight: _Weight) -> Array:
         """Return the influence [n] of every unit, in this order, on the weighted mean."""
-        out = self._weights(weight) * self.gains
+        out = self.weights(weight) * self.gains
         middle = (self.begin + self.end) / 2
         for own in self.parts:
             # One more unit ahead moves all behind it back: E[w'(P) Γ (1(ahead) − P)].
@@ -254,9 +256,14 @@ class _Order:
         return out
 
 
-def _gains(arm: ArrayLike, y: ArrayLike, propensity: ArrayLike | None, means: ArrayLike | None) -> tuple[Array, Array]:
-    """Return doubly robust scores [n] of the effect, and of the outcome without treatment."""
-    treated, outcome = np.asarray(arm), np.asarray(y, float)
+def _gains(
+    arm: ArrayLike, y: ArrayLike, propensity: ArrayLike | None, means: ArrayLike | None
+) -> tuple[Array, Array, Rows, Array, Array]:
+    """Return doubly robust scores of the effect and of the outcome without treatment, arms, chances and what is left.
+
+    What is left [n] is the outcome less what was expected under the unit's own arm.
+    """
+    treated, outcome = numbers(arm, "arm"), numbers(y, "outcome")
     n = len(outcome) if outcome.ndim == 1 else 0
     if n < 2 or treated.shape != (n,) or not np.isin(treated, (0, 1)).all():
         raise BadInputError(
@@ -264,22 +271,25 @@ def _gains(arm: ArrayLike, y: ArrayLike, propensity: ArrayLike | None, means: Ar
         )
     if not np.isfinite(outcome).all():
         raise BadInputError("An outcome is missing or infinite", do="leave out the units without an outcome")
-    t = treated.astype(float)
+    t = treated
     if not 0 < t.sum() < n:
         raise BadInputError("All units are in one arm", do="bring units that were treated and units that were not")
     if outcome.min() == outcome.max():
         raise BadInputError("The outcome is constant, so that no effect can be ranked", got=float(outcome[0]))
-    chance = np.full(n, t.mean()) if propensity is None else np.asarray(propensity, float)
+    sized("outcome", outcome)
+    refuse_still(t.astype(np.int64), outcome)
+    chance = np.full(n, t.mean()) if propensity is None else numbers(propensity, "propensity")
     if chance.shape != (n,) or not ((chance > 0) & (chance < 1)).all():
         raise BadInputError("A propensity is not a chance", allowed="a number inside (0, 1) for every unit")
     if means is None:
         inverse = np.column_stack([(1 - t) / (1 - chance), t / chance])
         table = np.tile((inverse * outcome[:, None]).sum(axis=0) / inverse.sum(axis=0), (n, 1))
     else:
-        table = np.asarray(means, float)
+        table = numbers(means, "expected outcome")
         if table.shape != (n, 2) or not np.isfinite(table).all():
             raise BadInputError(
                 "The expected outcomes do not fit", got=table.shape, allowed=f"numbers of shape {(n, 2)}"
             )
     without = table[:, 0] + (1 - t) * (outcome - table[:, 0]) / (1 - chance)
-    return table[:, 1] + t * (outcome - table[:, 1]) / chance - without, without
+    gains = table[:, 1] + t * (outcome - table[:, 1]) / chance - without
+    return gains, without, t.astype(np.int64), chance, outcome - np.where(t == 1, table[:, 1], table[:, 0])

@@ -234,8 +234,8 @@ class _Teller:
             Column("low", "Low", "money"), Column("high", "High", "money"), Column("pays", "And"),
         )  # fmt: skip
         note = (
-            "All together gain by these, but not everyone: agree on a share before launching, or plan with "
-            "`--rule \"payers gain\"` or `--rule \"all gain\"`."
+            "All together gain by these, but not everyone: agree on a share before launching, or plan under the rule "
+            "“payers gain” or “all gain”."
         )  # fmt: skip
         actions = sum(any(value.mid < 0 for value in c.setting.gain.values()) for c in self.plan.choices)
         of = f"{actions:,} of the {len(self.plan.choices):,} actions"

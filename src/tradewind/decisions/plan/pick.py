@@ -293,7 +293,7 @@ class Planner:
             if gains[best] <= 0:
                 reason = "no setting is expected to gain"
             elif gains[best] < self.least:
-                reason = "too little is gained to be worth the trouble"
+                reason = f"less than {self.least:,.12g} is gained, too little to be worth the trouble"
             elif not allowed[number, :width].any():
                 reason = "at every setting somebody is expected to lose, which a rule excludes"
             elif int(table.owner[number]) in taken:

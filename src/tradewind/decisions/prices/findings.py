@@ -402,10 +402,10 @@ class Teller:
             Column("more", f"Pieces more at {off} off", "count"), Column("gain", f"Gain at {off} off", "money"),
         )  # fmt: skip
         sentence = (
-            f"{int(slow.sum())} products have stock for more than {SLOW:.0f} weeks, "
+            f"{int(slow.sum()):,} products have stock for more than {SLOW:.0f} weeks, "
             f"{self._money(float(bound[slow].sum()))} at "
             f"cost; at {off} off they would sell "
-            f"{float((self.worth.pieces[:, deepest] - self.worth.without)[slow].sum()):.1f} pieces more in "
+            f"{float((self.worth.pieces[:, deepest] - self.worth.without)[slow].sum()):,.0f} pieces more in "
             f"{self.days.days} "
             f"days."
         )
