@@ -181,6 +181,10 @@ def test_many_predictions_at_once_are_what_each_is_alone():
     [
         (lambda d: {**d, "effect": d["effect"][:-1]}, "do not fit"),
         (lambda d: {**d, "lever": ["", *d["lever"][1:]]}, "names no lever"),
+        (lambda d: {**d, "lever": [None, *d["lever"][1:]]}, "names no lever"),
+        (lambda d: {**d, "lever": "abc"}, "one by one"),
+        (lambda d: {**d, "mid": ["a"] * 3}, "not a number"),
+        (lambda d: {**d, "low": d["mid"], "high": d["mid"], "error": d["error"] * 1e-300}, "too exactly"),
         (lambda d: {**d, "mid": d["mid"] * np.nan}, "not finite"),
         (lambda d: {**d, "effect": d["effect"] * np.inf}, "not finite"),
         (lambda d: {**d, "low": d["high"], "high": d["low"]}, "outside its own interval"),
@@ -194,7 +198,33 @@ def test_bad_input_is_one_clear_error(change, words):
         Calibration()(**change(data))
 
 
-@pytest.mark.parametrize("settings", [{"level": 0.0}, {"level": 1.0}, {"draws": 10}])
+@pytest.mark.parametrize(
+    "settings", [{"level": 0.0}, {"level": 1.0}, {"draws": 10}, {"level": "high"}, {"seed": -1}, {"seed": 1.5}]
+)
 def test_settings_out_of_range(settings):
     with pytest.raises(BadInputError, match="out of range"):
         Calibration(**settings)
+
+
+def test_money_of_any_size_is_calibrated_alike():
+    lever, *data = launches(np.random.default_rng(11), [0.5], [1.0], 8)
+    found = Calibration()(lever, *data).of("lever 0")
+    for size in (1e-120, 1e120):
+        scaled = Calibration()(lever, *(each * size for each in data)).of("lever 0")
+        assert scaled.factor.mid == pytest.approx(found.factor.mid, rel=1e-6)
+        assert scaled.width.high == pytest.approx(found.width.high, rel=1e-6)
+
+
+def test_predictions_that_cannot_be_used_are_refused():
+    found = Calibration()(*launches(np.random.default_rng(12), [0.5], [1.0], 3))
+    one = Estimate(1.0, 0.0, 2.0)
+    for levers, predicted, words in (
+        (["a"], [Estimate(1.0, -np.inf, np.inf)], "not finite"),
+        (["a"], [Estimate(np.nan, 0.0, 1.0)], "not finite"),
+        (["a", "b"], [one], "one prediction for each"),
+        (["a"], [one, one], "one prediction for each"),
+        ([None], [one], "names no lever"),
+        ("a", [one], "one by one"),
+    ):
+        with pytest.raises(BadInputError, match=words):
+            found.each(levers, predicted)

@@ -56,13 +56,14 @@ def test_means_are_those_of_a_dense_gaussian_process():
     place = np.searchsorted(DOSES, dose)
     typical = np.sqrt(np.average(effect**2, weights=error**-2) + error.min() ** 2)
     weights, means = [], []
-    for size in SIZES:
-        for apart in APART:
+    for size, stretch in zip(SIZES, np.gradient(SIZES), strict=True):
+        for apart, apiece in zip(APART, np.gradient(APART), strict=True):
             for straight in STRAIGHT:
                 kernel = _kernel(DOSES, straight, True) * (size * typical) ** 2
                 same = group[:, None] == group[None, :]
                 seen = kernel[np.ix_(place, place)] * (1 + apart**2 * same) + np.diag(error**2)
-                weights.append(-0.5 * (effect @ np.linalg.solve(seen, effect) + np.linalg.slogdet(seen)[1]))
+                likely = -0.5 * (effect @ np.linalg.solve(seen, effect) + np.linalg.slogdet(seen)[1])
+                weights.append(likely + np.log(stretch * apiece))
                 solved = np.linalg.solve(seen, effect)
                 means.append([
                     (kernel[:, place] * (1 + apart**2 * (group == g))) @ solved for g in range(3)
@@ -96,6 +97,52 @@ def test_intervals_cover_as_often_as_they_say_and_are_narrow(shape):
     assert np.mean(width) < 0.6 * 2 * 1.645 * 0.4, "much narrower than each effect by itself"
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("groups", "error"), [(1, 0.5), (2, 0.4), (5, 0.4)])
+def test_few_groups_are_hardly_drawn_towards_nothing(groups, error, shape):
+    held, above, width = [], [], []
+    for seed in range(40 // groups):
+        truth, seen, dose, group = market(seed, shape, groups, error)
+        found = Response(draws=300)(dose, seen.ravel(), np.full(seen.size, error), group)
+        held.append((found.low <= truth) & (truth <= found.high))
+        above.append(truth > found.high)
+        width.append(found.high - found.low)
+    assert 0.83 <= np.mean(held) <= 0.95
+    assert np.mean(above) < 0.14
+    assert np.mean(width) < 0.6 * 2 * 1.645 * error, "narrower than each effect by itself"
+
+
+def test_what_contradicts_the_shape_says_so():
+    rising = "the outcomes contradict a response that rises with the dose"
+    for effect in ([-1, -2, -3], [3, 2, 1]):
+        found = Response()([5, 10, 20], effect, [0.1] * 3)
+        best = found.best([-0.5] * 3)
+        assert found.misfit == best.reason == (rising,)
+        assert not best.identified[0]
+    two = Response()([5, 10, 10], [1, 0, 10], [0.1] * 3)
+    assert two.misfit == ("outcomes of one dose differ by more than chance",)
+    assert not two.best([0.5, 2]).identified[0]
+    bent = Response(shape="concave")([5, 10, 20], [0.1, 0.2, 5], [0.1] * 3)
+    assert bent.misfit == ("the outcomes contradict a response that rises ever more slowly with the dose",)
+    assert Response(shape="free")([5, 10, 20], [3, 2, 1], [0.1] * 3).misfit == ("",)
+    assert Response(anchored=False)([5, 10, 20], [-3, -2, -1], [0.1] * 3).misfit == ("",)
+
+
+def test_one_group_that_contradicts_the_shape_is_told_from_others_and_many_together():
+    _, seen, dose, group = market(8, groups=20)
+    seen[3] = [3, 2, 1, 0]
+    found = Response(draws=100)(dose, seen.ravel(), np.full(80, 0.4), group)
+    assert [n for n, words in enumerate(found.misfit) if words] == [3]
+    slight = Response(draws=100)(np.tile([5, 10], 30), [-1.0] * 60, [0.5] * 60, np.repeat(np.arange(30), 2))
+    assert all(words.startswith("together with those of other groups") for words in slight.misfit)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_chance_alone_rarely_contradicts(shape):
+    told = [found_in(seed, shape)[2].misfit for seed in range(5)]
+    assert sum(bool(words) for each in told for words in each) <= 3  # of 600
+
+
 def test_the_dose_that_earns_most():
     truth, seen, found = found_in(5)
     cost = 0.05 * DOSES
@@ -118,6 +165,10 @@ def test_what_cannot_be_told_says_so():
     assert "any dose" in vague.reason[0]
     open_above = Response()([5, 10, 20], [1.0, 2.0, 4.0], [0.01] * 3).best([0.1, 0.2, 0.3])
     assert open_above.reason == ("the best dose lies at the largest one told or beyond",)
+    perhaps = Response()([5, 10, 20], [1, 1.9, 2.3], [0.3] * 3).best([0.1, 0.6, 1.2])
+    assert perhaps.low[0] < perhaps.high[0] == 20
+    assert not perhaps.identified[0]
+    assert perhaps.reason == ("the best dose may lie at the largest one told or beyond",)
     dose, effect = [5, 10, 20, 5, 10, 20, 10], [1.0, 1.6, 1.9, 1.1, 1.7, 2.0, 1.6]
     borrowed = Response()(dose, effect, [0.05] * 7, list("aaabbbc"))
     assert borrowed.tried.tolist() == [3, 3, 1]
@@ -147,7 +198,20 @@ def test_the_same_seed_gives_the_same_answer_and_units_do_not_matter():
         (lambda: Response(level=1.0), "out of range"),
         (lambda: Response(shape="wavy"), "No such shape"),
         (lambda: Response(shape="concave", anchored=False), "not held to be concave"),
+        (lambda: Response(level="high"), "out of range"),
+        (lambda: Response(seed=-1), "out of range"),
+        (lambda: Response(seed=1.5), "out of range"),
+        (lambda: Response(draws=150.5), "out of range"),
         (lambda: Response()([1], [1, 2], [1]), "do not fit"),
+        (lambda: Response()(["a"], [1], [1]), "dose is not a number"),
+        (lambda: Response()([1, 2], [1e120, 1], [1, 1]), "too far apart"),
+        (lambda: Response()([1, 2], [1, 1], [1e-300, 1]), "too far apart"),
+        (lambda: Response()([1e-300, 2], [1, 1], [1, 1]), "too far apart"),
+        (lambda: Response()([1, 2], [1, 1], [1, 1], ["a", None]), "have no group"),
+        (lambda: Response()([1, 2], [1, 1], [1, 1], np.array(["a", 1], object)), "several types"),
+        (lambda: Response()([1.0], [1.0], [1.0], at=["a"]), "dose is not a number"),
+        (lambda: Response()([1.0], [1.0], [1.0]).best(["a"]), "cost is not a number"),
+        (lambda: Response()([1.0], [1.0], [1.0]).best([1.0], np.nan), "value of an effect"),
         (lambda: Response()([], [], []), "do not fit"),
         (lambda: Response()([0.0], [1.0], [1.0]), "cannot be used"),
         (lambda: Response()([1.0], [np.nan], [1.0]), "cannot be used"),

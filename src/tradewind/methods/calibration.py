@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from tradewind.errors import BadInputError
+from tradewind.methods.moments import numbers
 from tradewind.study import Estimate
 
 Array = NDArray[np.float64]
@@ -20,6 +23,7 @@ _CENTRES = np.linspace(-3.0, 3.0, 16)  # logarithm of the width that intervals o
 _WIDTHS = np.linspace(-4.0, 5.0, 61)  # the same of one lever
 _AT_ONCE = 256  # predictions whose draws are in memory at a time
 _TURNS = 1_000  # directions of which ends are computed, where there are more predictions
+_EXACT = 1e6  # standard errors of a gain beyond which likelihoods are lost to rounding
 _MARGIN = 60.0  # how far below the best a place may lie, in logarithms, and still count
 
 
@@ -76,6 +80,9 @@ class Calibrated:
 
         Returns:
             The gain to plan with, at the level of the calibration; as predicted where nothing was ever proven.
+
+        Raises:
+            BadInputError: If the lever has no name, or a number of the prediction is not finite.
         """
         return self.each([lever], [predicted])[0]
 
@@ -93,20 +100,34 @@ class Calibrated:
 
         Returns:
             [n] the gains to plan with.
+
+        Raises:
+            BadInputError: If lengths differ, a lever has no name, or a number of a prediction is not finite.
         """
+        levers = _names(levers)
+        if len(levers) != len(predicted):
+            raise BadInputError(
+                "There is not one prediction for each lever", got=(len(levers), len(predicted)), allowed="one length"
+            )
         if not self.levers:
             return list(predicted)
         at: dict[str, list[int]] = {}
         for number, lever in enumerate(levers):
             at.setdefault(lever, []).append(number)
         found: dict[int, Estimate] = {}
-        for lever, numbers in at.items():
-            some = [predicted[number] for number in numbers]
+        for lever, places in at.items():
+            some = [predicted[number] for number in places]
             mids, lows, highs, levels = np.array([(each.mid, each.low, each.high, each.level) for each in some]).T
-            spreads = _spread(lows, highs, levels)
+            with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+                spreads = _spread(lows, highs, levels)
+            if not (np.isfinite(mids) & np.isfinite(spreads)).all():
+                raise BadInputError(
+                    "A predicted gain or its interval is not finite", got=lever, allowed="finite numbers",
+                    do="leave out what cannot be predicted",
+                )  # fmt: skip
             ends = (self._turned if len(some) > _TURNS else self._ends)(lever, mids, spreads)
             scaled = self.of(lever).factor.mid * mids
-            for number, mid, low, high in zip(numbers, scaled.tolist(), *ends.tolist(), strict=True):
+            for number, mid, low, high in zip(places, scaled.tolist(), *ends.tolist(), strict=True):
                 found[number] = Estimate(mid, min(low, mid), max(high, mid), self.level)
         return [found[number] for number in range(len(predicted))]
 
@@ -152,8 +173,8 @@ class Calibration:
 
     Args:
         level: Level of the intervals, those given and those returned, in (0, 1).
-        draws: Number of draws.
-        seed: Seed of the draws.
+        draws: Number of draws, 500 or more.
+        seed: Seed of the draws, 0 or more.
 
     Raises:
         BadInputError: If a setting is out of range.
@@ -165,9 +186,13 @@ class Calibration:
     """
 
     def __init__(self, level: float = 0.9, draws: int = 4000, seed: int = 0):
-        if not 0 < level < 1 or draws < 500:
+        given: tuple[Any, ...] = (level, draws, seed)
+        typed = all(isinstance(value, kind) for value, kind in zip(given, (Real, Integral, Integral), strict=True))
+        if not typed or not 0 < level < 1 or draws < 500 or seed < 0:
             raise BadInputError(
-                "Settings out of range", got=(level, draws), allowed="a level between 0 and 1, 500 draws or more"
+                "Settings out of range",
+                got=given,
+                allowed="a level between 0 and 1, 500 draws or more, a whole number of 0 or more as the seed",
             )
         self.level = level
         self.draws = draws
@@ -186,20 +211,21 @@ class Calibration:
             low: [launches] lower end of its interval.
             high: [launches] upper end.
             effect: [launches] gain that was proven, of the same units in the same days as the prediction.
-            error: [launches] its standard error; above zero.
+            error: [launches] its standard error; above zero, and with the spread of the prediction no less than a
+                millionth of the gains.
 
         Returns:
             A factor and a width by lever, each with its interval; one and one where nothing was given.
 
         Raises:
-            BadInputError: If lengths differ, a number is not finite, an interval is out of order or a standard error is
-                not above zero.
+            BadInputError: If lengths differ, a lever has no name, a number is not finite, an interval is out of order,
+                or a standard error is not above zero or too small to compute with.
         """
         names, data = _checked(lever, mid, low, high, effect, error)
         found = sorted(set(names))
-        m, s = data[0], _spread(data[1], data[2], self.level)
+        m, s, y, e = _in_errors(data[0], _spread(data[1], data[2], self.level), *data[3:])
         at = {name: np.array([each == name for each in names]) for name in found}
-        sums = {name: _Sums.of(m[is_], s[is_], data[3][is_], data[4][is_]) for name, is_ in at.items()}
+        sums = {name: _Sums.of(m[is_], s[is_], y[is_], e[is_]) for name, is_ in at.items()}
         rng = np.random.default_rng(self.seed)
         place = self._places([each.likelihood() for each in sums.values()], rng)
         drawn = {name: self._drawn(each, place, rng) for name, each in sums.items()}
@@ -294,14 +320,34 @@ def _spread(low: ArrayLike, high: ArrayLike, level: ArrayLike) -> Array:
     return found
 
 
-def _checked(lever: Sequence[str], *numbers: ArrayLike) -> tuple[list[str], list[Array]]:
-    names, data = [str(name) for name in lever], [np.asarray(each, float) for each in numbers]
+def _in_errors(m: Array, s: Array, y: Array, e: Array) -> list[Array]:
+    """Return every launch in units of its own spread and error together: what gains are worth has no unit."""
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
+        told = [each / np.hypot(s, e) for each in (m, s, y, e)]
+    most = max((float(np.abs(each).max(initial=0.0)) for each in (told[0], told[2])), default=0.0)
+    if not most <= _EXACT or not np.isfinite(told[1]).all():
+        raise BadInputError(
+            "A launch was predicted and read too exactly, or too wide, to compute with",
+            got=f"a gain of {most:g} standard errors", allowed=f"up to {_EXACT:,.0f}", do="check the standard errors",
+        )  # fmt: skip
+    return told
+
+
+def _names(levers: Sequence[str]) -> list[str]:
+    if isinstance(levers, str):
+        raise BadInputError("Levers are given one by one", got=levers, do="give a list of levers")
+    names: list[Any] = list(levers)
+    if not all(isinstance(name, str) and name for name in names):
+        raise BadInputError("A launch or a prediction names no lever", allowed="words that are not empty")
+    return [str(name) for name in names]
+
+
+def _checked(lever: Sequence[str], *given: ArrayLike) -> tuple[list[str], list[Array]]:
+    names, data = _names(lever), [numbers(each, "number of a launch") for each in given]
     if any(each.shape != (len(names),) for each in data):
         raise BadInputError(
             "The launches do not fit together", got=[each.shape for each in data], allowed=f"({len(names)},) each"
         )
-    if "" in names:
-        raise BadInputError("A launch names no lever")
     if not all(np.isfinite(each).all() for each in data):
         raise BadInputError("A number of a launch is not finite", do="leave out launches that were not read")
     mid, low, high, _, error = data

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 from tradewind.errors import BadInputError
+from tradewind.methods.moments import labels, numbers
 
 Array = NDArray[np.float64]
 Shape = Literal["auto", "free", "monotone", "concave"]
@@ -23,6 +26,9 @@ PRIOR_DRAWS = 20_000
 SPREAD = 4  # doses on which the odds of a shape are told
 BLOCK = 200_000  # draws times groups that are held at once
 SWEEPS = 1000  # of the projection, at most; a few are enough nearly always
+CHANCE = 0.001  # below which data contradict what curves are held to
+APART_AT_MOST = 1e6  # largest number over the smallest one with which there is anything to compute
+EXTREME = 1e100  # numbers beyond which squares overflow
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,8 @@ class Best:
         value: Expected value at `dose`, in the unit of the effects.
         value_low: Lower end of its interval.
         value_high: Upper end of it.
-        identified: Whether the data tell the best dose: its interval is not the whole range, nor open above.
+        identified: Whether the data tell the best dose: its interval is not the whole range, nor open above, and they
+            do not contradict the shape.
         reason: Why not, in words; empty where it is identified.
     """
 
@@ -61,10 +68,12 @@ class Curves:
         low: [groups, doses] lower end of its interval.
         high: [groups, doses] upper end of it.
         common: [doses] expected effect of the curve that groups are drawn towards.
-        shape: The shape that curves are held to.
+        shape: The shape that curves are held to; of `auto` the likelier one.
         concave_odds: Odds of a concave common curve against one that only rises, from equal odds before the data; NaN
             where fewer than two doses tell nothing of it.
         tried: [groups] number of doses with data.
+        misfit: [groups] in words, what the data contradict: that effects of one dose agree, or the shape. Empty where
+            chance would bring data as far off at least once in a thousand times.
     """
 
     groups: NDArray[np.generic]
@@ -76,6 +85,7 @@ class Curves:
     shape: Shape
     concave_odds: float
     tried: NDArray[np.int64]
+    misfit: tuple[str, ...]
     _posterior: _Posterior
     _level: float
 
@@ -89,9 +99,12 @@ class Curves:
         Raises:
             BadInputError: If costs do not fit the doses, or are not finite.
         """
-        costs = np.asarray(cost, float)
+        costs = numbers(cost, "cost")
         shape = (len(self.groups), len(self.doses))
-        if costs.shape not in (shape, shape[1:]) or not np.isfinite(costs).all() or not np.isfinite(worth):
+        value_of_one = numbers(worth, "value of one unit of effect")
+        if value_of_one.shape != () or not np.isfinite(value_of_one):
+            raise BadInputError("The value of an effect cannot be used", got=worth, allowed="a finite number")
+        if costs.shape not in (shape, shape[1:]) or not np.isfinite(costs).all():
             raise BadInputError(
                 "Costs do not fit the doses", got=costs.shape, allowed=f"{shape} or {shape[1:]}, finite"
             )
@@ -109,7 +122,7 @@ class Curves:
             least, most = np.quantile(value[:, at, pick], ends, axis=0)
             parts.append([options[pick], low, high, mean[at, pick], least, most])
         dose, low, high, mid, least, most = (np.concatenate(column) for column in zip(*parts, strict=True))
-        reasons = [self._why(*row) for row in zip(low, high, self.tried, strict=True)]
+        reasons = [misfit or self._why(*row) for misfit, *row in zip(self.misfit, low, high, self.tried, strict=True)]
         known = np.array([not reason for reason in reasons])
         return Best(dose, low, high, mid, least, most, known, tuple(reasons))
 
@@ -119,6 +132,8 @@ class Curves:
             return "any dose of the range may be the best one, and none at all"
         if low == last:
             return "the best dose lies at the largest one told or beyond"
+        if high == last:
+            return "the best dose may lie at the largest one told or beyond"
         return "fewer than two doses were tried here: this rests on other groups" if tried < 2 else ""
 
 
@@ -127,21 +142,27 @@ class Response:
 
     Curves are Gaussian processes that begin at no effect: Brownian motion and a straight line, so that thresholds and
     saturations both fit. A group's curve is the common one and a deviation of its own; how large both are is averaged
-    over by their evidence. Draws of the posterior are projected onto curves that never fall, and onto concave ones
-    where the data favour them.
+    over by their evidence, any deviation as likely as any other before the data, so that few groups are hardly drawn
+    towards nothing. Draws of the posterior are projected onto curves that never fall, and onto concave ones as often as
+    the odds have it.
 
     Args:
         level: Probability with which an interval is meant to hold the truth, in (0, 1).
-        shape: `auto` (rising; concave where the odds are for it), `monotone`, `concave` or `free`.
+        shape: `auto` (rising; concave as far as the odds are for it), `monotone`, `concave` or `free`.
         anchored: Whether the smallest dose does next to nothing, so that curves begin at 0. If not, as where a coupon
             annoys whatever its size, they may begin anywhere, rise from there, and are not held to be concave.
-        draws: Number of draws of the posterior.
-        seed: Seed of the draws.
+        draws: Number of draws of the posterior, 100 or more.
+        seed: Seed of the draws, 0 or more.
+
+    Raises:
+        BadInputError: If a setting is out of range.
 
     Reference:
         Lin and Dunson (2014), Bayesian monotone regression using Gaussian process projection, Biometrika 101(2),
-        section 2; Klugkist and Hoijtink (2007), The Bayes factor for inequality and about equality constrained models,
-        equation 8 (odds of a shape); Hildreth (1957), A quadratic programming procedure (projection).
+        section 2; Gelman (2006), Prior distributions for variance parameters in hierarchical models, Bayesian Analysis
+        1(3), section 7.1 (a uniform prior of deviations); Klugkist and Hoijtink (2007), The Bayes factor for inequality
+        and about equality constrained models, equation 8 (odds of a shape); Hildreth (1957), A quadratic programming
+        procedure (projection).
 
     Examples:
         >>> found = Response()([5, 10, 20] * 2, [1.0, 1.6, 2.1, 0.8, 1.5, 1.9], [0.1] * 6, ["a"] * 3 + ["b"] * 3)
@@ -152,9 +173,13 @@ class Response:
     def __init__(
         self, level: float = 0.9, shape: Shape = "auto", anchored: bool = True, draws: int = 1000, seed: int = 0
     ):
-        if not 0 < level < 1 or draws < 100:
+        given: tuple[Any, ...] = (level, draws, seed)
+        typed = all(isinstance(value, kind) for value, kind in zip(given, (Real, Integral, Integral), strict=True))
+        if not typed or not 0 < level < 1 or draws < 100 or seed < 0:
             raise BadInputError(
-                "Settings out of range", got=(level, draws), allowed="a level between 0 and 1, 100 draws or more"
+                "Settings out of range",
+                got=given,
+                allowed="a level between 0 and 1, 100 draws or more, a whole number of 0 or more as the seed",
             )
         if shape not in ("auto", "free", "monotone", "concave"):
             raise BadInputError("No such shape", got=shape, allowed=("auto", "free", "monotone", "concave"))
@@ -176,14 +201,14 @@ class Response:
             dose: [n] doses, above 0, in any unit.
             effect: [n] effect of that dose against none, a mean for each unit reached.
             error: [n] standard error of the effect, above 0; errors are taken to be independent.
-            group: [n] id of the group; one group where left out. Doses may differ between groups.
+            group: [n] id of the group, all of one type; one group where left out. Doses may differ between groups.
             at: Doses at which curves are told; those with data where left out. None may lie beyond the largest one.
 
         Raises:
-            BadInputError: If lengths differ, a number is not finite, a dose or an error is not above 0, or a dose asked
-                for lies outside what was tried.
+            BadInputError: If lengths differ, a number is not finite, a dose or an error is not above 0, numbers lie
+                too far apart to compute with, a group is missing, or a dose asked for lies outside what was tried.
         """
-        given = [np.asarray(values, float) for values in (dose, effect, error)]
+        given = [numbers(v, what) for v, what in ((dose, "dose"), (effect, "effect"), (error, "error"))]
         size = given[0].shape
         ids = np.zeros(size, np.int64) if group is None else np.asarray(group)
         if len(size) != 1 or not size[0] or any(values.shape != size for values in (*given, ids)):
@@ -196,7 +221,20 @@ class Response:
                 do="leave out doses with too few units for a standard error",
             )  # fmt: skip
         doses, effects, errors = given
-        told = np.unique(doses if at is None else np.asarray(at, float))
+        smallest, largest = errors.min(), max(np.abs(effects).max(), errors.max())
+        if (
+            not 1 / EXTREME < smallest <= largest < EXTREME
+            or largest / smallest > APART_AT_MOST
+            or doses.max() / APART_AT_MOST > doses.min()
+        ):
+            raise BadInputError(
+                "Doses, or effects and errors, lie too far apart to compute with",
+                got=f"doses from {doses.min():g} to {doses.max():g}, errors from {smallest:g}, numbers to {largest:g}",
+                allowed=f"a factor of {APART_AT_MOST:,.0f} between doses, and between an error and the largest effect",
+                do="leave out what cannot be right",
+            )
+        _known(ids)
+        told = np.unique(doses if at is None else numbers(at, "dose"))
         if not len(told) or not (told[0] > 0 and told[-1] <= doses.max()):
             raise BadInputError(
                 "Curves are told only where doses were tried", got=told.tolist(), allowed=f"above 0, to {doses.max()}"
@@ -216,8 +254,37 @@ class Response:
         for rows, drawn in posterior.draws():
             mid[rows] = drawn.mean(axis=0)
             low[rows], high[rows] = np.quantile(drawn, ends, axis=0)
+        off = np.bincount(code, ((effects - y[code, place]) / errors) ** 2, len(names))
+        repeats = np.bincount(code, minlength=len(names)) - seen.sum(axis=1)
+        misfit = self._misfit(posterior, grid, special.chdtrc(np.maximum(repeats, 1), np.where(repeats > 0, off, 0.0)))
         return Curves(
-            names, told, mid, low, high, common, posterior.shape, odds, seen.sum(axis=1), posterior, self.level
+            names, told, mid, low, high, common, posterior.shape, odds, seen.sum(axis=1), misfit, posterior, self.level
+        )
+
+    def _misfit(self, posterior: _Posterior, grid: Array, alike: Array) -> tuple[str, ...]:
+        """Say what the data of each group contradict, given the chance of effects of one dose as far apart as they are.
+
+        How far a group's effects lie from the nearest curve of the shape, in squared errors, is at most chi-squared
+        with a degree of freedom for each dose; the same holds for the sum over groups.
+        """
+        shape = posterior.shape
+        if shape == "concave" and posterior.concave < 1 - CHANCE:
+            shape = "monotone"  # what only rises was still allowed for
+        seen = posterior.precision > 0
+        far = np.zeros(len(seen))
+        for n, at in enumerate(seen):
+            root = np.sqrt(posterior.precision[n, at])
+            own = root * posterior.y[n, at]
+            far[n] = ((own - projected(own[None], _walls(grid[at], shape, self.anchored) / root)[0]) ** 2).sum()
+        tried = seen.sum(axis=1)
+        bad = special.chdtrc(tried, far) < CHANCE
+        together = (~bad).sum() > 1 and special.chdtrc(tried[~bad].sum(), far[~bad].sum()) < CHANCE
+        slower = "ever more slowly " if shape == "concave" else ""
+        contradict = f"the outcomes contradict a response that rises {slower}with the dose"
+        rest = f"together with those of other groups {contradict}" if together else ""
+        return tuple(
+            contradict if far_off else "outcomes of one dose differ by more than chance" if chance < CHANCE else rest
+            for far_off, chance in zip(bad, alike, strict=True)
         )
 
     def _posterior(
@@ -227,13 +294,15 @@ class Response:
         seen = precision > 0
         typical = float(np.sqrt(np.average(y[seen] ** 2, weights=precision[seen]) + 1 / precision[seen].max()))
         apart = APART if len(y) > 1 else APART[:1]
+        # places are not evenly spaced: each counts for its stretch
+        stretch = np.outer(np.gradient(SIZES), np.gradient(APART) if len(y) > 1 else 1.0)
         fits = [
             _fit(_kernel(grid, straight, self.anchored) * (size * typical) ** 2, ratio, y, precision)
             for size in SIZES
             for ratio in apart
             for straight in STRAIGHT
         ]
-        evidence = np.array([fit.evidence for fit in fits])
+        evidence = np.array([fit.evidence for fit in fits]) + np.log(np.repeat(stretch, len(STRAIGHT)))
         weight = np.exp(evidence - evidence.max())
         weight /= weight.sum()
         kept = np.flatnonzero(weight >= LEAST * weight.max())
@@ -241,13 +310,15 @@ class Response:
         fits = [fits[n] for n in kept]
         counts = np.diff(np.round(np.cumsum(np.append(0.0, weight)) * self.draws).astype(int))
         odds = _concave_odds(fits, weight, grid, rng) if self.anchored and len(grid) > 1 else float("nan")
-        shape: Shape = self.shape
+        shape, concave = self.shape, float(self.shape == "concave")
         if shape == "auto":
             shape = "concave" if odds > 1 else "monotone"
-        walls = _walls(grid, shape, self.anchored)
-        means = [projected(fit.mean[None], walls)[0] for fit in fits]
-        common = np.asarray(weight @ np.array(means))[told]
-        return _Posterior(fits, counts, y, precision, walls, told, shape, self.seed), common, odds
+            concave = odds / (1 + odds) if np.isfinite(odds) else 0.0
+        walls = (_walls(grid, "free" if shape == "free" else "monotone", self.anchored), _walls(grid, "concave", True))
+        posterior = _Posterior(fits, counts, y, precision, walls, concave, told, shape, self.seed)
+        means = np.array([fit.mean for fit in fits])
+        held = (1 - concave) * projected(means, walls[0]) + concave * projected(means, walls[1])
+        return posterior, np.asarray(weight @ held)[told], odds
 
 
 @dataclass(frozen=True)
@@ -269,7 +340,8 @@ class _Posterior:
     counts: NDArray[np.int64]
     y: Array
     precision: Array
-    walls: Array
+    walls: tuple[Array, Array]  # of curves that rise, and of concave ones
+    concave: float  # share of draws that are held to be concave
     told: NDArray[np.intp]
     shape: Shape
     seed: int
@@ -282,7 +354,8 @@ class _Posterior:
             fit.mean + rng.standard_normal((count, size)) @ _root(fit.covariance).T
             for fit, count in zip(self.fits, self.counts, strict=True)
         ]
-        step = max(1, BLOCK // int(self.counts.sum()))
+        bent = np.random.default_rng([self.seed, 2]).random(int(self.counts.sum())) < self.concave
+        step = max(1, BLOCK // len(bent))
         for start in range(0, groups, step):
             rows = slice(start, min(start + step, groups))
             parts = []
@@ -295,7 +368,18 @@ class _Posterior:
                 noise = rng.standard_normal((len(common), len(y), size))
                 drawn = centre + np.einsum("gij,ngj->ngi", _root(np.asarray(covariance)), noise)
                 parts.append(drawn)
-            yield rows, projected(np.concatenate(parts), self.walls)[:, :, self.told]
+            curves = np.concatenate(parts)
+            for some, walls in zip((~bent, bent), self.walls, strict=True):
+                curves[some] = projected(curves[some], walls)
+            yield rows, curves[:, :, self.told]
+
+
+def _known(ids: NDArray[Any]) -> None:
+    """Raise where the group of an effect is missing, or groups are of several types."""
+    labels(ids, len(ids), "group")
+    kinds = sorted({type(each).__name__ for each in ids.tolist()})
+    if len(kinds) > 1:
+        raise BadInputError("Groups have ids of several types", got=", ".join(kinds), allowed="one type")
 
 
 def _kernel(grid: Array, straight: float, anchored: bool) -> Array:
@@ -347,7 +431,7 @@ def _walls(grid: Array, shape: Shape, anchored: bool) -> Array:
         rise = rise[1:]
     if shape == "monotone" or size == 1:
         return rise
-    slope = rise / np.diff(np.concatenate([[0.0], grid]))[:, None]
+    slope = rise / np.diff(np.concatenate([[0.0], grid / grid[-1]]))[:, None]
     walls = np.vstack([slope[:-1] - slope[1:], slope[-1:]])
     return np.asarray(walls / np.linalg.norm(walls, axis=1, keepdims=True))
 

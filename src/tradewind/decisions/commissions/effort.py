@@ -122,7 +122,8 @@ def effort(past: Past, goods: Goods, seed: int) -> Effort:
     usual = np.divide(np.bincount(rows.line, rows.held * rows.rate, lines), held, where=held > 0, out=past.rate.copy())
     beside = np.bincount(rows.line, rows.held * past.own[past.product[rows.line], rows.week], lines)
     shown = np.bincount(rows.line, rows.shown, lines)
-    if not shown.sum() > 0 or not beside.sum() > 0:
+    shown = np.where(beside > 0, shown, 0.0)  # what was shown beside nothing tells nothing
+    if not shown.any():
         raise MissingDataError(
             "No exposure is told of creators under contract, or of sellers beside them",
             do="check that the creators of contracts and of traffic have the same ids",

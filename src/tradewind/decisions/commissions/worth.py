@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tradewind.decisions.commissions.goods import Goods
 from tradewind.decisions.commissions.past import WEEK, Past
 from tradewind.errors import MissingDataError
-from tradewind.methods.rates import Rates
+from tradewind.methods.rates import Drawn, Rates
 
 Array = NDArray[np.float64]
 
@@ -44,17 +44,18 @@ def worth(past: Past, goods: Goods) -> Worth:
     Products that are clicked alike, cost alike, stand in one department and sell alike elsewhere sell alike where
     creators are at work; each is drawn towards these.
     """
-    if not past.pieces[:, 0].sum() > 0:
+    shown, elsewhere = past.seen.sum(axis=1), past.elsewhere.sum(axis=1)
+    if not _told(past.pieces[:, 0], shown).any():
         raise MissingDataError("Nothing was sold where creators are at work", do="take a longer period or more shops")
     kinds = np.eye(int(goods.department.max()) + 1)[goods.department]
     common = kinds.sum(axis=0) >= max(10, len(kinds) // 200)
     x = np.column_stack([np.log(np.maximum(goods.price, 0.01)), kinds[:, common][:, 1:]])
-    if past.clicked[:, 0].sum() > 0:
-        x = np.column_stack([x, np.log(Rates()(past.clicked[:, 0], past.clicked[:, 1]).mean)])
-    if past.pieces[:, 1].sum() > 0 and past.elsewhere.sum() > 0:
-        others = Rates()(past.pieces[:, 1], past.elsewhere.sum(axis=1), x)
+    if _told(past.clicked[:, 0], past.clicked[:, 1]).any():
+        x = np.column_stack([x, np.log(_rates(past.clicked[:, 0], past.clicked[:, 1]).mean)])
+    if _told(past.pieces[:, 1], elsewhere).any():
+        others = _rates(past.pieces[:, 1], elsewhere, x)
         x = np.column_stack([x, np.log(others.mean)])
-    found = Rates()(past.pieces[:, 0], past.seen.sum(axis=1), x)
+    found = _rates(past.pieces[:, 0], shown, x)
     lately = max(1, min(past.weeks, round(past.base / WEEK)))
     seen = past.seen[:, -lately:].sum(axis=1) / (WEEK * lately)
     joint = _stands(seen, found.mean * (goods.merchant + goods.platform), goods.department)
@@ -65,10 +66,19 @@ def worth(past: Past, goods: Goods) -> Worth:
     own = np.bincount(both, seen * found.mean * goods.merchant)[both]
     merchant = own / np.maximum(np.bincount(goods.department, seen)[goods.department], 1e-9)
     through = np.zeros(len(seen))
-    if past.through[:, 0].sum() > 0 and past.through[:, 1].sum() > 0:
-        sold = Rates()(past.through[:, 0], past.through[:, 1], np.log(found.mean)[:, None])
+    if _told(past.through[:, 0], past.through[:, 1]).any():
+        sold = _rates(past.through[:, 0], past.through[:, 1], np.log(found.mean)[:, None])
         through = sold.mean * past.through[:, 2] / past.base
     return Worth(found.mean, found.shape, seen, joint, platform, merchant, through)
+
+
+def _rates(events: Array, exposure: Array, x: Array | None = None) -> Drawn:
+    return Rates()(_told(events, exposure), exposure, x)
+
+
+def _told(events: Array, exposure: Array) -> Array:
+    """Return events; what came where no exposure is told, such as by a link from outside, tells nothing of rates."""
+    return np.where(exposure > 0, events, 0.0)
 
 
 def _stands(seen: Array, value: Array, department: NDArray[np.int64]) -> Array:
