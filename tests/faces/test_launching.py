@@ -21,6 +21,7 @@ from tradewind.faces.launching import Launched, chosen, launch
 from tradewind.faces.planning import Asked, Planned, kept, planned
 from tradewind.faces.proving import read_due
 from tradewind.ledger import Approval, Ledger, State, Terms, open_ledger
+from tradewind.measures.assume import Assumptions
 
 ASKED = Asked(("platform=100", "merchant=60"), ("price actions<=3",))
 
@@ -72,6 +73,21 @@ def test_what_cannot_be_read_is_told_one_by_one(plan: Planned, market_store: Sto
     assert not read.found
     assert set(read.unread) == {each.id for each in due}
     assert len({each.name for each in due}) < len(due)
+    ledger.close()
+
+
+def test_a_promise_is_read_under_its_own_assumptions(plan: Planned, market_store: Store, tmp_path: Path) -> None:
+    ledger = opened(tmp_path / "l.db", market_store)
+    launched(market_store, ledger, plan, tmp_path)
+    supposed = market_store.provenance.assumptions
+    assert {each.assumptions for each in ledger.status().launches} == {supposed}
+    ledger.close()
+    late = eve(market_store) + timedelta(days=300)
+    ledger = open_ledger(tmp_path / "l.db", clock=lambda: late)
+    for store, other in ((market_store, False), (market_store.assuming(Assumptions(margin=0.55)), True)):
+        unread = read_due(store, ledger, "Bob").unread.values()
+        assert unread
+        assert all(("other assumptions" in why) == other for why in unread)
     ledger.close()
 
 

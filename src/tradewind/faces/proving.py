@@ -35,11 +35,24 @@ def read_due(store: Store, ledger: Ledger, who: str) -> Read:
     for n, each in enumerate(due):
         progress.told(f"reading {each.name}", n, len(due))
         try:
+            _supposed(store, each)
             reading = proof.read(store, each, ledger.arms(each.id))
             found.append((each, ledger.read(reading, who)))
         except (BadInputError, MissingDataError, ConflictError) as error:
             unread[each.id] = f"{each.name}: {error}"
     return Read(tuple(found), unread)
+
+
+def _supposed(store: Store, experiment: Experiment) -> None:
+    """Refuse to read what was promised under other assumptions than those that the store is looked at with now."""
+    now = store.provenance.assumptions
+    for launch in experiment.launches:
+        if launch.assumptions not in (None, now):
+            raise BadInputError(
+                "What was promised rests on other assumptions than those given here",
+                got=" ".join(now) or "none", allowed=" ".join(launch.assumptions or ()) or "none",
+                do="read it under the same --assume",
+            )  # fmt: skip
 
 
 def promised(experiment: Experiment) -> Estimate | None:

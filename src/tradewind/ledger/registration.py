@@ -32,6 +32,7 @@ class Terms:
         seed: Seed of the lots.
         exclusive: Whether a unit may be in one action of a lever and a shop on a day only.
         late: Whether actions that have begun already may be registered; each then says so for ever.
+        assumptions: What was supposed where the source says nothing, a sentence each: readings must suppose the same.
 
     Raises:
         BadInputError: If the echo is out of range.
@@ -41,6 +42,7 @@ class Terms:
     seed: int = 0
     exclusive: bool = True
     late: bool = False
+    assumptions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.echo <= LONGEST_ECHO:
@@ -87,7 +89,10 @@ def draft(plan: str, promises: Sequence[Promise], approval: Approval, terms: Ter
         twice = sorted(key for key, times in Counter(keys).items() if times > 1)
         raise BadInputError("An action stands in the plan twice", got=", ".join(twice[:NAMED]))
     _inside(promises, scope)
-    common = {"plan": plan, "approval": {"who": approval.who, "at": chain.moment(approval.at)}}
+    common = {
+        "plan": plan, "approval": {"who": approval.who, "at": chain.moment(approval.at)},
+        "assumptions": list(terms.assumptions),
+    }  # fmt: skip
     found: list[Draft] = []
     groups: dict[tuple[str, ...], list[Promise]] = {}
     for promise in promises:

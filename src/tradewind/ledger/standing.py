@@ -57,6 +57,7 @@ class Launch:
         late: Whether it had begun before it was registered.
         stopped: The day on which it was stopped early, or None.
         why: Why it was stopped.
+        assumptions: What its promise supposes, a sentence each; None of launches that do not say.
     """
 
     id: str
@@ -75,6 +76,7 @@ class Launch:
     late: bool
     stopped: date | None = None
     why: str = ""
+    assumptions: tuple[str, ...] | None = None
 
     @property
     def held(self) -> float:
@@ -291,6 +293,7 @@ def _launches(connection: sa.Connection, chosen: sa.Select[tuple[int]]) -> Itera
             None if promise["raw"] is None else setting_read(promise["raw"]), said["arm"], entry.who, entry.at,
             approval["who"], approval["at"], said["late"],
             date.fromisoformat(ended["day"]) if ended else None, ended["reason"] if ended else "",
+            None if (supposed := said.get("assumptions")) is None else tuple(supposed),
         )  # fmt: skip
 
 
