@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from tradewind.errors import BadInputError
-from tradewind.methods.moments import numbers
+from tradewind.methods.moments import counted, numbers, probability
 from tradewind.study import Estimate
 
 Array = NDArray[np.float64]
@@ -186,14 +185,8 @@ class Calibration:
     """
 
     def __init__(self, level: float = 0.9, draws: int = 4000, seed: int = 0):
-        given: tuple[Any, ...] = (level, draws, seed)
-        typed = all(isinstance(value, kind) for value, kind in zip(given, (Real, Integral, Integral), strict=True))
-        if not typed or not 0 < level < 1 or draws < 500 or seed < 0:
-            raise BadInputError(
-                "Settings out of range",
-                got=given,
-                allowed="a level between 0 and 1, 500 draws or more, a whole number of 0 or more as the seed",
-            )
+        level, seed = probability(level, "level"), counted(seed, "seed")
+        draws = counted(draws, "number of draws", 500)
         self.level = level
         self.draws = draws
         self.seed = seed

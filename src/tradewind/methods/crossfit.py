@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tradewind.errors import BadInputError
-from tradewind.methods.learner import Chances, Kind, Learner, Mean, counted
-from tradewind.methods.moments import numbers
+from tradewind.methods.learner import Chances, Kind, Learner, Mean
+from tradewind.methods.moments import counted, numbers
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]

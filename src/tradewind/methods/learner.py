@@ -18,6 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from tradewind.errors import BadInputError
 from tradewind.methods.additive import Additive, Basis, additive
+from tradewind.methods.moments import counted
 
 Array = NDArray[np.float64]
 Kind = Literal["auto", "linear", "boosted"]
@@ -224,15 +225,6 @@ class Learner:
         if len(cluster) > WHOLE:
             return tried
         return lgb.train(growing, data, tried.best_iteration)
-
-
-def counted(value: int, what: str, least: int = 0, most: int = 2**31 - 1) -> int:
-    """Return a whole number of a setting; raise `BadInputError` where it is none or out of range."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
-        raise BadInputError(
-            f"The {what} is out of range", got=repr(value), allowed=f"a whole number from {least:,} to {most:,}"
-        )
-    return int(value)
 
 
 def _leaf(rows: int) -> int:

@@ -366,6 +366,15 @@ def labels(values: ArrayLike, units: int, what: str) -> tuple[list[str], NDArray
     return [str(name) for name in names.tolist()], codes.reshape(-1)
 
 
+def counted(value: int, what: str, least: int = 0, most: int = 2**31 - 1) -> int:
+    """Return a whole number of a setting; raise `BadInputError` where it is none or out of range."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+        raise BadInputError(
+            f"The {what} is out of range", got=repr(value), allowed=f"a whole number from {least:,} to {most:,}"
+        )
+    return int(value)
+
+
 def probability(value: float, what: str) -> float:
     """Return the probability; raise where it is not between 0 and 1."""
     if not isinstance(value, float | int | np.number) or not 0 < value < 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from numbers import Integral, Real
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from tradewind.errors import BadInputError
-from tradewind.methods.moments import labels, numbers
+from tradewind.methods.moments import counted, labels, numbers, probability
 
 Array = NDArray[np.float64]
 Shape = Literal["auto", "free", "monotone", "concave"]
@@ -173,14 +172,8 @@ class Response:
     def __init__(
         self, level: float = 0.9, shape: Shape = "auto", anchored: bool = True, draws: int = 1000, seed: int = 0
     ):
-        given: tuple[Any, ...] = (level, draws, seed)
-        typed = all(isinstance(value, kind) for value, kind in zip(given, (Real, Integral, Integral), strict=True))
-        if not typed or not 0 < level < 1 or draws < 100 or seed < 0:
-            raise BadInputError(
-                "Settings out of range",
-                got=given,
-                allowed="a level between 0 and 1, 100 draws or more, a whole number of 0 or more as the seed",
-            )
+        level, seed = probability(level, "level"), counted(seed, "seed")
+        draws = counted(draws, "number of draws", 100)
         if shape not in ("auto", "free", "monotone", "concave"):
             raise BadInputError("No such shape", got=shape, allowed=("auto", "free", "monotone", "concave"))
         if shape == "concave" and not anchored:
