@@ -40,3 +40,5 @@ def test_the_message_says_what_got_allowed_and_what_to_do() -> None:
     error = BadInputError("The level is wrong", got=0, allowed=("low", "high"), do="pick one")
     assert str(error) == "The level is wrong. Got: 0. Allowed: low, high. What to do: pick one."
     assert str(BadInputError("No")) == "No."
+    assert str(BadInputError("No", got=(1000, 0.5))) == "No. Got: 1000, 0.5."
+    assert str(BadInputError("No", got=((3, 2), (4,)))) == "No. Got: 3 × 2, 4."

@@ -98,3 +98,13 @@ def size(text: str) -> float:
     steps = {"k": 1e3, "M": 1e6, "B": 1e9, "T": 1e12}
     text = text.replace(",", "").rstrip("%")
     return float(text.rstrip("kMBT")) * steps.get(text[-1], 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [(-0.004, "money", "$0.00"), (0.004, "money", "$0.00"), (-0.006, "money", "−$0.01"), (0.4, "count", "0"),
+     (-0.00001, "share", "0.00%"), (-0.00001, "points", "0.00 pp"), (-0.001, "days", "0.00 days"),
+     (-0.0001, "ratio", "−0.0001")],
+)  # fmt: skip
+def test_what_reads_as_nothing_has_no_sign(value: float, unit: str, text: str) -> None:
+    assert human(value, unit, "USD", signed=True) == text

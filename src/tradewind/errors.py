@@ -39,7 +39,7 @@ class TradewindError(Exception):
     def __str__(self) -> str:
         parts = [self.what + "."]
         if self.got is not None:
-            parts.append(f"Got: {self.got}.")
+            parts.append(f"Got: {_written(self.got)}.")
         if self.allowed:
             parts.append(f"Allowed: {self.allowed}.")
         if self.do:
@@ -48,7 +48,7 @@ class TradewindError(Exception):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the one JSON shape of an error."""
-        got = None if self.got is None else str(self.got)
+        got = None if self.got is None else _written(self.got)
         body = {"code": self.code, "what": self.what, "got": got, "allowed": self.allowed, "do": self.do}
         return {"error": body}
 
@@ -156,3 +156,10 @@ class FullDiskError(TradewindError):
 
     code = "full_disk"
     status = 507
+
+
+def _written(got: Any, between: str = ", ") -> str:
+    """Return what was given as words: several things with commas between them, shapes such as 3 × 2."""
+    if isinstance(got, tuple | list):
+        return between.join(_written(each, " × ") for each in got) or "nothing"
+    return str(got)

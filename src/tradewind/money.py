@@ -11,6 +11,7 @@ from tradewind.study import Estimate
 
 CENT = Decimal("0.01")
 SYMBOLS = {"USD": "$", "GBP": "£", "EUR": "€", "BRL": "R$", "CNY": "¥", "JPY": "¥", "INR": "₹", "VND": "₫", "THB": "฿"}
+_SUFFIXES = {"share": "%", "points": " pp", "days": " days"}
 _STEPS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
@@ -41,16 +42,12 @@ def human(value: Any, unit: str, currency: str = "", *, signed: bool = False) ->
     if isinstance(value, (date, datetime)) or unit in {"text", "day"}:
         return str(value)
     number = float(value)
-    sign = "−" if number < 0 else "+" if signed and number > 0 else ""
     size = abs(number)
-    if unit == "share":
-        return f"{sign}{_digits(size * 100)}%"
-    if unit == "points":
-        return f"{sign}{_digits(size * 100)} pp"
-    if unit == "days":
-        return f"{sign}{_digits(size)} days"
+    written = {"share": _digits(size * 100), "points": _digits(size * 100), "days": _digits(size)}.get(unit)
+    written = _shortened(size, unit) if written is None else written
+    sign = "" if not written.strip("0.") else "−" if number < 0 else "+" if signed else ""  # what reads 0 has none
     prefix = SYMBOLS.get(currency, f"{currency} " if currency else "") if unit == "money" else ""
-    return f"{sign}{prefix}{_shortened(size, unit)}"
+    return f"{sign}{prefix}{written}{_SUFFIXES.get(unit, '')}"
 
 
 def _shortened(size: float, unit: str) -> str:

@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from tradewind.engines.store import Store
-from tradewind.errors import NotFoundError
+from tradewind.errors import BadInputError, NotFoundError
 from tradewind.faces import studies
 from tradewind.period import parse_period
 from tradewind.tables import TABLES
@@ -33,3 +33,18 @@ def test_a_study_is_answered_by_name_and_settings(market_store: Store, tides: st
     period = parse_period("2024-01", market_store.span)
     answer = studies.answer(tides, market_store, period, {"depth": 7})
     assert (answer.wing, answer.period, answer.settings["depth"]) == ("tides", period, 7)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [({"depth": "deep"}, "Allowed: a whole number"), ({"width": "1"}, "no such setting")],
+)
+def test_settings_that_cannot_be_read(tides: str, given: dict[str, str], words: str) -> None:
+    with pytest.raises(BadInputError, match=words):
+        studies.settings_read(tides, given)
+
+
+@pytest.mark.parametrize("seed", ["-1", "one"])
+def test_a_seed_is_a_whole_number(seed: str) -> None:
+    with pytest.raises(BadInputError, match="whole number"):
+        studies.settings_read("coupons", {"seed": seed})

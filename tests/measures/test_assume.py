@@ -21,3 +21,8 @@ def test_what_cannot_be_assumed(setting: str) -> None:
     with pytest.raises(BadInputError) as raised:
         Assumptions.parse([setting])
     assert raised.value.allowed
+
+
+def test_a_margin_given_twice_is_not_the_last_one() -> None:
+    with pytest.raises(BadInputError, match="twice"):
+        Assumptions.parse(["margin=0.3", "margin=0.2"])

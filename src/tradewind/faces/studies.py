@@ -135,15 +135,28 @@ def settings_read(name: str, given: Mapping[str, str]) -> dict[str, Any]:
         try:
             found[key] = _setting(kind, text.strip())
         except ValueError as error:
-            raise BadInputError(f"The setting {key} cannot be read", got=text, allowed=str(kind)) from error
+            raise BadInputError(f"The setting {key} cannot be read", got=text, allowed=_allowed(kind)) from error
+        if key == "seed" and found[key] < 0:
+            raise BadInputError("A seed is a whole number of 0 or more", got=text)
     return found
+
+
+def _plain(kind: Any) -> Any:
+    """Return the type of a setting, without the None that leaves it open."""
+    options = [each for each in typing.get_args(kind) if each is not type(None)]
+    return options[0] if options else kind
+
+
+def _allowed(kind: Any) -> str:
+    """Return in words what a setting of a type may be."""
+    words = {bool: "true or false", int: "a whole number", float: "a number"}
+    return words.get(_plain(kind), "text")
 
 
 def _setting(kind: Any, text: str) -> Any:
     if typing.get_origin(kind) is tuple:
         return tuple(part for part in (each.strip() for each in text.split(",")) if part)
-    options = [each for each in typing.get_args(kind) if each is not type(None)]
-    plain = options[0] if options else kind
+    plain = _plain(kind)
     if plain is bool:
         if text.lower() not in ("true", "false"):
             raise ValueError(text)

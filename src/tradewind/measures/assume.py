@@ -39,13 +39,15 @@ class Assumptions:
         """Read assumptions as written on a command line: `margin=0.3`.
 
         Raises:
-            BadInputError: If a name is not known or a value is not a number.
+            BadInputError: If a name is not known or given twice, or a value is not a number.
         """
         values: dict[str, float] = {}
         for setting in settings:
             name, _, value = setting.partition("=")
             if name.strip() != "margin":
                 raise BadInputError("There is nothing of that name to assume", got=setting, allowed="margin=0.3")
+            if "margin" in values:
+                raise BadInputError("The margin is given twice", got=setting, do="give one, such as margin=0.3")
             try:
                 values[name.strip()] = float(value)
             except ValueError as error:

@@ -12,8 +12,8 @@ from tradewind.study import Party
 
 
 def test_budgets_are_read() -> None:
-    assert budgets(["platform=50,000", "merchant = 2e4EUR", "platform=1"], "EUR") == {
-        Party.PLATFORM: 50_001.0,
+    assert budgets(["platform=50,000", "merchant = 2e4EUR"], "EUR") == {
+        Party.PLATFORM: 50_000.0,
         Party.MERCHANT: 20_000.0,
     }
 
@@ -27,6 +27,7 @@ def test_budgets_are_read() -> None:
         (["platform"], "cannot be read"),
         (["platform=1,50"], "two ways"),
         (["platform=1.000,50"], "two ways"),
+        (["platform=50000", "merchant=1", "platform=50000"], "platform is given two budgets"),
         (["platform=5e"], "amount of money"),
         (["platform=50USD"], "another currency"),
         ([], "needs a budget"),

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from tradewind.accounts import ANYBODY_HERE, Caller, Role
-from tradewind.errors import ConflictError, ForbiddenError
+from tradewind.errors import BadInputError, ConflictError, ForbiddenError
 from tradewind.faces.api import plan as api
 from tradewind.faces.proposals import keep_proposals, proposed
 from tradewind.faces.server import board, desk
@@ -102,3 +102,18 @@ def test_an_answer_is_found_only_by_who_sees_the_same(office: Office) -> None:
     stores = [whole, *(whole.scoped(scope) for scope in scopes)]
     assert len({office.key("study", asked, store) for store in stores}) == len(stores)
     assert office.key("study", asked, office.store()) == office.key("study", asked, whole.scoped(OPERATOR))
+
+
+@pytest.mark.parametrize("given", [{"lever": "gravity"}, {"payer": "nobody"}])
+def test_a_filter_of_a_kind_that_is_not_there_is_refused(office: Office, given: dict[str, str]) -> None:
+    with pytest.raises(BadInputError, match="No action is of this kind"):
+        list(board.rows(board.board(asking(office), SOUGHT), "USD", **given))
+
+
+def test_the_api_gives_the_plan_page_by_page(office: Office) -> None:
+    def keys(limit: int, offset: int) -> list[str]:
+        body = api.plan(asking(office), platform=100.0, merchant=60.0, limit=limit, offset=offset).body
+        return [row["key"] for row in json.loads(bytes(body))["actions"]]
+
+    assert len(keys(4, 0)) == 4
+    assert keys(4, 0) == keys(2, 0) + keys(2, 2)

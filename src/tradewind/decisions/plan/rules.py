@@ -25,12 +25,12 @@ def budgets(given: Iterable[str], currency: str) -> dict[Party, float]:
     """Read budgets: `platform=50000`, or `platform=50000EUR` to be sure of the currency.
 
     Args:
-        given: Budgets as written; the amounts of one payer add up.
+        given: Budgets as written, one of each payer.
         currency: ISO 4217 code of the store.
 
     Raises:
-        BadInputError: If a payer is not known, an amount is negative or no number, the currency is another one, or
-            nothing was given.
+        BadInputError: If a payer is not known or named twice, an amount is negative or no number, the currency is
+            another one, or nothing was given.
     """
     found: dict[Party, float] = {}
     for text in given:
@@ -61,7 +61,9 @@ def budgets(given: Iterable[str], currency: str) -> dict[Party, float]:
                 do="write an amount of 0 or more",
             )
         payer = Party(read["payer"])
-        found[payer] = found.get(payer, 0.0) + amount
+        if payer in found:
+            raise BadInputError(f"The {payer} is given two budgets", got=text, do="give each payer one budget")
+        found[payer] = amount
     if not found:
         raise BadInputError("A plan needs a budget", allowed="such as --budget platform=50000")
     return found

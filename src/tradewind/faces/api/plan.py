@@ -12,7 +12,7 @@ from tradewind.errors import NotFoundError
 from tradewind.faces.api.shape import answer
 from tradewind.faces.server import board, desk
 from tradewind.faces.server.gate import Asker, Asking, Sender
-from tradewind.faces.server.reading import Words
+from tradewind.faces.server.reading import Offset, Words
 from tradewind.study import Party
 
 router = APIRouter(tags=["plan"])
@@ -50,6 +50,7 @@ def plan(  # noqa: PLR0913, PLR0917 - a parameter each
     shop: Words = "",
     payer: Words = "",
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    offset: Offset = 0,
 ) -> JSONResponse:
     """Return the plan, its actions filtered, with the verdicts on them; proposals must have been gathered."""
     wanted = Sought(platform=platform, merchant=merchant, objective=objective, caution=caution, rules=rule)
@@ -61,7 +62,7 @@ def plan(  # noqa: PLR0913, PLR0917 - a parameter each
     return answer({
         "name": picked.name, "objective": picked.objective, "joint": picked.joint, "total": picked.total,
         "attributed_gmv": picked.attributed, "gap": picked.gap, "budgets": picked.purses,
-        "actions": rows[:limit], "actions_total": len(rows), "study": found.found.answer,
+        "actions": rows[offset : offset + limit], "actions_total": len(rows), "study": found.found.answer,
     })  # fmt: skip
 
 

@@ -136,6 +136,8 @@ def _misread(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
     first: dict[str, Any] = dict(error.errors()[0])
+    if first["type"] == "json_invalid":
+        return _told(request, BadInputError("The body is no JSON that can be read", do="send one JSON object"))
     where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
     got = first.get("input")
     said = BadInputError(

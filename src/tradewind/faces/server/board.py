@@ -23,7 +23,7 @@ from tradewind.faces.server.reading import RECENT, period_of
 from tradewind.measures import metrics as m
 from tradewind.period import Period
 from tradewind.scope import Scope
-from tradewind.study import Choice, Column, Estimate, Grid, Party
+from tradewind.study import Choice, Column, Estimate, Grid, Lever, Party
 
 PAYERS = (Party.PLATFORM, Party.MERCHANT)
 USUAL = {Party.PLATFORM: 0.01, Party.MERCHANT: 0.02}
@@ -147,7 +147,14 @@ def sought_of(choice: Choice, objective: str) -> Estimate | None:
 
 
 def rows(found: Board, currency: str, lever: str = "", shop: str = "", payer: str = "") -> Iterator[dict[str, Any]]:
-    """Yield the plan's choices as rows, the largest gain first, those of a lever, shop or payer only."""
+    """Yield the plan's choices as rows, the largest gain first, those of a lever, shop or payer only.
+
+    Raises:
+        BadInputError: If there is no such lever or payer.
+    """
+    for given, known in ((lever, Lever), (payer, Party)):
+        if given and given not in set(known):
+            raise BadInputError("No action is of this kind", got=given, allowed=list(known))
     if found.found is None or found.proposals is None:
         return
     for rank, choice in enumerate(found.found.plan.choices, 1):
