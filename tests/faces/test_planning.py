@@ -78,6 +78,7 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
     assert pc.read_csv(acting / "spring" / "arms.csv").equals(arms)
     assert told("ledger", "verify", "spring")["sound"]
     assert "no such plan" in run("ledger", "status", "--plan", "autumn", "--today", day).output
+    assert "No action of these shops" in run("ledger", "status", "--shop", "nosuch", "--today", day).output
     again = run("ledger", "launch", "spring", "--today", day, "--holdout", "0.3", *ASSUME)
     assert again.exit_code != 0
     assert "launched already" in again.output

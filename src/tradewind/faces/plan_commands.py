@@ -185,6 +185,11 @@ def status(
     voice = Voice(as_json)
     where = _ledger(ledger, None, _said(today), create=False, shops=options.listed(shop))
     found = where.status(plan)
+    if shop and not found.launches:
+        raise NotFoundError(
+            "No action of these shops is in the ledger", got=", ".join(options.listed(shop)),
+            do="tradewind ledger status, without --shop, lists what was launched",
+        )  # fmt: skip
     if plan and not found.launches:
         raise NotFoundError(
             "There is no such plan in the ledger", got=plan,
@@ -224,7 +229,10 @@ def calibrate(ledger: LedgerOption = "", today: TodayOption = "", as_json: optio
     where = _ledger(ledger, None, _said(today), create=False)
     record = where.track()
     found = record.calibrated()
-    voice.answer({"track": record, "levers": found.levers, "others": found.others}, lambda: proofs.calibrated(record))
+    voice.answer(
+        {"track": record, "levers": found.levers, "others": found.others},
+        lambda: proofs.calibrated(record, {each.id: each.name for each in where.status().experiments}),
+    )
 
 
 @ledger_app.command("verify")

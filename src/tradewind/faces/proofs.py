@@ -134,14 +134,15 @@ def exported(found: Exported, head: Path) -> RenderableType:
     return Text(f"Who gets what: {found.file}, {found.rows:,} rows. The ledger's head is in {head}.")
 
 
-def calibrated(record: Track) -> RenderableType:
-    """Return what predictions were worth, lever by lever."""
+def calibrated(record: Track, names: Mapping[str, str]) -> RenderableType:
+    """Return what predictions were worth, lever by lever; `names` of experiments by id."""
     found = record.calibrated()
+    left = [(names.get(id_, id_), why) for id_, why in list(record.left_out.items())[:ROWS]]
     if not record.pairs:
         lines = Text("Nothing was proven yet: plans take predictions as they are.", style="bold")
-        for name, why in list(record.left_out.items())[:ROWS]:
+        for name, why in left:
             lines.append(f"\n  • {name}: {why}", style="dim")
-        return lines
+        return Group(lines, *_more(len(record.left_out)))
     table = _table("Lever", "Proven launches", "Came true, share of what was promised", "Interval should be wider by")
     for lever, worth in found.levers.items():
         width = worth.width
@@ -154,7 +155,8 @@ def calibrated(record: Track) -> RenderableType:
         f"{held:,} readings lie in the promised interval."
     )
     parts: list[RenderableType] = [Text(head, style="bold"), table]
-    parts += [Text(f"  • {name} is left out: {why}", style="dim") for name, why in list(record.left_out.items())[:ROWS]]
+    parts += [Text(f"  • {name} is left out: {why}", style="dim") for name, why in left]
+    parts += _more(len(record.left_out))
     parts.append(Text("The next `tradewind plan` scales its gains by these.", style="dim"))
     return Group(*parts)
 

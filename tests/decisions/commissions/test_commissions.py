@@ -150,6 +150,8 @@ def test_the_study_tells_rates_payers_and_refusals(told: Study):
     assert rates.numbers["lines"] >= rates.numbers["higher"] + rates.numbers["lower"]
     assert refusals.numbers["refused"] > 0
     assert all(row["short"].mid < 0 for row in refusals.grid.rows)
+    if payers := next((f.numbers for f in told.findings if f.key == "payers"), None):
+        assert payers["raises"] == payers["merchant"] + payers["platform"] + payers["shared"] == rates.numbers["higher"]
     assert rates.grid.rows
     for row in rates.grid.rows:  # what all parties gain is what each of the four gains
         parts = [row[name].mid for name in ("merchant", "platform", "creator", "others")]

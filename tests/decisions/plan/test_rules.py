@@ -48,7 +48,9 @@ def test_rules_are_read() -> None:
     assert words.of == "all gain"
 
 
-@pytest.mark.parametrize("text", ["coupon", "moon<=5", "coupon=C1<=5", "shop actions<=20%", "shop<=-5", "coupon<5"])
+@pytest.mark.parametrize(
+    "text", ["coupon", "moon<=5", "coupon=C1<=5", "shop actions<=20%", "shop<=-5", "coupon<5", "coupon<=200%"]
+)
 def test_rules_that_cannot_be_read(text: str) -> None:
-    with pytest.raises(BadInputError, match=r"cannot be read|not of actions"):
+    with pytest.raises(BadInputError, match=r"cannot be read|not of actions|up to 100%"):
         rules([text])

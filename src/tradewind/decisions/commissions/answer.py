@@ -199,12 +199,15 @@ class _Teller:
             return None
         shared = [line for line in raised if 0.05 < line.share < 0.95]
         alone = [line for line in raised if line.share <= 0.05]
-        middle = float(np.median([line.share for line in raised]))
+        theirs = len(raised) - len(shared) - len(alone)
+        middle = float(np.median([line.share for line in shared])) if shared else None
         even = self.gains.break_even()
         sentence = (
-            f"Of {human(len(raised), 'count')} raises, the merchant should pay {human(len(alone), 'count')} alone and "
-            f"share {human(len(shared), 'count')} with the platform, whose part would be {human(middle, 'share')} in "
-            "the middle: each side pays in proportion to what it gains, so that both keep a gain."
+            f"Of {human(len(raised), 'count')} raises that would pay, the merchant should fund "
+            f"{human(len(alone), 'count')} alone, the platform {human(theirs, 'count')} alone, and both together "
+            f"{human(len(shared), 'count')}"
+            + ("" if middle is None else f" (half of these with {human(middle, 'share')} or more from the platform)")
+            + ": each side pays in proportion to what it gains, so that whoever pays keeps a gain."
         )
         columns = (
             Column("line", "Product · tier"), Column("rate", "Rate", "share"),
@@ -218,8 +221,10 @@ class _Teller:
             for line in raised[:TOP]
         )  # fmt: skip
         note = "At the break-even rate a merchant would be as well off without any creator on the product."
-        return Finding("payers", sentence, self.grade, {"raises": len(raised), "platform": middle}, Grid(columns, rows),
-                       None, note, 80.0)  # fmt: skip
+        numbers = {
+            "raises": len(raised), "merchant": len(alone), "platform": theirs, "shared": len(shared), "part": middle,
+        }  # fmt: skip
+        return Finding("payers", sentence, self.grade, numbers, Grid(columns, rows), None, note, 80.0)
 
     def refusals(self) -> Finding:
         """Lines where a raise costs those who pay more than it brings them, however they split it."""
@@ -293,6 +298,11 @@ class _Teller:
                 f"Rates above {human(float(high), 'share')} were hardly ever paid; beyond it the answer is drawn on "
                 "from below, with a wider interval."
             )
+        told += [
+            f"Of {f'the {TIERS[tier]} tier' if tier < len(TIERS) else 'tiers with few contracts'} {said}: what is told "
+            "of them here is less sure than it says."
+            for tier, said in self.learnt.effort.curve.misfit.items()
+        ]
         told += [f"The data do not tell {what}: it is supposed, widely." for what in self.learnt.supposed]
         return tuple(told)
 

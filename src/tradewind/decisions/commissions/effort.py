@@ -36,11 +36,14 @@ class Curve:
         knots: [knots] rates, in rising order.
         mid: [tiers, knots] logarithm of effort against the smallest rate.
         error: [tiers, knots] its deviation.
+        misfit: What the contracts of tiers contradict, in words, by tier; those of too few contracts under one number
+            beyond the tiers'.
     """
 
     knots: Array
     mid: Array
     error: Array
+    misfit: dict[int, str]
 
     def log_effort(self, tier: Codes, rate: Array, luck: Array, beyond: Array) -> Array:
         """Return the logarithm of effort at rates, against the smallest knot: [draws, n].
@@ -192,7 +195,8 @@ def _curve(past: Past, seed: int) -> Curve:
     for n, number in enumerate(found.groups.tolist()):
         if number < len(TIERS):
             mid[number, 1:], error[number, 1:] = found.mid[n], spread[n]
-    return Curve(knots, mid, error)
+    misfit = {int(n): said for n, said in zip(found.groups, found.misfit, strict=True) if said}
+    return Curve(knots, mid, error, misfit)
 
 
 def _crowding(past: Past, level: Array) -> tuple[Slope, Array, float]:

@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from tradewind.decisions.coupons.calendar import background
 from tradewind.decisions.coupons.meeting import PAYERS, Audience, Effect, Meeting, People
@@ -160,7 +160,8 @@ class Learnt:
         sums, still, later, small = gain
         brings = float(sums @ self.fit.coefficients)
         mid = still + brings
-        variance = float(self.fit.variance(sums[None, :])[0])
+        few = -stdtrit(self.fit.freedom, (1 - LEVEL) / 2) / ndtri((1 + LEVEL) / 2)  # Student's t of few clusters
+        variance = float(few**2 * self.fit.variance(sums[None, :])[0])
         variance += (self.effect.later.deviation * later) ** 2 + (self.effect.small.deviation * small) ** 2
         variance += (self.shaken * mid) ** 2 + UNLIKE**2 * (still**2 + brings**2)
         if (round(face, 2), round(threshold, 2)) not in self.tried:

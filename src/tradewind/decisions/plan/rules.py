@@ -96,6 +96,8 @@ def rules(given: Iterable[str]) -> tuple[Rule, ...]:
         if read["share"] and read["counts"]:
             raise BadInputError("A share is of money, not of actions", got=text, do="give a number of actions")
         number = number / 100 if read["share"] else number
+        if read["share"] and number > 1:
+            raise BadInputError("No more than all of the budgets can be a limit", got=text, allowed="up to 100%")
         most, least = (number, 0.0) if read["sign"] == "<=" else (math.inf, number)
         counts = "actions" if read["counts"] else "spend"
         found.append(Rule(words, read["of"], read["id"] or "", counts, most, least, bool(read["share"])))
