@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import date, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
+from tradewind.errors import BadInputError
 from tradewind.study import Estimate
 
 CENT = Decimal("0.01")
+_GROUPED = re.compile(r"^[-+]?\d{1,3}(,\d{3})+(\.\d*)?$")
+_TWO_WAYS = re.compile(r"^[-+]?[1-9]\d{0,2}\.\d{3}$")
 SYMBOLS = {"USD": "$", "GBP": "£", "EUR": "€", "BRL": "R$", "CNY": "¥", "JPY": "¥", "INR": "₹", "VND": "₫", "THB": "฿"}
 _SUFFIXES = {"share": "%", "points": " pp", "days": " days"}
 _STEPS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
@@ -19,6 +23,32 @@ def cents(amount: Decimal | float | int) -> Decimal:
     """Return the amount rounded to the cent, half to even."""
     exact = amount if isinstance(amount, Decimal) else Decimal(str(amount))
     return exact.quantize(CENT, rounding=ROUND_HALF_EVEN)
+
+
+def amount(text: str) -> float:
+    """Return the amount of money that was written, such as `20,000`, `20_000` or `1.50`.
+
+    Raises:
+        BadInputError: If it can be read in two ways, as `1,50` and `4.000`, or in none, or is negative or endless.
+    """
+    written = text.strip()
+    if ("," in written and not _GROUPED.match(written)) or _TWO_WAYS.match(written):
+        raise BadInputError(
+            "A budget's comma or point can be read in two ways", got=text, allowed="1.50, or 20,000",
+            do="write the amount with a decimal point and without commas",
+        )  # fmt: skip
+    try:
+        found = float(written.replace(",", "").replace("_", ""))
+    except ValueError:
+        raise BadInputError("A budget is an amount of money", got=text, allowed="such as 50000") from None
+    if not 0 <= found < math.inf:
+        raise BadInputError("A budget is nothing or more", got=text, do="write an amount of 0 or more")
+    return found
+
+
+def plainly(value: float) -> str:
+    """Return an amount as `amount` reads it: no more than two digits after the point, none where they are 0."""
+    return f"{value:.2f}".removesuffix(".00")
 
 
 def human(value: Any, unit: str, currency: str = "", *, signed: bool = False) -> str:

@@ -56,12 +56,12 @@ def test_the_last_verdict_counts_and_every_one_stays(verdicts: Verdicts, address
     second = verdicts.give("p", "price-1", Decision.REJECTED, " Too deep. ", OPS, "s1")
     other = verdicts.give("p", "price-2", "approved", "", MEI, "s1")
     verdicts.give("q", "price-1", "approved", "", MEI, "s1")
-    assert verdicts.of("p", OPERATOR) == {"price-1": second, "price-2": other}
+    assert verdicts.of("p", OPERATOR) == {("price-1", "s1"): second, ("price-2", "s1"): other}
     assert (second.who, second.at, second.reason) == ("ops", "2026-03-01T12:01:00.000+00:00", "Too deep.")
     assert verdicts.history("p", "price-1", OPERATOR) == [first, second]
     third = verdicts.give("p", "price-1", "open", "", MEI, "s1")
     assert third.number > second.number
-    assert verdicts.of("p", OPERATOR)["price-1"].decision is Decision.OPEN
+    assert verdicts.of("p", OPERATOR)["price-1", "s1"].decision is Decision.OPEN
     again = open_desk(address, create=False)
     assert Verdicts(again).history("p", "price-1", OPERATOR) == [first, second, third]
     again.close()
@@ -74,14 +74,30 @@ def test_each_shop_decides_on_its_own(verdicts: Verdicts) -> None:
     for caller, shop in ((MEI, "s2"), (MEI, None), (BO, "s1"), (EVE, "s1"), (EVE, None), (KIM, "s1"), (KIM, None)):
         with pytest.raises(ForbiddenError):
             verdicts.give("p", "price-1", "rejected", "No.", caller, shop)
-    assert verdicts.of("p", MEI.scope) == {"price-1": mine}
-    assert verdicts.of("p", BO.scope) == {"price-2": theirs}
+    assert verdicts.of("p", MEI.scope) == {("price-1", "s1"): mine}
+    assert verdicts.of("p", BO.scope) == {("price-2", "s3"): theirs}
     assert verdicts.of("p", KIM.scope) == {}
-    assert verdicts.of("p", OPERATOR) == {"price-1": mine, "price-2": theirs, "coupon-1": everybodys}
+    assert verdicts.of("p", OPERATOR) == {
+        ("price-1", "s1"): mine, ("price-2", "s3"): theirs, ("coupon-1", None): everybodys,
+    }  # fmt: skip
     assert verdicts.history("p", "price-2", MEI.scope) == []
-    with pytest.raises(ConflictError, match="another shop's"):
-        verdicts.give("p", "price-1", "approved", "", BO, "s2")
+    namesake = verdicts.give("p", "price-1", "approved", "", BO, "s2")  # of one key, and another shop's
+    assert verdicts.of("p", MEI.scope) == {("price-1", "s1"): mine}
+    assert verdicts.of("p", BO.scope)["price-1", "s2"] == namesake
     assert verdicts.give("p", "price-9", "approved", "", ANYBODY_HERE, "s1").who == "this machine"
+
+
+def test_what_was_decided_since_one_looked_is_not_overridden(verdicts: Verdicts) -> None:
+    seen = verdicts.give("p", "price-1", "approved", "", MEI, "s1").number
+    verdicts.give("p", "price-2", "rejected", "Legal forbids it.", OPS, "s1")
+    both = {"price-1": "s1", "price-2": "s1"}
+    with pytest.raises(ConflictError, match="ops decided since you looked: rejected"):
+        verdicts.give_all("p", both, "approved", "", MEI, seen)
+    assert verdicts.of("p", OPERATOR)["price-2", "s1"].decision is Decision.REJECTED
+    assert len(verdicts.history("p", "price-1", OPERATOR)) == 1, "all or none"
+    verdicts.give_all("p", {"price-1": "s1", "price-2": "s2"}, "approved", "", OPS, seen)  # another shop's price-2
+    verdicts.give_all("p", both, "approved", "", MEI)
+    assert {each.decision for each in verdicts.of("p", OPERATOR).values()} == {Decision.APPROVED}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +127,7 @@ def test_what_was_decided_is_never_changed(verdicts: Verdicts, desk: Database) -
     for statement in (VERDICTS.update().values(verdict="approved"), VERDICTS.delete()):
         with pytest.raises(sa.exc.DBAPIError, match="only ever added to"), desk.writing() as to:
             to.execute(statement)
-    assert verdicts.of("p", OPERATOR) == {"price-1": given}
+    assert verdicts.of("p", OPERATOR) == {("price-1", "s1"): given}
 
 
 def test_of_several_who_decide_at_once_every_verdict_stays(desk: Database, address: str) -> None:
@@ -134,7 +150,7 @@ def test_of_several_who_decide_at_once_every_verdict_stays(desk: Database, addre
     found = Verdicts(desk)
     histories = [found.history("p", f"a{turn}", OPERATOR) for turn in range(5)]
     assert [sorted(each.reason for each in history) for history in histories] == [["0", "1", "2"]] * 5
-    assert found.of("p", OPERATOR) == {history[-1].action: history[-1] for history in histories}
+    assert found.of("p", OPERATOR) == {(history[-1].action, None): history[-1] for history in histories}
 
 
 def test_something_else_is_no_desk(tmp_path: Path) -> None:

@@ -149,6 +149,12 @@ class Jobs:
             row = of.execute(JOBS.select().where(JOBS.c.key == key).order_by(JOBS.c.number.desc()).limit(1)).first()
         return None if row is None else _job(row)
 
+    def underway(self, kind: str) -> list[Job]:
+        """Return the jobs of a kind that wait or run, whoever asked for them."""
+        open_ = JOBS.c.state.in_([JobState.WAITING, JobState.RUNNING])
+        with self._database.reading() as of:
+            return [_job(row) for row in of.execute(JOBS.select().where(JOBS.c.kind == kind, open_)).all()]
+
     def listed(self, caller: Caller, most: int = 50, skip: int = 0) -> tuple[list[Job], int]:
         """Return the caller's jobs, an operator's being all, the newest first, and how many there are."""
         whose = sa.true() if caller.may(Right.MANAGE) else JOBS.c.user == caller.user

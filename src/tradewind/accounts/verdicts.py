@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -69,29 +69,37 @@ class Verdicts:
     def give(
         self, plan: str, action: str, decision: Decision | str, reason: str, caller: Caller, shop: str | None
     ) -> Verdict:
-        """Decide on an action.
+        """Decide on one action; see `give_all`."""
+        return self.give_all(plan, {action: shop}, decision, reason, caller)[0]
+
+    def give_all(
+        self, plan: str, actions: Mapping[str, str | None], decision: Decision | str, reason: str, caller: Caller,
+        seen: int | None = None,
+    ) -> list[Verdict]:  # fmt: skip
+        """Decide on actions, on all or on none.
 
         Args:
             plan: Key of the plan.
-            action: Key of the action.
+            actions: By key of the action, the shop that it belongs to, None where it is the marketplace's: as the plan
+                says, never as the caller does.
             decision: `approved`, `rejected`, or `open` to take back what was decided.
             reason: Why; a rejection needs one.
             caller: Who decides.
-            shop: The shop that the action belongs to, None where it is the marketplace's: as the plan says, never as
-                the caller does.
+            seen: Number of the last verdict that the caller knows of; whatever counts where None.
 
         Returns:
-            The verdict that counts from now on.
+            The verdicts that count from now on.
 
         Raises:
-            ForbiddenError: If the caller may not approve, or the action is not of the caller's shops.
+            ForbiddenError: If the caller may not approve, or an action is not of the caller's shops.
             BadInputError: If there is no such decision, a rejection has no reason, or a text cannot be kept.
-            ConflictError: If the action was decided on before as another shop's.
+            ConflictError: If one was decided since the caller looked.
         """
         caller.check(Right.APPROVE)
-        inside(caller.scope, shop)
         _key("The key of a plan", plan)
-        _key("The key of an action", action)
+        for action, shop in actions.items():
+            inside(caller.scope, shop)
+            _key("The key of an action", action)
         if decision not in set(Decision):
             raise BadInputError("An action cannot be decided on so", got=decision, allowed=list(Decision))
         said = Decision(decision)
@@ -102,25 +110,37 @@ class Verdicts:
             raise BadInputError(
                 "A reason cannot be kept", got=ascii(why[:80]), allowed=f"up to {LONGEST_REASON} characters that print"
             )
-        row = {
-            "plan": plan, "action": action, "shop": shop, "verdict": str(said), "reason": why, "user": caller.user,
-            "who": caller.name, "at": self._clock().astimezone(UTC).isoformat(timespec="milliseconds"),
-        }  # fmt: skip
+        at = self._clock().astimezone(UTC).isoformat(timespec="milliseconds")
+        found = []
         with self._database.writing() as to:
-            asked = sa.select(VERDICTS.c.shop).where(VERDICTS.c.plan == plan, VERDICTS.c.action == action).limit(1)
-            before = to.execute(asked).one_or_none()
-            if before is not None and before.shop != shop:
-                raise ConflictError("This action was decided on as another shop's", got=action, do="make the plan anew")
-            [number] = to.execute(VERDICTS.insert().values(**row)).inserted_primary_key or (0,)
-        return Verdict(number, plan, action, shop, said, why, caller.name, row["at"] or "")
+            if seen is not None:
+                since = to.execute(VERDICTS.select().where(VERDICTS.c.plan == plan, VERDICTS.c.number > seen)).all()
+                if news := [row for row in since if (row.action, row.shop) in actions.items()]:
+                    raise ConflictError(
+                        f"{news[-1].who} decided since you looked: {news[-1].verdict}", got=news[-1].action,
+                        do="load the page anew, then decide",
+                    )  # fmt: skip
+            for action, shop in actions.items():
+                row = {
+                    "plan": plan, "action": action, "shop": shop, "verdict": str(said), "reason": why,
+                    "user": caller.user, "who": caller.name, "at": at,
+                }  # fmt: skip
+                [number] = to.execute(VERDICTS.insert().values(**row)).inserted_primary_key or (0,)
+                found.append(Verdict(number, plan, action, shop, said, why, caller.name, at))
+        return found
 
-    def of(self, plan: str, scope: Scope) -> dict[str, Verdict]:
-        """Return the verdicts that count, by the action's key: of the shops of a scope only.
+    def of(self, plan: str, scope: Scope) -> dict[tuple[str, str | None], Verdict]:
+        """Return the verdicts that count, by the action's key and shop: of the shops of a scope only.
 
-        An action on which nobody decided is not among them; one that was opened again is, as `open`.
+        An action on which nobody decided is not among them; one that was opened again is, as `open`. Actions of one
+        key may be of several shops, and of the marketplace.
         """
-        last = sa.select(sa.func.max(VERDICTS.c.number)).where(VERDICTS.c.plan == plan).group_by(VERDICTS.c.action)
-        return {each.action: each for each in self._found(VERDICTS.c.number.in_(last), scope)}
+        last = (
+            sa.select(sa.func.max(VERDICTS.c.number))
+            .where(VERDICTS.c.plan == plan)
+            .group_by(VERDICTS.c.action, VERDICTS.c.shop)
+        )
+        return {(each.action, each.shop): each for each in self._found(VERDICTS.c.number.in_(last), scope)}
 
     def history(self, plan: str, action: str, scope: Scope) -> list[Verdict]:
         """Return all verdicts on an action, the first one first; none where it is not of the scope's shops."""

@@ -278,9 +278,12 @@ def _typed(name: str, column: ir.Value, value: str) -> str | int | date:
     if not (column.type().is_integer() or column.type().is_date()):
         return value
     try:
-        return form(value)
+        read = form(value)
     except ValueError as error:
         raise BadInputError(f"{DIMENSIONS[name]} cannot be limited to this", got=value, allowed=kind) from error
+    if isinstance(read, int) and abs(read) >= 2**63:
+        raise BadInputError(f"{DIMENSIONS[name]} cannot be limited to this", got=value, allowed="up to 64 bits")
+    return read
 
 
 def _day(value: str | date) -> date:

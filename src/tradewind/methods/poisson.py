@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import block_array, coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.special import ndtri, stdtrit
 
 from tradewind.errors import BadInputError
 
@@ -31,6 +34,8 @@ class Counted:
         clusters: Number of clusters among the rows used.
         dispersion: Pearson's variance of the counts over their means; 1 where they are Poisson.
         deviance: Twice what the fit lacks of the greatest logarithm of the likelihood that counts can have.
+        freedom: [columns] degrees of freedom of each slope's error: as many clusters as tell it, each counted by how
+            much (Kish), less one, and at most the rows that are left beside levels and columns.
     """
 
     slope: Array
@@ -40,6 +45,16 @@ class Counted:
     clusters: int
     dispersion: float
     deviance: float
+    freedom: Array
+
+    def widened(self, level: float = 0.9) -> Array:
+        """Return the deviations [columns] of normals whose intervals are as wide as Student's are.
+
+        They are infinite where less than one degree of freedom is left, and NaN where the rows do not tell.
+        """
+        tail = (1 - level) / 2
+        few = np.where(self.freedom >= 1, stdtrit(np.maximum(self.freedom, 1.0), tail) / ndtri(tail), np.inf)
+        return np.asarray(np.where(np.isnan(self.slope), np.nan, np.where(np.isinf(few), np.inf, self.error * few)))
 
     @property
     def error(self) -> Array:
@@ -118,16 +133,19 @@ class Poisson:
             )
         kept = [np.asarray(np.unique(codes[rows], return_inverse=True)[1], np.int64) for codes in groups]
         who = np.asarray(np.unique(within[rows], return_inverse=True)[1], np.int64)
-        slope, covariance, mean = self._fit(counts[rows], values[rows], kept, given[rows], who)
+        slope, covariance, mean, freedom = self._fit(counts[rows], values[rows], kept, given[rows], who)
         fitted = np.full(n, np.nan)
         fitted[rows] = mean
-        free = int(rows.sum()) - sum(int(codes.max()) + 1 for codes in kept) - values.shape[1]
+        free = int(rows.sum()) - _levels(kept) - int(np.isfinite(slope).sum())
         pearson = float(((counts[rows] - mean) ** 2 / mean).sum() / max(free, 1))
-        return Counted(slope, covariance, rows, fitted, int(who.max()) + 1, pearson, _deviance(counts[rows], mean))
+        return Counted(
+            slope, covariance, rows, fitted, int(who.max()) + 1, pearson, _deviance(counts[rows], mean),
+            np.minimum(freedom, free),
+        )  # fmt: skip
 
     def _fit(
         self, y: Array, x: Array, groups: list[Codes], offset: Array, cluster: Codes
-    ) -> tuple[Array, Array, Array]:
+    ) -> tuple[Array, Array, Array, Array]:
         mean = (y + float(y.mean())) / 2
         eta = np.log(mean)
         before, loose = np.inf, LOOSE
@@ -162,7 +180,21 @@ class Poisson:
         inverse = np.linalg.pinv((moved[:, told] * mean[:, None]).T @ moved[:, told])
         covariance = np.full((x.shape[1], x.shape[1]), np.nan)
         covariance[np.ix_(told, told)] = inverse @ (sums.T @ sums) @ inverse * count / max(count - 1, 1)
-        return slope, covariance, mean
+        tells = (moved[:, told] @ inverse) ** 2 * mean[:, None]
+        parts = np.stack([np.bincount(cluster, column, count) for column in tells.T], axis=1).reshape(count, -1)
+        freedom = np.full(x.shape[1], np.nan)
+        freedom[told] = parts.sum(axis=0) ** 2 / np.maximum((parts**2).sum(axis=0), 1e-300) - 1
+        return slope, covariance, mean, freedom
+
+
+def _levels(groups: Sequence[Codes]) -> int:
+    """Return how many levels can be told apart: of two kinds of group, one fewer for each part that hangs together."""
+    sizes = [int(codes.max()) + 1 for codes in groups]
+    if len(groups) == 1:
+        return sizes[0]
+    together = coo_array((np.ones(len(groups[0])), (groups[0], groups[1])), shape=(sizes[0], sizes[1]))
+    both = block_array([[None, together], [together.T, None]])
+    return sum(sizes) - (len(groups) - 2) - int(connected_components(both, directed=False)[0])
 
 
 def _deviance(y: Array, mean: Array) -> float:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from tradewind.accounts import ANYBODY_HERE, Caller, Role
+from tradewind.accounts import ANYBODY_HERE, Caller, Job, Role
 from tradewind.errors import BadInputError, ConflictError, ForbiddenError
 from tradewind.faces.api import plan as api
 from tradewind.faces.proposals import keep_proposals, proposed
@@ -54,9 +54,111 @@ def test_an_action_of_the_marketplace_among_several_leaves_all_undecided(office:
     keep_proposals(proposed(asker.store, period_of(RECENT, asker.store)), office.place(wanted.key))
     with pytest.raises(ForbiddenError):
         desk.decide(asker, ["price-00", "coupon-all"], "approved", "")
-    assert office.verdicts.of(wanted.key, asker.caller.scope) == {}
+    assert board.board(asker).verdicts == {}
     desk.decide(asker, ["price-00"], "approved", "")
-    assert set(office.verdicts.of(wanted.key, asker.caller.scope)) == {"price-00"}
+    assert set(board.board(asker).verdicts) == {"price-00"}
+
+
+def test_an_action_has_one_verdict_whoever_sees_it(office: Office) -> None:
+    all_of_them = board.board(asking(office))
+    assert all_of_them.proposals is not None
+    whole = office.subjects(all_of_them.question.key, all_of_them.proposals)
+    key, shop = "price-00", whole["price-00"]  # the first product of the marketplace, and of its shop
+    assert shop is not None
+    mara = Asking(office, Caller("u", "mara", Role.MERCHANT, Scope.of([shop])), "")
+    days = period_of(RECENT, mara.store)
+    wanted = gathering(mara, days)
+    keep_proposals(proposed(mara.store, days), office.place(wanted.key))
+    own = office.subjects(wanted.key, proposed(mara.store, days))
+    other = next(name for name in own if name in whole and own[name] and whole[name] != shop)
+    desk.decide(mara, [key, other], "rejected", "Not my brand's price")
+    seen = board.board(asking(office))
+    assert (seen.verdicts[key].who, seen.verdicts[key].reason) == ("mara", "Not my brand's price")
+    assert other not in seen.verdicts, "another shop's action of the same key"
+    desk.decide(asking(office), [key, "coupon-all"], "approved", "")
+    verdicts = board.board(mara).verdicts
+    assert {name: str(each.decision) for name, each in verdicts.items()} == {key: "approved", other: "rejected"}
+
+
+def test_what_somebody_decided_meanwhile_is_not_overridden(office: Office) -> None:
+    page = board.board(asking(office), SOUGHT)
+    assert page.found is not None
+    first, second = (choice.action.key for choice in page.found.plan.choices[:2])
+    desk.decide(asking(office), [first], "rejected", "Legal forbids this price")
+    with pytest.raises(ConflictError, match="decided since you looked"):
+        desk.decide(asking(office), [first, second], "approved", "", seen=page.latest)
+    desk.decide(asking(office), [second], "approved", "", seen=page.latest)
+    now = board.board(asking(office), SOUGHT)
+    with pytest.raises(ConflictError, match="not what the page showed"):
+        desk.launch(asking(office), now, desk.stamp(page))
+    job = desk.launch(asking(office), now, desk.stamp(now))
+    with pytest.raises(ConflictError, match="is being launched"):
+        desk.decide(asking(office), [second], "rejected", "changed my mind")
+    office.jobs.cancel(job.id, ANYBODY_HERE)
+    desk.decide(asking(office), [second], "rejected", "changed my mind")
+
+
+def launched(office: Office, *keys: str, sought: Sought = SOUGHT) -> Job:
+    """Approve and launch actions of a plan."""
+    desk.decide(asking(office), keys, "approved", "")
+    asked = desk.launch(asking(office), board.board(asking(office), sought))
+    job = office.jobs.take()
+    assert job is not None
+    assert job.id == asked.id
+    done(office, job, lambda: True)
+    return office.jobs.job(asked.id, ANYBODY_HERE)
+
+
+def test_launches_follow_each_other(office: Office) -> None:
+    page = board.board(asking(office), SOUGHT)
+    assert page.found is not None
+    first, second, third, *_ = (
+        choice.action.key for choice in page.found.plan.choices if choice.action.lever == "price"
+    )
+    one = launched(office, first)
+    assert one.error is None
+    after = board.board(asking(office), SOUGHT)
+    assert (set(after.standing), after.approved) == ({first}, [])
+    assert {row["key"]: row["launch"] for row in board.rows(after, "USD")}[first] in ("launched", "held out")
+    with pytest.raises(BadInputError, match="approved actions are launched"):
+        desk.launch(asking(office), after)
+    two = launched(office, first, second)  # the same budgets, and one of them launched already
+    assert two.error is None
+    assert two.asked["approved"] == [second]
+    other = launched(office, third, sought=replace(SOUGHT, budgets={Party.PLATFORM: 90.0, Party.MERCHANT: 60.0}))
+    assert other.error is None
+    names = [one.asked["plan"], two.asked["plan"], other.asked["plan"]]
+    assert names[1] == f"{names[0]}-2"
+    assert len(set(names)) == 3
+    for name in names:
+        assert {"plan.html", "plan.json", "arms.csv"} <= {
+            file.name for file in (office.work / "plans" / name).iterdir()
+        }
+
+
+def test_a_launch_that_is_refused_leaves_no_plan(office: Office) -> None:
+    page = board.board(asking(office), SOUGHT)
+    assert page.found is not None
+    key = page.found.plan.choices[0].action.key
+    desk.decide(asking(office), [key], "approved", "")
+    asked = desk.launch(asking(office), page_of(office))
+    office.setup = replace(office.setup, today=office.store().span.last + timedelta(days=400))
+    job = office.jobs.take()
+    assert job is not None
+    done(office, job, lambda: True)
+    assert office.jobs.job(asked.id, ANYBODY_HERE).error is not None
+    assert not (office.work / "plans" / asked.asked["plan"]).exists()
+
+
+def page_of(office: Office) -> board.Board:
+    return board.board(asking(office), SOUGHT)
+
+
+@pytest.mark.parametrize("text", ["4.000", "1.000,50", "4,5", "-1", "nan", "lots", "2e12"])
+def test_a_budget_that_reads_in_two_ways_or_none_is_refused(text: str) -> None:
+    with pytest.raises(BadInputError):
+        board.read({"platform": text}, {Party.PLATFORM: 1.0})
+    assert board.read({"platform": "4,000.5"}, {Party.PLATFORM: 1.0}).budgets == {Party.PLATFORM: 4000.5}
 
 
 def test_a_launch_says_who_approved_not_who_launches(office: Office) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tradewind.decisions.commissions.goods import Goods
 from tradewind.decisions.commissions.past import TIERS, Past
 from tradewind.errors import BadInputError, MissingDataError
-from tradewind.methods.poisson import Poisson
+from tradewind.methods.poisson import Counted, Poisson
 from tradewind.methods.rates import Rates
 from tradewind.methods.response import Response
 
@@ -25,6 +25,7 @@ BENDS = (0.03, 0.1, 0.3, 1.0, 3.0)  # efforts, inverted, at which what they add 
 LEVEL = 0.9
 Z = 1.6449  # deviations of a normal at either end of an interval of that level
 ENOUGH = 60_000  # rows of lines and weeks from which crowding is learnt; more are drawn from
+FEW = 4  # degrees of freedom below which rates are not compared within a creator's week
 FEWEST = 30  # lines below which nothing is learnt from them
 
 
@@ -36,6 +37,7 @@ class Curve:
         knots: [knots] rates, in rising order.
         mid: [tiers, knots] logarithm of effort against the smallest rate.
         error: [tiers, knots] its deviation.
+        told: [tiers, knots] whether contracts tell more of it than is supposed beforehand.
         misfit: What the contracts of tiers contradict, in words, by tier; those of too few contracts under one number
             beyond the tiers'.
     """
@@ -43,6 +45,7 @@ class Curve:
     knots: Array
     mid: Array
     error: Array
+    told: Mask
     misfit: dict[int, str]
 
     def log_effort(self, tier: Codes, rate: Array, luck: Array, beyond: Array) -> Array:
@@ -82,8 +85,34 @@ class Slope:
     told: bool = True
 
 
-SUPPOSED = {"crowding": Slope(0.5, 0.3, False), "new": Slope(0.3, 0.3, False), "lift": Slope(0.0, 0.3, False)}
-"""What is supposed where the data cannot tell: wide, and said so."""
+SUPPOSED = {
+    "answer": Slope(0.5, 0.7, False), "crowding": Slope(0.5, 0.3, False), "new": Slope(0.3, 0.3, False),
+    "lift": Slope(0.0, 0.3, False),
+}  # fmt: skip
+"""What is supposed before the data: wide, and said so where they tell less than it does. `answer` is per log rate."""
+
+
+def believed(mid: Array, error: Array, prior: Slope, scale: Array | float = 1.0) -> tuple[Array, Array]:
+    """Return estimates and their deviations once what is supposed beforehand is counted in; NaN tells nothing.
+
+    Args:
+        mid: [n] estimates.
+        error: [n] their deviations.
+        prior: What is supposed.
+        scale: [n] by how much that is to be multiplied for each.
+    """
+    known = np.isfinite(mid) & np.isfinite(error)
+    told = np.where(known, 1 / np.maximum(np.where(known, error, 1.0), 1e-9) ** 2, 0.0)
+    before = 1 / (prior.error * scale) ** 2
+    total = told + before
+    return (told * np.where(known, mid, 0.0) + before * prior.mid * scale) / total, total**-0.5
+
+
+def _slope(fit: Counted, name: str) -> Slope:
+    """Return the first slope of a fit as it is to be believed, told where the data say more than is supposed."""
+    prior, error = SUPPOSED[name], fit.widened(LEVEL)[:1]
+    mid, left = believed(fit.slope[:1], error, prior)
+    return Slope(float(mid[0]), float(left[0]), bool(error[0] < prior.error))
 
 
 @dataclass(frozen=True)
@@ -171,32 +200,56 @@ def _curve(past: Past, seed: int) -> Curve:
     tier = np.where(enough[tier], tier, len(TIERS))  # tiers with too few contracts are taken together
     kinds = np.unique(tier).tolist()
     wide = np.hstack([hats * (tier == number)[:, None] for number in kinds])
-    product, creator = past.product[line] * past.weeks + week, past.creator[line] * past.weeks + week
-    try:
-        fit = Poisson()(shown, wide, [_codes(product), _codes(creator)], cluster=past.creator[line])
-    except BadInputError as problem:
-        raise MissingDataError(
-            "No two contracts of a product or a creator held at once: nothing tells how creators answer to a rate",
-            do="offer two rates by lot to some products",
-        ) from problem
+    fit = _compared(past, line, week, shown, wide)
     steps = np.tile(grid[1:] - grid[0], len(kinds))
     group = np.repeat(kinds, len(grid) - 1)
-    good = np.isfinite(fit.slope) & (fit.error > 0)
-    if not good.any():
-        raise MissingDataError(
-            "Rates do not differ between contracts of one product and one creator at a time",
-            do="offer two rates by lot",
-        )
-    found = Response(level=LEVEL, shape="auto", seed=seed)(steps[good], fit.slope[good], fit.error[good], group[good])
+    wider = fit.widened(LEVEL)
+    if not np.isfinite(wider).any():
+        raise _untold()
+    # Where contracts are few, what they say alone is no bound on an answer: it is held to what is supposed of any.
+    slope, deviation = believed(fit.slope, wider, SUPPOSED["answer"], steps)
+    found = Response(level=LEVEL, shape="auto", seed=seed)(steps, slope, deviation, group)
     mid, error = np.zeros((len(TIERS), len(grid))), np.zeros((len(TIERS), len(grid)))
+    told = np.zeros((len(TIERS), len(grid)), bool)
     mid[:, 1:] = found.common
     spread = (found.high - found.low) / (2 * Z)
     error[:, 1:] = spread.max(axis=0)
+    own = (wider < SUPPOSED["answer"].error * steps).reshape(len(kinds), -1)
+    told[:, 1:] = own.any(axis=0)
     for n, number in enumerate(found.groups.tolist()):
         if number < len(TIERS):
-            mid[number, 1:], error[number, 1:] = found.mid[n], spread[n]
+            mid[number, 1:], error[number, 1:], told[number, 1:] = found.mid[n], spread[n], own[n]
     misfit = {int(n): said for n, said in zip(found.groups, found.misfit, strict=True) if said}
-    return Curve(knots, mid, error, misfit)
+    return Curve(knots, mid, error, told, misfit)
+
+
+def _compared(past: Past, line: Codes, week: Codes, shown: Array, wide: Array) -> Counted:
+    """Return how exposure goes with rates beside other contracts of the same product and week, and of the same creator.
+
+    Creators are compared with themselves in the same week. A shop alone seldom has two contracts of a creator at once:
+    there, with themselves at any time.
+
+    Raises:
+        MissingDataError: If no contract is beside another one that tells.
+    """
+    creator = past.creator[line]
+    product = _codes(past.product[line] * past.weeks + week)
+    for same in (creator * past.weeks + week, creator):
+        try:
+            fit = Poisson()(shown, wide, [product, _codes(same)], cluster=creator)
+        except BadInputError:  # no row is left that tells
+            continue
+        if (np.nan_to_num(fit.freedom) >= FEW).any():
+            return fit
+    raise _untold()
+
+
+def _untold() -> MissingDataError:
+    return MissingDataError(
+        "Too few contracts of one product that pay different rates, to creators who also had other contracts, were "
+        "shown at one time: nothing tells how creators answer to a rate",
+        do="take more shops or more weeks, or offer two rates by lot to some products",
+    )
 
 
 def _crowding(past: Past, level: Array) -> tuple[Slope, Array, float]:
@@ -223,10 +276,9 @@ def _crowding(past: Past, level: Array) -> tuple[Slope, Array, float]:
         )  # fmt: skip
     except BadInputError:  # no line was seen for two weeks beside another
         return SUPPOSED["crowding"], change, 1.0
-    if not np.isfinite(fit.slope[0]):
-        return SUPPOSED["crowding"], change, max(fit.dispersion, 1.0)
-    slope = Slope(float(np.clip(-fit.slope[0], 0.0, 1.0)), float(fit.error[0]))
-    return slope, change, max(fit.dispersion, 1.0)
+    fit = replace(fit, slope=-fit.slope)
+    slope = _slope(fit, "crowding")
+    return replace(slope, mid=float(np.clip(slope.mid, 0.0, 1.0))), change, max(fit.dispersion, 1.0)
 
 
 def _new(past: Past, goods: Goods, given: Array) -> tuple[Slope, float]:
@@ -246,7 +298,7 @@ def _new(past: Past, goods: Goods, given: Array) -> tuple[Slope, float]:
         fit = Poisson()(seen, x, levels)
         fair = np.isfinite(fit.slope[0]) and fit.slope[0] < 1 + 2 * fit.error[0]  # effort never pays more and more
         if fair and (best is None or fit.deviance < best[0]):
-            best = fit.deviance, Slope(float(fit.slope[0]), float(fit.error[0])), bend
+            best = fit.deviance, _slope(fit, "new"), bend
     return (best[1], best[2]) if best else (SUPPOSED["new"], 1.0)
 
 
@@ -259,7 +311,7 @@ def _lift(past: Past) -> Slope:
         fit = Poisson()(pieces[seen], who[seen, None].astype(float), [product[seen]], np.log(shown[seen]))
     except BadInputError:  # no product was sold by both
         return SUPPOSED["lift"]
-    return Slope(float(fit.slope[0]), float(fit.error[0]))
+    return _slope(fit, "lift")
 
 
 def _whole(held: Array) -> Mask:

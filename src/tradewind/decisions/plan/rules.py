@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable
 
 from tradewind.errors import BadInputError
+from tradewind.money import amount
 from tradewind.study import Lever, Party, Rule
 
 _BUDGET = re.compile(r"^\s*(?P<payer>\w+)\s*=\s*(?P<amount>[-+\d.,_eE]+)\s*(?P<currency>[A-Za-z]{3})?\s*$")
-_GROUPED = re.compile(r"^[-+]?\d{1,3}(,\d{3})+(\.\d*)?$")
 _RULE = re.compile(
     r"^\s*(?P<of>[a-z]+)(?:=(?P<id>[^<>\s]+))?(?P<counts>\s+actions)?\s*(?P<sign><=|>=)\s*"
     r"(?P<number>\d+(?:\.\d+)?)\s*(?P<share>%)?\s*$"
@@ -43,27 +43,11 @@ def budgets(given: Iterable[str], currency: str) -> dict[Party, float]:
             raise BadInputError(
                 "The store is in another currency", got=text, allowed=currency, do="convert the budget, or leave it out"
             )
-        written = read["amount"]
-        if "," in written and not _GROUPED.match(written):
-            raise BadInputError(
-                "A budget's comma can be read in two ways", got=text, allowed="platform=1.50, or platform=20,000",
-                do="write the amount with a decimal point and without commas",
-            )  # fmt: skip
-        try:
-            amount = float(written.replace(",", "").replace("_", ""))
-        except ValueError:
-            raise BadInputError("A budget is an amount of money", got=text, allowed="such as platform=50000") from None
-        if not 0 <= amount < math.inf:
-            raise BadInputError(
-                "A budget is nothing or more",
-                got=text,
-                allowed="such as platform=50000",
-                do="write an amount of 0 or more",
-            )
+        limit = amount(read["amount"])
         payer = Party(read["payer"])
         if payer in found:
             raise BadInputError(f"The {payer} is given two budgets", got=text, do="give each payer one budget")
-        found[payer] = amount
+        found[payer] = limit
     if not found:
         raise BadInputError("A plan needs a budget", allowed="such as --budget platform=50000")
     return found

@@ -13,6 +13,7 @@ from tradewind.faces.api.shape import answer
 from tradewind.faces.server import board, desk
 from tradewind.faces.server.gate import Asker, Asking, Sender
 from tradewind.faces.server.reading import Offset, Words
+from tradewind.money import plainly
 from tradewind.study import Party
 
 router = APIRouter(tags=["plan"])
@@ -108,5 +109,5 @@ def _desk(asker: Asking, wanted: Sought) -> board.Board:
     given = {"objective": wanted.objective, "caution": str(wanted.caution)}
     for payer in board.PAYERS:
         if (amount := getattr(wanted, payer)) is not None:
-            given[payer] = repr(amount)
+            given[payer] = plainly(amount)
     return board.board(asker, board.read(given, board.usual(asker), wanted.rules))

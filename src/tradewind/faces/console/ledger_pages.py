@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from tradewind.accounts import Right
+from tradewind.decisions.plan import deed, named
 from tradewind.errors import MissingDataError, NotFoundError
 from tradewind.faces import proving
 from tradewind.faces.console.rendering import address, exported, page
@@ -16,7 +18,7 @@ from tradewind.faces.server.gate import Asker, Asking, Sender
 from tradewind.faces.server.reading import Words
 from tradewind.ledger import Experiment, Ledger, State
 from tradewind.ledger.lot import HOLDOUT
-from tradewind.study import Column, Grid, Party
+from tradewind.study import Action, Choice, Column, Grid, Party
 
 router = APIRouter()
 
@@ -58,12 +60,13 @@ def experiment(request: Request, asker: Asker, experiment: str) -> Response:
     """Show an experiment: what was launched, who was held out, what was read."""
     ledger = _ledger(asker)
     found = ledger.experiment(experiment)
-    parties, launches = _parties(found), _launches(found)
+    deeds = _deeds(asker, found)
+    parties, launches = _parties(found), _launches(found, deeds)
     if file := exported(request, f"experiment-{found.id}", parties=parties, launches=launches):
         return file
     return page(
         request, "experiment.html", found.name, found=found, state=found.state(ledger.today), parties=parties,
-        launches=launches, promised=proving.promised(found), origin=asker.store.provenance,
+        launches=launches, deeds=deeds, promised=proving.promised(found), origin=asker.store.provenance,
         here=lambda **more: address(f"/ledger/{experiment}", **more),
     )  # fmt: skip
 
@@ -109,10 +112,18 @@ def _parties(found: Experiment) -> Grid:
     return Grid(columns, tuple(rows))
 
 
-def _launches(found: Experiment) -> Grid:
+def _deeds(asker: Asking, found: Experiment) -> dict[str, str]:
+    """Return in words what each launch does, by its id."""
+    actions = {e.id: Action(e.action, e.lever, e.subject, e.days, (e.setting,)) for e in found.launches}
+    names, currency = named(asker.store, actions.values()), asker.store.provenance.currency
+    said = {id_: deed(Choice(action, 0), currency, names) for id_, action in actions.items()}
+    return {id_: words[:1].upper() + words[1:] for id_, words in said.items()}
+
+
+def _launches(found: Experiment, deeds: Mapping[str, str]) -> Grid:
     rows = tuple(
         {
-            "action": each.action, "subject": f"{each.subject.kind} {each.subject.id}", "shop": each.subject.shop or "",
+            "what": deeds[each.id], "action": each.action, "shop": each.subject.shop or "",
             "arm": each.arm or "by customer", "first": each.days.first, "last": each.days.last,
             "promised": each.setting.joint, "who": each.who, "approved": each.approved_by,
             "stopped": f"{each.stopped}: {each.why}" if each.stopped else "",
@@ -121,7 +132,7 @@ def _launches(found: Experiment) -> Grid:
         for each in found.launches
     )  # fmt: skip
     columns = (
-        Column("action", "Action"), Column("subject", "On"), Column("shop", "Shop"), Column("arm", "Arm"),
+        Column("what", "What to do"), Column("arm", "Arm"), Column("action", "Action"), Column("shop", "Shop"),
         Column("first", "From", "day"), Column("last", "To", "day"), Column("promised", "Promised", "money"),
         Column("who", "Launched by"), Column("approved", "Approved by"), Column("stopped", "Stopped"),
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Annotated, Any
 
 import anyio.to_thread
@@ -10,7 +11,6 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from tradewind import charts
-from tradewind.accounts.verdicts import Decision
 from tradewind.errors import TradewindError
 from tradewind.faces.console.rendering import address, exported, failed, page
 from tradewind.faces.server import board
@@ -63,8 +63,8 @@ def plan(  # noqa: PLR0913, PLR0917 - a parameter a field of the form
         "study": study, "sought": sought, "lever": lever, "shop": shop, "payer": payer, "levers": list(Lever),
         "payers": [*sought.budgets], "step": board.step, "usual": board.usual(asker), "Party": Party,
         "steps": board.STEPS, "asked": asked, "shops": _shops(asker), "curve": _curve(asker, found, curve),
-        "launched": _launched(asker, found), "origin": asker.store.provenance, "error": None,
-        "approved": [k for k, v in found.verdicts.items() if v.decision == Decision.APPROVED],
+        "launched": sum(c.action.key in found.standing for c in found.found.plan.choices) if found.found else 0,
+        "stamp": work.stamp(found), "origin": asker.store.provenance, "error": None,
         "here": lambda **more: address("/plan", **asked | more),
         "fields": [(name, value) for name, value in asked.items() if name != "rule"] + [("rule", r) for r in rule],
     }  # fmt: skip
@@ -85,8 +85,10 @@ async def verdict(request: Request, asker: Sender) -> Response:
     """Approve, reject with a reason, or reopen actions of the plan."""
     form = await request.form()
     keys = [str(key) for key in form.getlist("action")]
-    given = {name: str(form.get(name, "")) for name in ("verdict", "reason", "back")}
-    await anyio.to_thread.run_sync(work.decide, asker, keys, given["verdict"], given["reason"])
+    given = {name: str(form.get(name, "")) for name in ("verdict", "reason", "back", "seen")}
+    seen = int(given["seen"]) if given["seen"].isascii() and given["seen"].isdigit() else None
+    decide = partial(work.decide, seen=seen)
+    await anyio.to_thread.run_sync(decide, asker, keys, given["verdict"], given["reason"])
     return RedirectResponse(local(given["back"] or "/plan"), 303)
 
 
@@ -96,12 +98,13 @@ async def launch(request: Request, asker: Sender) -> Response:
     form = await request.form()
     given = {name: str(form.get(name, ""))[:100] for name in FIELDS}
     rules = [str(rule)[:100] for rule in form.getlist("rule")][:10]
-    return await anyio.to_thread.run_sync(_launch, asker, given, rules)
+    seen = str(form.get("seen", "")) or None
+    return await anyio.to_thread.run_sync(_launch, asker, given, rules, seen)
 
 
-def _launch(asker: Asking, given: Mapping[str, str], rules: list[str]) -> Response:
+def _launch(asker: Asking, given: Mapping[str, str], rules: list[str], seen: str | None) -> Response:
     sought = board.read(given, board.usual(asker), rules)
-    job = work.launch(asker, board.board(asker, sought))
+    job = work.launch(asker, board.board(asker, sought), seen)
     return RedirectResponse(f"/jobs/{job.id}", 303)
 
 
@@ -119,13 +122,6 @@ def _curve(asker: Asking, found: Board, payer: str) -> tuple[Grid, dict[str, Any
     bars = [(human(p.budget, "money", currency), p.gain) for p in points]
     said = f"Gain of the plan at budgets of the {payer}"
     return Grid(columns, rows), charts.ranked_bars(bars, currency=currency, signed=False, alt_text=said)
-
-
-def _launched(asker: Asking, found: Board) -> bool:
-    """Whether a plan of this name is in the ledger already."""
-    if found.found is None or asker.ledger is None:
-        return False
-    return bool(asker.ledger.status(found.found.plan.name).launches)
 
 
 def _shops(asker: Asking) -> list[tuple[str, str]]:

@@ -24,7 +24,7 @@ from tradewind.faces.order import long_columns, number, ranked, told_apart
 from tradewind.faces.report import GRADES, exact, whole
 from tradewind.faces.server.gate import Asking, keep
 from tradewind.faces.tabular import Laid, Row, laid
-from tradewind.money import human
+from tradewind.money import human, plainly
 from tradewind.study import Column, Estimate, Finding, Grid, Study
 
 ROWS = 12
@@ -190,7 +190,7 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     environment.globals |= {
-        "Estimate": Estimate, "address": address, "entity": entity, "gauge": gauge, "human": human,
+        "Estimate": Estimate, "address": address, "entity": entity, "gauge": gauge, "human": human, "plainly": plainly,
         "json_text": json_text, "long_columns": long_columns, "meaning": GRADES,
         "ranked": ranked, "rows": rows, "told_apart": told_apart, "top": _top, "Right": Right,
     }  # fmt: skip

@@ -20,7 +20,10 @@ from tradewind.faces.server import questions
 from tradewind.faces.server.gate import Asking
 from tradewind.faces.server.questions import Question
 from tradewind.faces.server.reading import RECENT, period_of
+from tradewind.ledger import Launch
+from tradewind.ledger.lot import HOLDOUT
 from tradewind.measures import metrics as m
+from tradewind.money import amount, plainly
 from tradewind.period import Period
 from tradewind.scope import Scope
 from tradewind.study import Choice, Column, Estimate, Grid, Lever, Party
@@ -31,6 +34,8 @@ USUAL = {Party.PLATFORM: 0.01, Party.MERCHANT: 0.02}
 STEPS = 100
 """Places of a slider."""
 JOINT = "joint"
+MOST = 10**12
+"""Largest budget."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Sought:
     @property
     def asked(self) -> Asked:
         """The same as planning takes it."""
-        written = tuple(f"{payer}={amount!r}" for payer, amount in self.budgets.items())
+        written = tuple(f"{payer}={plainly(limit)}" for payer, limit in self.budgets.items())
         return Asked(written, self.rules, self.objective, self.caution, least=1.0, begin=self.begin)
 
     def named(self, period: Period, scope: Scope) -> str:
@@ -74,6 +79,7 @@ class Board:
         sought: What is asked of the plan.
         found: The plan, where there are proposals.
         verdicts: What was decided of its actions, by key.
+        standing: Launches of its actions that hold still, held-out ones among them, by key.
     """
 
     question: Question
@@ -81,20 +87,54 @@ class Board:
     sought: Sought
     found: Planned | None
     verdicts: Mapping[str, Verdict]
+    standing: Mapping[str, Launch]
+
+    @property
+    def approved(self) -> list[str]:
+        """Keys of the plan's actions that are approved and not launched yet."""
+        choices = () if self.found is None else self.found.plan.choices
+        return [
+            key for key in (choice.action.key for choice in choices)
+            if key not in self.standing and key in self.verdicts and self.verdicts[key].decision == Decision.APPROVED
+        ]  # fmt: skip
+
+    @property
+    def latest(self) -> int:
+        """Number of the last verdict that is shown."""
+        return max((verdict.number for verdict in self.verdicts.values()), default=0)
 
 
 def board(asker: Asking, sought: Sought | None = None, period: str = RECENT) -> Board:
     """Return the plan for what is asked, solved anew where nobody asked the same before."""
-    office, store = asker.office, asker.store
-    wanted = questions.gathering(asker, period_of(period, store))
+    office, store, days = asker.office, asker.store, period_of(period, asker.store)
+    wanted = questions.gathering(asker, days)
     proposals = office.proposals(wanted.key, wanted.store)
     sought = replace(sought or Sought(usual(asker, period)), begin=soonest(store.provenance, office.setup.today))
-    verdicts = office.verdicts.of(wanted.key, asker.caller.scope)
     if proposals is None:
-        return Board(wanted, None, sought, None, verdicts)
-    name = sought.named(period_of(period, store), store.scope)
+        return Board(wanted, None, sought, None, {}, {})
+    shops = office.subjects(wanted.key, proposals)
+    given = office.verdicts.of(decided(asker, wanted), asker.caller.scope)
+    verdicts = {key: given[key, shop] for key, shop in shops.items() if (key, shop) in given}
+    launches = office.launches(asker.ledger)
+    name, names = sought.named(days, store.scope), {each.plan for each in launches}
+    again = next(n for n in itertools.count(1) if (name if n == 1 else f"{name}-{n}") not in names)
+    name = name if again == 1 else f"{name}-{again}"  # what was launched of it is a plan of its own
     found = office.solved(wanted.key, proposals, sought.asked, name, asker.ledger, rejected(verdicts))
-    return Board(wanted, proposals, sought, found, verdicts)
+    return Board(wanted, proposals, sought, found, verdicts, standing(asker, shops, days))
+
+
+def decided(asker: Asking, wanted: Question) -> str:
+    """Return under which key verdicts are kept: one verdict an action, whoever sees it, so that of the whole store."""
+    return asker.office.key(wanted.wing, wanted.asked, asker.office.store())
+
+
+def standing(asker: Asking, shops: Mapping[str, str | None], days: Period) -> dict[str, Launch]:
+    """Return by key the launches that hold after some days and were not stopped, of actions of these shops."""
+    return {
+        each.action: each
+        for each in asker.office.launches(asker.ledger)
+        if each.stopped is None and each.days.last > days.last and (each.action, each.subject.shop) in shops.items()
+    }
 
 
 def curve(asker: Asking, found: Board, payer: str, points: int) -> Sequence[Point]:
@@ -169,12 +209,14 @@ def rows(found: Board, currency: str, lever: str = "", shop: str = "", payer: st
         gain = sought_of(choice, found.found.plan.objective)
         verdict = found.verdicts.get(action.key)
         what = deed(choice, currency, found.proposals.names)
+        standing = found.standing.get(action.key)
         row = {
             "rank": rank, "what": what[:1].upper() + what[1:], "gain": gain,
             "cost": sum(setting.cost.values()), "payer": ", ".join(payers) or "nobody",
             "attributed": setting.attributed, "evidence": str(action.evidence), "key": action.key,
             "lever": str(action.lever), "first": action.days.first, "last": action.days.last, "why": action.why,
             "verdict": "" if verdict is None or verdict.decision == Decision.OPEN else str(verdict.decision),
+            "launch": "" if standing is None else "held out" if standing.arm == HOLDOUT else "launched",
         }  # fmt: skip
         if action.subject.kind == "product":
             row["product_id"] = action.subject.id
@@ -190,7 +232,7 @@ COLUMNS = (
 )  # fmt: skip
 EXPORTED = (
     *COLUMNS, Column("lever", "Lever"), Column("first", "From", "day"), Column("last", "To", "day"),
-    Column("verdict", "Verdict"), Column("why", "Why"), Column("key", "Key"),
+    Column("verdict", "Verdict"), Column("launch", "Launch"), Column("why", "Why"), Column("key", "Key"),
 )  # fmt: skip
 
 
@@ -248,7 +290,9 @@ def read(given: Mapping[str, str], fallback: Mapping[Party, float], rules: Seque
             if text:
                 raise ForbiddenError(f"You cannot spend the budget of the {payer}", do="leave it out")
             continue
-        budgets[payer] = _number(text, payer, 1e12) if text else fallback[payer]
+        budgets[payer] = amount(text) if text else fallback[payer]
+        if budgets[payer] > MOST:
+            raise BadInputError("No budget is as large", got=text, allowed=f"up to {MOST:,}")
     caution = _number(given.get("caution") or "0", "caution", 1.0)
     objective = given.get("objective") or JOINT
     if objective not in (JOINT, *Party):
@@ -258,7 +302,7 @@ def read(given: Mapping[str, str], fallback: Mapping[Party, float], rules: Seque
 
 def _number(text: str, name: str, most: float) -> float:
     try:
-        value = float(text.replace(",", ""))
+        value = float(text)
     except ValueError:
         value = math.nan
     if not 0 <= value <= most:

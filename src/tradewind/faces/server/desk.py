@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 from tradewind.accounts import Job, Right
 from tradewind.accounts.verdicts import Decision, inside
 from tradewind.errors import BadInputError, ConflictError, MissingDataError, NotFoundError
-from tradewind.faces.server import questions
+from tradewind.faces.server import board, questions
 from tradewind.faces.server.board import Board, rejected
 from tradewind.faces.server.gate import Asking
 from tradewind.faces.server.reading import RECENT, period_of
 from tradewind.ledger import Launch
+from tradewind.ledger.lot import HOLDOUT
 
 MOST = 500
 """Actions that are decided at a time."""
@@ -27,20 +29,32 @@ def gather(asker: Asking, period: str = RECENT) -> Job:
     return questions.gather(asker, questions.gathering(asker, period_of(period, asker.store)))
 
 
-def decide(asker: Asking, keys: Sequence[str], verdict: str, reason: str, period: str = RECENT) -> None:
+def decide(
+    asker: Asking, keys: Sequence[str], verdict: str, reason: str, period: str = RECENT, seen: int | None = None
+) -> None:
     """Approve, reject or reopen actions of the plan.
+
+    Args:
+        asker: Who decides.
+        keys: Keys of the actions.
+        verdict: `approved`, `rejected` or `open`.
+        reason: Why.
+        period: The days that proposals were gathered from.
+        seen: Number of the last verdict that the asker was shown; None for whatever counts.
 
     Raises:
         ForbiddenError: If the caller may not approve, or an action is of the marketplace or another shop.
         NotFoundError: If there is no such action.
         BadInputError: If none is named, there is no such verdict, or a rejection lacks its reason.
         MissingDataError: If no proposals were gathered yet.
-        ConflictError: If an action that is to be rejected or reopened was launched.
+        ConflictError: If an action that is to be rejected or reopened was launched or is about to be, or somebody else
+            decided since the asker looked.
     """
     asker.caller.check(Right.APPROVE)
     if not 0 < len(keys) <= MOST:
         raise BadInputError("Name the actions that are decided", got=len(keys), allowed=f"1 to {MOST}")
-    wanted = questions.gathering(asker, period_of(period, asker.store))
+    days = period_of(period, asker.store)
+    wanted = questions.gathering(asker, days)
     proposals = asker.office.proposals(wanted.key, wanted.store)
     if proposals is None:
         raise MissingDataError("No proposals were gathered yet", do="ask for them on the page of the plan")
@@ -49,39 +63,66 @@ def decide(asker: Asking, keys: Sequence[str], verdict: str, reason: str, period
         raise BadInputError("The plan has no such action", got=ascii(unknown[0])[1:-1], do="load the page anew")
     for key in keys:  # all of them or none
         inside(asker.caller.scope, known[key])
-    if verdict != Decision.APPROVED and asker.ledger is not None:
-        name = f"plan-{period_of(period, asker.store).last}-"
-        done = {
-            each.action for each in asker.ledger.status().launches if each.plan.startswith(name) and not each.stopped
-        }
-        if launched := sorted(done.intersection(keys)):
-            raise ConflictError("This action was launched", got=launched[0], do="stop it in the ledger")
-    for key in keys:
-        asker.office.verdicts.give(wanted.key, key, verdict, reason, asker.caller, known[key])
+    if verdict != Decision.APPROVED:
+        _still(asker, board.standing(asker, known, days), keys)
+    shops = {key: known[key] for key in keys}
+    asker.office.verdicts.give_all(board.decided(asker, wanted), shops, verdict, reason, asker.caller, seen)
     if asker.office.accounts is not None:
         named = keys[0] if len(keys) == 1 else f"{len(keys)} actions"
         asker.office.accounts.note(asker.caller, verdict, named[:100], reason[:200])
 
 
-def launch(asker: Asking, found: Board) -> Job:
-    """Ask a job to launch the approved actions of a plan.
+def _still(asker: Asking, standing: Mapping[str, Launch], keys: Sequence[str]) -> None:
+    """Refuse to take back what was launched, or is about to be."""
+    for key in keys:
+        if (launch := standing.get(key)) is not None:
+            held = launch.arm == HOLDOUT
+            raise ConflictError(
+                "This action is held out, so that others can be proven" if held else "This action was launched",
+                got=key, do=f"wait until {launch.days.last}" if held else "stop it in the ledger",
+            )  # fmt: skip
+    for job in asker.office.jobs.underway("launch"):
+        if both := set(keys) & set(job.asked["approved"]):
+            raise ConflictError(
+                "This action is being launched", got=min(both), do="wait for that job, then stop it in the ledger"
+            )
+
+
+def stamp(found: Board) -> str:
+    """Return what stands for the actions that a launch would take: another one where somebody decided anew."""
+    return hashlib.sha256("\n".join(sorted(found.approved)).encode()).hexdigest()[:16]
+
+
+def launch(asker: Asking, found: Board, seen: str | None = None) -> Job:
+    """Ask a job to launch the approved actions of a plan that are not launched yet.
+
+    Args:
+        asker: Who asks.
+        found: The plan.
+        seen: The `stamp` of what the asker was shown; None for whatever is approved.
 
     Raises:
         ForbiddenError: If the caller may not launch.
         MissingDataError: If no proposals were gathered yet.
-        BadInputError: If none of the plan's actions is approved.
-        ConflictError: If the plan was launched already.
+        BadInputError: If none of the plan's actions is approved, but for those that are launched.
+        ConflictError: If what is approved changed since the asker looked.
     """
     asker.caller.check(Right.APPROVE)
     if found.found is None:
         raise MissingDataError("No proposals were gathered yet", do="ask for them on the page of the plan")
-    plan = found.found.plan
-    approved = [c.action.key for c in plan.choices if _approved(found, c.action.key)]
+    plan, approved = found.found.plan, found.approved
+    if seen is not None and seen != stamp(found):
+        raise ConflictError(
+            "What is approved is not what the page showed", got=f"{len(approved)} actions now",
+            do="load the page anew, then launch",
+        )  # fmt: skip
     if not approved:
-        raise BadInputError("None of the plan's actions is approved", do="approve some, then launch them")
+        stands = any(choice.action.key in found.standing for choice in plan.choices)
+        raise BadInputError(
+            "All of the plan's approved actions are launched" if stands else "None of the plan's actions is approved",
+            do="approve others, then launch them",
+        )
     whose = sorted({found.verdicts[key].who for key in approved})
-    if asker.ledger is not None and asker.ledger.status(plan.name).launches:
-        raise ConflictError("This plan was launched already", got=plan.name, do="see the ledger")
     sought, begin = asdict(found.sought.asked), found.sought.begin
     asked = {
         "proposals": found.question.key, "plan": plan.name,
@@ -110,8 +151,3 @@ def stop(asker: Asking, launch: str, reason: str) -> Launch:
     if asker.office.accounts is not None:
         asker.office.accounts.note(asker.caller, "stop", launch, reason[:200])
     return stopped
-
-
-def _approved(found: Board, key: str) -> bool:
-    verdict = found.verdicts.get(key)
-    return verdict is not None and verdict.decision == Decision.APPROVED

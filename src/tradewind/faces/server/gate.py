@@ -82,12 +82,16 @@ def asking(request: Request) -> Asking:
     """Return who asks.
 
     Raises:
+        BadInputError: If the address holds what no database reads.
         UnknownCallerError: If nobody known does.
         ForbiddenError: If another site made the browser ask.
         TooManyError: If the caller asks too often.
     """
     office = office_of(request)
     reached(request, office)
+    said = [request.scope["path"], *(text for pair in request.query_params.multi_items() for text in pair)]
+    if any("\x00" in text for text in said):
+        raise BadInputError("The address holds a character that no text has", got="%00", do="leave it out")
     bearer = request.headers.get("authorization", "")
     shown = request.cookies.get(cookie_name(office), "")
     if bearer:

@@ -30,7 +30,7 @@ from tradewind.faces.planning import Asked, Planned
 from tradewind.faces.proposals import Proposals, read_proposals
 from tradewind.faces.server.setup import Setup
 from tradewind.faces.server.shelf import Shelf
-from tradewind.ledger import Ledger, open_ledger
+from tradewind.ledger import Launch, Ledger, open_ledger
 from tradewind.measures.assume import Assumptions
 from tradewind.measures.metrics import metric as named
 from tradewind.period import Period
@@ -69,6 +69,7 @@ class Office:
         self._plans: Shelf[Planned] = Shelf(48)
         self._curves: Shelf[Sequence[Point]] = Shelf(16)
         self._subjects: Shelf[Mapping[str, str | None]] = Shelf(4)
+        self._launches: Shelf[Sequence[Launch]] = Shelf(SCOPES)
         self._listings: Shelf[Listing] = Shelf(64)
         self._profiles: Shelf[Study] = Shelf(128)
         self._indices: Shelf[Index] = Shelf(16)
@@ -200,6 +201,12 @@ class Office:
         """Return what plans are picked from, which budgets do not change."""
         known = (key, planning.footing(proposals, asked, payer), _head(ledger))
         return self._readies.get(known, lambda: planning.ready(proposals, asked, ledger, payer))
+
+    def launches(self, ledger: Ledger | None) -> Sequence[Launch]:
+        """Return what was launched, as far as a ledger shows it to its caller."""
+        if ledger is None:
+            return ()
+        return self._launches.get((_head(ledger), ledger.scope), lambda: ledger.status().launches)
 
     def subjects(self, key: str, proposals: Proposals) -> Mapping[str, str | None]:
         """Return the shop of every action that was proposed, by key; None for the marketplace's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -17,7 +18,6 @@ import structlog
 
 from tradewind import keeping, progress
 from tradewind.accounts import ANYBODY_HERE, Job
-from tradewind.decisions.plan import write_plan
 from tradewind.engines.store import Store
 from tradewind.errors import ConflictError, ForbiddenError, TradewindError
 from tradewind.faces import planning, studies
@@ -90,9 +90,14 @@ def _launch(office: Office, job: Job, store: Store) -> None:
     )  # fmt: skip
     found = planning.solved(proposals, wanted, asked["plan"], ledger, asked["without"])
     folder = office.work / "plans" / asked["plan"]
-    write_plan(found.plan, found.answer.provenance, folder, found.actions)
+    planning.kept(found, folder)
     approval = Approval(asked["approved_by"], ledger.now)
-    launch(store, ledger, found, asked["approved"], folder, who=job.who, approval=approval, again=job.tries > 1)
+    try:
+        launch(store, ledger, found, asked["approved"], folder, who=job.who, approval=approval, again=job.tries > 1)
+    except TradewindError:
+        if not ledger.status(asked["plan"]).launches:
+            shutil.rmtree(folder)  # only what was launched lies among the plans
+        raise
 
 
 def _read(office: Office, job: Job, store: Store) -> None:

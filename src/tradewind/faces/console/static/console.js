@@ -135,37 +135,59 @@ document.querySelectorAll("form[data-live]").forEach((form) => {
   const ask = async () => {
     const mine = ++last;
     const query = new URLSearchParams(new FormData(form));
+    const there = form.action + "?" + query;
     query.set("part", "1");
-    target.setAttribute("aria-busy", "true");
-    const answer = await fetch(form.action + "?" + query, { headers: { accept: "text/html" } });
+    let answer, text;
+    try {
+      answer = await fetch(form.action + "?" + query, { headers: { accept: "text/html" } });
+      text = await answer.text();
+    } catch {
+      if (mine !== last) return;
+      target.removeAttribute("aria-busy");
+      let said = target.querySelector(".lost");
+      if (!said) {
+        said = document.createElement("p");
+        said.className = "notice lost";
+        said.setAttribute("role", "alert");
+        target.prepend(said);
+      }
+      said.textContent = "The server cannot be reached: what stands below is of the budgets before. Change a budget to try again.";
+      return;
+    }
     if (mine !== last) return;
-    target.innerHTML = await answer.text();
+    if (answer.redirected) { location.assign(there); return; }
+    target.innerHTML = text;
     target.removeAttribute("aria-busy");
-    query.delete("part");
-    if (answer.ok) history.replaceState(null, "", form.action + "?" + query);
+    if (answer.ok) history.replaceState(null, "", there);
     charts(target);
     edges(target);
+  };
+  /* What stands below is of other budgets from the first stroke on: nothing can be decided by it. */
+  const later = (pause) => {
+    clearTimeout(timer);
+    target.setAttribute("aria-busy", "true");
+    target.querySelectorAll("form button").forEach((button) => { button.disabled = true; });
+    timer = setTimeout(ask, pause);
   };
   form.querySelectorAll("input[type=range]").forEach((range) => {
     const amount = form.querySelector("[name='" + range.dataset.of + "']");
     range.hidden = false;
     range.addEventListener("input", () => {
       amount.value = Math.round(Number(range.value) * Number(range.dataset.step));
-      clearTimeout(timer);
-      timer = setTimeout(ask, 250);
+      later(250);
     });
     amount.addEventListener("input", () => {
       range.value = Number(amount.value) / Number(range.dataset.step);
-      clearTimeout(timer);
-      timer = setTimeout(ask, 500);
+      later(500);
     });
   });
 });
 
 /* A form that wants to be asked twice. */
-document.querySelectorAll("form[data-sure]").forEach((form) => form.addEventListener("submit", (event) => {
-  if (!confirm(form.dataset.sure)) event.preventDefault();
-}));
+addEventListener("submit", (event) => {
+  const sure = event.target.dataset?.sure;
+  if (sure && !confirm(sure)) event.preventDefault();
+});
 
 /* Selects that change the page as soon as they are set. */
 document.querySelectorAll("form[data-auto] select").forEach((select) => {
