@@ -51,6 +51,35 @@ def test_agrees_with_dummies_written_out():
     assert fit.covariance == pytest.approx(robust, rel=1e-3)
 
 
+def test_degrees_of_freedom_are_clusters_that_tell():
+    y, x, levels, offset = drawn(3, 4_000, (200, 30), np.array([0.4]))
+    fit = Poisson()(y, x, levels, offset)
+    assert 60 < fit.freedom[0] < 199  # of 200 clusters that tell more and less
+    assert fit.widened()[0] == pytest.approx(fit.error[0], rel=0.03)
+    lone = np.where(levels[0] == 0, x[:, 0], 0.0)  # told by one cluster alone
+    fit = Poisson()(y, lone[:, None], levels, offset)
+    assert fit.freedom[0] == pytest.approx(0.0, abs=0.1)
+    assert np.isinf(fit.widened()[0])
+
+
+def test_what_is_fitted_without_a_row_to_spare_tells_nothing():
+    """Two products by two creators, and one slope: an exact fit, whose errors are rounding."""
+    y, x = np.array([3.0, 8.0, 5.0, 2.0]), np.array([[0.0], [1.0], [0.3], [0.7]])
+    fit = Poisson()(y, x, [np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])])
+    assert fit.error[0] < 1e-3
+    assert np.isinf(fit.widened()[0])
+    apart = [np.array([0, 0, 1, 1, 2, 2]), np.array([0, 1, 0, 1, 2, 2])]  # the third product hangs on no other
+    y, x = np.append(y, [4.0, 9.0]), np.vstack([x, [[0.1], [0.9]]])
+    assert Poisson()(y, x, apart).freedom[0] <= 1  # 6 rows, 3 + 3 levels in 2 parts, a slope
+
+
+def test_amounts_of_any_size_have_the_same_slopes():
+    y, x, levels, offset = drawn(4, 400, (40, 10), np.array([0.3, 0.0]))
+    plain = Poisson()(y, x, levels, offset)
+    for scale in (1e-14, 1e-6, 1e6, 1e14):
+        assert Poisson()(y * scale, x, levels, offset).slope == pytest.approx(plain.slope, abs=1e-5)
+
+
 def test_intervals_cover_and_are_no_wider_than_they_must():
     slopes, inside, widths, mids = np.array([0.4]), 0, [], []
     for seed in range(200):

@@ -146,7 +146,9 @@ class Poisson:
     def _fit(
         self, y: Array, x: Array, groups: list[Codes], offset: Array, cluster: Codes
     ) -> tuple[Array, Array, Array, Array]:
-        mean = (y + float(y.mean())) / 2
+        size = float(y.mean())  # counts in units of their mean: what is computed does not hang on it
+        y = y / size
+        mean = (y + 1) / 2
         eta = np.log(mean)
         before, loose = np.inf, LOOSE
         told = np.zeros(x.shape[1], bool)
@@ -184,7 +186,7 @@ class Poisson:
         parts = np.stack([np.bincount(cluster, column, count) for column in tells.T], axis=1).reshape(count, -1)
         freedom = np.full(x.shape[1], np.nan)
         freedom[told] = parts.sum(axis=0) ** 2 / np.maximum((parts**2).sum(axis=0), 1e-300) - 1
-        return slope, covariance, mean, freedom
+        return slope, covariance, mean * size, freedom
 
 
 def _levels(groups: Sequence[Codes]) -> int:

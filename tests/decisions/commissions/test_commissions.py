@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tradewind.decisions.commissions import CommissionsSettings, Learnt, learn, study
-from tradewind.decisions.commissions.effort import effort
+from tradewind.decisions.commissions.effort import SUPPOSED, believed, effort
 from tradewind.decisions.commissions.past import Rows
 from tradewind.decisions.commissions.terms import split
 from tradewind.engines.store import Store, open_store
@@ -134,6 +134,64 @@ def test_commission_moves_as_counted_by_hand(learnt: Learnt):
     brought = learnt.gains()(np.array([p]), np.array([rate]), np.array([28.0]))
     assert brought.before.mean() == pytest.approx(sold * past.rate[alone], rel=0.1)
     assert brought.after.mean() == pytest.approx(sold * wider * grown * rate, rel=0.15)
+
+
+@pytest.mark.parametrize("shop", ["s0", "s1", "s4"])
+def test_one_shop_alone_is_answered_within_reason(store: Store, shop: str):
+    own = store.scoped(Scope(frozenset({shop})))
+    alone = learn(own, bazaar.LAST)
+    curve = alone.effort.curve
+    span = np.log(curve.knots[-1] / curve.knots[0])
+    answer, error = curve.mid[:, -1] / span, curve.error[:, -1] / span
+    assert curve.straight
+    assert (np.abs(answer - bazaar.ANSWER) < 3 * error).all()
+    assert (error < SUPPOSED["answer"].error + 1e-9).all()
+    found = study(own, bazaar.LAST)
+    sold = alone.goods.price @ alone.worth.through * 28
+    rows = found.finding("rates").grid.rows
+    assert all(abs(end) < sold for row in rows for end in (row["joint"].low, row["joint"].high))
+    assert abs(found.finding("refusals").numbers["short"]) < sold
+    assert all(setting.joint.mid < sold for each in found.actions for setting in each.menu if setting.joint)
+    assert any("by one line" in said for said in found.caveats)
+    new = found.finding("new").numbers["new"]
+    assert 0 <= new.low <= new.high <= 1
+
+
+def test_contracts_that_tell_nothing_leave_what_is_supposed():
+    prior = SUPPOSED["answer"]
+    mid, error = believed(np.array([41.0, np.nan, 0.9]), np.array([np.inf, 1.0, 0.02]), prior)
+    assert mid[:2] == pytest.approx([prior.mid] * 2)
+    assert error[:2] == pytest.approx([prior.error] * 2)
+    assert mid[2] == pytest.approx(0.9, abs=0.01)
+    mid, error = believed(np.array([2.0]), np.array([prior.error * 2]), prior, 2.0)
+    assert (mid[0], error[0]) == pytest.approx(((2 + 2 * prior.mid) / 2, prior.error * 2**0.5))
+
+
+def test_a_creator_is_told_of_the_own_contracts_only(store: Store, learnt: Learnt):
+    past = learnt.past
+    live = np.flatnonzero(np.isfinite(past.rate))
+    sums = []
+    for creator in np.unique(past.creator[live])[:3]:
+        mine = past.creator[live] == creator
+        found = study(store, bazaar.LAST, CommissionsSettings(creator=past.creators[creator]))
+        [tier] = found.finding("tiers").grid.rows
+        assert tier["contracts"] == mine.sum()
+        lines = [*found.finding("rates").grid.rows, *found.finding("refusals").grid.rows]
+        rates = past.rate[live][mine]
+        assert all(np.abs(rates - row["now"]).min() < 1e-9 for row in lines)
+        assert all(row["contracts"] == 1 for row in found.finding("refusals").grid.rows)
+        sums.append(found.finding("rates").numbers["lines"])
+    assert sums == [(past.creator[live] == creator).sum() for creator in np.unique(past.creator[live])[:3]]
+
+
+def test_a_creator_whose_contracts_have_ended_is_not_told_of(store: Store, learnt: Learnt):
+    past = learnt.past
+    live = set(past.creator[np.isfinite(past.rate)].tolist())
+    over = [name for n, name in enumerate(past.creators) if n not in live]
+    early = Period(bazaar.LAST.first, bazaar.LAST.last)
+    for name in over[:1]:
+        with pytest.raises(NotFoundError, match="holds on the last day"):
+            study(store, early, CommissionsSettings(creator=name))
 
 
 def test_a_split_leaves_both_a_gain_where_there_is_one():

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind import charts, progress
+from tradewind.decisions.commissions.effort import SUPPOSED
 from tradewind.decisions.commissions.gains import TOGETHER, Gains
 from tradewind.decisions.commissions.learning import CommissionsSettings, Learnt, estimates, learn
 from tradewind.decisions.commissions.past import TIERS
@@ -59,6 +60,12 @@ def study(store: Store, period: Period, settings: CommissionsSettings | None = N
         if settings.creator not in names:
             raise NotFoundError("No contract here is with that creator", got=settings.creator, do="check the id")
         chosen = gains.by == names[settings.creator]
+    if not chosen.any():
+        whose = f"the creator {settings.creator}" if settings.creator else "any creator"
+        raise NotFoundError(
+            f"No contract with {whose} holds on the last day of the period", got=learnt.period.last,
+            do="choose a period at whose end contracts hold",
+        )  # fmt: skip
     progress.told("appraising lines", 1, 3)
     found = lines(gains, settings.menu, settings.days, chosen)
     teller = _Teller(learnt, gains, found, chosen)
@@ -131,9 +138,7 @@ class _Teller:
 
     def new(self) -> Finding:
         """How much of what creators sell would not have been sold without them."""
-        added, through = self.gains.new_sales()
-        mine = np.unique(self.gains.of[self.chosen])
-        share = estimates((added[:, mine].sum(axis=1) / np.maximum(through[:, mine].sum(axis=1), 1e-9))[:, None])[0]
+        share = estimates(self.gains.new_sales(np.unique(self.gains.of[self.chosen]))[:, None])[0]
         effort = self.learnt.effort
         sentence = (
             f"Of what is sold through creators, {human(share, 'share')} is new; the rest would have come through other "
@@ -297,6 +302,13 @@ class _Teller:
             told.append(
                 f"Rates above {human(float(high), 'share')} were hardly ever paid; beyond it the answer is drawn on "
                 "from below, with a wider interval."
+            )
+        if self.learnt.effort.curve.straight:
+            told.append(
+                "Contracts are too few to tell tiers or rates apart: all creators are taken to answer to a rate by one "
+                f"line, which lies between what contracts say and {SUPPOSED['answer'].mid}% of effort for 1% of rate, "
+                f"give or take {SUPPOSED['answer'].error}, which is supposed of any. Cheapest test: offer two rates "
+                "by lot."
             )
         told += [
             f"Of {f'the {TIERS[tier]} tier' if tier < len(TIERS) else 'tiers with few contracts'} {said}: what is told "

@@ -25,7 +25,7 @@ BENDS = (0.03, 0.1, 0.3, 1.0, 3.0)  # efforts, inverted, at which what they add 
 LEVEL = 0.9
 Z = 1.6449  # deviations of a normal at either end of an interval of that level
 ENOUGH = 60_000  # rows of lines and weeks from which crowding is learnt; more are drawn from
-FEW = 4  # degrees of freedom below which rates are not compared within a creator's week
+FEW = 20  # degrees of freedom below which rates are not compared within a creator's week
 FEWEST = 30  # lines below which nothing is learnt from them
 
 
@@ -37,7 +37,8 @@ class Curve:
         knots: [knots] rates, in rising order.
         mid: [tiers, knots] logarithm of effort against the smallest rate.
         error: [tiers, knots] its deviation.
-        told: [tiers, knots] whether contracts tell more of it than is supposed beforehand.
+        told: Whether contracts tell more of it than is supposed beforehand.
+        straight: Whether it is one line for all tiers, contracts being too few for more.
         misfit: What the contracts of tiers contradict, in words, by tier; those of too few contracts under one number
             beyond the tiers'.
     """
@@ -45,7 +46,8 @@ class Curve:
     knots: Array
     mid: Array
     error: Array
-    told: Mask
+    told: bool
+    straight: bool
     misfit: dict[int, str]
 
     def log_effort(self, tier: Codes, rate: Array, luck: Array, beyond: Array) -> Array:
@@ -96,10 +98,10 @@ def believed(mid: Array, error: Array, prior: Slope, scale: Array | float = 1.0)
     """Return estimates and their deviations once what is supposed beforehand is counted in; NaN tells nothing.
 
     Args:
-        mid: [n] estimates.
-        error: [n] their deviations.
+        mid: Estimates.
+        error: Their deviations.
         prior: What is supposed.
-        scale: [n] by how much that is to be multiplied for each.
+        scale: By how much that is to be multiplied for each.
     """
     known = np.isfinite(mid) & np.isfinite(error)
     told = np.where(known, 1 / np.maximum(np.where(known, error, 1.0), 1e-9) ** 2, 0.0)
@@ -200,56 +202,63 @@ def _curve(past: Past, seed: int) -> Curve:
     tier = np.where(enough[tier], tier, len(TIERS))  # tiers with too few contracts are taken together
     kinds = np.unique(tier).tolist()
     wide = np.hstack([hats * (tier == number)[:, None] for number in kinds])
-    fit = _compared(past, line, week, shown, wide)
     steps = np.tile(grid[1:] - grid[0], len(kinds))
+    told, prior = (line, week, shown), SUPPOSED["answer"]
+    fit = _compared(past, told, wide)
+    wider = np.full(len(steps), np.inf) if fit is None else fit.widened(LEVEL)
+    if fit is None or not (wider < prior.error * steps).all():  # NaN too: a tier is not told at a rate
+        return _line(past, told, at, knots)
     group = np.repeat(kinds, len(grid) - 1)
-    wider = fit.widened(LEVEL)
-    if not np.isfinite(wider).any():
-        raise _untold()
-    # Where contracts are few, what they say alone is no bound on an answer: it is held to what is supposed of any.
-    slope, deviation = believed(fit.slope, wider, SUPPOSED["answer"], steps)
-    found = Response(level=LEVEL, shape="auto", seed=seed)(steps, slope, deviation, group)
+    found = Response(level=LEVEL, shape="auto", seed=seed)(steps, fit.slope, wider, group)
     mid, error = np.zeros((len(TIERS), len(grid))), np.zeros((len(TIERS), len(grid)))
-    told = np.zeros((len(TIERS), len(grid)), bool)
     mid[:, 1:] = found.common
     spread = (found.high - found.low) / (2 * Z)
     error[:, 1:] = spread.max(axis=0)
-    own = (wider < SUPPOSED["answer"].error * steps).reshape(len(kinds), -1)
-    told[:, 1:] = own.any(axis=0)
     for n, number in enumerate(found.groups.tolist()):
         if number < len(TIERS):
-            mid[number, 1:], error[number, 1:], told[number, 1:] = found.mid[n], spread[n], own[n]
+            mid[number, 1:], error[number, 1:] = found.mid[n], spread[n]
     misfit = {int(n): said for n, said in zip(found.groups, found.misfit, strict=True) if said}
-    return Curve(knots, mid, error, told, misfit)
+    return Curve(knots, mid, error, True, False, misfit)
 
 
-def _compared(past: Past, line: Codes, week: Codes, shown: Array, wide: Array) -> Counted:
+def _line(past: Past, told: tuple[Codes, Codes, Array], at: Array, knots: Array) -> Curve:
+    """Return one straight line for all tiers, where contracts are too few for more, held to what is supposed of any."""
+    fit, grid = _compared(past, told, at[:, None]), np.log(knots)
+    if fit is None or not np.isfinite(fit.widened(LEVEL)[0]):
+        raise MissingDataError(
+            "Too few contracts of one product that pay different rates, to creators who also had other contracts, were "
+            "shown at one time: nothing tells how creators answer to a rate",
+            do="take more shops or more weeks, or offer two rates by lot to some products",
+        )
+    answer = _slope(fit, "answer")
+    curve = np.tile(grid - grid[0], (len(TIERS), 1))
+    return Curve(knots, answer.mid * curve, answer.error * curve, answer.told, True, {})
+
+
+def _compared(past: Past, told: tuple[Codes, Codes, Array], x: Array) -> Counted | None:
     """Return how exposure goes with rates beside other contracts of the same product and week, and of the same creator.
 
     Creators are compared with themselves in the same week. A shop alone seldom has two contracts of a creator at once:
-    there, with themselves at any time.
+    there, with themselves at any time. None where no contract is beside another one that tells.
 
-    Raises:
-        MissingDataError: If no contract is beside another one that tells.
+    Args:
+        past: Contracts.
+        told: [n] line, week and exposure of contract-weeks.
+        x: [n, columns] what is told of their rates.
     """
+    line, week, shown = told
     creator = past.creator[line]
     product = _codes(past.product[line] * past.weeks + week)
+    best = None
     for same in (creator * past.weeks + week, creator):
         try:
-            fit = Poisson()(shown, wide, [product, _codes(same)], cluster=creator)
+            fit = Poisson()(shown, x, [product, _codes(same)], cluster=creator)
         except BadInputError:  # no row is left that tells
             continue
-        if (np.nan_to_num(fit.freedom) >= FEW).any():
+        if (np.nan_to_num(fit.freedom) >= FEW).all():
             return fit
-    raise _untold()
-
-
-def _untold() -> MissingDataError:
-    return MissingDataError(
-        "Too few contracts of one product that pay different rates, to creators who also had other contracts, were "
-        "shown at one time: nothing tells how creators answer to a rate",
-        do="take more shops or more weeks, or offer two rates by lot to some products",
-    )
+        best = fit
+    return best
 
 
 def _crowding(past: Past, level: Array) -> tuple[Slope, Array, float]:

@@ -82,7 +82,7 @@ class Gains:
             return np.exp(deviation * rng.standard_normal((DRAWS, count)) - deviation**2 / 2)
 
         self.crowding = np.clip(around(effort.crowding.mid, effort.crowding.error), 0.0, 1.0)
-        self.new = np.maximum(around(effort.new.mid, effort.new.error), 0.0)
+        self.new = np.clip(around(effort.new.mid, effort.new.error), 0.0, 1.0)  # effort never pays more and more
         self.better = -np.expm1(-around(effort.lift.mid, effort.lift.error))
         self.displaced = rng.uniform(*DISPLACED, DRAWS)[:, None]
         self.together = around(*TOGETHER)
@@ -132,7 +132,14 @@ class Gains:
         found["creators"] = (share * kept)[:, self.of] * self.given * self.rate
         return found
 
-    def __call__(self, product: Codes, rate: Array, days: Array, tier: Codes | None = None) -> Brought:
+    def __call__(
+        self,
+        product: Codes,
+        rate: Array,
+        days: Array,
+        tier: Codes | None = None,
+        chosen: NDArray[np.bool_] | None = None,
+    ) -> Brought:
         """Return what settings bring.
 
         Args:
@@ -140,6 +147,7 @@ class Gains:
             rate: [settings] rate that its contracts would pay.
             days: [settings] for how many days.
             tier: [settings] tier of the creators whose contracts change; those of all tiers where left out.
+            chosen: [lines that hold] contracts that may change; all where left out.
         """
         first, last = (np.searchsorted(self._sorted, product, side=side) for side in ("left", "right"))
         size = last - first
@@ -148,6 +156,7 @@ class Gains:
         line = self._order[np.repeat(first, size) + inside]
         creator, given = self.by[line], self.given[:, line]
         moves = np.ones(len(line), bool) if tier is None else self.tier[line] == tier[setting]
+        moves = moves if chosen is None else moves & chosen[line]
         then = np.where(moves, rate[setting], self.rate[line])
         ratio = np.exp(self._answer(self.tier[line], then) - self.at_now[:, line])
         fuller = 1 + given * (ratio - 1) / np.maximum(self.load[:, creator], 1e-12)
@@ -187,14 +196,15 @@ class Gains:
             values[:, product < 0] = 0.0
         return found
 
-    def new_sales(self) -> tuple[Array, Array]:
-        """Return what would be lost without any creator, and what is sold through them: [draws, products], a day.
+    def new_sales(self, product: Codes) -> Array:
+        """Return the share of what creators sell of products that would be lost without any of them, [draws].
 
-        Both in pieces; what is lost is what their effort adds, what they sell besides would have come anyway.
+        What is lost is what their effort adds, in pieces; what they sell besides would have come anyway. Where they
+        sell worse than the surfaces whose place they take nothing is new, and no more can be than is sold.
         """
         without = 1 - (1 + self.effort.bend * self.made) ** -self.new
-        own = self.seen * without * self.sells + self.through * self.better
-        return own, self.through
+        own = (self.seen * without * self.sells + self.through * self.better)[:, product].sum(axis=1)
+        return np.asarray(np.clip(own / np.maximum(self.through[:, product].sum(axis=1), 1e-12), 0.0, 1.0))
 
     def break_even(self) -> Array:
         """Return the rate at which a merchant would be as well off without any creator: [draws, products]."""

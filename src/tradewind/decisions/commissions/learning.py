@@ -138,6 +138,7 @@ class Learnt:
         """What the gains rest on that no data told."""
         known = self.effort
         words = {
+            "how creators answer to a rate": known.curve.told,
             "how much of what creators show is new": known.new.told,
             "what one line takes from a creator's others": known.crowding.told, "unit costs": not self.goods.assumed,
         }  # fmt: skip

@@ -28,7 +28,7 @@ class Line:
         tier: Number of the tier.
         contracts: Contracts that hold.
         now: Rate that they pay, by effort.
-        rate: The rate proposed; as now where no other brings more.
+        rate: The rate proposed; as now where no other brings more and leaves neither payer worse off in the middle.
         joint: What that brings all parties.
         merchant: What it brings the merchant, the platform's part of the raise paid by the platform.
         platform: What it brings the platform.
@@ -76,27 +76,27 @@ def lines(gains: Gains, rates: tuple[float, ...], days: int, chosen: NDArray[np.
         gains: What tells the gains.
         rates: The rates to consider, in rising order.
         days: For how many days.
-        chosen: [lines that hold] those to speak of.
+        chosen: [lines that hold] the contracts to speak of, and to change.
     """
     found: list[Line] = []
     keys = np.unique(np.stack([gains.of, gains.tier], axis=1)[chosen], axis=0)
     for start in range(0, len(keys), BLOCK):
-        found += _terms(gains, np.array(rates), days, keys[start : start + BLOCK])
+        found += _terms(gains, np.array(rates), days, keys[start : start + BLOCK], chosen)
     return found
 
 
-def _terms(gains: Gains, menu: Array, days: int, keys: Codes) -> list[Line]:
+def _terms(gains: Gains, menu: Array, days: int, keys: Codes, chosen: NDArray[np.bool_]) -> list[Line]:
     product, tier = keys.T
     count, size = len(menu), len(keys)
     place = {(int(p), int(t)): n for n, (p, t) in enumerate(keys)}
     at = np.array([place.get(pair, -1) for pair in zip(gains.of.tolist(), gains.tier.tolist(), strict=True)], np.int64)
-    inside = at >= 0
+    inside = (at >= 0) & chosen
     effort = gains.given.mean(axis=0)[inside]
     whole = np.maximum(np.bincount(at[inside], effort, size), 1e-12)
     now, funded = (np.bincount(at[inside], effort * v[inside], size) / whole for v in (gains.rate, gains.share))
     contracts = np.bincount(at[inside], minlength=size)
     rate, before = np.tile(menu, size), np.repeat(now, count)
-    brought = gains(np.repeat(product, count), rate, np.full(size * count, float(days)), np.repeat(tier, count))
+    brought = gains(np.repeat(product, count), rate, np.full(size * count, float(days)), np.repeat(tier, count), chosen)
     raised = brought.after - brought.before
     merchant, platform = brought.merchant.mean(axis=0), brought.platform.mean(axis=0)
     # A raise is paid in proportion to what it brings; a cut is saved by whoever pays now.
@@ -104,6 +104,8 @@ def _terms(gains: Gains, menu: Array, days: int, keys: Codes) -> list[Line]:
     surplus = merchant + platform - raised.mean(axis=0)
     joint = brought.joint
     good = (np.abs(rate - before) > NEAR) & (surplus > 0) & ((joint > 0).mean(axis=0) >= SURE)
+    cost = raised.mean(axis=0)
+    good &= (merchant >= (1 - share) * cost) & (platform >= share * cost)  # whoever pays keeps a gain
     value = np.where(good, joint.mean(axis=0), -np.inf).reshape(size, count)
     best = np.arange(size) * count + np.argmax(value, axis=1)
     better = value.max(axis=1) > 0
