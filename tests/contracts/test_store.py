@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import market
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, ForbiddenError, MissingDataError, NotFoundError
 from tradewind.measures.assume import Assumptions
+from tradewind.measures.metrics import GMV
+from tradewind.measures.query import Query
 from tradewind.period import Period
 from tradewind.scope import Scope
 from tradewind.tables import TABLES
@@ -172,7 +175,10 @@ def test_a_creators_scope_is_neither_widened_nor_a_merchants(market_store: Store
 
 
 def test_a_merchant_is_told_only_how_much_is_theirs(store: Store, market_rows: market.Rows) -> None:
-    """Rows, gaps and days are counted in the scope: a whole store's total would tell about the others."""
+    """Rows and gaps are counted in the scope: a whole store's total would tell about the others.
+
+    Days end when the store's do: until when data are there is no secret, and a shop without a sale has sold nothing.
+    """
     merchant = store.scoped(Scope.of(market.SCOPE))
     rules = visible(market_rows)
     for name in ("order_lines", "refunds", "inventory"):
@@ -182,8 +188,20 @@ def test_a_merchant_is_told_only_how_much_is_theirs(store: Store, market_rows: m
         for column in found.filled:
             assert found.filled[column] == sum(row.get(column) is not None for row in mine), (name, column)
     days = [line["day"] for line in market_rows["order_lines"] if line["shop_id"] in MINE]
-    assert merchant.span == Period(min(days), max(days))
+    assert merchant.span == Period(min(days), store.span.last)
     assert merchant.assuming(Assumptions(margin=0.3)).span == merchant.span
+
+
+def test_a_shop_that_sells_no_more_has_days_without_a_sale(market_copy: Path, market_rows: market.Rows) -> None:
+    mine = [row["day"] for row in market_rows["order_lines"] if row["shop_id"] in MINE]
+    half = sorted(mine)[len(mine) // 2]
+    lines = [row for row in market_rows["order_lines"] if row["shop_id"] not in MINE or row["day"] <= half]
+    store = market_store_with(market_copy, "order_lines", lines)
+    merchant = store.scoped(Scope.of(market.SCOPE))
+    assert merchant.span == Period(min(mine), store.span.last)
+    assert merchant.span.last > half
+    after = Period(half + timedelta(days=1), store.span.last)
+    assert merchant.metrics(Query((GMV,), after))["gmv"].to_pylist() in ([0], [None])
 
 
 def test_what_a_merchant_has_none_of_is_missing(market_copy: Path, market_rows: market.Rows) -> None:

@@ -91,6 +91,24 @@ def test_a_promise_is_read_under_its_own_assumptions(plan: Planned, market_store
     ledger.close()
 
 
+def test_a_promise_is_read_from_the_store_that_it_was_made_from(
+    plan: Planned, market_store: Store, tmp_path: Path
+) -> None:
+    ledger = opened(tmp_path / "l.db", market_store)
+    launched(market_store, ledger, plan, tmp_path)
+    ledger.close()
+    late = eve(market_store) + timedelta(days=300)
+    ledger = open_ledger(tmp_path / "l.db", clock=lambda: late)
+    manifest = market_store.manifest
+    for what, other in (("source", "another marketplace"), ("currency", "XXX")):
+        origin = replace(manifest.provenance, **{what: other})
+        elsewhere = Store(market_store.folder, market_store.engine, replace(manifest, provenance=origin))
+        unread = read_due(elsewhere, ledger, "Bob").unread.values()
+        assert unread
+        assert all(f"its {what} differs" in why for why in unread)
+    ledger.close()
+
+
 def test_a_plan_as_solved_and_as_kept_are_launched_alike(plan: Planned, market_store: Store, tmp_path: Path) -> None:
     kept(plan, tmp_path / "spring")
     assert chosen(read_plan(tmp_path / "spring")) == chosen(plan)

@@ -115,14 +115,19 @@ class Store:
 
     @property
     def span(self) -> Period:
-        """The days from the first to the last order line that the caller may see; a creator's, of live sessions."""
+        """The days from the first order line that the caller may see to the last of the store.
+
+        A shop that has sold nothing of late has sold nothing: its days go on as long as the store's do. A creator's are
+        those from the first of their live sessions to the last.
+        """
         span = self.counts("order_lines" if self.scope.creators is None else "live_sessions").span
+        whole = self.manifest.span("order_lines") if self.scope.creators is None else span
         if span is None and self.scope.creators is not None:
             raise MissingDataError("These creators have no live sessions", do="ask who signs contracts with you")
         if span is None:
             whose = "The store holds" if self.scope.everything else "These shops have"
             raise MissingDataError(f"{whose} no order lines", do="import a source that has orders")
-        return span
+        return span if whole is None else Period(span.first, whole.last)
 
     def counts(self, table: str) -> Counts:
         """Return how much of a table the caller may see: nothing, where only operators may see it and they are none."""

@@ -131,8 +131,9 @@ def weighed(store: Store, plan: Kept, holdout: float | None, terms: Terms) -> li
 
 def registered(ledger: Ledger, plan: Kept, held: Sequence[Held], who: str, approval: Approval, terms: Terms) -> Receipt:
     """Register a plan in the ledger, all of it or nothing, see `Ledger.launch`."""
+    terms = replace(terms, assumptions=plan.assumptions, source=plan.source, currency=plan.currency)
     promises = [Promise(each.choice, each.share, raw=plan.raw.get(each.choice.action.key)) for each in held]
-    return ledger.launch(plan.name, promises, approval, who, replace(terms, assumptions=plan.assumptions))
+    return ledger.launch(plan.name, promises, approval, who, terms)
 
 
 def written(ledger: Ledger, plan: Kept, folder: Path, head: Head) -> tuple[Path, Path]:

@@ -35,7 +35,7 @@ def read_due(store: Store, ledger: Ledger, who: str) -> Read:
     for n, each in enumerate(due):
         progress.told(f"reading {each.name}", n, len(due))
         try:
-            _supposed(store, each)
+            _promised_here(store, each)
             reading = proof.read(store, each, ledger.arms(each.id))
             found.append((each, ledger.read(reading, who)))
         except (BadInputError, MissingDataError, ConflictError) as error:
@@ -43,10 +43,18 @@ def read_due(store: Store, ledger: Ledger, who: str) -> Read:
     return Read(tuple(found), unread)
 
 
-def _supposed(store: Store, experiment: Experiment) -> None:
-    """Refuse to read what was promised under other assumptions than those that the store is looked at with now."""
-    now = store.provenance.assumptions
+def _promised_here(store: Store, experiment: Experiment) -> None:
+    """Refuse to read what was promised from another store, or under other assumptions than it is looked at with now."""
+    origin, now = store.provenance, store.provenance.assumptions
     for launch in experiment.launches:
+        for what, said, here in (
+            ("source", launch.source, origin.source), ("currency", launch.currency, origin.currency),
+        ):  # fmt: skip
+            if said not in ("", here):
+                raise BadInputError(
+                    f"What was promised is of other data than this store: its {what} differs", got=here, allowed=said,
+                    do="read it from the store that it was launched on",
+                )  # fmt: skip
         if launch.assumptions not in (None, now):
             raise BadInputError(
                 "What was promised rests on other assumptions than those given here",

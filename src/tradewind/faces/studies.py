@@ -10,15 +10,20 @@ import math
 import re
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from threadpoolctl import threadpool_limits
 
+from tradewind.engines.gaps import gaps_said
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.period import Period
 from tradewind.study import Study
+
+LOOKED = 182
+"""Days before a period in which missing days are looked for: what most studies look back on."""
 
 
 @dataclass(frozen=True)
@@ -180,4 +185,11 @@ def answer(name: str, store: Store, period: Period, settings: Mapping[str, Any] 
         MissingDataError: If the store lacks what the question needs.
     """
     answerer = wing(name).load()
-    return answerer.study(store, period, answerer.settings(**(settings or {})))
+    return answered(answerer, store, period, answerer.settings(**(settings or {})))
+
+
+def answered(answerer: Answerer, store: Store, period: Period, settings: Any) -> Study:
+    """Return what a wing answers, the days that its store probably lacks among the caveats."""
+    found = answerer.study(store, period, settings)
+    looked = Period(period.first - timedelta(days=LOOKED), period.last)
+    return replace(found, caveats=(*gaps_said(store, looked), *found.caveats))

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from tradewind import progress
 from tradewind.faces import options, terminal
-from tradewind.faces.studies import WINGS, Answerer, Wing, described
+from tradewind.faces.studies import WINGS, Answerer, Wing, answered, described
 from tradewind.faces.voice import Voice
 
 _SHARED: dict[str, tuple[Any, Any]] = {
@@ -55,7 +55,7 @@ def _runner(answerer: Answerer) -> Callable[..., None]:
         period = options.days(given["period"], store, voice)
         values = {n: options.listed(given[n]) if isinstance(given[n], list | tuple) else given[n] for n in own}
         with voice.counting() as told, progress.listening(told):
-            answer = answerer.study(store, period, answerer.settings(**values))
+            answer = answered(answerer, store, period, answerer.settings(**values))
         limit = terminal.ROWS if given["top"] is None else given["top"]
         voice.answer(answer, lambda: terminal.study(answer, limit))
 

@@ -33,6 +33,8 @@ class Terms:
         exclusive: Whether a unit may be in one action of a lever and a shop on a day only.
         late: Whether actions that have begun already may be registered; each then says so for ever.
         assumptions: What was supposed where the source says nothing, a sentence each: readings must suppose the same.
+        source: Name of the source of the store that the promises were made from; readings must be of the same.
+        currency: ISO 4217 code of its money.
 
     Raises:
         BadInputError: If the echo is out of range.
@@ -43,6 +45,8 @@ class Terms:
     exclusive: bool = True
     late: bool = False
     assumptions: tuple[str, ...] = ()
+    source: str = ""
+    currency: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.echo <= LONGEST_ECHO:
@@ -91,7 +95,7 @@ def draft(plan: str, promises: Sequence[Promise], approval: Approval, terms: Ter
     _inside(promises, scope)
     common = {
         "plan": plan, "approval": {"who": approval.who, "at": chain.moment(approval.at)},
-        "assumptions": list(terms.assumptions),
+        "assumptions": list(terms.assumptions), "source": terms.source, "currency": terms.currency,
     }  # fmt: skip
     found: list[Draft] = []
     groups: dict[tuple[str, ...], list[Promise]] = {}

@@ -58,6 +58,8 @@ class Launch:
         stopped: The day on which it was stopped early, or None.
         why: Why it was stopped.
         assumptions: What its promise supposes, a sentence each; None of launches that do not say.
+        source: Name of the source of the store that it was promised from; empty of launches that do not say.
+        currency: ISO 4217 code of its money; empty alike.
     """
 
     id: str
@@ -77,6 +79,8 @@ class Launch:
     stopped: date | None = None
     why: str = ""
     assumptions: tuple[str, ...] | None = None
+    source: str = ""
+    currency: str = ""
 
     @property
     def held(self) -> float:
@@ -294,6 +298,7 @@ def _launches(connection: sa.Connection, chosen: sa.Select[tuple[int]]) -> Itera
             approval["who"], approval["at"], said["late"],
             date.fromisoformat(ended["day"]) if ended else None, ended["reason"] if ended else "",
             None if (supposed := said.get("assumptions")) is None else tuple(supposed),
+            said.get("source", ""), said.get("currency", ""),
         )  # fmt: skip
 
 

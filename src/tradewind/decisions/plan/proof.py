@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tradewind.decisions.plan.outcomes import SLOPED, before, outcomes
+from tradewind.engines.gaps import gaps_said
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.ledger import Experiment, Reading
@@ -64,7 +65,7 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
     if np.ptp(joint) == 0:
         raise BadInputError("All units did the same, so that nothing can be told", got=experiment.name)
     whole = readout(joint, arm, None if then is None else sum(then.values()))
-    said = list(whole.cautions)
+    said = [*gaps_said(store, days), *whole.cautions]
     if experiment.unit != "customer":
         said.append("What products take from each other is not seen when products are held out.")
     method = "difference in means" + (" less what the days before foretell (CUPED)" if then is not None else "")
