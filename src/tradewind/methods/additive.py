@@ -32,7 +32,7 @@ NOTHING = 0.03  # share of a family that the data determines below which it is l
 WARM = 8  # steps before any is left out
 SMALL = 64  # columns up to which a triangular matrix is inverted in one piece
 SETTLED = 0.02  # relative change of every spread at which the search ends
-SINGLE = 1e-6  # what single precision leaves open of a matrix whose diagonal is 1
+SINGLE = (1e-6, 1e-5, 1e-4)  # what single precision leaves open of a matrix whose diagonal is 1, the least first
 
 LINES, BENDS, LEVELS, PAIRS = BLOCKS = range(4)
 NONE: NDArray[np.int64] = np.empty(0, np.int64)
@@ -416,9 +416,11 @@ def _root(told: Array, prior: Array) -> Array:
     matrix *= scale
     matrix *= scale[:, None]
     root, failed = lapack.dpotrf(matrix, lower=1)
-    if failed:  # fewer rows than columns, and hardly any noise: what is left of some column is rounding
-        np.fill_diagonal(matrix, 1 + SINGLE)
-        root, failed = lapack.dpotrf(matrix, lower=1, overwrite_a=1)
+    for slack in SINGLE:  # fewer rows than columns, and hardly any noise: what is left of some column is rounding
+        if not failed:
+            break
+        np.fill_diagonal(matrix, 1 + slack)
+        root, failed = lapack.dpotrf(matrix, lower=1)
     if failed or not root.diagonal().all():
         raise np.linalg.LinAlgError("a matrix that should be positive definite is not")
     _invert(root)
