@@ -44,6 +44,13 @@ def told(*words: str) -> dict[str, Any]:
     return json.loads(found.stdout)
 
 
+def test_a_launch_that_is_refused_begins_no_ledger(acting: Path) -> None:
+    told("plan", "--budget", "platform=100", "--out", "spring", *ASSUME)
+    late = run("ledger", "launch", "spring", "--today", "2099-01-01", "--ledger", "none.db", *ASSUME)
+    assert "is over already" in " ".join(late.output.replace("│", " ").split())
+    assert not list(acting.glob("none.db*"))
+
+
 def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
     found = told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--rule", "price actions<=3",
                  "--out", "spring", *ASSUME)  # fmt: skip

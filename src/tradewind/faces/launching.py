@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, ConflictError, NotFoundError
 from tradewind.faces.planning import Planned
 from tradewind.ledger import Approval, Head, Launch, Ledger, Promise, Receipt, Terms
+from tradewind.ledger.registration import check
 from tradewind.study import Choice, Provenance
 
 ARMS = "arms.csv"
@@ -129,11 +131,19 @@ def weighed(store: Store, plan: Kept, holdout: float | None, terms: Terms) -> li
     return holdouts(store, plan.choices, terms.echo, holdout)
 
 
+def timely(plan: Kept, held: Sequence[Held], approval: Approval, terms: Terms, today: date) -> None:
+    """Refuse a plan that no ledger would take on this day, so that none is begun for it."""
+    check(plan.name, _promises(plan, held), approval, terms, today)
+
+
 def registered(ledger: Ledger, plan: Kept, held: Sequence[Held], who: str, approval: Approval, terms: Terms) -> Receipt:
     """Register a plan in the ledger, all of it or nothing, see `Ledger.launch`."""
     terms = replace(terms, assumptions=plan.assumptions, source=plan.source, currency=plan.currency)
-    promises = [Promise(each.choice, each.share, raw=plan.raw.get(each.choice.action.key)) for each in held]
-    return ledger.launch(plan.name, promises, approval, who, terms)
+    return ledger.launch(plan.name, _promises(plan, held), approval, who, terms)
+
+
+def _promises(plan: Kept, held: Sequence[Held]) -> list[Promise]:
+    return [Promise(each.choice, each.share, raw=plan.raw.get(each.choice.action.key)) for each in held]
 
 
 def written(ledger: Ledger, plan: Kept, folder: Path, head: Head) -> tuple[Path, Path]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import getpass
 import os
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -135,10 +136,10 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
     share, terms = _share(holdout), Terms(echo, seed, late=late)
     with voice.working("Weighing holdouts"):
         held = launching.weighed(opened, plan, share, terms)
-    # begun only now, where there is none: what is refused before leaves no ledger behind
-    said = taken(today, plan.simulated, opened.span.last)
-    where = _ledger(ledger, plan.timezone, said, plan.simulated)
-    who = _user()
+    said, who = taken(today, plan.simulated, opened.span.last), _user()
+    now = datetime.now(ZoneInfo(plan.timezone))
+    launching.timely(plan, held, Approval(approved_by or who, now), terms, said or now.date())
+    where = _ledger(ledger, plan.timezone, said, plan.simulated)  # begun only now, where there is none
     approval = Approval(approved_by or who, where.now)
     with voice.working("Writing the ledger"):
         receipt = launching.registered(where, plan, held, who, approval, terms)

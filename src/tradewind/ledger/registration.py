@@ -16,7 +16,7 @@ from tradewind.ledger.appender import SKEW, Appender
 from tradewind.ledger.lot import HOLDOUT, TREATED, Tally, picked, salt, thrown
 from tradewind.ledger.promise import Approval, Promise, name, number, promise_said
 from tradewind.ledger.schema import ASSIGNMENTS, LAUNCHES, STOPS
-from tradewind.scope import Scope
+from tradewind.scope import OPERATOR, Scope
 
 LONGEST_ECHO = 366
 NAMED = 3
@@ -258,6 +258,15 @@ def register(appender: Appender, drafts: Sequence[Draft], who: str, today: date,
             entry = appender.add(chain.LAUNCH, who, {**launch, "entry": str(experiment.number), "late": late})
             if terms.exclusive:
                 _alone(appender.connection, launch["promise"], entry.number, experiment.number)
+
+
+def check(plan: str, promises: Sequence[Promise], approval: Approval, terms: Terms, today: date) -> None:
+    """Refuse what no ledger would take on a day, before there is one.
+
+    Raises:
+        BadInputError: As `draft` and `register`.
+    """
+    _timely(draft(plan, promises, approval, terms, OPERATOR), today, terms)
 
 
 def _timely(drafts: Sequence[Draft], today: date, terms: Terms) -> None:

@@ -317,7 +317,8 @@ class _Teller:
             return None
         done = sum(self.gmv[self.cut :]) if running else 0.0
         whole = found.total
-        total = Estimate(whole.mid + done, whole.low + done, whole.high + done, whole.level)
+        mid, low, high = (max(end, 0.0) + done for end in (whole.mid, whole.low, whole.high))
+        total = Estimate(mid, low, high, whole.level)
         name = f"by {last:%d %b %Y}" if running else f"over the next {horizon} days"
         sentence = (
             f"GMV is heading for {self._said(total.mid, m.GMV)} {name} "

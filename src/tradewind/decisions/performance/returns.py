@@ -53,4 +53,5 @@ def still_to_come(
         return None
     chosen = np.array([day in period for day in cohorts])
     found = Ripening(seed=seed)(amounts, np.maximum(gmv[-count:], 0.0), lived, chosen)
-    return done, found.remaining
+    more = found.remaining  # nothing that came back goes again
+    return done, Estimate(max(more.mid, 0.0), max(more.low, 0.0), max(more.high, 0.0), more.level)
