@@ -24,6 +24,8 @@ ALL = 4096
 """Number of draws up to which each is gone through."""
 MOST = 2**16
 """Number of pairs of blocks beyond which nobody searches."""
+FEW_PAIRS = 10
+"""Pairs of blocks up to which the orders that are as extreme as one that happened are so few that they are counted."""
 CONSTANT = 1e-13
 """Of the largest outcome: what rounding leaves of the deviations of a constant."""
 
@@ -367,18 +369,33 @@ class SwitchbackPower:
 
     def _bound(self, blocks: int) -> tuple[float, float]:
         freedom = {"pairs": blocks // 2 - 1, "shuffled": blocks - 2, "alternating": _cosines(blocks)}[self.drawn]
-        return float(freedom), float(-special.stdtrit(freedom, (1 - self.level) / 2))
+        outside = 1 - self.level
+        if self.drawn == "pairs" and blocks <= 2 * FEW_PAIRS:
+            outside = self._extreme(blocks) / 2 ** (blocks // 2 - 1)
+        return float(freedom), float(-special.stdtrit(freedom, outside / 2))
+
+    def _extreme(self, blocks: int) -> int:
+        """How many of the orders of few pairs lie outside an interval: a whole number of them."""
+        return max(math.floor((1 - self.level) * 2.0 ** (blocks // 2 - 1) + 1e-9), 1)
+
+    def _alone(self, blocks: int) -> bool:
+        """Whether only the most extreme order proves an effect: that in which all pairs go one way."""
+        return self.drawn == "pairs" and blocks <= 2 * FEW_PAIRS and self._extreme(blocks) == 1
 
     def _chance(self, noise: Noise, length: int, blocks: int, washout: int, effect: float) -> float:
-        freedom, bound = self._bound(blocks)
-        return proven(abs(effect) / self._error(noise, length, blocks, washout), freedom, bound)
+        far, pairs = abs(effect) / self._error(noise, length, blocks, washout), blocks // 2
+        if self._alone(blocks):
+            return float(special.ndtr(far / math.sqrt(pairs)) ** pairs)
+        return proven(far, *self._bound(blocks))
 
     def _detectable(self, noise: Noise, length: int, blocks: int, washout: int) -> float | None:
         """Smallest effect that is proven as often as asked; None where nothing can be told."""
         if length <= washout or not _enough(self.drawn, blocks, blocks // 2, self.level):
             return None
-        freedom, bound = self._bound(blocks)
-        return self._error(noise, length, blocks, washout) * distance(freedom, bound, self.power)
+        error, pairs = self._error(noise, length, blocks, washout), blocks // 2
+        if self._alone(blocks):
+            return error * math.sqrt(pairs) * float(special.ndtri(self.power ** (1 / pairs)))
+        return error * distance(*self._bound(blocks), self.power)
 
     def _needed(self, noise: Noise, length: int, blocks: int, washout: int, effect: float) -> int | None:
         """Periods that would see the effect in blocks of this length."""
