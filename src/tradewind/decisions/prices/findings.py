@@ -133,7 +133,8 @@ class Teller:
         """
         panel, answer = self.learnt.panel, self.learnt.response
         offs = np.array(self.menu)
-        cut = np.asarray(offs[None] >= worth.before[:, None] + DEEPER)
+        # a price below the usual one in the middle may still sell less than deep cuts now and then do: no campaign
+        cut = np.asarray((offs[None] >= worth.before[:, None] + DEEPER) & (worth.pieces > worth.without[:, None]))
         joint = np.where(cut, worth.joint[:, :, 0], -np.inf)
         best, each = np.argmax(joint, axis=1), np.arange(len(rows))
         gain = joint[each, best]
