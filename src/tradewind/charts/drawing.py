@@ -31,16 +31,15 @@ _MOST_POINTS = 200
 _MOST_MARKS = 6
 # Names beside bars: on two lines, centred, where they are long for the width at hand.
 _LINE = "(width < 400 ? 16 : 34)"
+_BROKEN = f"replace(datum.label, regexp('(.{{1,' + {_LINE} + '}})(\\\\s+|$)', 'g'), '$1\\n')"
+_LINES = f"split(trim({_BROKEN}), '\\n')"
 _NAMES = alt.Axis(
     ticks=False,
     domain=False,
     labelPadding=10,
     labelLineHeight=13,
     labelOffset={"condition": {"test": f"length(datum.label) > {_LINE}", "value": -6}, "value": 0},
-    labelExpr=(
-        f"slice(split(trim(replace(datum.label, regexp('(.{{1,' + {_LINE} + '}})(\\\\s+|$)', 'g'), '$1\\n')), "
-        "'\\n'), 0, 2)"
-    ),
+    labelExpr=f"length({_LINES}) > 2 ? [{_LINES}[0], {_LINES}[1] + ' …'] : {_LINES}",
 )
 _SAID: dict[str, Any] = {"tooltip": "said:N", "description": "said:N"}
 

@@ -254,7 +254,8 @@ class _Teller:
         )  # fmt: skip
         note = (
             "The normal range is what season, trend, public holidays and the noise of the past would give in nine of "
-            "ten cases, learnt from the days before the period only."
+            "ten cases, learnt from the days before the period and from campaigns known by then. Where one moves them, "
+            "what Today and the performance study expect without campaigns is another range."
         )
         return Finding("verdict", head + tail + ".", Evidence.MEASURED, numbers, None, chart, note, weight)
 

@@ -302,7 +302,10 @@ class _Teller:
         chart = charts.trend(
             self.days[first:], self.gmv[first:], expected=band, period=self.seen, unit="money", currency=self.currency
         )
-        note = "Expected from the days before the period only; one day in ten lies outside its range by chance."
+        note = (
+            "Expected from the days before the period only, without campaigns, which the study of why a metric moved "
+            "takes in; one day in ten lies outside its range by chance."
+        )
         return Finding("trend", sentence, Evidence.MEASURED, numbers, None, chart, note, 74.0)
 
     def outlook(self) -> Finding | None:
