@@ -101,12 +101,20 @@ def test_a_plan_is_gathered_approved_and_launched(stand: Stand) -> None:
     watch = Watch()
     with stand.context("olga") as context:
         page = watch.over(context.new_page())
-        page.on("dialog", lambda dialog: dialog.accept())
+        asked: list[str] = []
+        page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.accept()))
         page.goto("/plan")
         page.get_by_role("button", name="Gather proposals").click()
         expect(page.locator(".plan-total")).to_be_visible(timeout=PATIENCE)  # the page follows the job, and loads anew
         page.locator(".verdict").first.get_by_role("button", name="Approve").click()
-        page.get_by_role("button", name="Launch 1 approved").click()
+        amount = page.get_by_role("textbox", name="Budget of the merchant")
+        with page.expect_response(lambda answer: "part=1" in answer.url and answer.ok):
+            amount.fill(f"{float(amount.input_value()) + 10:g}")
+            expect(page.get_by_role("button", name="Launch 1 approved")).to_be_disabled()  # it is of other budgets
+        page.get_by_role("button", name="Launch 1 approved").click()  # of the plan that was picked anew
+        page.wait_for_url("**/jobs/**")
+        assert len(asked) == 1
+        assert "Launch 1 approved action of this plan?" in asked[0]
         page.goto("/ledger")
         for _ in range(180):
             if page.locator("main a[href^='/ledger/']").count():
@@ -114,6 +122,9 @@ def test_a_plan_is_gathered_approved_and_launched(stand: Stand) -> None:
             page.wait_for_timeout(1000)
             page.reload()
         expect(page.locator("main a[href^='/ledger/']").first).to_be_visible()
+        page.goto("/plan")
+        expect(page.locator(".chip", has_text="1 launched")).to_be_visible()
+        expect(page.get_by_role("button", name="Launch 0 approved")).to_be_disabled()
     assert not watch.said
 
 
