@@ -11,7 +11,7 @@ from scipy.sparse import csr_matrix, vstack
 
 from tradewind.arena.purse import pick
 from tradewind.errors import BadInputError
-from tradewind.methods import allocate_budget, allocate_whole
+from tradewind.methods import allocate_budget, allocate_dual, allocate_whole
 from tradewind.methods.allocate import Allocate, Cap, Rules, cautious, frontier, upper_bound
 from tradewind.methods.allocate_budget import OneBudget
 from tradewind.methods.allocate_dual import Dual
@@ -505,6 +505,27 @@ def test_floors_that_no_budget_pays_are_refused(count):
     rules = Rules(caps=[Cap(np.zeros(count, int), least=count / 2)])
     with pytest.raises(BadInputError, match="cannot all be kept"):
         Allocate()(gain, cost, 0.05 * cost.min(axis=1).sum(), rules)
+
+
+def floored(count, shops, seed=0, room=1.01):
+    """A floor for every shop of a fifth of its menus, and hardly more money than the cheapest offers cost."""
+    rng = np.random.default_rng(seed)
+    cost = np.cumsum(rng.uniform(0.5, 2, (count, 4)), axis=1)
+    gain = cost**0.7 * rng.lognormal(0, 0.5, (count, 4))
+    shop = rng.integers(0, shops, count)
+    least = np.bincount(shop, minlength=shops) // 5
+    cheapest = sum(np.sort(cost[shop == each, 0])[: least[each]].sum() for each in range(shops))
+    return gain, cost, np.array([room * cheapest]), Rules(caps=[Cap(shop, least=least)])
+
+
+def test_a_sample_that_cannot_keep_its_share_of_floors_proves_nothing(monkeypatch):
+    monkeypatch.setattr(allocate_dual, "SAMPLE", 300)
+    gain, cost, budgets, rules = floored(3000, 50)
+    found = Allocate()(gain, cost, budgets, rules)
+    assert_kept(found, gain, cost[None], budgets, rules)
+    linear = by_highs(gain, cost[None], budgets, rules, whole=False)
+    assert found.value <= linear * (1 + 1e-9)
+    assert linear <= found.bound * (1 + 1e-9)
 
 
 def test_floors_that_only_parts_of_offers_could_keep_are_refused():

@@ -190,12 +190,16 @@ class Dual:
         if 3 * count < customers:
             rng = np.random.default_rng(seed)
             chosen = np.sort(rng.choice(customers, count, replace=False, shuffle=False))
-            price = self._sampled(chosen, look)
-            heat *= TEPID
+            found = self._sampled(chosen, look)
+            if found is not None:
+                price, heat = found, heat * TEPID
         return self.descend(price, heat, open_, look)
 
-    def _sampled(self, chosen: Ints, look: Survey) -> Floats:
-        """Return the prices of a sample of customers, with its share of every limit."""
+    def _sampled(self, chosen: Ints, look: Survey) -> Floats | None:
+        """Return the prices of a sample of customers, with its share of every limit; None where it cannot keep those.
+
+        Chance may put too few customers into a sample for its share of a floor: that proves nothing about all.
+        """
         program = self.program
         sample = program.part(chosen)
         inside, whole = (
@@ -206,9 +210,12 @@ class Dual:
         has = (np.isfinite(limit) for limit in (program.upper, program.lower))
         upper, lower = (np.multiply(limit, share, out=limit.copy(), where=on) for limit, on in zip(
             (program.upper, program.lower), has, strict=True))  # fmt: skip
-        price = Dual(replace(sample, upper=upper, lower=lower)).descend(
-            np.zeros(len(share)), look.scale, 0, look, coldest=TEPID
-        )
+        try:
+            price = Dual(replace(sample, upper=upper, lower=lower)).descend(
+                np.zeros(len(share)), look.scale, 0, look, coldest=TEPID
+            )
+        except BadInputError:
+            return None
         rare = inside < COMMON  # of these the sample tells little: they begin like the others of their rule
         rare[: program.menus.payers] = False
         for first, last in pairwise(program.spans.tolist()):
