@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.optimize import Bounds, LinearConstraint, milp
+from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import csr_matrix, vstack
 
 from tradewind.arena.purse import pick
@@ -505,6 +505,76 @@ def test_floors_that_no_budget_pays_are_refused(count):
     rules = Rules(caps=[Cap(np.zeros(count, int), least=count / 2)])
     with pytest.raises(BadInputError, match="cannot all be kept"):
         Allocate()(gain, cost, 0.05 * cost.min(axis=1).sum(), rules)
+
+
+def segmented(count, segments, seed=1):
+    """Gains √cost times one factor for a whole segment, paid by two payers in unlike ways."""
+    rng = np.random.default_rng(seed)
+    segment = rng.integers(0, segments, count)
+    cost = np.tile([1.0, 2.0, 3.0, 4.0], (count, 1))
+    gain = rng.lognormal(0, 0.5, (segments, 1))[segment] * np.sqrt(cost)
+    return segment, gain, np.stack([cost, np.sqrt(cost)]), count * np.array([0.5, 0.4])
+
+
+def by_classes(code, gain, cost, budgets, shop=None, most=None):
+    """The linear program over classes of menus that are alike, as HiGHS solves it."""
+    _, first, size = np.unique(code, return_index=True, return_counts=True)
+    levels = gain.shape[1]
+    rows = [np.kron(np.eye(len(first)), np.ones(levels)), cost[:, first].reshape(len(budgets), -1)]
+    if shop is not None:
+        rows.append(np.repeat(shop[first] == np.arange(len(most))[:, None], levels, axis=1).astype(float))
+    high = np.concatenate([size, budgets, [] if most is None else most])
+    return -linprog(-gain[first].ravel(), np.vstack(rows)[np.isfinite(high)], high[np.isfinite(high)]).fun
+
+
+@pytest.mark.parametrize("segments", [1, 10, 50])
+def test_menus_of_segments_are_shared_out_as_in_the_program_of_classes(segments):
+    segment, gain, cost, budgets = segmented(20_000, segments)
+    found = Allocate()(gain, cost, budgets)
+    assert_kept(found, gain, cost, budgets, Rules())
+    best = by_classes(segment, gain, cost, budgets)
+    assert found.value == pytest.approx(best, rel=1e-4)
+    assert best * (1 - 1e-9) <= found.bound <= best * (1 + 1e-5)
+
+
+def test_identical_menus_under_many_caps_are_shared_out():
+    rng = np.random.default_rng(2)
+    _, gain, cost, budgets = segmented(10_000, 1)
+    shop = rng.integers(0, 50, len(gain))
+    most = np.floor(rng.uniform(0.1, 0.4, 50) * np.bincount(shop, minlength=50))
+    rules = Rules(caps=[Cap(shop, most)])
+    found = Allocate()(gain, cost, budgets, rules)
+    assert_kept(found, gain, cost, budgets, rules)
+    assert found.value == pytest.approx(by_classes(shop, gain, cost, budgets, shop, most), rel=1e-4)
+    streamed = Allocate().stream(blocks(gain, cost, 1001), len(gain), budgets, rules)
+    assert (streamed.choice == found.choice).all()
+
+
+def test_ties_that_a_cap_alone_breaks_are_filled_up():
+    """Five shops may give a fifth of their menus each: all take the largest setting."""
+    cost = np.tile([1.0, 2.0, 3.0, 4.0], (60_000, 1))
+    found = Allocate()(np.sqrt(cost), cost, np.inf, Rules(caps=[Cap(np.arange(60_000) % 5, most=2400)]))
+    assert found.value == pytest.approx(24_000)
+    assert [used.tolist() for used in found.used] == [[2400] * 5]
+
+
+def test_payers_of_the_same_offer_share_it():
+    """Every setting can be paid by either of two: a tie within each menu, that only luck with costs breaks."""
+    _, gain, cost, _ = segmented(60_000, 1)
+    gain, cost = (
+        np.hstack([gain, gain]),
+        np.stack([np.hstack([cost[0], 0 * cost[0]]), np.hstack([0 * cost[0], cost[0]])]),
+    )
+    found = Allocate()(gain, cost, [3000, 5000])
+    assert found.value == pytest.approx(by_classes(np.zeros(60_000), gain, cost, np.array([3000, 5000])), rel=1e-4)
+    assert found.gap <= 1e-4
+
+
+def test_luck_passes_no_setting_over_another_that_gains_as_much_for_less():
+    gain, cost = np.ones((2000, 3)), np.tile([1.0, 2.0, 3.0], (2000, 1))
+    found = Allocate()(gain, cost, np.inf, Rules(caps=[Cap(np.zeros(2000, int), most=500)]))
+    assert np.unique(found.choice, return_counts=True)[1].tolist() == [1500, 500]
+    assert found.spent == [500]
 
 
 def floored(count, shops, seed=0, room=1.01):

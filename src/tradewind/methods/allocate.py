@@ -25,6 +25,7 @@ from tradewind.methods.allocate_dual import Dual
 from tradewind.methods.allocate_frontier import Frontier, checked, frontier
 from tradewind.methods.allocate_menus import Array, Floats, Ints, Menus, Read, TablesInMemory, cores, table
 from tradewind.methods.allocate_rules import (
+    SWAY,
     Cap,
     Rules,
     program_of,
@@ -192,6 +193,8 @@ class Allocate:
             if first.gap <= self.tolerance or menus.units * menus.levels > self.exact:
                 return first
         program = program_of(menus, budgets, caps, starts, order)
+        if program.customers > OPEN:
+            program = replace(program, sway=SWAY, seed=self.seed)
         dual = Dual(program)
         look = dual.survey()
         refuse_unattainable(program, look.most)

@@ -26,7 +26,8 @@ OFF = 1e-3
 """Share of the bound that limits unused or broken may be worth where the search for prices ends."""
 
 COOLING = 0.25
-COLDEST = 1e-7
+COLDEST = 1e-9
+"""Share of the first temperature at which the search for prices ends in any case: well below what luck can do."""
 
 SAMPLE = 3_000
 TEPID = 1 / 64
@@ -57,6 +58,7 @@ class Response(NamedTuple):
 
     Args:
         bound: What no choice can exceed (the dual function).
+        lucky: The same when each unit's luck is counted in (see `Program`).
         gain: What they gain.
         unit: [customers] the unit chosen, −1 for none.
         setting: [customers] its setting, −1 for none.
@@ -66,6 +68,7 @@ class Response(NamedTuple):
     """
 
     bound: float
+    lucky: float
     gain: float
     unit: NDArray[np.int32]
     setting: NDArray[np.int16]
@@ -94,6 +97,18 @@ class Soft(NamedTuple):
     square: Floats
     cross: Floats
     own: Floats
+
+
+def _within(step: Floats, slope: Floats, limit: Floats) -> Floats:
+    """Return a step within the limits of every price, that still goes down where the whole step does.
+
+    Where rows are used alike, their prices must move together: a step cut price by price may then go up.
+    """
+    cut = np.clip(step, -limit, limit)
+    if slope @ cut < 0 or slope @ step >= 0:
+        return cut
+    shorter: Floats = step * np.min(limit / np.maximum(np.abs(step), limit))
+    return shorter
 
 
 class Dual:
@@ -168,7 +183,7 @@ class Dual:
         unit, setting, rival = np.empty(count, np.int32), np.empty(count, np.int16), np.empty(count, np.int32)
         lead = np.empty(count)
 
-        def answer(block: Block) -> tuple[Floats, tuple[float, float]]:
+        def answer(block: Block) -> tuple[Floats, tuple[float, float, float]]:
             piece, who = self.program.piece(block)
             used = np.zeros(len(price))
             sums = respond(piece, price, unit[who], setting[who], rival[who], lead[who], used)
@@ -176,11 +191,12 @@ class Dual:
                 numbers[numbers >= 0] += block.first
             return used, sums
 
-        used, sums = np.zeros(len(price)), np.zeros(2)
+        used, sums = np.zeros(len(price)), np.zeros(3)
         for part in self.program.menus.map(answer):
             used += part[0]
             sums += part[1]
-        return Response(float(sums[0]) + self.paid(price), float(sums[1]), unit, setting, rival, lead, used)
+        bound, lucky = (sums[:2] + self.paid(price)).tolist()
+        return Response(bound, lucky, float(sums[2]), unit, setting, rival, lead, used)
 
     def prices(self, look: Survey, open_: int, seed: int) -> Floats:
         """Return prices near the best: at first of a sample, so that only the last steps ask all customers."""
@@ -305,7 +321,7 @@ class Dual:
             main = np.linalg.solve(rest, tie.T @ right - bent[self.dense][inner])
             step[self.dense[inner]] = main
             step[self.apart[outer]] = -right - tie @ main / own[outer]
-            step = np.clip(step, -limit, limit)
+            step = _within(step, slope, limit)
             crossing = free & (price != 0) & (np.sign(price + step) != np.sign(price))
             wrong = free & (price == 0) & (step * slope > 0)
             if not (crossing | wrong).any():

@@ -141,20 +141,22 @@ class Whole:
             BadInputError: If no choice keeps all rules, or none was found that does.
         """
         best = Chosen(np.empty(0, np.int16), -np.inf, np.inf, np.zeros(len(price)), price, False)
-        count, fine, relaxed, nearest = max(OPEN, 4 * len(price)), FINE, -np.inf, None
+        count, fine, relaxed, nearest, at = max(OPEN, 4 * len(price)), FINE, -np.inf, None, price
         for _ in range(ROUNDS):
             response = self.dual.respond(price)
             self.dual.prove(response.bound, self.look)
-            if nearest is None or response.bound < best.bound:
-                best, nearest = best._replace(bound=response.bound, price=price), response
+            if response.bound < best.bound:
+                best = best._replace(bound=response.bound, price=price)
+            if nearest is None or response.lucky < nearest.lucky:
+                nearest, at = response, price
             settled = np.isfinite(best.value) and best.bound - relaxed <= SHARE * (best.bound - best.value)
             if self._good(best) or settled:
                 break
-            open_ = self._rest(*self._open(nearest, best.price, count), nearest, best.price)
-            best = self._better(best, nearest, open_, open_.rest.mended(open_.current.copy(), best.price))
+            open_ = self._rest(*self._open(nearest, at, count), nearest, at)
+            best = self._better(best, nearest, open_, open_.rest.mended(open_.current.copy(), at))
             if self._good(best):
                 break
-            price, share, broken = open_.rest.linear(best.price, fine)
+            price, share, broken = open_.rest.linear(at, fine)
             best = self._better(best, nearest, open_, open_.rest.rounded(share, price))
             relaxed = -np.inf if broken else max(relaxed, open_.gain + float(share @ open_.rest.gain))
             count *= 2
@@ -189,11 +191,14 @@ class Whole:
         """Return the options of open customers that are near to their best, and what the others leave."""
         part = self.program.part(open_)
         piece, _ = part.piece(Block(0, *part.menus.rows(np.arange(part.menus.units))))
-        left = profits(piece, price)
+        left = profits(piece, price, piece.sway)
         best = np.maximum(0.0, np.maximum.reduceat(left.max(axis=1), piece.ends[:-1]))
         near_best = left >= np.repeat(best - reach * (1 + SLACK), np.diff(piece.ends))[:, None]
         local, level = np.nonzero(near_best & (left > -np.inf))
         customer = np.searchsorted(piece.ends, local, side="right") - 1
+        luck = np.zeros(len(local) + len(open_))
+        if piece.sway > 0:
+            luck[: len(local)] = left[local, level] - profits(piece, price, 0.0)[local, level]
         count, columns = len(local), piece.cost.shape[0] + piece.kind.shape[0]
         row = np.full((count + len(open_), columns), -1)
         use = np.zeros((count + len(open_), columns))
@@ -207,7 +212,7 @@ class Whole:
         )
         chosen = chosen[np.argsort(customer[chosen])]
         rest = Rest(len(open_), customer, gain, use, row, response.used, self.upper, self.lower, self.look.usual,
-                    self.look.scale)  # fmt: skip
+                    self.look.scale, luck)  # fmt: skip
         rest = replace(rest, taken=response.used - rest.uses(chosen))
         return _Open(rest, units, settings, response.gain - float(gain[chosen].sum()), chosen)
 
@@ -231,12 +236,13 @@ class Whole:
         Every choice gains the bound less the losses of its settings, less what it leaves unused: so a setting that
         loses more than the gap is in no choice better than the best known. What is left may be few settings of many.
         """
-        response = self.dual.respond(best.price)
+        plain = Whole(Dual(replace(self.program, sway=0.0)), self.look, self.tolerance, self.exact)
+        response = plain.dual.respond(best.price)
         gap = response.bound - best.value + CHECKED * abs(response.bound)
         open_customers = np.flatnonzero(response.lead <= gap)
         if len(open_customers) > self.exact:
             return best
-        open_ = self._rest(open_customers, gap, response, best.price)
+        open_ = plain._rest(open_customers, gap, response, best.price)
         if len(open_.rest.gain) > self.exact:
             return best
         found, complete = open_.rest.searched()
