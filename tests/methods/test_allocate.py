@@ -577,6 +577,50 @@ def test_luck_passes_no_setting_over_another_that_gains_as_much_for_less():
     assert found.spent == [500]
 
 
+@pytest.mark.parametrize("room", [1.01, 1.002])
+def test_floors_that_hardly_any_money_is_left_for_reach_the_linear_bound(room):
+    """The worth of money is then many times its usual worth, and moves with that of every floor."""
+    gain, cost, budgets, rules = floored(3000, 30, 1, room)
+    found = Allocate()(gain, cost, budgets, rules)
+    assert_kept(found, gain, cost[None], budgets, rules)
+    linear = by_highs(gain, cost[None], budgets, rules, whole=False)
+    assert found.bound == pytest.approx(linear, rel=1e-3)
+    assert found.value == pytest.approx(linear, rel=2e-3)
+
+
+@pytest.mark.parametrize("size", [5000, 12_000])
+def test_costs_of_fifteen_powers_of_ten_do_not_hide_that_nobody_must_get_anything(size):
+    rng = np.random.default_rng(3)
+    cost, gain = 10 ** rng.uniform(-6, 9, (2, size, 4)), 10 ** rng.uniform(-6, 9, (size, 4))
+    budgets = 1e-7 * cost.max(axis=2).sum(axis=1)
+    found = Allocate()(gain, cost, budgets)
+    assert_kept(found, gain, cost, budgets, Rules())
+    assert found.gap < 0.01
+
+
+def test_identical_menus_under_caps_of_shops_are_not_refused():
+    """A fifth of every shop's menus may get an offer: money for half a setting each then pays for 2.5 of them each."""
+    shop = np.random.default_rng(0).integers(0, 150, 20_000)
+    cost = np.tile([1.0, 2.0, 3.0, 4.0], (20_000, 1))
+    most = np.floor(0.2 * np.bincount(shop))
+    found = Allocate()(np.sqrt(cost), cost, 10_000, Rules(caps=[Cap(shop, most)]))
+    extra = 10_000 - 2 * most.sum()  # of the offers, so many are of three coins, the others of two
+    assert found.value == pytest.approx(np.sqrt(2) * (most.sum() - extra) + np.sqrt(3) * extra, rel=1e-4)
+    assert found.gap <= 1e-4
+
+
+def test_offers_of_overdrawn_limits_are_dropped_whatever_the_prices(monkeypatch):
+    """Prices of nothing overdraw all limits, and no program is asked: still there is a choice, since nobody must."""
+    monkeypatch.setattr(Dual, "prices", lambda self, *settings: np.zeros(len(self.program.upper)))
+    monkeypatch.setattr(allocate_whole, "LARGEST_PROGRAM", 0)
+    monkeypatch.setattr(allocate_whole, "ROUNDS", 1)
+    gain, cost, budgets, rules = ruled(6000, shops=12, levels=3)
+    rules = Rules(rules.owner, rules.caps[:1])
+    found = Allocate()(gain, cost, 0.1 * budgets, rules)
+    assert_kept(found, gain, cost, 0.1 * budgets, rules)
+    assert found.value > 0
+
+
 def floored(count, shops, seed=0, room=1.01):
     """A floor for every shop of a fifth of its menus, and hardly more money than the cheapest offers cost."""
     rng = np.random.default_rng(seed)

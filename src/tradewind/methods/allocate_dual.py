@@ -22,6 +22,9 @@ SHORTEST = 0.5
 
 STEPS = 30
 
+STILL = 1e-11
+"""Share of the dual's value that a step must bring for another one: prices that hardly matter may go on for long."""
+
 OFF = 1e-3
 """Share of the bound that limits unused or broken may be worth where the search for prices ends."""
 
@@ -97,18 +100,6 @@ class Soft(NamedTuple):
     square: Floats
     cross: Floats
     own: Floats
-
-
-def _within(step: Floats, slope: Floats, limit: Floats) -> Floats:
-    """Return a step within the limits of every price, that still goes down where the whole step does.
-
-    Where rows are used alike, their prices must move together: a step cut price by price may then go up.
-    """
-    cut = np.clip(step, -limit, limit)
-    if slope @ cut < 0 or slope @ step >= 0:
-        return cut
-    shorter: Floats = step * np.min(limit / np.maximum(np.abs(step), limit))
-    return shorter
 
 
 class Dual:
@@ -274,8 +265,9 @@ class Dual:
                 reach = np.where(far, 2 * reach, near)
                 last = step
                 moved = float(np.max(np.abs(trial - price) * look.usual, initial=0.0))
+                still = now.value - then.value <= STILL * abs(now.value)
                 price, now = trial, then
-                if share == 1 and moved < heat / 2:
+                if share == 1 and (moved < heat / 2 or still):
                     break
             slope = self._slopes(price, now.used)
             off = float((np.maximum(np.abs(price), OFF * look.scale / look.usual) * np.abs(slope)).sum())
@@ -305,9 +297,13 @@ class Dual:
         return np.where(np.sign(trial) == side, trial, 0.0)
 
     def _step(self, now: Soft, price: Floats, heat: float, look: Survey, limit: Floats) -> Floats:
-        """Return the Newton step within the prices' signs."""
+        """Return the Newton step within the prices' signs and limits.
+
+        A step that is too long is cut price by price or shortened as a whole, whichever should bring the dual lower:
+        where rows are used alike, their prices must move together.
+        """
         slope = self._slopes(price, now.used)
-        floor = 1e-6 * look.usual**2 / heat
+        floor = 1e-10 * look.usual**2 / heat
         square = now.square + np.diag(floor[self.dense] + 1e-9 * np.diag(now.square))
         own = now.own + floor[self.apart]
         step = np.zeros(len(price))
@@ -321,7 +317,8 @@ class Dual:
             main = np.linalg.solve(rest, tie.T @ right - bent[self.dense][inner])
             step[self.dense[inner]] = main
             step[self.apart[outer]] = -right - tie @ main / own[outer]
-            step = _within(step, slope, limit)
+            cut, shorter = np.clip(step, -limit, limit), step * np.min(limit / np.maximum(np.abs(step), limit))
+            step = min(cut, shorter, key=lambda way: slope @ way + way @ self._bent(square, now.cross, own, way) / 2)
             crossing = free & (price != 0) & (np.sign(price + step) != np.sign(price))
             wrong = free & (price == 0) & (step * slope > 0)
             if not (crossing | wrong).any():

@@ -29,6 +29,15 @@ NEAREST = 3
 FINE = 10.0
 """What breaking a limit costs in the linear program at first, in usual gains: it is raised while one is broken."""
 
+EAGER = 2.0
+"""Customers who are opened more while no choice is found, for each that it should take to mend a broken limit."""
+
+LARGEST_PROGRAM = 50_000
+"""Options of open customers up to which a linear program is asked."""
+
+MOST_OPTIONS = 10_000_000
+"""Settings up to which all are open to mending in the end, where there are floors."""
+
 REACH = 4.0
 """Settings are left to it whose loss is at most so many times that by which the last of those customers leads."""
 
@@ -133,6 +142,7 @@ class Whole:
         above, below = (np.where(np.isfinite(limit), limit, 0.0) for limit in (self.program.upper, self.program.lower))
         slack = SLACK * np.maximum(above, below)
         self.upper, self.lower = self.program.upper + slack, self.program.lower - slack
+        self.usual = np.where(above > 0, np.minimum(look.usual, above), look.usual)
 
     def __call__(self, price: Floats) -> Chosen:
         """Return a whole choice, and a bound on all choices, from prices near the best.
@@ -141,7 +151,7 @@ class Whole:
             BadInputError: If no choice keeps all rules, or none was found that does.
         """
         best = Chosen(np.empty(0, np.int16), -np.inf, np.inf, np.zeros(len(price)), price, False)
-        count, fine, relaxed, nearest, at = max(OPEN, 4 * len(price)), FINE, -np.inf, None, price
+        count, fine, relaxed, nearest, at, eager = max(OPEN, 4 * len(price)), FINE, -np.inf, None, price, 0.0
         for _ in range(ROUNDS):
             response = self.dual.respond(price)
             self.dual.prove(response.bound, self.look)
@@ -152,15 +162,20 @@ class Whole:
             settled = np.isfinite(best.value) and best.bound - relaxed <= SHARE * (best.bound - best.value)
             if self._good(best) or settled:
                 break
-            open_ = self._rest(*self._open(nearest, at, count), nearest, at)
+            open_ = self._rest(*self._open(nearest, at, count, eager), nearest, at)
             best = self._better(best, nearest, open_, open_.rest.mended(open_.current.copy(), at))
+            eager = 0.0 if np.isfinite(best.value) else max(EAGER, 4 * eager)
             if self._good(best):
                 break
+            if len(open_.rest.gain) > LARGEST_PROGRAM:
+                continue
             price, share, broken = open_.rest.linear(at, fine)
             best = self._better(best, nearest, open_, open_.rest.rounded(share, price))
             relaxed = -np.inf if broken else max(relaxed, open_.gain + float(share @ open_.rest.gain))
             count *= 2
             fine *= 100 if broken else 1
+        if nearest is not None and not np.isfinite(best.value):
+            best = self._dropped(best, nearest, at)
         if not self._good(best):
             best = self._searched(best)
         if not np.isfinite(best.value):
@@ -173,19 +188,46 @@ class Whole:
     def _good(self, best: Chosen) -> bool:
         return best.bound - best.value <= self.tolerance * abs(best.bound)
 
-    def _open(self, response: Response, price: Floats, count: int) -> tuple[Ints, Floats]:
-        """Return the customers nearest to another choice, of all and of every row, and what losses to look at."""
+    def _open(self, response: Response, price: Floats, count: int, eager: float) -> tuple[Ints, Floats]:
+        """Return the customers nearest to another choice, of all and of every row, and what losses to look at.
+
+        Of rows whose limits are broken there are more: by so many as it should take to mend them, `eager` times.
+        """
         if count >= self.program.customers:
             return np.arange(self.program.customers), np.full(self.program.customers, np.inf)
         order = np.argsort(response.lead, kind="stable")
         marked = np.zeros(self.program.customers, bool)
         marked[order[:count]] = True
         over = (response.used > self.upper) | (response.used < self.lower)
+        more = (
+            np.zeros(len(price), np.int64) if eager == 0 else np.ceil(eager * self._missing(response)).astype(np.int64)
+        )
         for unit in (response.unit, response.rival):
-            quota = np.where((price != 0) | over, NEAREST, 0)
+            quota = np.where((price != 0) | over, NEAREST + more, 0)
             _nearest(order, self.program.row, unit, quota, marked)
         open_ = np.flatnonzero(marked)
         return open_, np.maximum(REACH * response.lead[order[count - 1]], response.lead[open_])
+
+    def _missing(self, response: Response) -> Floats:
+        """Return by how many settings of its usual takers every row is above or below its limits, at most by all."""
+        taken = response.unit[response.unit >= 0]
+        takers = np.bincount(self.program.row[:, taken][self.program.row[:, taken] >= 0], minlength=len(self.upper))
+        takers[: self.program.menus.payers] = len(taken)
+        usual = np.where(response.used > 0, response.used / np.maximum(1, takers), self.look.usual)
+        off = np.maximum(0.0, np.maximum(response.used - self.upper, self.lower - response.used))
+        return np.minimum(off / usual, self.program.customers)
+
+    def _dropped(self, best: Chosen, response: Response, price: Floats) -> Chosen:
+        """Return a choice for which any offer may be dropped, and where there are floors any may be made.
+
+        This is how a choice is found in any case where nobody must get an offer: giving nobody any keeps all limits.
+        """
+        floors = bool(np.isfinite(self.program.lower).any())
+        few = self.program.menus.units * self.program.menus.levels <= MOST_OPTIONS
+        open_ = np.flatnonzero((response.unit >= 0) | (floors and few))
+        reach = np.full(len(open_), np.inf if floors and few else 0.0)
+        wide = self._rest(open_, reach, response, price)
+        return self._better(best, response, wide, wide.rest.mended(wide.current.copy(), price))
 
     def _rest(self, open_: Ints, reach: float | Floats, response: Response, price: Floats) -> _Open:
         """Return the options of open customers that are near to their best, and what the others leave."""
@@ -211,7 +253,7 @@ class Whole:
             (units == response.unit[open_][customer]) & (settings == response.setting[open_][customer])
         )
         chosen = chosen[np.argsort(customer[chosen])]
-        rest = Rest(len(open_), customer, gain, use, row, response.used, self.upper, self.lower, self.look.usual,
+        rest = Rest(len(open_), customer, gain, use, row, response.used, self.upper, self.lower, self.usual,
                     self.look.scale, luck)  # fmt: skip
         rest = replace(rest, taken=response.used - rest.uses(chosen))
         return _Open(rest, units, settings, response.gain - float(gain[chosen].sum()), chosen)
