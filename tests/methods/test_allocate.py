@@ -474,8 +474,9 @@ def test_very_large_and_very_small_money(size):
 
 def test_a_search_that_is_not_allowed_leaves_an_honest_gap():
     found = Allocate(exact=0)([[10.0], [7.0], [7.0]], [[6.0], [5.0], [5.0]], 10.0)
-    assert (found.value, found.exact) == (10.0, False)
-    assert found.gap == pytest.approx(1 - 10 / found.bound)
+    assert not found.exact
+    assert found.gap == pytest.approx(1 - found.value / found.bound)
+    assert found.gap > 0
     best = Allocate()([[10.0], [7.0], [7.0]], [[6.0], [5.0], [5.0]], 10.0)
     assert (best.value, best.exact) == (14.0, True)
     assert best.gap > 0
@@ -586,6 +587,34 @@ def test_floors_that_hardly_any_money_is_left_for_reach_the_linear_bound(count, 
     linear = by_highs(gain, cost[None], budgets, rules, whole=False)
     assert linear * (1 - 1e-9) <= found.bound <= linear * 1.0001
     assert found.value >= linear * 0.999
+
+
+@pytest.mark.parametrize("share", [1e-320, 1e-100, 1e-12])
+def test_budgets_of_next_to_nothing_buy_nothing(share):
+    gain, cost, budget = market(400, 3)
+    found = Allocate()(gain, np.stack([cost, cost]), [share * budget, budget])
+    assert (found.choice == -1).all()
+
+
+@pytest.mark.parametrize("payers", [1, 2])
+def test_one_offer_that_takes_all_the_money_is_tried(payers):
+    gain, cost = np.full((400, 1), 2.0), np.ones((payers, 400, 1))
+    gain[0] = cost[:, 0] = 100_000
+    found = Allocate()(gain, cost, [100_000.0] * payers)
+    assert found.value == 100_000  # that offer alone; without it, 798
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_few_large_offers_under_two_budgets_come_near_the_best_of_highs(seed):
+    rng = np.random.default_rng(seed)
+    gain, cost = rng.lognormal(0, 0.5, (400, 3)).cumsum(axis=1), rng.uniform(0.2, 1, (2, 400, 3)).cumsum(axis=2)
+    large = rng.choice(400, 3, replace=False)
+    gain[large] *= 400 * rng.uniform(0.2, 0.5, (3, 1))
+    cost[:, large] *= 400 * rng.uniform(0.1, 0.4, (2, 3, 1))
+    budgets = 0.12 * cost[:, :, 0].sum(axis=1)
+    found = Allocate()(gain, cost, budgets)
+    assert_kept(found, gain, cost, budgets, Rules())
+    assert found.value >= 0.9 * by_highs(gain, cost, budgets, Rules())
 
 
 @pytest.mark.parametrize("size", [5000, 12_000])

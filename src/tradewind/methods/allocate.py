@@ -35,7 +35,7 @@ from tradewind.methods.allocate_rules import (
     refuse_unattainable,
     starts_of,
 )
-from tradewind.methods.allocate_whole import OPEN, Whole
+from tradewind.methods.allocate_whole import COARSE, OPEN, Whole
 
 __all__ = ["Allocate", "Allocation", "Cap", "Frontier", "Rules", "cautious", "frontier", "upper_bound"]
 
@@ -190,7 +190,7 @@ class Allocate:
             first = Allocation(
                 filled.choice, filled.value, filled.bound, np.array([filled.spent]), np.array([filled.worth])
             )
-            if first.gap <= self.tolerance or menus.units * menus.levels > self.exact:
+            if first.gap <= self.tolerance or (menus.units * menus.levels > self.exact and first.gap <= COARSE):
                 return first
         program = program_of(menus, budgets, caps, starts, order)
         if program.customers > OPEN:

@@ -210,9 +210,13 @@ class Rest:
         last = np.append(np.flatnonzero(np.diff(self.customer[order])), len(order) - 1)
         return self.mended(order[last], price)
 
-    def mended(self, current: Ints, price: Floats) -> Ints:
-        """Return options changed one by one until the limits are kept, if they can be so, and no change gains more."""
+    def mended(self, current: Ints, price: Floats, kept: int = -1) -> Ints:
+        """Return options changed one by one until the limits are kept, if they can be so, and no change gains more.
+
+        The option of one customer may be kept as it is.
+        """
         order = np.argsort(self.loss(price), kind="stable")
+        order = order[self.customer[order] != kept]
         used = self.used(current)
         tables = _Tables(self.customer, self.gain, self.use, self.row, self.upper, self.lower, self.scale)
         for repair in (True, False):

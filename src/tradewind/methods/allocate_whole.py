@@ -35,8 +35,16 @@ EAGER = 2.0
 LARGEST_PROGRAM = 50_000
 """Options of open customers up to which a linear program is asked."""
 
-MOST_OPTIONS = 10_000_000
-"""Settings up to which all are open to mending in the end, where there are floors."""
+MOST_OPTIONS = 5_000_000
+"""Settings up to which all are open to mending in the end, where any may be needed."""
+
+COARSE = 0.05
+"""Gap from which on the largest offers are tried by themselves: it is due to few offers that take most of a limit."""
+
+LARGE_OFFERS = 3
+
+LEAST_SCALE = 1e-6
+"""Share of a usual setting's use below which no limit is what use is measured in: HiGHS takes no larger numbers."""
 
 REACH = 4.0
 """Settings are left to it whose loss is at most so many times that by which the last of those customers leads."""
@@ -142,7 +150,7 @@ class Whole:
         above, below = (np.where(np.isfinite(limit), limit, 0.0) for limit in (self.program.upper, self.program.lower))
         slack = SLACK * np.maximum(above, below)
         self.upper, self.lower = self.program.upper + slack, self.program.lower - slack
-        self.usual = np.where(above > 0, np.minimum(look.usual, above), look.usual)
+        self.usual = np.where(above > 0, np.clip(above, LEAST_SCALE * look.usual, look.usual), look.usual)
 
     def __call__(self, price: Floats) -> Chosen:
         """Return a whole choice, and a bound on all choices, from prices near the best.
@@ -176,6 +184,8 @@ class Whole:
             fine *= 100 if broken else 1
         if nearest is not None and not np.isfinite(best.value):
             best = self._dropped(best, nearest, at)
+        if nearest is not None and best.bound - best.value > COARSE * abs(best.bound):
+            best = self._with_a_large_offer(best, nearest, at)
         if not self._good(best):
             best = self._searched(best)
         if not np.isfinite(best.value):
@@ -228,6 +238,36 @@ class Whole:
         reach = np.full(len(open_), np.inf if floors and few else 0.0)
         wide = self._rest(open_, reach, response, price)
         return self._better(best, response, wide, wide.rest.mended(wide.current.copy(), price))
+
+    def _with_a_large_offer(self, best: Chosen, response: Response, price: Floats) -> Chosen:
+        """Return the best of choices that hold one of the largest offers, for whose sake any others are dropped.
+
+        A linear program gives the largest offer in part, which mending one by one then drops: too much would have to
+        make room for it. With one budget what it leaves and what it drops cannot both be less than half of the best.
+        """
+        few = self.program.menus.units * self.program.menus.levels <= MOST_OPTIONS
+        for unit, setting in self._largest():
+            starts = self.program.starts
+            customer = unit if starts is None else int(np.searchsorted(starts, unit, side="right")) - 1
+            open_ = np.flatnonzero(few | (response.unit >= 0) | (np.arange(self.program.customers) == customer))
+            mine = int(np.searchsorted(open_, customer))
+            wide = self._rest(open_, np.where(few | (open_ == customer), np.inf, 0.0), response, price)
+            current = wide.current.copy()
+            current[mine] = np.flatnonzero((wide.units == unit) & (wide.settings == setting))[0]
+            best = self._better(best, response, wide, wide.rest.mended(current, price, mine))
+        return best
+
+    def _largest(self) -> list[tuple[int, int]]:
+        """Return unit and setting of the offers of most gain that every budget can pay by itself."""
+        budgets = self.upper[: self.program.menus.payers, None, None]
+
+        def top(block: Block) -> list[tuple[float, int, int]]:
+            gain = np.where((block.cost <= budgets).all(axis=0) & (block.gain > 0), block.gain, 0.0)
+            units = np.argsort(-gain.max(axis=1), kind="stable")[:LARGE_OFFERS].tolist()
+            return [(float(gain[unit].max()), block.first + unit, int(gain[unit].argmax())) for unit in units]
+
+        found = sorted((offer for part in self.program.menus.map(top) for offer in part), key=lambda offer: -offer[0])
+        return [(unit, setting) for gain, unit, setting in found[:LARGE_OFFERS] if gain > 0]
 
     def _rest(self, open_: Ints, reach: float | Floats, response: Response, price: Floats) -> _Open:
         """Return the options of open customers that are near to their best, and what the others leave."""
