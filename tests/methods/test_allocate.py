@@ -12,7 +12,7 @@ from scipy.sparse import csr_matrix, vstack
 from tradewind.arena.purse import pick
 from tradewind.errors import BadInputError
 from tradewind.methods import allocate_budget, allocate_dual, allocate_whole
-from tradewind.methods.allocate import Allocate, Cap, Rules, cautious, frontier, upper_bound
+from tradewind.methods.allocate import Allocate, Allocation, Cap, Rules, cautious, frontier, upper_bound
 from tradewind.methods.allocate_budget import OneBudget
 from tradewind.methods.allocate_dual import Dual
 from tradewind.methods.allocate_menus import TablesInMemory
@@ -587,6 +587,14 @@ def test_floors_that_hardly_any_money_is_left_for_reach_the_linear_bound(count, 
     linear = by_highs(gain, cost[None], budgets, rules, whole=False)
     assert linear * (1 - 1e-9) <= found.bound <= linear * 1.0001
     assert found.value >= linear * 0.999
+
+
+def test_a_bound_of_rounding_alone_is_no_gap():
+    """Nobody can be paid anything; the prices that say so may leave a bound of 2e-16."""
+    found = Allocate()([[1.0]], [[[1.0]], [[3.0]]], [0.0, 0.0])
+    assert (found.value, found.gap) == (0.0, 0.0)
+    assert Allocation(np.array([-1]), 0.0, 2.2e-16, np.zeros(1), np.zeros(1), rounding=1e-14).gap == 0
+    assert Allocation(np.array([-1]), 0.0, 2.2e-13, np.zeros(1), np.zeros(1), rounding=1e-14).gap == 1
 
 
 @pytest.mark.parametrize("share", [1e-320, 1e-100, 1e-12])

@@ -40,6 +40,10 @@ from tradewind.methods.allocate_whole import COARSE, OPEN, Whole
 __all__ = ["Allocate", "Allocation", "Cap", "Frontier", "Rules", "cautious", "frontier", "upper_bound"]
 
 
+ROUNDING = 1e-14
+"""Share of all gains that there are by which a sum of some may be rounded."""
+
+
 @dataclass(frozen=True, eq=False)
 class Allocation:
     """What each menu gives, and how far from the best that can be.
@@ -54,6 +58,7 @@ class Allocation:
         cap_multipliers: Of every cap, [G] what one more unit of the cap would gain; where the floor binds, negative:
             what one more unit of the floor would lose.
         exact: Whether a search has shown that no choice gains more, although the bound lies above.
+        rounding: By how much the bound may lie above the value through the rounding of sums alone.
     """
 
     choice: NDArray[np.int16]
@@ -64,11 +69,12 @@ class Allocation:
     used: tuple[Floats, ...] = ()
     cap_multipliers: tuple[Floats, ...] = ()
     exact: bool = False
+    rounding: float = 0.0
 
     @property
     def gap(self) -> float:
-        """By what share of the bound a better choice could gain more, at most."""
-        if self.bound <= self.value:
+        """By what share of the bound a better choice could gain more, at most; 0 where rounding alone parts the two."""
+        if self.bound - self.value <= self.rounding:
             return 0.0
         return (self.bound - self.value) / abs(self.bound) if self.bound else np.inf
 
@@ -207,8 +213,9 @@ class Allocate:
             for values in (found.used, found.price)
         )
         answer = Allocation(
-            found.choice, found.value, found.bound, used[0], prices[0], used[1:], prices[1:], found.exact
-        )
+            found.choice, found.value, found.bound, used[0], prices[0], used[1:], prices[1:], found.exact,
+            ROUNDING * look.scale * program.customers,
+        )  # fmt: skip
         return answer if first is None or answer.value > first.value or answer.exact else first
 
 
