@@ -279,6 +279,20 @@ def test_a_stream_gives_the_same_as_memory():
     assert streamed.bound == pytest.approx(held.bound, rel=1e-12)
 
 
+@pytest.mark.parametrize("seed", [258, 301, 333, 363])
+def test_a_stream_of_any_blocks_gives_the_same_where_many_tie(seed):
+    """Sums are rounded by where blocks end, and where many tie that would decide who gets what."""
+    rng = np.random.default_rng(seed)
+    segment, shop = rng.integers(0, 3, 2000), rng.integers(0, 20, 2000)
+    gain = rng.lognormal(0, 0.5, (3, 1))[segment] * np.sqrt([1.0, 2.0])
+    cost = rng.choice([0.5, 1, 2], (2, 3, 2))[:, segment] * [1, 2] / 3
+    rules = Rules(caps=[Cap(shop, np.floor(rng.uniform(0.2, 0.8, 20) * np.bincount(shop)))])
+    held = Allocate()(gain, cost, [300, 400], rules)
+    for size in (101, 333, 1999):
+        streamed = Allocate().stream(blocks(gain, cost, size), 2000, [300, 400], rules)
+        assert (streamed.choice == held.choice).all()
+
+
 def test_a_stream_keeps_rules_too():
     gain, cost, budgets, rules = ruled(6000, shops=12, levels=3)
     order = np.argsort(rules.owner, kind="stable")

@@ -184,7 +184,7 @@ class Allocate:
             starts = starts_of(owner)
             if starts is None:
                 raise BadInputError("The menus of one customer lie apart", do="sort the menus by customer first")
-        return self._allocate(Menus(read, units, len(limits), self.threads), limits, rules, starts, None)
+        return self._allocate(Menus(read, units, len(limits), self.threads, starts), limits, rules, starts, None)
 
     def _allocate(
         self, menus: Menus, budgets: Floats, rules: Rules, starts: Ints | None, order: Ints | None

@@ -107,10 +107,6 @@ class Program:
             ends, customers = np.arange(len(block.gain) + 1), units
         else:
             first, last = np.searchsorted(self.starts, (units.start, units.stop))
-            if units.stop > units.start and (first == last or self.starts[first] != units.start):
-                raise BadInputError(
-                    "A block cuts the menus of one customer in two", do="let each block hold whole customers"
-                )
             customers = slice(int(first), int(last))
             ends = np.append(self.starts[first:last], units.stop) - units.start
         own = np.zeros((len(self.own), *block.gain.shape))

@@ -14,7 +14,7 @@ from tradewind.methods.allocate_menus import LARGEST, Array, Floats, Ints, Menus
 from tradewind.methods.allocate_program import OFFERS, Program
 
 SWAY = 1e-6
-"""Share of gains and costs by which luck breaks ties: it can cost no more of the gain."""
+"""Share of gains and costs by which luck breaks ties: it can cost about as much of the gain."""
 
 MOST_GROUPS = 10_000_000
 
