@@ -243,7 +243,8 @@ class Whole:
         """Return the best of choices that hold one of the largest offers, for whose sake any others are dropped.
 
         A linear program gives the largest offer in part, which mending one by one then drops: too much would have to
-        make room for it. With one budget alone, this choice or the one without it gains at least half of the best.
+        make room for it. With one budget that could pay any single offer, this or the choice without it gains at least
+        half of the best.
         """
         few = self.program.menus.units * self.program.menus.levels <= MOST_OPTIONS
         for unit, setting in self._largest():
