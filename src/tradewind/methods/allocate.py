@@ -25,6 +25,7 @@ from tradewind.methods.allocate_dual import Dual
 from tradewind.methods.allocate_frontier import Frontier, checked, frontier
 from tradewind.methods.allocate_menus import Array, Floats, Ints, Menus, Read, TablesInMemory, cores, table
 from tradewind.methods.allocate_rules import (
+    SWAY,
     Cap,
     Rules,
     program_of,
@@ -34,9 +35,13 @@ from tradewind.methods.allocate_rules import (
     refuse_unattainable,
     starts_of,
 )
-from tradewind.methods.allocate_whole import OPEN, Whole
+from tradewind.methods.allocate_whole import COARSE, OPEN, Whole
 
 __all__ = ["Allocate", "Allocation", "Cap", "Frontier", "Rules", "cautious", "frontier", "upper_bound"]
+
+
+ROUNDING = 1e-14
+"""Share of all gains that there are by which a sum of some may be rounded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +58,7 @@ class Allocation:
         cap_multipliers: Of every cap, [G] what one more unit of the cap would gain; where the floor binds, negative:
             what one more unit of the floor would lose.
         exact: Whether a search has shown that no choice gains more, although the bound lies above.
+        rounding: By how much the bound may lie above the value through the rounding of sums alone.
     """
 
     choice: NDArray[np.int16]
@@ -63,11 +69,12 @@ class Allocation:
     used: tuple[Floats, ...] = ()
     cap_multipliers: tuple[Floats, ...] = ()
     exact: bool = False
+    rounding: float = 0.0
 
     @property
     def gap(self) -> float:
-        """By what share of the bound a better choice could gain more, at most."""
-        if self.bound <= self.value:
+        """By what share of the bound a better choice could gain more, at most; 0 where rounding alone parts the two."""
+        if self.bound - self.value <= self.rounding:
             return 0.0
         return (self.bound - self.value) / abs(self.bound) if self.bound else np.inf
 
@@ -177,7 +184,7 @@ class Allocate:
             starts = starts_of(owner)
             if starts is None:
                 raise BadInputError("The menus of one customer lie apart", do="sort the menus by customer first")
-        return self._allocate(Menus(read, units, len(limits), self.threads), limits, rules, starts, None)
+        return self._allocate(Menus(read, units, len(limits), self.threads, starts), limits, rules, starts, None)
 
     def _allocate(
         self, menus: Menus, budgets: Floats, rules: Rules, starts: Ints | None, order: Ints | None
@@ -189,9 +196,11 @@ class Allocate:
             first = Allocation(
                 filled.choice, filled.value, filled.bound, np.array([filled.spent]), np.array([filled.worth])
             )
-            if first.gap <= self.tolerance or menus.units * menus.levels > self.exact:
+            if first.gap <= self.tolerance or (menus.units * menus.levels > self.exact and first.gap <= COARSE):
                 return first
         program = program_of(menus, budgets, caps, starts, order)
+        if program.customers > OPEN:
+            program = replace(program, sway=SWAY, seed=self.seed)
         dual = Dual(program)
         look = dual.survey()
         refuse_unattainable(program, look.most)
@@ -204,8 +213,9 @@ class Allocate:
             for values in (found.used, found.price)
         )
         answer = Allocation(
-            found.choice, found.value, found.bound, used[0], prices[0], used[1:], prices[1:], found.exact
-        )
+            found.choice, found.value, found.bound, used[0], prices[0], used[1:], prices[1:], found.exact,
+            ROUNDING * look.scale * program.customers,
+        )  # fmt: skip
         return answer if first is None or answer.value > first.value or answer.exact else first
 
 

@@ -22,11 +22,15 @@ SHORTEST = 0.5
 
 STEPS = 30
 
+STILL = 1e-11
+"""Share of the dual's value that a step must bring for another one: prices that hardly matter may go on for long."""
+
 OFF = 1e-3
 """Share of the bound that limits unused or broken may be worth where the search for prices ends."""
 
 COOLING = 0.25
-COLDEST = 1e-7
+COLDEST = 1e-9
+"""Share of the first temperature at which the search for prices ends in any case: well below what luck can do."""
 
 SAMPLE = 3_000
 TEPID = 1 / 64
@@ -57,6 +61,7 @@ class Response(NamedTuple):
 
     Args:
         bound: What no choice can exceed (the dual function).
+        lucky: The same when each unit's luck is counted in (see `Program`).
         gain: What they gain.
         unit: [customers] the unit chosen, −1 for none.
         setting: [customers] its setting, −1 for none.
@@ -66,6 +71,7 @@ class Response(NamedTuple):
     """
 
     bound: float
+    lucky: float
     gain: float
     unit: NDArray[np.int32]
     setting: NDArray[np.int16]
@@ -168,7 +174,7 @@ class Dual:
         unit, setting, rival = np.empty(count, np.int32), np.empty(count, np.int16), np.empty(count, np.int32)
         lead = np.empty(count)
 
-        def answer(block: Block) -> tuple[Floats, tuple[float, float]]:
+        def answer(block: Block) -> tuple[Floats, tuple[float, float, float]]:
             piece, who = self.program.piece(block)
             used = np.zeros(len(price))
             sums = respond(piece, price, unit[who], setting[who], rival[who], lead[who], used)
@@ -176,11 +182,12 @@ class Dual:
                 numbers[numbers >= 0] += block.first
             return used, sums
 
-        used, sums = np.zeros(len(price)), np.zeros(2)
+        used, sums = np.zeros(len(price)), np.zeros(3)
         for part in self.program.menus.map(answer):
             used += part[0]
             sums += part[1]
-        return Response(float(sums[0]) + self.paid(price), float(sums[1]), unit, setting, rival, lead, used)
+        bound, lucky = (sums[:2] + self.paid(price)).tolist()
+        return Response(bound, lucky, float(sums[2]), unit, setting, rival, lead, used)
 
     def prices(self, look: Survey, open_: int, seed: int) -> Floats:
         """Return prices near the best: at first of a sample, so that only the last steps ask all customers."""
@@ -190,12 +197,16 @@ class Dual:
         if 3 * count < customers:
             rng = np.random.default_rng(seed)
             chosen = np.sort(rng.choice(customers, count, replace=False, shuffle=False))
-            price = self._sampled(chosen, look)
-            heat *= TEPID
+            found = self._sampled(chosen, look)
+            if found is not None:
+                price, heat = found, heat * TEPID
         return self.descend(price, heat, open_, look)
 
-    def _sampled(self, chosen: Ints, look: Survey) -> Floats:
-        """Return the prices of a sample of customers, with its share of every limit."""
+    def _sampled(self, chosen: Ints, look: Survey) -> Floats | None:
+        """Return the prices of a sample of customers, with its share of every limit; None where it cannot keep those.
+
+        Chance may put too few customers into a sample for its share of a floor: that proves nothing about all.
+        """
         program = self.program
         sample = program.part(chosen)
         inside, whole = (
@@ -206,9 +217,12 @@ class Dual:
         has = (np.isfinite(limit) for limit in (program.upper, program.lower))
         upper, lower = (np.multiply(limit, share, out=limit.copy(), where=on) for limit, on in zip(
             (program.upper, program.lower), has, strict=True))  # fmt: skip
-        price = Dual(replace(sample, upper=upper, lower=lower)).descend(
-            np.zeros(len(share)), look.scale, 0, look, coldest=TEPID
-        )
+        try:
+            price = Dual(replace(sample, upper=upper, lower=lower)).descend(
+                np.zeros(len(share)), look.scale, 0, look, coldest=TEPID
+            )
+        except BadInputError:
+            return None
         rare = inside < COMMON  # of these the sample tells little: they begin like the others of their rule
         rare[: program.menus.payers] = False
         for first, last in pairwise(program.spans.tolist()):
@@ -251,8 +265,9 @@ class Dual:
                 reach = np.where(far, 2 * reach, near)
                 last = step
                 moved = float(np.max(np.abs(trial - price) * look.usual, initial=0.0))
+                still = now.value - then.value <= STILL * abs(now.value)
                 price, now = trial, then
-                if share == 1 and moved < heat / 2:
+                if share == 1 and (moved < heat / 2 or still):
                     break
             slope = self._slopes(price, now.used)
             off = float((np.maximum(np.abs(price), OFF * look.scale / look.usual) * np.abs(slope)).sum())
@@ -282,9 +297,13 @@ class Dual:
         return np.where(np.sign(trial) == side, trial, 0.0)
 
     def _step(self, now: Soft, price: Floats, heat: float, look: Survey, limit: Floats) -> Floats:
-        """Return the Newton step within the prices' signs."""
+        """Return the Newton step within the prices' signs and limits.
+
+        A step that is too long is cut price by price or shortened as a whole, whichever should bring the dual lower:
+        where rows are used alike, their prices must move together.
+        """
         slope = self._slopes(price, now.used)
-        floor = 1e-6 * look.usual**2 / heat
+        floor = 1e-10 * look.usual**2 / heat
         square = now.square + np.diag(floor[self.dense] + 1e-9 * np.diag(now.square))
         own = now.own + floor[self.apart]
         step = np.zeros(len(price))
@@ -298,7 +317,8 @@ class Dual:
             main = np.linalg.solve(rest, tie.T @ right - bent[self.dense][inner])
             step[self.dense[inner]] = main
             step[self.apart[outer]] = -right - tie @ main / own[outer]
-            step = np.clip(step, -limit, limit)
+            cut, shorter = np.clip(step, -limit, limit), step * np.min(limit / np.maximum(np.abs(step), limit))
+            step = min(cut, shorter, key=lambda way: slope @ way + way @ self._bent(square, now.cross, own, way) / 2)
             crossing = free & (price != 0) & (np.sign(price + step) != np.sign(price))
             wrong = free & (price == 0) & (step * slope > 0)
             if not (crossing | wrong).any():

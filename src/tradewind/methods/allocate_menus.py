@@ -65,6 +65,27 @@ class Block:
         return slice(self.first, self.first + len(self.gain))
 
 
+def _joined(blocks: list[Block]) -> Block:
+    """Return blocks that follow each other as one."""
+    if len(blocks) == 1:
+        return blocks[0]
+    gain, cost = np.concatenate([block.gain for block in blocks]), np.concatenate([block.cost for block in blocks], 1)
+    return Block(blocks[0].first, gain, cost)
+
+
+def _cut(block: Block, end: int) -> tuple[Block, Block]:
+    """Return a block's units before `end`, and the others."""
+    here = end - block.first
+    return Block(block.first, block.gain[:here], block.cost[:, :here]), Block(
+        end, block.gain[here:], block.cost[:, here:]
+    )
+
+
+def _holds(starts: Ints, unit: int) -> bool:
+    """Return whether a customer's units start here."""
+    return bool(starts[np.searchsorted(starts, unit)] == unit) if unit <= starts[-1] else False
+
+
 class Menus:
     """The menus of all units, which can be read again and again.
 
@@ -73,21 +94,57 @@ class Menus:
         units: Number of units in all.
         payers: Number of budgets.
         threads: How many blocks are worked on at a time.
+        starts: First units of those that must share a block; None where each unit stands alone.
     """
 
-    def __init__(self, read: Read, units: int, payers: int, threads: int):
+    def __init__(self, read: Read, units: int, payers: int, threads: int, starts: Ints | None = None):
         self.read = read
         self.units = units
         self.payers = payers
         self.threads = threads
+        self.starts = starts
         self.levels = 0
 
     def parts(self) -> Iterable[tuple[ArrayLike, ArrayLike]]:
         """Return gains and costs part by part, from the first unit on."""
         return self.read()
 
+    def ends(self) -> Ints:
+        """Return where blocks end: after so many units each, but no customer is cut in two."""
+        ends = np.append(np.arange(BLOCK, self.units, BLOCK), self.units)
+        if self.starts is None:
+            return ends
+        cuts = np.append(self.starts, self.units)
+        found: Ints = np.unique(cuts[np.searchsorted(cuts, ends)])
+        return found
+
     def blocks(self) -> Iterator[Block]:
-        """Yield all blocks in order.
+        """Yield all blocks in order, which end at the same units however they are read.
+
+        Sums over blocks are rounded by where these end, and where many tie that decides who gets what.
+
+        Raises:
+            BadInputError: As `_read`, and if a block that is read cuts the menus of one customer in two.
+        """
+        ends = iter(self.ends().tolist())
+        end, held = next(ends), list[Block]()
+        for block in self._read():
+            last = block.units.stop
+            if self.starts is not None and last < self.units and not _holds(self.starts, last):
+                raise BadInputError(
+                    "A block cuts the menus of one customer in two", do="let each block hold whole customers"
+                )
+            held.append(block)
+            while last >= end and held:
+                whole, rest = _cut(_joined(held), end)
+                yield whole
+                held = [rest] if len(rest.gain) else []
+                end = next(ends, self.units + 1)
+        if held:
+            yield _joined(held)
+
+    def _read(self) -> Iterator[Block]:
+        """Yield the blocks as they are read.
 
         Raises:
             BadInputError: If a block is misshapen, or the blocks are not of as many units as were said.
@@ -169,20 +226,19 @@ class TablesInMemory(Menus):
         self.cost = table(cost, "The costs")
         if self.cost.ndim == 2:
             self.cost = self.cost[None]
-        super().__init__(tuple, len(self.gain) if self.gain.ndim else 0, payers, threads)
-        self.starts = starts
+        super().__init__(tuple, len(self.gain) if self.gain.ndim else 0, payers, threads, starts)
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield all blocks in order; they are cut where they end."""
+        return self._read()
 
     def parts(self) -> Iterator[tuple[Array, Array]]:
         """Return slices of the arrays: by a method, since a reference to itself would keep them in memory."""
         if self.gain.ndim != 2 or self.cost.shape != (self.payers, *self.gain.shape):
             yield self.gain, self.cost  # one block, which is refused with its shape
             return
-        ends = np.append(np.arange(BLOCK, self.units, BLOCK), self.units)
-        if self.starts is not None:  # no owner is cut in two
-            cuts = np.append(self.starts, self.units)
-            ends = np.unique(cuts[np.searchsorted(cuts, ends)])
         start = 0
-        for end in ends.tolist():
+        for end in self.ends().tolist():
             yield np.ascontiguousarray(self.gain[start:end]), self.cost[:, start:end]
             start = end
 

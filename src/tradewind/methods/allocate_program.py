@@ -31,6 +31,9 @@ COLD = -34.0
 
 NOWHERE = -(1 << 62)
 
+MOST_UNITS = 1 << 40
+SEEDS = 1 << 20
+
 
 class Piece(NamedTuple):
     """What the loops read of one block.
@@ -42,6 +45,8 @@ class Piece(NamedTuple):
         kind: [Q] what each rule counts, see `OFFERS`.
         row: [Q, m] the row of the program that each unit counts towards under each rule; −1 for none.
         ends: [c + 1] where each customer's units start, and where the last one's end.
+        number: [m] what each unit's luck is drawn from.
+        sway: How far luck may move a profit, see `Program`.
     """
 
     gain: Array
@@ -50,11 +55,19 @@ class Piece(NamedTuple):
     kind: Ints
     row: NDArray[np.int32]
     ends: Ints
+    number: Ints
+    sway: float
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
     """Menus under budgets and rules: R rows, of which the budgets are the first K.
+
+    Customers whose menus are alike, as the gains of a segment are, all turn at the same price: no price gives the
+    setting that they tie for to as many of them as there is room for. So each unit has some luck that makes it a little
+    more ready than others to take its settings: its gains count for up to a share `sway` more in the search for prices,
+    its costs for as much less. Luck only ever adds to profits, so that what bounds them bounds the true ones.
+    It is the same for all settings of a unit, so that no setting passes another that gains and costs no less.
 
     Args:
         menus: Gains and costs of n units.
@@ -65,6 +78,9 @@ class Program:
         own: Weights that rules brought themselves, [n, L] each.
         spans: [Q + 1] first row of each rule, and where the last one's rows end.
         starts: First unit of each customer; None where every unit is a customer.
+        sway: Share of gains and costs by which luck breaks ties; 0 for none.
+        number: [n] what each unit's luck is drawn from; None for its place.
+        seed: Seed of all luck.
     """
 
     menus: Menus
@@ -75,6 +91,9 @@ class Program:
     own: tuple[Array, ...]
     spans: Ints
     starts: Ints | None
+    sway: float = 0.0
+    number: Ints | None = None
+    seed: int = 0
 
     @property
     def customers(self) -> int:
@@ -88,10 +107,6 @@ class Program:
             ends, customers = np.arange(len(block.gain) + 1), units
         else:
             first, last = np.searchsorted(self.starts, (units.start, units.stop))
-            if units.stop > units.start and (first == last or self.starts[first] != units.start):
-                raise BadInputError(
-                    "A block cuts the menus of one customer in two", do="let each block hold whole customers"
-                )
             customers = slice(int(first), int(last))
             ends = np.append(self.starts[first:last], units.stop) - units.start
         own = np.zeros((len(self.own), *block.gain.shape))
@@ -100,7 +115,15 @@ class Program:
                 raise BadInputError("A rule has a weight for each setting of other menus", got=weights.shape[1])
             own[place] = weights[units]
         gain, cost = (np.require(values, np.float64, ("C", "W")) for values in (block.gain, block.cost))
-        return Piece(gain, cost, own, self.kind, np.ascontiguousarray(self.row[:, units]), ends), customers
+        row = np.ascontiguousarray(self.row[:, units])
+        return Piece(gain, cost, own, self.kind, row, ends, self.numbers(units), self.sway), customers
+
+    def numbers(self, units: slice | Ints) -> Ints:
+        """Return what the luck of some units is drawn from."""
+        if self.number is not None:
+            return self.number[units]
+        places = np.arange(units.start, units.stop) if isinstance(units, slice) else units
+        return places + (self.seed % SEEDS) * MOST_UNITS
 
     def units_of(self, customers: Ints) -> Ints:
         """Return the units of some customers, whose numbers rise."""
@@ -119,12 +142,24 @@ class Program:
             starts = np.cumsum(sizes) - sizes
         menus = TablesInMemory(*self.menus.rows(units), self.menus.payers, self.menus.threads, starts)
         own = tuple(weights[units] for weights in self.own)
-        return replace(self, menus=menus, row=self.row[:, units], own=own, starts=starts)
+        return replace(self, menus=menus, row=self.row[:, units], own=own, starts=starts, number=self.numbers(units))
+
+
+@inlined
+def _luck(number: int, draw: int) -> float:
+    """Return a number from 0 to below 1 that looks as if drawn by chance: the finalizer of SplitMix64."""
+    mixed = (np.uint64(number) * np.uint64(64) + np.uint64(draw) + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return float((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)) * 2.0**-53
 
 
 @compiled
-def profits(piece: Piece, price: Floats) -> Floats:
-    """Return what every setting gains after all that it uses is paid for, [m, L]; −∞ where it is not on offer."""
+def profits(piece: Piece, price: Floats, sway: float) -> Floats:
+    """Return what every setting gains after all that it uses is paid for, [m, L]; −∞ where it is not on offer.
+
+    With a sway above 0, each unit's luck is added (see `Program`).
+    """
     gain, cost, own, kind, row = piece.gain, piece.cost, piece.own, piece.kind, piece.row
     units, levels = gain.shape
     left = np.empty((units, levels))
@@ -133,14 +168,16 @@ def profits(piece: Piece, price: Floats) -> Floats:
         for rule in range(len(kind)):
             if kind[rule] == OFFERS and row[rule, unit] >= 0:
                 fixed += price[row[rule, unit]]
+        more = sway * _luck(piece.number[unit], 0) if sway > 0 else 0.0
         for level in range(levels):
-            left[unit, level] = gain[unit, level] - fixed
+            left[unit, level] = gain[unit, level] + more * abs(gain[unit, level]) - fixed
         for payer in range(cost.shape[0]):
             paid = price[payer]
             for rule in range(len(kind)):
                 if kind[rule] == payer and row[rule, unit] >= 0:
                     paid += price[row[rule, unit]]
             if paid != 0:
+                paid -= abs(paid) * sway * _luck(piece.number[unit], 1 + payer) if sway > 0 else 0.0
                 for level in range(levels):
                     left[unit, level] -= paid * cost[payer, unit, level]
         for rule in range(len(kind)):
@@ -184,29 +221,32 @@ def rows_of(piece: Piece, unit: int, where: Ints) -> None:
 def respond(
     piece: Piece, price: Floats, unit: NDArray[np.int32], setting: NDArray[np.int16], rival: NDArray[np.int32],
     lead: Floats, used: Floats,
-) -> tuple[float, float]:  # fmt: skip
-    """Write what each customer does at these prices; return the sum of profits and of gains.
+) -> tuple[float, float, float]:  # fmt: skip
+    """Write what each customer does at these prices; return the sums of profits, of profits with luck, and of gains.
 
     Customers take the unit and setting of most profit, or nothing (−1). `rival` is the unit of the second best (−1
     where that is nothing), `lead` by how much the best leads.
     """
-    left = profits(piece, price)
+    plain = profits(piece, price, 0.0)
+    left = profits(piece, price, piece.sway) if piece.sway > 0 else plain
     gain, ends = piece.gain, piece.ends
     columns = piece.cost.shape[0] + piece.kind.shape[0]
     entry, where = np.empty(columns), np.empty(columns, np.int64)
-    paid, gained = 0.0, 0.0
+    paid, lucky, gained = 0.0, 0.0, 0.0
     for customer in range(len(ends) - 1):
-        best, second = 0.0, -np.inf
+        best, second, most = 0.0, -np.inf, 0.0
         best_unit, best_setting, second_unit = -1, -1, -1
         for place in range(ends[customer], ends[customer + 1]):
             for level in range(gain.shape[1]):
                 value = left[place, level]
+                most = max(most, plain[place, level])
                 if value > best:
                     second, second_unit = best, best_unit
                     best, best_unit, best_setting = value, place, level
                 elif value > second:
                     second, second_unit = value, place
-        paid += best
+        paid += most
+        lucky += best
         unit[customer], setting[customer], rival[customer] = best_unit, best_setting, second_unit
         lead[customer] = best - second
         if best_unit >= 0:
@@ -216,7 +256,7 @@ def respond(
             for column in range(columns):
                 if where[column] >= 0:
                     used[where[column]] += entry[column]
-    return paid, gained
+    return paid, lucky, gained
 
 
 @inlined
@@ -322,7 +362,7 @@ def soften(
     itself; what binds two of the latter to each other is left out. Returns the sum of softened profits, the sum of best
     profits, and how many customers are undecided.
     """
-    left = profits(piece, price)
+    left = profits(piece, price, piece.sway)
     ends = piece.ends
     payers, rules = piece.cost.shape[0], piece.kind.shape[0]
     most = 0

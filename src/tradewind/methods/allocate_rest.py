@@ -121,6 +121,7 @@ class Rest:
         lower: [R] limits below, rounding allowed for.
         scale: [R] what a setting usually uses of each row.
         worth: What a customer usually gains.
+        luck: [N] what breaks ties between options, beside their gain (see `Program`).
     """
 
     customers: int
@@ -133,10 +134,11 @@ class Rest:
     lower: Floats
     scale: Floats
     worth: float
+    luck: Floats
 
     def loss(self, price: Floats) -> Floats:
         """Return by how much each option's profit is below its customer's best, [N]."""
-        profit = self.gain - np.where(self.row >= 0, price[self.row] * self.use, 0.0).sum(axis=1)
+        profit = self.gain + self.luck - np.where(self.row >= 0, price[self.row] * self.use, 0.0).sum(axis=1)
         best = np.full(self.customers, -np.inf)
         np.maximum.at(best, self.customer, profit)
         loss: Floats = best[self.customer] - profit
@@ -187,7 +189,7 @@ class Rest:
         ], format="csr")  # fmt: skip
         limit = np.concatenate([np.ones(self.customers), (upper / scale)[above], (-lower / scale)[below]])
         count = each.shape[1]
-        worth = np.concatenate([-self.gain[:count] / self.worth, fines[above], fines[below]])
+        worth = np.concatenate([-(self.gain + self.luck)[:count] / self.worth, fines[above], fines[below]])
         if not len(worth):
             return price, np.ones(self.customers), False
         solved = linprog(worth, A_ub=matrix, b_ub=limit, bounds=(0, None), method="highs")
@@ -208,9 +210,13 @@ class Rest:
         last = np.append(np.flatnonzero(np.diff(self.customer[order])), len(order) - 1)
         return self.mended(order[last], price)
 
-    def mended(self, current: Ints, price: Floats) -> Ints:
-        """Return options changed one by one until the limits are kept, if they can be so, and no change gains more."""
+    def mended(self, current: Ints, price: Floats, kept: int = -1) -> Ints:
+        """Return options changed one by one until the limits are kept, if they can be so, and no change gains more.
+
+        The option of one customer may be kept as it is.
+        """
         order = np.argsort(self.loss(price), kind="stable")
+        order = order[self.customer[order] != kept]
         used = self.used(current)
         tables = _Tables(self.customer, self.gain, self.use, self.row, self.upper, self.lower, self.scale)
         for repair in (True, False):

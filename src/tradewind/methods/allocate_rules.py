@@ -13,6 +13,9 @@ from tradewind.errors import BadInputError
 from tradewind.methods.allocate_menus import LARGEST, Array, Floats, Ints, Menus, table, unmasked
 from tradewind.methods.allocate_program import OFFERS, Program
 
+SWAY = 1e-6
+"""Share of gains and costs by which luck breaks ties: it can cost about as much of the gain."""
+
 MOST_GROUPS = 10_000_000
 
 

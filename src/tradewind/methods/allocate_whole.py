@@ -29,6 +29,23 @@ NEAREST = 3
 FINE = 10.0
 """What breaking a limit costs in the linear program at first, in usual gains: it is raised while one is broken."""
 
+EAGER = 2.0
+"""Customers who are opened more while no choice is found, for each that it should take to mend a broken limit."""
+
+LARGEST_PROGRAM = 50_000
+"""Options of open customers up to which a linear program is asked."""
+
+MOST_OPTIONS = 5_000_000
+"""Settings up to which all are open to mending in the end, where any may be needed."""
+
+COARSE = 0.05
+"""Gap from which on the largest offers are tried by themselves: it is due to few offers that take most of a limit."""
+
+LARGE_OFFERS = 3
+
+LEAST_SCALE = 1e-6
+"""Share of a usual setting's use below which no limit is what use is measured in: HiGHS takes no larger numbers."""
+
 REACH = 4.0
 """Settings are left to it whose loss is at most so many times that by which the last of those customers leads."""
 
@@ -133,6 +150,7 @@ class Whole:
         above, below = (np.where(np.isfinite(limit), limit, 0.0) for limit in (self.program.upper, self.program.lower))
         slack = SLACK * np.maximum(above, below)
         self.upper, self.lower = self.program.upper + slack, self.program.lower - slack
+        self.usual = np.where(above > 0, np.clip(above, LEAST_SCALE * look.usual, look.usual), look.usual)
 
     def __call__(self, price: Floats) -> Chosen:
         """Return a whole choice, and a bound on all choices, from prices near the best.
@@ -141,24 +159,33 @@ class Whole:
             BadInputError: If no choice keeps all rules, or none was found that does.
         """
         best = Chosen(np.empty(0, np.int16), -np.inf, np.inf, np.zeros(len(price)), price, False)
-        count, fine, relaxed, nearest = max(OPEN, 4 * len(price)), FINE, -np.inf, None
+        count, fine, relaxed, nearest, at, eager = max(OPEN, 4 * len(price)), FINE, -np.inf, None, price, 0.0
         for _ in range(ROUNDS):
             response = self.dual.respond(price)
             self.dual.prove(response.bound, self.look)
-            if nearest is None or response.bound < best.bound:
-                best, nearest = best._replace(bound=response.bound, price=price), response
+            if response.bound < best.bound:
+                best = best._replace(bound=response.bound, price=price)
+            if nearest is None or response.lucky < nearest.lucky:
+                nearest, at = response, price
             settled = np.isfinite(best.value) and best.bound - relaxed <= SHARE * (best.bound - best.value)
             if self._good(best) or settled:
                 break
-            open_ = self._rest(*self._open(nearest, best.price, count), nearest, best.price)
-            best = self._better(best, nearest, open_, open_.rest.mended(open_.current.copy(), best.price))
+            open_ = self._rest(*self._open(nearest, at, count, eager), nearest, at)
+            best = self._better(best, nearest, open_, open_.rest.mended(open_.current.copy(), at))
+            eager = 0.0 if np.isfinite(best.value) else max(EAGER, 4 * eager)
             if self._good(best):
                 break
-            price, share, broken = open_.rest.linear(best.price, fine)
+            if len(open_.rest.gain) > LARGEST_PROGRAM:
+                continue
+            price, share, broken = open_.rest.linear(at, fine)
             best = self._better(best, nearest, open_, open_.rest.rounded(share, price))
             relaxed = -np.inf if broken else max(relaxed, open_.gain + float(share @ open_.rest.gain))
             count *= 2
             fine *= 100 if broken else 1
+        if nearest is not None and not np.isfinite(best.value):
+            best = self._dropped(best, nearest, at)
+        if nearest is not None and best.bound - best.value > COARSE * abs(best.bound):
+            best = self._with_a_large_offer(best, nearest, at)
         if not self._good(best):
             best = self._searched(best)
         if not np.isfinite(best.value):
@@ -171,29 +198,90 @@ class Whole:
     def _good(self, best: Chosen) -> bool:
         return best.bound - best.value <= self.tolerance * abs(best.bound)
 
-    def _open(self, response: Response, price: Floats, count: int) -> tuple[Ints, Floats]:
-        """Return the customers nearest to another choice, of all and of every row, and what losses to look at."""
+    def _open(self, response: Response, price: Floats, count: int, eager: float) -> tuple[Ints, Floats]:
+        """Return the customers nearest to another choice, of all and of every row, and what losses to look at.
+
+        Of rows whose limits are broken there are more: by so many as it should take to mend them, `eager` times.
+        """
         if count >= self.program.customers:
             return np.arange(self.program.customers), np.full(self.program.customers, np.inf)
         order = np.argsort(response.lead, kind="stable")
         marked = np.zeros(self.program.customers, bool)
         marked[order[:count]] = True
         over = (response.used > self.upper) | (response.used < self.lower)
+        more = (
+            np.zeros(len(price), np.int64) if eager == 0 else np.ceil(eager * self._missing(response)).astype(np.int64)
+        )
         for unit in (response.unit, response.rival):
-            quota = np.where((price != 0) | over, NEAREST, 0)
+            quota = np.where((price != 0) | over, NEAREST + more, 0)
             _nearest(order, self.program.row, unit, quota, marked)
         open_ = np.flatnonzero(marked)
         return open_, np.maximum(REACH * response.lead[order[count - 1]], response.lead[open_])
+
+    def _missing(self, response: Response) -> Floats:
+        """Return by how many settings of its usual takers every row is above or below its limits, at most by all."""
+        taken = response.unit[response.unit >= 0]
+        takers = np.bincount(self.program.row[:, taken][self.program.row[:, taken] >= 0], minlength=len(self.upper))
+        takers[: self.program.menus.payers] = len(taken)
+        usual = np.where(response.used > 0, response.used / np.maximum(1, takers), self.look.usual)
+        off = np.maximum(0.0, np.maximum(response.used - self.upper, self.lower - response.used))
+        return np.minimum(off / usual, self.program.customers)
+
+    def _dropped(self, best: Chosen, response: Response, price: Floats) -> Chosen:
+        """Return a choice for which any offer may be dropped, and where there are floors any may be made.
+
+        This is how a choice is found in any case where nobody must get an offer: giving nobody any keeps all limits.
+        """
+        floors = bool(np.isfinite(self.program.lower).any())
+        few = self.program.menus.units * self.program.menus.levels <= MOST_OPTIONS
+        open_ = np.flatnonzero((response.unit >= 0) | (floors and few))
+        reach = np.full(len(open_), np.inf if floors and few else 0.0)
+        wide = self._rest(open_, reach, response, price)
+        return self._better(best, response, wide, wide.rest.mended(wide.current.copy(), price))
+
+    def _with_a_large_offer(self, best: Chosen, response: Response, price: Floats) -> Chosen:
+        """Return the best of choices that hold one of the largest offers, for whose sake any others are dropped.
+
+        A linear program gives the largest offer in part, which mending one by one then drops: too much would have to
+        make room for it. With one budget that could pay any single offer, this or the choice without it gains at least
+        half of the best.
+        """
+        few = self.program.menus.units * self.program.menus.levels <= MOST_OPTIONS
+        for unit, setting in self._largest():
+            starts = self.program.starts
+            customer = unit if starts is None else int(np.searchsorted(starts, unit, side="right")) - 1
+            open_ = np.flatnonzero(few | (response.unit >= 0) | (np.arange(self.program.customers) == customer))
+            mine = int(np.searchsorted(open_, customer))
+            wide = self._rest(open_, np.where(few | (open_ == customer), np.inf, 0.0), response, price)
+            current = wide.current.copy()
+            current[mine] = np.flatnonzero((wide.units == unit) & (wide.settings == setting))[0]
+            best = self._better(best, response, wide, wide.rest.mended(current, price, mine))
+        return best
+
+    def _largest(self) -> list[tuple[int, int]]:
+        """Return unit and setting of the offers of most gain that every budget can pay by itself."""
+        budgets = self.upper[: self.program.menus.payers, None, None]
+
+        def top(block: Block) -> list[tuple[float, int, int]]:
+            gain = np.where((block.cost <= budgets).all(axis=0) & (block.gain > 0), block.gain, 0.0)
+            units = np.argsort(-gain.max(axis=1), kind="stable")[:LARGE_OFFERS].tolist()
+            return [(float(gain[unit].max()), block.first + unit, int(gain[unit].argmax())) for unit in units]
+
+        found = sorted((offer for part in self.program.menus.map(top) for offer in part), key=lambda offer: -offer[0])
+        return [(unit, setting) for gain, unit, setting in found[:LARGE_OFFERS] if gain > 0]
 
     def _rest(self, open_: Ints, reach: float | Floats, response: Response, price: Floats) -> _Open:
         """Return the options of open customers that are near to their best, and what the others leave."""
         part = self.program.part(open_)
         piece, _ = part.piece(Block(0, *part.menus.rows(np.arange(part.menus.units))))
-        left = profits(piece, price)
+        left = profits(piece, price, piece.sway)
         best = np.maximum(0.0, np.maximum.reduceat(left.max(axis=1), piece.ends[:-1]))
         near_best = left >= np.repeat(best - reach * (1 + SLACK), np.diff(piece.ends))[:, None]
         local, level = np.nonzero(near_best & (left > -np.inf))
         customer = np.searchsorted(piece.ends, local, side="right") - 1
+        luck = np.zeros(len(local) + len(open_))
+        if piece.sway > 0:
+            luck[: len(local)] = left[local, level] - profits(piece, price, 0.0)[local, level]
         count, columns = len(local), piece.cost.shape[0] + piece.kind.shape[0]
         row = np.full((count + len(open_), columns), -1)
         use = np.zeros((count + len(open_), columns))
@@ -206,8 +294,8 @@ class Whole:
             (units == response.unit[open_][customer]) & (settings == response.setting[open_][customer])
         )
         chosen = chosen[np.argsort(customer[chosen])]
-        rest = Rest(len(open_), customer, gain, use, row, response.used, self.upper, self.lower, self.look.usual,
-                    self.look.scale)  # fmt: skip
+        rest = Rest(len(open_), customer, gain, use, row, response.used, self.upper, self.lower, self.usual,
+                    self.look.scale, luck)  # fmt: skip
         rest = replace(rest, taken=response.used - rest.uses(chosen))
         return _Open(rest, units, settings, response.gain - float(gain[chosen].sum()), chosen)
 
@@ -231,12 +319,13 @@ class Whole:
         Every choice gains the bound less the losses of its settings, less what it leaves unused: so a setting that
         loses more than the gap is in no choice better than the best known. What is left may be few settings of many.
         """
-        response = self.dual.respond(best.price)
+        plain = Whole(Dual(replace(self.program, sway=0.0)), self.look, self.tolerance, self.exact)
+        response = plain.dual.respond(best.price)
         gap = response.bound - best.value + CHECKED * abs(response.bound)
         open_customers = np.flatnonzero(response.lead <= gap)
         if len(open_customers) > self.exact:
             return best
-        open_ = self._rest(open_customers, gap, response, best.price)
+        open_ = plain._rest(open_customers, gap, response, best.price)
         if len(open_.rest.gain) > self.exact:
             return best
         found, complete = open_.rest.searched()
