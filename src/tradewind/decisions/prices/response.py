@@ -113,8 +113,9 @@ def response(store: Store, panel: Panel, seed: int) -> Response:
         plain = slopes(known, price)
     except BadInputError as still:
         raise MissingDataError(
-            "No price moved while a product sold, so that nothing tells how demand answers to prices",
-            do="vary some prices, best by lot, for some weeks",
+            "No price moved against those of other products in the same weeks while it sold, so that nothing tells how "
+            "demand answers to prices",
+            do="vary some prices, best by lot, for some weeks; of one product alone nothing can be told",
         ) from still
     drawn = known & panel.drawn
     clean = None
