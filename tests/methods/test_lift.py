@@ -196,3 +196,15 @@ def test_sums_that_do_not_fit_and_levels_that_are_none_are_refused() -> None:
     for sums in ([[1.0, 2.0]], [[np.nan]]):
         with pytest.raises(BadInputError, match="do not fit the coefficients"):
             fit.linear(sums)
+
+
+def test_coefficients_are_drawn_from_their_law():
+    rng = np.random.default_rng(5)
+    root = rng.standard_normal((3, 3))
+    fit = LiftFit(np.array([1.0, -2.0, 0.5]), root @ root.T, 1.0, 1.0, 100, 50.0)
+    drawn = fit.drawn(20_000, 0)
+    assert drawn.mean(axis=0) == pytest.approx(fit.coefficients, abs=0.08)
+    assert np.cov(drawn.T) == pytest.approx(fit.covariance, abs=0.15)
+    assert (fit.drawn(5, 3) == fit.drawn(5, 3)).all()
+    with pytest.raises(BadInputError):
+        fit.drawn(0, 0)

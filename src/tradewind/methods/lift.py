@@ -16,7 +16,7 @@ from scipy.linalg import cho_factor, cho_solve
 from scipy.special import stdtrit
 
 from tradewind.errors import BadInputError
-from tradewind.methods.moments import numbers, probability
+from tradewind.methods.moments import counted, numbers, probability
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -117,6 +117,14 @@ class LiftFit:
         mid = weights @ self.coefficients
         reach = float(-stdtrit(self.freedom, (1 - probability(level, "level")) / 2)) * np.sqrt(self.variance(weights))
         return mid, mid - reach, mid + reach
+
+    def drawn(self, count: int, seed: int) -> Array:
+        """Return coefficients [count, k] drawn from their posterior law."""
+        rng = np.random.default_rng(counted(seed, "seed"))
+        values, ways = np.linalg.eigh(self.covariance)
+        steps = rng.standard_normal((counted(count, "number of draws", 1), len(values)))
+        found: Array = self.coefficients + (steps * np.sqrt(np.maximum(values, 0.0))) @ ways.T
+        return found
 
     def variance(self, sums: Array) -> Array:
         """Return the variances [m] of sums [m, k] that are linear in the coefficients."""

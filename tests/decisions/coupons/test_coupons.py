@@ -141,7 +141,11 @@ def test_findings_say_who_is_worth_it_and_who_is_left_alone(told: Study) -> None
     assert all(max(s.joint.mid for s in action.menu) > 0 for action in told.actions)
     named = {name for action in told.actions for name in action.assignment.units}
     assert len(named & set(KEEN)) > 0.9 * len(named)
-    assert told.finding("anyway").numbers["share"] == pytest.approx(1 / 1.37, abs=0.12)
+    share = told.finding("anyway").numbers["share"]
+    assert share.low < 1 / 1.37 < share.high
+    assert 0.01 < share.high - share.low < 0.3
+    for row in told.finding("anyway").grid.rows:
+        assert 0 <= row["anyway"].low <= row["anyway"].mid <= row["anyway"].high <= 1
 
 
 def test_the_budget_is_kept_and_more_gains_more(store: Store, told: Study) -> None:

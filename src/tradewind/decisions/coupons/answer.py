@@ -46,6 +46,7 @@ IMPROVED_BY = {
     "order_status": "orders that were never paid",
 }
 SHOWN = 12  # audiences in the chart
+DRAWS = 40  # of what coupons bring, from which it is told how sure it is what was spent in vain
 POINTS = 12  # of the curve from cost to gain
 USUAL_DEPTH = 0.1  # of a coupon that is proposed where none names its face value
 
@@ -250,18 +251,20 @@ class _Teller:
     def anyway(self) -> Finding:
         """What of the cost of coupons given lately went to orders that would have come anyway."""
         learnt, issues = self.learnt, self.learnt.record.issues
-        rows, cost, anyway = [], 0.0, 0.0
+        rows, cost, anyway = [], 0.0, np.zeros(1 + DRAWS)  # the middle first
+        draws = learnt.fit.drawn(DRAWS, self.settings.seed)
         for issue in learnt.cases.teaching[-4:].tolist():
             who = np.flatnonzero(issues.given[:, issue])
             face, threshold = float(issues.face[issue]), float(issues.threshold[issue])
             days = max(round((issues.end[issue] - issues.start[issue]) / 86_400), 1)
-            found = learnt.cases.spent(learnt.fit, issue)
+            found = [learnt.cases.spent(issue, beta) for beta in (learnt.fit.coefficients, *draws)]
+            used, shares = found[0][0], np.array([each[1] for each in found])
             rows.append({
                 "coupon": self._terms(Setting({"face": face, "threshold": threshold}, {})), "days": days,
-                "customers": len(who), "used": found[0], "cost": found[0] * face, "anyway": found[1],
+                "customers": len(who), "used": used, "cost": used * face, "anyway": _share(shares),
             })  # fmt: skip
-            cost, anyway = cost + found[0] * face, anyway + found[0] * face * found[1]
-        share = anyway / cost if cost > 0 else 0.0
+            cost, anyway = cost + used * face, anyway + used * face * shares
+        share = _share(anyway / cost) if cost > 0 else Estimate(0.0, 0.0, 0.0)
         sentence = (
             f"Of what the last {len(rows)} coupons cost, {human(share, 'share')} went to orders that would have come "
             "anyway."
@@ -273,8 +276,11 @@ class _Teller:
             Column("used", "Used", "count"), Column("cost", "Cost", "money"),
             Column("anyway", "On orders that come anyway", "share"),
         )  # fmt: skip
-        note = "Orders that come anyway are those expected without it; coupons used are counted."
-        numbers = {"share": share, "cost": cost}
+        note = (
+            "Orders that come anyway are those expected without it, with what is not known of what a coupon brings; "
+            "coupons used are counted."
+        )
+        numbers: dict[str, Any] = {"share": share, "cost": cost}
         return Finding(
             "anyway", sentence, learnt.cases.odds.evidence, numbers, Grid(columns, tuple(rows)), None, note, 85.0
         )
@@ -383,3 +389,9 @@ class _Teller:
             "Coupons that shops gave to their own buyers do not teach here, since nobody knows who else could have."
         )
         return tuple(told)
+
+
+def _share(drawn: Array) -> Estimate:
+    """Return a share [middle, draws] as it is told: its middle, and an interval from the deviation of the draws."""
+    mid, reach = float(drawn[0]), 1.645 * float(np.std(drawn[1:]))
+    return Estimate(mid, max(mid - reach, 0.0), min(mid + reach, 1.0))

@@ -283,11 +283,11 @@ class Cases:
         later, small = (Follow(float(c / q), float(1 / np.sqrt(q))) for c, q in zip(cross, square, strict=True))
         return later, small
 
-    def spent(self, fit: LiftFit, issue: int) -> tuple[int, float]:
+    def spent(self, issue: int, coefficients: Array) -> tuple[int, float]:
         """Return how often a coupon was used, and on what share of these an order would have come anyway."""
         mine = np.flatnonzero((self.issue == issue) & (self.treated > 0))
         whole = anyway = 0.0
-        for _, part in self._bands(issue, mine, fit.coefficients):
+        for _, part in self._bands(issue, mine, coefficients):
             base = base_of(part.mean, self.odds.chance[mine] * part.own + part.other)
             # Only where no other coupon is held does this one's use say anything of it.
             whole += float((base * np.maximum(part.flat + part.own, 0.0)).sum())
