@@ -22,7 +22,7 @@ from tradewind.faces.studies import WINGS, Wing
 from tradewind.measures.assume import Assumptions
 from tradewind.period import Period
 from tradewind.scope import Scope
-from tradewind.study import Party, Study
+from tradewind.study import Estimate, Party, Study
 
 BOTH = ("platform=100", "merchant=60")
 MONEY = (BOTH, ("platform=100",), ("merchant=60",), ("platform=100", "merchant=0"), ("creator=5",))
@@ -67,6 +67,29 @@ def wings(monkeypatch: pytest.MonkeyPatch, reefs: str) -> tuple[str, str]:
 @pytest.fixture
 def found(wings: tuple[str, str], market_store: Store) -> Proposals:
     return proposed(market_store, market_store.span)
+
+
+def test_what_promises_more_than_a_shop_sells_is_left_out(found: Proposals) -> None:
+    """A fault of an estimate, such as a division by nearly nothing, is not to be staked money on."""
+    asked = Asked(BOTH)
+    before = solved(found, asked, "plan")
+    [reef_, *others] = found.answers
+    assert reef_.study is not None
+    first = next(action for action in reef_.study.actions if action.subject.kind == "product")
+    sold = found.sales[first.subject.shop or ""] * first.days.days / found.seen.days
+    most = max(sold, 0.01 * sum(found.sales.values()) * first.days.days / found.seen.days)
+
+    def promising(gain: float) -> Proposals:
+        told = Estimate(gain, gain - 1, gain + 1)
+        menu = (replace(first.menu[0], joint=told, gain={Party.MERCHANT: told}),)
+        actions = tuple(replace(a, menu=menu) if a.key == first.key else a for a in reef_.study.actions)
+        return replace(found, answers=(replace(reef_, study=replace(reef_.study, actions=actions)), *others))
+
+    for gain, left_out in ((0.99 * most, False), (1.01 * most, True), (2.87e10, True)):
+        plan = solved(promising(gain), asked, "plan")
+        assert any("promises more than its shop sells" in said for said in plan.answer.caveats) == left_out
+        assert (first.key in {choice.action.key for choice in plan.plan.choices}) != left_out
+    assert not any("promises more" in said for said in before.answer.caveats)
 
 
 def test_a_wing_is_asked_once_for_each_payer_where_that_makes_a_difference(found: Proposals) -> None:

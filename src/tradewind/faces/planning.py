@@ -19,6 +19,9 @@ from tradewind.methods.calibration import Calibrated
 from tradewind.period import Period
 from tradewind.study import Action, Party, Plan, Provenance, Rule, Study
 
+FLOOR = 0.01
+"""Share of what all shops sell that an action may gain whatever its own shop sells."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -171,12 +174,14 @@ class Ready:
         raw: The actions as their wings predict them, by key.
         actions: The actions as a record calibrates them.
         calibrated: How it does; None where there is no record.
+        beyond: Keys of actions left out, since they promise more than their shop sells.
     """
 
     answers: tuple[Answer, ...]
     raw: dict[str, Action]
     actions: tuple[Action, ...]
     calibrated: Calibrated | None
+    beyond: tuple[str, ...] = ()
 
     @property
     def studies(self) -> tuple[Study, ...]:
@@ -208,11 +213,14 @@ def ready(proposals: Proposals, asked: Asked, ledger: Ledger | None = None, paye
     raw = {
         action.key: _moved(action, asked.begin) for answer in answers if answer.study for action in answer.study.actions
     }
+    beyond = tuple(key for key, action in raw.items() if not _plausible(action, proposals))
+    for key in beyond:
+        del raw[key]
     actions = tuple(raw.values())
     calibrated = None if ledger is None else ledger.track().calibrated(seed=asked.seed)
     if calibrated is not None and calibrated.levers:
         actions = tuple(shrunk(actions, calibrated))
-    return Ready(answers, raw, actions, calibrated)
+    return Ready(answers, raw, actions, calibrated, beyond)
 
 
 def footing(proposals: Proposals, asked: Asked, payer: Party | None = None) -> Hashable:
@@ -232,6 +240,19 @@ def _planner(asked: Asked) -> Planner:
 def _terms(asked: Asked, currency: str) -> tuple[dict[Party, float], tuple[Rule, ...]]:
     _planner(asked)
     return budgets(asked.budgets, currency), rules(asked.rules)
+
+
+def _plausible(action: Action, proposals: Proposals) -> bool:
+    """Whether an action is expected to gain no more than its shop sells in as many days, or a hundredth of all do.
+
+    Gains are a small part of sales (7 % of a shop's at most in the demo). What lies beyond all of them is a fault of an
+    estimate, which nobody should stake money on, whatever it came from.
+    """
+    times = action.days.days / proposals.seen.days
+    whole = sum(proposals.sales.values()) * times
+    own = whole if action.subject.shop is None else proposals.sales.get(action.subject.shop, 0.0) * times
+    most = max((setting.joint.mid for setting in action.menu if setting.joint), default=0.0)
+    return whole <= 0 or most <= max(own, FLOOR * whole)
 
 
 def _moved(action: Action, begin: date | None) -> Action:
@@ -256,6 +277,11 @@ def _caveats(ready: Ready, money: Mapping[Party, float], plan: Plan) -> Sequence
         for answer in ready.answers
         if answer.study is None
     ]
+    if ready.beyond:
+        found.append(
+            f"{len(ready.beyond)} actions were left out since each promises more than its shop sells in as many days, "
+            f"which no action brings: {', '.join(ready.beyond[:3])}. Their estimates are at fault; please report them."
+        )
     for payer, purse in plan.purses.items():
         if payer not in money:
             found.append(f"Settings that the {payer} would pay for were left out: there is no budget for the {payer}.")
