@@ -54,6 +54,23 @@ def test_a_quiet_week_is_within_the_normal_range(tmp_path: Path):
     assert found.evidence is Evidence.MEASURED
 
 
+def test_a_shop_that_sold_nothing_in_either_period_is_told_so(tmp_path: Path):
+    """Its days go on as the store's do, and there is no slice to look into."""
+    gone = back(WEEK, 105).last
+
+    def closed(line):
+        return None if line["shop_id"] == "s1" and line["day"] > gone else line
+
+    own = harbour.build(tmp_path, closed).scoped(Scope.of(["s1"]))
+    assert own.span.last == WEEK.last
+    told = study(own, WEEK)
+    assert told.finding("verdict").numbers["actual"] == 0
+    assert "slices" not in {finding.key for finding in told.findings}
+    gone = back(WEEK, 7).last  # it sold in the week before
+    told = study(harbour.build(tmp_path / "week", closed).scoped(Scope.of(["s1"])), WEEK)
+    assert "below the normal range" in told.finding("verdict").sentence
+
+
 def test_factors_sum_to_the_change_to_the_cent(tmp_path: Path):
     told = study(harbour.build(tmp_path, prices_up), WEEK)
     verdict, factors = told.finding("verdict"), told.finding("factors")

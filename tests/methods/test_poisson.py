@@ -73,6 +73,15 @@ def test_what_is_fitted_without_a_row_to_spare_tells_nothing():
     assert Poisson()(y, x, apart).freedom[0] <= 1  # 6 rows, 3 + 3 levels in 2 parts, a slope
 
 
+def test_where_no_column_is_told_nothing_is():
+    y, _, levels, offset = drawn(5, 200, (20, 10), np.array([0.3]))
+    fit = Poisson()(y, levels[0][:, None].astype(float), levels, offset)  # the same within every level
+    assert np.isnan(fit.slope).all()
+    assert np.isnan(fit.freedom).all()
+    assert np.isnan(fit.widened()).all()
+    assert np.isfinite(fit.dispersion)
+
+
 def test_amounts_of_any_size_have_the_same_slopes():
     y, x, levels, offset = drawn(4, 400, (40, 10), np.array([0.3, 0.0]))
     plain = Poisson()(y, x, levels, offset)

@@ -53,8 +53,9 @@ class Counted:
         They are infinite where less than one degree of freedom is left, and NaN where the rows do not tell.
         """
         tail = (1 - level) / 2
-        few = np.where(self.freedom >= 1, stdtrit(np.maximum(self.freedom, 1.0), tail) / ndtri(tail), np.inf)
-        return np.asarray(np.where(np.isnan(self.slope), np.nan, np.where(np.isinf(few), np.inf, self.error * few)))
+        few = stdtrit(np.maximum(np.nan_to_num(self.freedom), 1.0), tail) / ndtri(tail)
+        wide = np.where(np.nan_to_num(self.freedom) >= 1, self.error * few, np.inf)
+        return np.asarray(np.where(np.isnan(self.slope), np.nan, wide))
 
     @property
     def error(self) -> Array:
@@ -178,15 +179,23 @@ class Poisson:
         moved = moved[:, 1:]
         scores = moved[:, told] * (y - mean)[:, None]
         count = int(cluster.max()) + 1
-        sums = np.stack([np.bincount(cluster, column, count) for column in scores.T], axis=1)
+        sums = _summed(scores, cluster, count)
         inverse = np.linalg.pinv((moved[:, told] * mean[:, None]).T @ moved[:, told])
         covariance = np.full((x.shape[1], x.shape[1]), np.nan)
         covariance[np.ix_(told, told)] = inverse @ (sums.T @ sums) @ inverse * count / max(count - 1, 1)
         tells = (moved[:, told] @ inverse) ** 2 * mean[:, None]
-        parts = np.stack([np.bincount(cluster, column, count) for column in tells.T], axis=1).reshape(count, -1)
+        parts = _summed(tells, cluster, count)
         freedom = np.full(x.shape[1], np.nan)
         freedom[told] = parts.sum(axis=0) ** 2 / np.maximum((parts**2).sum(axis=0), 1e-300) - 1
         return slope, covariance, mean * size, freedom
+
+
+def _summed(columns: Array, cluster: Codes, count: int) -> Array:
+    """Return the sums of columns [n, k] by cluster, [count, k]."""
+    out = np.zeros((count, columns.shape[1]))
+    for n, column in enumerate(columns.T):
+        out[:, n] = np.bincount(cluster, column, count)
+    return out
 
 
 def _levels(groups: Sequence[Codes]) -> int:

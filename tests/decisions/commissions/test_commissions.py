@@ -9,6 +9,7 @@ from pathlib import Path
 
 import bazaar
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 from tradewind.decisions.commissions import CommissionsSettings, Learnt, learn, study
@@ -255,6 +256,18 @@ def test_a_missing_table_is_named(tmp_path: Path, table: str):
     bare = open_store(str(bazaar.build(tmp_path, leave=(table,))))
     with pytest.raises(MissingDataError, match=table):
         learn(bare, bazaar.LAST)
+
+
+def test_a_shop_that_sells_through_no_creator_is_told_so(tmp_path: Path):
+    store = open_store(str(bazaar.build(tmp_path)))
+    lines = store.run(store.table("order_lines"))
+    mine = pc.equal(lines["shop_id"], "s0")
+    name = pc.if_else(mine, None, lines["creator_id"])
+    place = lines.schema.get_field_index("creator_id")
+    store = store.write({"order_lines": lines.set_column(place, "creator_id", name)})
+    with pytest.raises(MissingDataError, match="no order here came through a creator"):
+        learn(store.scoped(Scope.of(["s0"])), bazaar.LAST)
+    assert learn(store.scoped(Scope.of(["s1"])), bazaar.LAST)
 
 
 def test_bad_input(learnt: Learnt, store: Store):

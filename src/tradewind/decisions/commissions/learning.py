@@ -178,6 +178,11 @@ def learn(store: Store, period: Period, settings: CommissionsSettings | None = N
                 f"Commissions cannot be judged: the source has no {words}", got=store.provenance.source,
                 do=f"import the table {name}; see `tradewind check`",
             )  # fmt: skip
+    if not store.has("order_lines", "creator_id"):
+        raise MissingDataError(
+            "Commissions cannot be judged: no order here came through a creator", got=store.provenance.shops or None,
+            do="take more shops, or import through whom orders came (order_lines.creator_id)",
+        )  # fmt: skip
     seen = period.clipped(store.span)
     if seen is None:
         raise MissingDataError(

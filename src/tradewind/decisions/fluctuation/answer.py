@@ -98,8 +98,8 @@ def study(store: Store, period: Period, settings: FluctuationSettings | None = N
     findings = teller.factors()
     progress.told("searching slices", 2, STEPS)
     comparable = np.isfinite(teller.change) and teller.after[metric.name] is not None
-    if dimensions and comparable:
-        findings.append(teller.slices(dimensions, settings.seed))
+    if dimensions and comparable and (slices := teller.slices(dimensions, settings.seed)) is not None:
+        findings.append(slices)
     if dimensions and comparable and isinstance(metric, Ratio):
         findings += teller.mix(dimensions)
     progress.told("looking for dated causes", 3, STEPS)
@@ -310,12 +310,14 @@ class _Teller:
         return [Finding("factors", sentence[0].upper() + sentence[1:], Evidence.MEASURED,
                         {names[i]: exact[i] for i in order}, Grid(columns, rows), chart, note, 90.0)]  # fmt: skip
 
-    def slices(self, dimensions: tuple[str, ...], seed: int) -> Finding:
-        """Find the smallest set of slices that explains the change."""
+    def slices(self, dimensions: tuple[str, ...], seed: int) -> Finding | None:
+        """Find the smallest set of slices that explains the change; None where nothing happened in either period."""
         metric = self.metric
         over: tuple[Metric, ...] = (metric.over, metric.under) if isinstance(metric, Ratio) else (metric,)
         cube = self.comparison.leaves(self.store, over, dimensions, self._earlier())
         now, was = cube.now(over[0].name), cube.before(over[0].name)
+        if not len(now):
+            return None
         if isinstance(metric, Ratio):
             weight, weight_expected = cube.now(over[1].name), cube.before(over[1].name)
             found = Localise(seed=seed)(cube.attributes, now, was, weight=weight, weight_expected=weight_expected)
