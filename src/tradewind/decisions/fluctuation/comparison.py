@@ -74,11 +74,11 @@ class Leaves:
         total = sums.sum(axis=0)
         if len(groups) < 2 or (total <= 0).any():
             return False  # the whole is no slice
+        if sums.shape[1] - 1 < FEWEST_MOVES:
+            return True
         shares = sums / total
         usual = [np.delete(shares, [0, n], axis=1).mean(axis=1) for n in range(1, shares.shape[1])]
         moves = [float(np.abs(shares[:, n] - mean).max()) for n, mean in enumerate(usual, start=1)]
-        if len(moves) < FEWEST_MOVES:
-            return True
         mine = (groups == np.array([str(value) for value in where.values()])).all(axis=1)
         return bool(np.abs(shares[mine, 0] - shares[mine, 1:].mean(axis=1)).sum() > FURTHER * max(moves) + 1e-9)
 
