@@ -14,8 +14,9 @@ import pytest
 
 from tradewind.decisions.commissions import CommissionsSettings, Learnt, learn, study
 from tradewind.decisions.commissions.effort import SUPPOSED, believed, effort
+from tradewind.decisions.commissions.gains import Brought
 from tradewind.decisions.commissions.past import Rows
-from tradewind.decisions.commissions.terms import split
+from tradewind.decisions.commissions.terms import lines, split
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError, NotFoundError
 from tradewind.period import Period
@@ -137,6 +138,23 @@ def test_commission_moves_as_counted_by_hand(learnt: Learnt):
     assert brought.after.mean() == pytest.approx(sold * wider * grown * rate, rel=0.15)
 
 
+@pytest.mark.parametrize(("platform", "proposed"), [(1.0, True), (-1.0, False)])
+def test_no_rate_is_proposed_that_leaves_a_payer_worse_off(platform: float, proposed: bool):
+    """A raise of 2 that brings the merchant 6: all together gain, whatever it costs the platform."""
+
+    class Raise:
+        of, tier, rate, share, given = (np.array([v]) for v in (0, 0, 0.1, 0.0, np.ones(200)))
+
+        def __call__(self, product: np.ndarray, *_: object) -> Brought:
+            parts = (6.0, platform, 0.0, 0.0, 10.0, 12.0, 100.0)
+            return Brought(*(np.full((200, len(product)), part) for part in parts))
+
+    Raise.given = Raise.given.T
+    [line] = lines(Raise(), (0.2,), 28, np.array([True]))
+    assert (line.rate == 0.2) == proposed
+    assert line.platform.mid >= 0
+
+
 @pytest.mark.parametrize("shop", ["s0", "s1", "s4"])
 def test_one_shop_alone_is_answered_within_reason(store: Store, shop: str):
     own = store.scoped(Scope(frozenset({shop})))
@@ -160,12 +178,16 @@ def test_one_shop_alone_is_answered_within_reason(store: Store, shop: str):
 
 def test_contracts_that_tell_nothing_leave_what_is_supposed():
     prior = SUPPOSED["answer"]
-    mid, error = believed(np.array([41.0, np.nan, 0.9]), np.array([np.inf, 1.0, 0.02]), prior)
-    assert mid[:2] == pytest.approx([prior.mid] * 2)
-    assert error[:2] == pytest.approx([prior.error] * 2)
-    assert mid[2] == pytest.approx(0.9, abs=0.01)
-    mid, error = believed(np.array([2.0]), np.array([prior.error * 2]), prior, 2.0)
-    assert (mid[0], error[0]) == pytest.approx(((2 + 2 * prior.mid) / 2, prior.error * 2**0.5))
+    for mid, error in ((41.0, np.inf), (np.nan, 1.0), (1.0, np.nan)):
+        assert replace(believed(mid, error, prior), told=prior.told) == replace(
+            prior, mid=pytest.approx(prior.mid), error=pytest.approx(prior.error)
+        )
+        assert not believed(mid, error, prior).told
+    sure = believed(0.9, 0.02, prior)
+    assert sure.told
+    assert sure.mid == pytest.approx(0.9, abs=0.01)
+    even = believed(2.0, prior.error, prior)
+    assert (even.mid, even.error) == pytest.approx(((2 + prior.mid) / 2, prior.error / 2**0.5))
 
 
 def test_a_creator_is_told_of_the_own_contracts_only(store: Store, learnt: Learnt):
@@ -212,6 +234,9 @@ def test_the_study_tells_rates_payers_and_refusals(told: Study):
     if payers := next((f.numbers for f in told.findings if f.key == "payers"), None):
         assert payers["raises"] == payers["merchant"] + payers["platform"] + payers["shared"] == rates.numbers["higher"]
     assert rates.grid.rows
+    for row in rates.grid.rows:  # no rate is proposed that leaves a payer worse off
+        assert row["merchant"].mid >= -1e-9
+        assert row["platform"].mid >= -1e-9
     for row in rates.grid.rows:  # what all parties gain is what each of the four gains
         parts = [row[name].mid for name in ("merchant", "platform", "creator", "others")]
         assert sum(parts) == pytest.approx(row["joint"].mid)

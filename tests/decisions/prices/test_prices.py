@@ -211,6 +211,8 @@ def test_a_campaign_is_told_with_what_is_missing_afterwards(tmp_path: Path):
         deeper = (1 - row["off"]) / (1 - worth.before[n])
         share = 1 - deeper ** (0.2 * float(forward.response.elasticity[n]))
         assert 0.05 < share == pytest.approx(row["pulled"] / row["pieces"])
+    slow = replace(worth, pieces=np.minimum(worth.pieces, 0.9 * worth.without[:, None]))
+    assert Teller(store, forward, every, slow, menu, days).campaign(every, slow, days) is None, "it would sell less"
 
 
 def test_both_engines_say_the_same(opened: Callable[[Path], Store], tmp_path_factory: pytest.TempPathFactory):

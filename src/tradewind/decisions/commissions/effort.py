@@ -94,27 +94,20 @@ SUPPOSED = {
 """What is supposed before the data: wide, and said so where they tell less than it does. `answer` is per log rate."""
 
 
-def believed(mid: Array, error: Array, prior: Slope, scale: Array | float = 1.0) -> tuple[Array, Array]:
-    """Return estimates and their deviations once what is supposed beforehand is counted in; NaN tells nothing.
+def believed(mid: float, error: float, prior: Slope) -> Slope:
+    """Return an estimate once what is supposed beforehand is counted in, told where it says more than that does.
 
-    Args:
-        mid: Estimates.
-        error: Their deviations.
-        prior: What is supposed.
-        scale: By how much that is to be multiplied for each.
+    One that is no number, or whose error is none or endless, says nothing.
     """
-    known = np.isfinite(mid) & np.isfinite(error)
-    told = np.where(known, 1 / np.maximum(np.where(known, error, 1.0), 1e-9) ** 2, 0.0)
-    before = 1 / (prior.error * scale) ** 2
-    total = told + before
-    return (told * np.where(known, mid, 0.0) + before * prior.mid * scale) / total, total**-0.5
+    told = 1 / max(error, 1e-9) ** 2 if np.isfinite(mid) and np.isfinite(error) else 0.0
+    before = 1 / prior.error**2
+    middle = (told * mid if told else 0.0) + before * prior.mid
+    return Slope(middle / (told + before), (told + before) ** -0.5, told > before)
 
 
 def _slope(fit: Counted, name: str) -> Slope:
-    """Return the first slope of a fit as it is to be believed, told where the data say more than is supposed."""
-    prior, error = SUPPOSED[name], fit.widened(LEVEL)[:1]
-    mid, left = believed(fit.slope[:1], error, prior)
-    return Slope(float(mid[0]), float(left[0]), bool(error[0] < prior.error))
+    """Return the first slope of a fit as it is to be believed."""
+    return believed(float(fit.slope[0]), float(fit.widened(LEVEL)[0]), SUPPOSED[name])
 
 
 @dataclass(frozen=True)

@@ -101,10 +101,10 @@ def _terms(gains: Gains, menu: Array, days: int, keys: Codes, chosen: NDArray[np
     merchant, platform = brought.merchant.mean(axis=0), brought.platform.mean(axis=0)
     # A raise is paid in proportion to what it brings; a cut is saved by whoever pays now.
     share = np.where(rate > before, split(merchant, platform), np.repeat(funded, count))
-    surplus = merchant + platform - raised.mean(axis=0)
+    cost = raised.mean(axis=0)
+    surplus = merchant + platform - cost
     joint = brought.joint
     good = (np.abs(rate - before) > NEAR) & (surplus > 0) & ((joint > 0).mean(axis=0) >= SURE)
-    cost = raised.mean(axis=0)
     good &= (merchant >= (1 - share) * cost) & (platform >= share * cost)  # whoever pays keeps a gain
     value = np.where(good, joint.mean(axis=0), -np.inf).reshape(size, count)
     best = np.arange(size) * count + np.argmax(value, axis=1)
