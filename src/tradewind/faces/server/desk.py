@@ -63,18 +63,18 @@ def decide(
         raise BadInputError("The plan has no such action", got=ascii(unknown[0])[1:-1], do="load the page anew")
     for key in keys:  # all of them or none
         inside(asker.caller.scope, known[key])
-    if verdict != Decision.APPROVED:
-        _still(asker, board.standing(asker, known, days), keys)
     shops = {key: known[key] for key in keys}
+    if verdict != Decision.APPROVED:
+        _still(asker, board.standing(asker, known, days), shops)
     asker.office.verdicts.give_all(board.decided(asker, wanted), shops, verdict, reason, asker.caller, seen)
     if asker.office.accounts is not None:
         named = keys[0] if len(keys) == 1 else f"{len(keys)} actions"
         asker.office.accounts.note(asker.caller, verdict, named[:100], reason[:200])
 
 
-def _still(asker: Asking, standing: Mapping[str, Launch], keys: Sequence[str]) -> None:
-    """Refuse to take back what was launched, or is about to be."""
-    for key in keys:
+def _still(asker: Asking, standing: Mapping[str, Launch], shops: Mapping[str, str | None]) -> None:
+    """Refuse to take back what was launched, or is about to be; actions are given by key with their shops."""
+    for key in shops:
         if (launch := standing.get(key)) is not None:
             held = launch.arm == HOLDOUT
             raise ConflictError(
@@ -82,9 +82,9 @@ def _still(asker: Asking, standing: Mapping[str, Launch], keys: Sequence[str]) -
                 got=key, do=f"wait until {launch.days.last}" if held else "stop it in the ledger",
             )  # fmt: skip
     for job in asker.office.jobs.underway("launch"):
-        if both := set(keys) & set(job.asked["approved"]):
+        if both := [key for key, shop in job.asked["shops"].items() if (key, shop) in shops.items()]:
             raise ConflictError(
-                "This action is being launched", got=min(both), do="wait for that job, then stop it in the ledger"
+                "This action is being launched", got=both[0], do="wait for that job, then stop it in the ledger"
             )
 
 
@@ -127,7 +127,8 @@ def launch(asker: Asking, found: Board, seen: str | None = None) -> Job:
     asked = {
         "proposals": found.question.key, "plan": plan.name,
         "asked": sought | {"begin": None if begin is None else begin.isoformat()}, "without": rejected(found.verdicts),
-        "approved": approved, "approved_by": ", ".join(whose)[:200],
+        "approved": approved, "shops": {key: found.verdicts[key].shop for key in approved},
+        "approved_by": ", ".join(whose)[:200],
     }  # fmt: skip
     if asker.office.accounts is not None:
         asker.office.accounts.note(asker.caller, "launch", plan.name, f"{len(approved)} actions")
