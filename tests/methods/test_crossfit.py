@@ -9,7 +9,7 @@ from scipy.stats import binom, multivariate_normal
 from sklearn.linear_model import LogisticRegression
 
 from tradewind.errors import BadInputError
-from tradewind.methods.additive import DOUBT, HEAVY, Basis, moments, shrink
+from tradewind.methods.additive import DOUBT, HEAVY, SURFACES, Basis, moments, shrink
 from tradewind.methods.crossfit import Crossfit, combined
 from tradewind.methods.learner import Learner
 
@@ -134,6 +134,27 @@ def test_a_column_that_is_mostly_missing_keeps_its_range_and_bends():
     assert number.low < 20
     assert number.high > 275
     assert len(number.knots) == 10
+
+
+def test_surfaces_are_products_of_lines_levels_and_bends():
+    rng = np.random.default_rng(10)
+    x = np.column_stack([rng.normal(size=(500, 2)), rng.integers(0, 2, 500), rng.integers(0, 3, 500)])
+    x[::50, 1] = np.nan
+    basis = Basis.of(x, categorical=[3], surfaces=True)
+    first, second, flag = (number.line(x.T.copy()) for number in basis.numbers)
+    one, two = (
+        [line, *(np.maximum(line, knot) - knot for knot in number.knots[[2, 4, 7]])]
+        for line, number in zip((first, second), basis.numbers, strict=False)
+    )
+    levels = [x[:, 3] == level for level in basis.categories[0].levels]
+    by_hand = [a * b for a in one for b in two][1:]
+    by_hand += [a * flag for a in one[1:]] + [a * b for a in one[1:] for b in levels]
+    by_hand += [a * flag for a in two[1:]] + [a * b for a in two[1:] for b in levels]
+    surfaces = basis.design(x)[:, basis.block == SURFACES]
+    assert surfaces == pytest.approx(np.column_stack(by_hand) - np.mean(by_hand, axis=1), abs=1e-5)
+    assert np.unique(basis.family[basis.block == SURFACES], return_counts=True)[1].tolist() == [15, 3, 9, 3, 9]
+    assert SURFACES not in Basis.of(rng.normal(size=(100, 15)), surfaces=True).block  # too many features
+    assert SURFACES not in Basis.of(x, categorical=[3]).block
 
 
 def test_no_rows_have_no_moments():

@@ -27,6 +27,7 @@ def trial(rng, units=1500, effect="line", per=1):
         "bend": 1 + 1.5 * np.abs(x[:, 0]),
         "none": np.ones(units),
         "pair": x[:, 0] * x[:, 1],
+        "bent pair": np.maximum(x[:, 0], 0) * x[:, 1],
     }[effect]
     shock = rng.normal(size=units // per + 1)[customer] * (per > 1)
     y = 2 * x[:, 2] + x[:, 3] ** 2 + arm * truth + rng.normal(size=units) + shock
@@ -56,7 +57,7 @@ def lifted(rng, units, kind):
 # Known truth.
 
 
-@pytest.mark.parametrize(("effect", "most"), [("line", 0.25), ("bend", 0.4), ("pair", 0.35)])
+@pytest.mark.parametrize(("effect", "most"), [("line", 0.25), ("bend", 0.4), ("pair", 0.35), ("bent pair", 0.3)])
 def test_recovers_effects(effect, most):
     x, arm, y, truth, _ = trial(np.random.default_rng(1), 3000, effect)
     fit = Uplift(folds=3).fit(x, arm, y, HALF)
@@ -275,7 +276,7 @@ def test_average_intervals_cover(effect, per):
     assert np.mean(widths) == pytest.approx(3.29 * np.std(errors), rel=0.25)
 
 
-@pytest.mark.parametrize("effect", ["line", "bend", "none"])
+@pytest.mark.parametrize("effect", ["line", "bend", "bent pair", "none"])
 def test_intervals_hold_the_effects_of_as_many_units_as_they_say(effect):
     """The share of units is what is promised; widths are held against the errors that were made."""
     held, widths, squares = [], [], []

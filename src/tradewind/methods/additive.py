@@ -1,14 +1,16 @@
-"""Additive regression: lines, bends, levels and pairs, each shrunk by how much the data says of it.
+"""Additive regression: lines, bends, levels, pairs and surfaces, each shrunk by how much the data says of it.
 
 A mean is written as a constant, a line in every number, bends in it at its quantiles, an effect of every level of a
-category, and products of pairs. Coefficients follow laws around zero whose spreads are found from the data: a part of
-which the data knows nothing is shrunk to nothing, so that no size of data needs a choice of columns.
+category, products of pairs, and where asked a surface over every two features. Coefficients follow laws around zero
+whose spreads are found from the data: a part of which the data knows nothing is shrunk to nothing, so that no size of
+data needs a choice of columns.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, combinations, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +23,8 @@ KNOTS = 10  # bends of a number, at quantiles that lie denser towards both ends,
 CLIP = 0.0005  # share of a number's rows beyond which it counts as no farther: nothing is extrapolated
 MOST_LEVELS = 30  # levels of a category with an effect of their own
 PAIRED_LEVELS = 8  # a category of more levels takes no part in pairs
-MOST_PAIRS = 300  # beyond this, pairs are left to trees
+MOST_PAIRS = 300  # beyond this, pairs are left to trees; so are surfaces, of as many products
+SOFT = (3, 2, 1)  # bends of a number in surfaces: as many as features leave room for
 CHUNK = 8_192  # rows of the design that are held at once
 SAMPLE = 50_000  # rows from which bends and the centres of columns are taken
 HEAVY = 2.0  # degrees of freedom of the law of coefficients: the fewer, the more it lets few be large among many
@@ -34,7 +37,7 @@ SMALL = 64  # columns up to which a triangular matrix is inverted in one piece
 SETTLED = 0.02  # relative change of every spread at which the search ends
 SINGLE = (1e-6, 1e-5, 1e-4)  # what single precision leaves open of a matrix whose diagonal is 1, the least first
 
-LINES, BENDS, LEVELS, PAIRS = BLOCKS = range(4)
+LINES, BENDS, LEVELS, PAIRS, SURFACES = BLOCKS = range(5)
 NONE: NDArray[np.int64] = np.empty(0, np.int64)
 
 
@@ -70,10 +73,11 @@ class Basis:
     Args:
         numbers: How each number is clipped, standardised and bent.
         categories: The levels of each category.
-        pairs: [pairs, 2] which two of the line and level columns are multiplied.
+        pairs: [pairs, 2] which two of the lines, levels and bends are multiplied.
         centres: [columns] what is taken off each column, so that the constant is the mean.
         block: [columns] which block each column belongs to.
-        family: [columns] which columns share one spread: the bends of a number, the levels of a category, else alone.
+        family: [columns] which columns share one spread: the bends of a number, the levels of a category, the surface
+            over two features, else alone.
     """
 
     numbers: tuple[_Number, ...]
@@ -84,13 +88,14 @@ class Basis:
     family: NDArray[np.int64]
 
     @classmethod
-    def of(cls, x: Array, categorical: Sequence[int] = (), pairs: bool = True) -> Basis:
+    def of(cls, x: Array, categorical: Sequence[int] = (), pairs: bool = True, surfaces: bool = False) -> Basis:
         """Return the basis that fits features.
 
         Args:
             x: [n, p] features, NaN where missing.
             categorical: Which of them are categories, coded as numbers.
             pairs: Whether to multiply features with each other.
+            surfaces: Whether to multiply their bends too, where the features are few (`MOST_PAIRS`).
         """
         numbers, categories = [], []
         missing = np.isnan(x).sum(axis=0) > 0
@@ -108,21 +113,41 @@ class Basis:
         source = [n.column for n in numbers]
         source += [c.column if len(c.levels) <= PAIRED_LEVELS else -1 for c in categories for _ in c.levels]
         index = np.array([(i, k) for i in range(len(source)) for k in range(i) if -1 < source[i] != source[k] > -1])
+        bent: list[list[tuple[int, int]]] = []
         if pairs and 0 < len(index) <= MOST_PAIRS:
-            basis = replace(basis, pairs=index)
+            tried = [basis._surfaces(soft) for soft in SOFT] if surfaces else []
+            bent = next((each for each in tried if sum(map(len, each)) <= MOST_PAIRS), [])
+            basis = replace(basis, pairs=np.array([*index.tolist(), *chain(*bent)]))
         block = (
             [LINES] * len(numbers)
             + [LEVELS] * sum(len(c.levels) for c in categories)
             + [LINES] * sum(n.missing for n in numbers)
             + [BENDS] * sum(len(n.knots) for n in numbers)
-            + [PAIRS] * len(basis.pairs)
+            + [PAIRS] * (len(basis.pairs) - sum(map(len, bent)))
+            + [SURFACES] * sum(map(len, bent))
         )
         sizes = [1] * len(numbers) + [len(c.levels) for c in categories] + [1] * sum(n.missing for n in numbers)
-        sizes += [len(n.knots) for n in numbers if len(n.knots)] + [1] * len(basis.pairs)
+        sizes += [len(n.knots) for n in numbers if len(n.knots)] + [1] * block.count(PAIRS) + [len(b) for b in bent]
         family = np.repeat(np.arange(len(sizes)), sizes)
         basis = replace(basis, centres=np.zeros(len(block)), block=np.array(block, np.int64), family=family)
         sums = sum(basis.design(sample[rows]).sum(axis=0, dtype=np.float64) for rows in _chunks(len(sample)))
         return replace(basis, centres=sums / len(sample))
+
+    def _surfaces(self, soft: int) -> list[list[tuple[int, int]]]:
+        """Return by pair of features which columns are multiplied, at least one of them a bend."""
+        after = len(self.numbers) + sum(len(c.levels) for c in self.categories)
+        bend = after + sum(number.missing for number in self.numbers)
+        shapes, level = [], len(self.numbers)
+        for line, number in enumerate(self.numbers):
+            inner = np.linspace(0, len(number.knots) - 1, min(soft, len(number.knots)) + 2)[1:-1]
+            shapes.append([line, *(bend + np.unique(inner.round().astype(int))).tolist()])
+            bend += len(number.knots)
+        for category in self.categories:
+            if len(category.levels) <= PAIRED_LEVELS:
+                shapes.append(list(range(level, level + len(category.levels))))
+            level += len(category.levels)
+        both = [[(i, k) for i, k in product(*two) if max(i, k) >= after] for two in combinations(shapes, 2)]
+        return [products for products in both if products]
 
     def design(self, x: Array) -> Design:
         """Return the centred columns [n, columns] of features [n, p]."""
@@ -163,6 +188,12 @@ class Basis:
         base = np.array(plain, np.float32)
         bends = [(place, np.float32(knot)) for place, number in enumerate(self.numbers) for knot in number.knots]
         pairs = self.pairs.tolist()
+
+        def shape(column: int) -> Design:
+            place, knot = (column, None) if column < len(base) else bends[column - len(base)]
+            values: Design = base[place]
+            return values if knot is None else np.maximum(values, knot) - knot
+
         for filled, column, centre in zip(out, columns.tolist(), self.centres[columns].astype(np.float32), strict=True):
             if column < len(base):
                 np.subtract(base[column], centre, out=filled)
@@ -173,7 +204,7 @@ class Basis:
                 np.subtract(filled, knot + centre, out=filled)
                 continue
             first, second = pairs[column - len(base) - len(bends)]
-            np.multiply(base[first], base[second], out=filled)
+            np.multiply(shape(first), shape(second), out=filled)
             np.subtract(filled, centre, out=filled)
 
 

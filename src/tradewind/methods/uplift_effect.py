@@ -1,8 +1,8 @@
 """The effect of one treatment as a function of features, learnt from gains of single units that are mostly noise.
 
 What is learnt stands on what is there without learning: one relative lift for all, under which units gain in
-proportion to what they do anyhow. Lines and levels (`additive`) are one way to go beyond it; bends, pairs and trees too
-are another. Units that did not teach say how much of each way is believed.
+proportion to what they do anyhow. Lines and levels (`additive`) are one way to go beyond it; bends, pairs, surfaces and
+trees too are another. Units that did not teach say how much of each way is believed.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from tradewind.methods.additive import (
     LEVELS,
     LINES,
     PAIRS,
+    SURFACES,
     Additive,
     Basis,
     Moments,
@@ -44,7 +45,7 @@ PATIENCE = 6
 SAMPLE = 20_000  # units on which the two sets of trees are held against each other
 NEVER = 1e-12
 # Beside the start alone: prior variances of the slopes on the start (around 1) and on trees (around 0), and what else.
-WAYS = (((1.0, NEVER), (LINES, LEVELS)), ((1.0, 1.0), (LINES, LEVELS, BENDS, PAIRS)))
+WAYS = (((1.0, NEVER), (LINES, LEVELS)), ((1.0, 1.0), (LINES, LEVELS, BENDS, PAIRS, SURFACES)))
 LITTLE = 0.01  # share below which a way is not believed at all
 GROWING = {
     "objective": "regression",
@@ -189,7 +190,7 @@ class EffectLearner:
             judges: [n] which of these say how much of each way is believed.
             told: [n] whose held-out effects are told, the judges among them; NaN for others.
         """
-        basis = Basis.of(taught.x if rows.all() else taught.x[rows], self.categorical)
+        basis = Basis.of(taught.x if rows.all() else taught.x[rows], self.categorical, surfaces=True)
         count = int(taught.fold.max()) + 1
         learnt = [self._learnt(basis, taught.of(rows & (taught.fold != k)), self.seed + k) for k in range(count)]
         folds = tuple(effect for effect, _ in learnt)
