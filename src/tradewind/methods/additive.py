@@ -31,6 +31,7 @@ HEAVY = 2.0  # degrees of freedom of the law of coefficients: the fewer, the mor
 DOUBT = 1.0  # of a common spread c, whose law c^(-½) leans to nothing: without it, small blocks follow chance
 STEPS = 60  # of the search for the spreads
 FIXED = 1e6  # prior variance, in units of the outcome's, of what is not shrunk
+UNSEEN = 0.5  # standard errors of a block's spread that may be there where nothing is seen of it
 NOTHING = 0.03  # share of a family that the data determines below which it is left out
 WARM = 8  # steps before any is left out
 SMALL = 64  # columns up to which a triangular matrix is inverted in one piece
@@ -359,6 +360,11 @@ def shrink(
     while few are large. Both v and c are found from the data, v ← (Σβ² + ν c)/(γ + ν) with γ = Σ(1 − Σ_jj/v), the
     number of coefficients that the data determines, and c ← (1 − 1/(ν families))/mean(1/v).
 
+    A spread that is found to be nothing is not known to be nothing. Where no coefficient differs from zero, a block's c
+    is known up to √2 noise/‖G‖, with ‖G‖² the sum of the squares of its part of the gram (the Fisher information of a
+    variance at zero is ‖G‖²/2 noise²). The means are those of the spreads that were found; their variances take every
+    spread to be `UNSEEN` such errors or more.
+
     Args:
         basis: The columns.
         known: The moments of the rows that teach.
@@ -415,9 +421,15 @@ def shrink(
             break
         if step >= WARM:
             alive &= determined > NOTHING * size
-    coefficients[active], root[np.ix_(active, active)] = beta, inner
-    full = np.zeros(width)
-    full[active] = prior
+    coefficients[active] = beta
+    full = np.r_[open_, np.where(alive, own, 0.0)[basis.family]]
+    for b in blocks:
+        columns = fixed + np.flatnonzero(basis.block == b)
+        told = float(np.linalg.norm(known.gram[np.ix_(columns, columns)]))
+        if told > 0:
+            full[columns] = np.maximum(full[columns], UNSEEN * np.sqrt(2) * noise / told)
+    active = np.flatnonzero(full > 0)
+    root[np.ix_(active, active)] = _root(known.gram[np.ix_(active, active)] / noise, 1 / full[active])
     return Additive(basis, coefficients, root, full, float(noise))
 
 

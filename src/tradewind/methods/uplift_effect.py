@@ -85,11 +85,13 @@ class Effect:
         return np.column_stack([start, (_said(self.trees[0], held) + _said(self.trees[1], held)) / 2])
 
     def laws(self, x: Array, start: Array) -> tuple[Array, Array]:
-        """Return the effects [ways, n] at features [n, p] given the start [n], and their variances [ways, n]."""
+        """Return the effects [ways, n] at features [n, p] given the start [n], and the variance [n] of the last way."""
         beside = self.beside(self.smooth[0].basis.clipped(x), start)
-        laws = [part.law(x, beside) for part in self.smooth]
-        shake = [self.shake(way) for way in range(len(laws))]
-        return np.array([start + law[0] for law in laws]), np.array([law[1] for law in laws]) + np.c_[shake]
+        *simple, last = self.smooth
+        mean, variance = last.law(x, beside)
+        return start + np.array([*(part.predict(x, beside) for part in simple), mean]), variance + self.shake(
+            len(simple)
+        )
 
     def known(self, way: int, beside: Array) -> Array:
         """Return the constant, and what start and trees contribute [n] as far as a way follows them."""
@@ -129,17 +131,20 @@ class Effects:
         held = self.joint[0].basis.clipped(x)
         besides = [effect.beside(held, start) for effect in self.folds]
         followed = np.mean(besides, axis=0)
-        middles, variances = np.zeros((len(self.share), len(x))), np.zeros((len(self.share), len(x)))
+        middles, variance = np.zeros((len(self.share), len(x))), np.zeros(len(x))
         for way, part in enumerate(self.joint):
-            if self.share[way] == 0 and way < len(WAYS):
+            if way == len(WAYS):
+                middles[way], variance = part.law(x, followed)
+            elif self.share[way] > 0:
+                middles[way] = part.predict(x, followed)
+            else:
                 continue
-            middles[way], variances[way] = part.law(x, followed)
             # Folds differ in how far they follow their trees.
             known = [effect.known(way, beside) for effect, beside in zip(self.folds, besides, strict=True)]
             middles[way] += np.mean(known, axis=0) - part.coefficients[0] - followed @ part.coefficients[1:3]
-            # Trees of different folds share units, so that their average is as shaken as trees grown on all units.
-            variances[way] += np.mean([effect.shake(way) for effect in self.folds]) * (1 - 1 / len(self.folds))
-        return mixed(self.share, middles, variances)
+        # Trees of different folds share units, so that their average is as shaken as trees grown on all units.
+        variance += np.mean([effect.shake(len(WAYS)) for effect in self.folds]) * (1 - 1 / len(self.folds))
+        return mixed(self.share, middles, variance)
 
 
 @dataclass(frozen=True)
@@ -194,15 +199,15 @@ class EffectLearner:
         count = int(taught.fold.max()) + 1
         learnt = [self._learnt(basis, taught.of(rows & (taught.fold != k)), self.seed + k) for k in range(count)]
         folds = tuple(effect for effect, _ in learnt)
-        middles, variances = np.full((2, len(WAYS) + 1, len(rows)), np.nan)
+        middles, variance = np.full((len(WAYS) + 1, len(rows)), np.nan), np.full(len(rows), np.nan)
         for k, effect in enumerate(folds):
             own = told & (taught.fold == k)
-            middles[:, own], variances[:, own] = effect.laws(taught.x[own], taught.start[own])
+            middles[:, own], variance[own] = effect.laws(taught.x[own], taught.start[own])
         share = believed(middles[:, judges], taught.gain[judges], taught.weight[judges])
         together = reduce(add, [known for _, known in learnt])
         # Every unit taught all folds but one.
         joint = [average([f.smooth[way] for f in folds], together, 1 / (count - 1)) for way in range(len(share))]
-        return Effects(folds, tuple(joint), share), *mixed(share, middles, variances)
+        return Effects(folds, tuple(joint), share), *mixed(share, middles, variance)
 
     def _learnt(self, basis: Basis, taught: Taught, seed: int) -> tuple[Effect, Moments]:
         rng = np.random.default_rng(seed)
@@ -269,14 +274,14 @@ def believed(told: Array, gain: Array, weight: Array) -> Array:
     return np.asarray(share / share.sum())
 
 
-def mixed(share: Array, middles: Array, variances: Array) -> tuple[Array, Array]:
-    """Return what ways with means and variances [ways, n] say together [n], and its mean squared error [n].
+def mixed(share: Array, middles: Array, variance: Array) -> tuple[Array, Array]:
+    """Return what ways with means [ways, n] say together [n], and its mean squared error [n].
 
     The error is by the law of the last way, which leaves nothing out: an order that is simple because the data tells no
-    more is not certain for that.
+    more is not certain for that. Its variance is given, [n].
     """
     middle = share @ middles
-    return middle, variances[-1] + (middles[-1] - middle) ** 2
+    return middle, variance + (middles[-1] - middle) ** 2
 
 
 def _alone(basis: Basis, known: Moments, inflation: float) -> Additive:
