@@ -14,6 +14,9 @@ from typing import Any
 from tradewind.errors import BadInputError
 from tradewind.period import Period
 
+SHARED = 0.15
+"""Correlation of errors within a lever: what plans brought beside their promise in towns 7 and 8 (`RESULTS.md`)."""
+
 
 class Party(StrEnum):
     """Who gains or pays."""
@@ -73,6 +76,21 @@ class Estimate:
         """Return the estimate in another unit: every number times `factor`."""
         ends = sorted((self.low * factor, self.high * factor))
         return Estimate(self.mid * factor, ends[0], ends[1], self.level)
+
+    def moved(self, by: float) -> Estimate:
+        """Return the estimate with a known number added."""
+        return Estimate(self.mid + by, self.low + by, self.high + by, self.level)
+
+    @classmethod
+    def added(cls, parts: Sequence[Estimate], shared: float = SHARED) -> Estimate:
+        """Return the sum of estimates, all at one level, whose errors are correlated by `shared`."""
+
+        def reach(sides: list[float]) -> float:
+            return math.sqrt(shared * sum(sides) ** 2 + (1 - shared) * sum(side**2 for side in sides))
+
+        mid = sum(part.mid for part in parts)
+        below, above = reach([p.mid - p.low for p in parts]), reach([p.high - p.mid for p in parts])
+        return cls(mid, mid - below, mid + above, parts[0].level if parts else 0.9)
 
 
 class Lever(StrEnum):

@@ -111,9 +111,8 @@ def _pair(each: Experiment, due: bool, party: Party | None, weakest: Evidence) -
     parts = [_at(part, proven.level) for part in parts]
     if sum(launch.held for launch in each.treated) == 0:
         return "it was stopped before it began"
-    # one model predicted them all, and is taken to be wrong about all of them together
-    mid, low, high = (sum(getattr(part, end) for part in parts) for end in ("mid", "low", "high"))
-    return Pair(each.id, each.lever, Estimate(mid, low, high, proven.level), proven)
+    # added as a plan adds them: a width that is learnt from sums then fits single actions and plans alike
+    return Pair(each.id, each.lever, Estimate.added(parts), proven)
 
 
 def _promised(launch: Launch, party: Party | None) -> Estimate | None:
@@ -137,6 +136,11 @@ def _reach(level: float) -> float:
 def shrunk(actions: Sequence[Action], calibrated: Calibrated) -> list[Action]:
     """Return actions with every gain of their menus as the calibration lets expect; what they cost stays.
 
+    Where a lever proved to bring less than it promised, what its actions gain shrinks, and what somebody is predicted
+    to lose by them does not: all together gain f times what was predicted, losers lose as much, gainers bear the rest.
+    An action by which all together are predicted to lose is not made better. So no low factor, nor one below zero,
+    turns a loss into a gain. Where it proved to bring more, all gains and losses grow.
+
     Args:
         actions: The actions as their wings predict them. Keep them: a promise names the chosen setting of one as `raw`.
         calibrated: What predictions are worth.
@@ -145,15 +149,28 @@ def shrunk(actions: Sequence[Action], calibrated: Calibrated) -> list[Action]:
         The actions to plan with.
     """
     told = [
-        (str(action.lever), value)
+        (str(action.lever), *part)
         for action in actions
         for setting in action.menu
-        for value in (*setting.gain.values(), *(() if setting.joint is None else (setting.joint,)))
+        for part in _parts(setting, calibrated.of(str(action.lever)).factor.mid)
     ]
-    gains = iter(calibrated.each([lever for lever, _ in told], [value for _, value in told]))
+    scaled = calibrated.each([lever for lever, _, _ in told], [value.moved(-known) for _, value, known in told])
+    gains = iter(value.moved(known) for value, (_, _, known) in zip(scaled, told, strict=True))
 
     def fresh(setting: Setting) -> Setting:
         gain = {who: next(gains) for who in setting.gain}
         return dataclasses.replace(setting, gain=gain, joint=None if setting.joint is None else next(gains))
 
     return [dataclasses.replace(action, menu=tuple(map(fresh, action.menu))) for action in actions]
+
+
+def _parts(setting: Setting, factor: float) -> list[tuple[Estimate, float]]:
+    """Return each gain of a setting, that of all together last, with how much of it no factor scales."""
+    values = list(setting.gain.values())
+    joint = sum(value.mid for value in values) if setting.joint is None else setting.joint.mid
+    gained = sum(max(value.mid, 0.0) for value in values)
+    scales = 1.0 if factor >= 1 else 0.0 if joint <= 0 else min(joint / gained, 1.0) if gained > 0 else 0.0
+    parts = [(value, value.mid * (1 - (scales if value.mid > 0 or factor >= 1 else 0.0))) for value in values]
+    if setting.joint is not None:
+        parts.append((setting.joint, 0.0 if factor >= 1 or joint > 0 else joint))
+    return parts

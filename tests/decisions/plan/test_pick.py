@@ -13,9 +13,8 @@ from wares import DAYS, C, M, P, coupon, doses, face, many, off, price, setting,
 
 import market
 from tradewind.decisions.plan import Planner, rules, study
-from tradewind.decisions.plan.pick import SHARED
 from tradewind.errors import BadInputError
-from tradewind.study import Action, Estimate, Evidence, Party, Plan
+from tradewind.study import SHARED, Action, Estimate, Evidence, Party, Plan
 
 
 def plan(actions: list[Action], budgets: dict[Party, float], *limits: str, **settings: object) -> Plan:

@@ -20,8 +20,6 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 NEAR = 1e-3  # gap that is near enough: a gain is known to a tenth at best
-SHARED = 0.15
-"""Correlation of errors within a lever: what plans brought beside their promise in towns 7 and 8 (`RESULTS.md`)."""
 ROUNDS = 4  # times that interplay is taken into account anew, at most
 REJECTED = "rejected"
 
@@ -326,38 +324,22 @@ def _spread(end: float, asked: float, points: int) -> list[float]:
 
 def _less(setting: Setting, loss: float) -> Setting:
     """Return a setting whose gain is smaller by what interplay takes; it falls on the merchant, who gives the price."""
-
-    def down(value: Estimate) -> Estimate:
-        return Estimate(value.mid - loss, value.low - loss, value.high - loss, value.level)
-
-    gain = {party: down(value) if party == Party.MERCHANT else value for party, value in setting.gain.items()}
-    return replace(setting, gain=gain, joint=None if setting.joint is None else down(setting.joint))
+    gain = {party: value.moved(-loss) if party == Party.MERCHANT else value for party, value in setting.gain.items()}
+    return replace(setting, gain=gain, joint=None if setting.joint is None else setting.joint.moved(-loss))
 
 
 def together(choices: Sequence[Choice], party: Party | None) -> Estimate:
     """Return the gain of choices together, of a party or of all.
 
     What is wrong with one estimate of a lever is partly wrong with all of them: within a lever errors are correlated by
-    `SHARED`; between levers they are independent.
+    `study.SHARED`; between levers they are independent.
     """
-    sums: dict[str, list[float]] = {}
-    squares: dict[str, list[float]] = {}
-    level = 0.9
+    by_lever: dict[str, list[Estimate]] = {}
     for choice in choices:
         value = choice.setting.joint if party is None else choice.setting.gain.get(party)
-        if value is None:
-            continue
-        level = value.level
-        parts, apart = (kept.setdefault(choice.action.lever, [0.0, 0.0, 0.0]) for kept in (sums, squares))
-        for place, part in enumerate((value.mid, value.mid - value.low, value.high - value.mid)):
-            parts[place] += part
-            apart[place] += part**2
-    mid = sum(parts[0] for parts in sums.values())
-    below, above = (
-        math.sqrt(sum(SHARED * sums[lever][side] ** 2 + (1 - SHARED) * squares[lever][side] for lever in sums))
-        for side in (1, 2)
-    )
-    return Estimate(mid, mid - below, mid + above, level)
+        if value is not None:
+            by_lever.setdefault(choice.action.lever, []).append(value)
+    return Estimate.added([Estimate.added(parts) for parts in by_lever.values()], shared=0.0)
 
 
 def _nothing(payers: int) -> Allocation:
