@@ -276,7 +276,7 @@ class Purse:
     Args:
         limit: The budget.
         spent: What the plan draws from it at most.
-        worth: What one more unit of it would gain, in the plan's objective; 0 where it is not used up.
+        worth: What one more unit of it would gain at most, in the plan's objective; 0 where it is not used up.
     """
 
     limit: float

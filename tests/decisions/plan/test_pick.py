@@ -170,6 +170,16 @@ def test_a_party_that_an_action_does_not_touch_gains_nothing_by_it() -> None:
     assert found.total[brand].mid == pytest.approx(4.0)
 
 
+def test_a_floor_takes_no_more_of_what_gains_little_than_it_asks_for() -> None:
+    actions = [price(f"p{n}", off(0.1, 1, 0.2 + n / 100)) for n in range(20)] + [price("big", off(0.1, 1, 9))]
+    found = Planner(least=1.0)("x", actions, {M: 50.0}, rules(["price actions>=1"]))
+    assert set(doses(found.choices)) == {"price-big"}
+    found = Planner(least=1.0)("x", actions, {M: 50.0}, rules(["price actions>=3"]))
+    assert set(doses(found.choices)) == {"price-big", "price-p19", "price-p18"}
+    reason = next(left.reason for left in found.left_out if left.action.key == "price-p0")
+    assert "too little to be worth the trouble" in reason
+
+
 def test_a_floor_takes_what_gains_less_than_is_worth_the_trouble() -> None:
     actions = [price("big", off(0.1, 1, 50)), price("tiny", off(0.1, 1, 0.2), shop="s2")]
     assert set(doses(Planner(least=1.0)("x", actions, {M: 9.0}, ()).choices)) == {"price-big"}
@@ -184,6 +194,15 @@ def test_one_more_unit_of_no_budget_is_worth_what_a_plan_with_it_gains() -> None
         assert not found.choices
         more = plan(actions, {M: limit + 1})
         assert found.purses[M].worth == pytest.approx(joint(more)) == pytest.approx(1.1 * 3.5)
+
+
+def test_a_plan_of_one_party_by_which_all_together_lose_says_so() -> None:
+    gives = price("gives", setting({"off": 0.3}, {M: 5.0}, {M: -30.0, P: 8.0}))
+    found = plan([gives, coupon("won", ["c1"], face(2.0, 1.0, 3.0))], {M: 9.0}, objective="platform")
+    assert doses(found.choices) == {"price-gives": 0}
+    told = {each.key: each for each in study(found, market.PROVENANCE, DAYS.first, {}).findings}
+    assert "All together lose by the plan" in told["losers"].note
+    assert "most of it by price" in told["levers"].sentence
 
 
 def test_what_is_left_out_is_told_at_the_setting_whose_gain_stands_beside() -> None:

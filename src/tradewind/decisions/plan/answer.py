@@ -113,10 +113,11 @@ class _Teller:
             top, currency=self.currency, alt_text="Expected gain of the largest actions, with intervals"
         )
         by = f"with caution {plan.caution:g}, towards the low end" if plan.caution else "by the middle of the interval"
+        before = ", before what choices take from each other," if plan.interplay else ""
         note = (
             "Gains are incremental contribution profit over an action's days and what follows, against doing nothing. "
-            f"They were picked {by}; by the same numbers no other choice within these budgets and rules gains more "
-            f"than {human(plan.gap, 'share')} on top. Attributed GMV is what last-touch attribution would credit."
+            f"They were picked {by}; by the same numbers{before} no other choice within these budgets and rules gains "
+            f"more than {human(plan.gap, 'share')} on top. Attributed GMV is what last-touch attribution would credit."
         )
         numbers: dict[str, float | Estimate] = {
             "actions": len(plan.choices), "gain": sought, "spent": spent, "attributed_gmv": plan.attributed,
@@ -169,16 +170,19 @@ class _Teller:
             })  # fmt: skip
             if purse.limit > 0:
                 more = (
-                    f"one more unit would gain about {purse.worth:.2f}" if purse.worth > 0
+                    f"one more unit would gain about {purse.worth:.2f} at most" if purse.worth > 0
                     else "more of it would gain nothing"
                 )  # fmt: skip
                 said.append(f"the {payer} draws up to {self.money(purse.spent)} of {self.money(purse.limit)}; {more}")
         columns = (
             Column("payer", "Payer"), Column("limit", "Budget", "money"), Column("spent", "Draws at most", "money"),
-            Column("left", "Left", "money"), Column("worth", "Gain of one more unit", "ratio"),
+            Column("left", "Left", "money"), Column("worth", "Gain of one more unit, at most", "ratio"),
         )  # fmt: skip
         numbers = {f"worth_{payer}": purse.worth for payer, purse in self.plan.purses.items()}
-        note = "The gain of one more unit is the dual price of the budget: move money to where it is largest."
+        note = (
+            "The gain of one more unit is the dual price of the budget, and less where actions come in lumps: move "
+            "money to where it is largest."
+        )
         sentence = _sentence("; ".join(said)) if said else "No payer has a budget."
         return Finding("budgets", sentence, self.grade, numbers, Grid(columns, tuple(rows)), None, note, 80.0)
 
@@ -203,10 +207,10 @@ class _Teller:
             Column("low", "Low", "money"), Column("high", "High", "money"), Column("cost", "Draws at most", "money"),
             Column("attributed", "Attributed GMV", "money"),
         )  # fmt: skip
-        best = rows[0]
+        most = max(rows, key=lambda row: abs(float(str(row["gain"]))))
         sentence = (
             f"Attribution would credit these actions with {self.money(self.plan.attributed)} of GMV; what they are "
-            f"expected to add is {self.money(self.plan.joint.mid)} of profit, most of it by {best['lever']}."
+            f"expected to add is {self.money(self.plan.joint.mid)} of profit, most of it by {most['lever']}."
         )
         note = "Within a lever errors are taken to be shared in part, between levers to be independent."
         return Finding("levers", sentence, self.grade, {}, Grid(columns, tuple(rows)), None, note, 70.0)
@@ -233,10 +237,11 @@ class _Teller:
             Column("what", "Action"), Column("party", "Who loses"), Column("loss", "Expected", "money"),
             Column("low", "Low", "money"), Column("high", "High", "money"), Column("pays", "And"),
         )  # fmt: skip
+        together = "gain" if self.plan.joint.mid >= 0 else "lose"
         note = (
-            "All together gain by these, but not everyone: agree on a share before launching, or plan under the rule "
-            "“payers gain” or “all gain”."
-        )  # fmt: skip
+            f"All together {together} by the plan, but not everyone alike: agree on a share before launching, or plan "
+            "under the rule “payers gain” or “all gain”."
+        )
         actions = sum(any(value.mid < 0 for value in c.setting.gain.values()) for c in self.plan.choices)
         of = f"{actions:,} of the {len(self.plan.choices):,} actions"
         return Finding(

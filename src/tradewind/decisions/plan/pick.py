@@ -30,8 +30,8 @@ class Point(NamedTuple):
     Args:
         budget: The budget.
         gain: Gain of the plan, in its objective.
-        worth: What one more unit of the budget would gain; 0 where it is not used up. At a budget of nothing, what a
-            unit gains on the way to the next point.
+        worth: What one more unit of the budget would gain at most; 0 where it is not used up. At a budget of nothing,
+            what a unit gains on the way to the next point.
     """
 
     budget: float
@@ -168,7 +168,9 @@ class Planner:
         money = table.limits(budgets)
         caps = table.caps(rules, sum(budgets.values()))
         limits = Rules(table.owner, caps)
-        least = np.where(table.floored(caps), -np.inf, self.least)[:, None]  # what a floor asks for may gain less
+        floored = table.floored(caps)
+        # What a floor asks for may gain less, but is worse than nothing: no more of it is picked than the floor needs.
+        least = np.where(floored, -np.inf, self.least)[:, None]
         allocate = Allocate(tolerance=NEAR, seed=self.seed)
         every = np.arange(len(table.actions))
         losses, best, turn = np.zeros(len(table.actions)), None, 0
@@ -176,6 +178,7 @@ class Planner:
             turn += 1
             net = table.gain - self._bears * losses[:, None]
             gain = np.where(table.allowed(rules, losses) & (net >= least), net, -np.inf)
+            gain[floored] -= self.least * (net[floored] < self.least)
             try:
                 found = allocate(gain, table.cost, money, limits) if len(table.actions) else _nothing(len(money))
             except BadInputError as error:
@@ -285,6 +288,7 @@ class Planner:
             width = len(action.menu)
             best = int(np.argmax(gains[:width]))
             net = gains[:width] - found.multipliers @ table.cost[:, number, :width]
+            worth = gains[:width] >= max(self.least, 1e-300)
             over = np.any(table.cost[:, number, :width] > limits[:, None] * (1 + 1e-9), axis=0)
             left = limits - found.spent
             fits = np.all(table.cost[:, number, :width] <= left[:, None] * (1 + 1e-9), axis=0)
@@ -296,9 +300,9 @@ class Planner:
                 reason = "at every setting somebody is expected to lose, which a rule excludes"
             elif int(table.owner[number]) in taken:
                 reason = "another action was picked for its customers"
-            elif bool(np.all(over[gains[:width] > 0])):
+            elif bool(np.all(over[worth])):
                 reason = "it costs more than a payer's whole budget"
-            elif net.max() <= 0 or not fits[gains[:width] > 0].any():
+            elif net.max() <= 0 or not fits[worth].any():
                 reason = "the budget gains more elsewhere"
             else:
                 reason = "a rule leaves no room for it, or it meets a choice that gains more"
