@@ -20,7 +20,7 @@ from tradewind.faces import launching
 from tradewind.faces.launching import Launched, chosen, launch
 from tradewind.faces.planning import Asked, Planned, kept, planned
 from tradewind.faces.proving import read_due
-from tradewind.ledger import Approval, Ledger, State, Terms, open_ledger
+from tradewind.ledger import Approval, Ledger, Promise, State, Terms, open_ledger
 from tradewind.measures.assume import Assumptions
 
 ASKED = Asked(("platform=100", "merchant=60"), ("price actions<=3",))
@@ -100,12 +100,32 @@ def test_a_promise_is_read_from_the_store_that_it_was_made_from(
     late = eve(market_store) + timedelta(days=300)
     ledger = open_ledger(tmp_path / "l.db", clock=lambda: late)
     manifest = market_store.manifest
-    for what, other in (("source", "another marketplace"), ("currency", "XXX")):
+    for what, other in (("source", "another marketplace"), ("currency", "XXX"), ("notice", "Seed 2.")):
         origin = replace(manifest.provenance, **{what: other})
         elsewhere = Store(market_store.folder, market_store.engine, replace(manifest, provenance=origin))
         unread = read_due(elsewhere, ledger, "Bob").unread.values()
         assert unread
         assert all(f"its {what} differs" in why for why in unread)
+    grown = Store(market_store.folder, market_store.engine, replace(manifest, name="000099"))
+    assert not any("differs" in why for why in read_due(grown, ledger, "Bob").unread.values())
+    ledger.close()
+
+
+def test_a_launch_that_does_not_say_its_notice_is_read_as_before(
+    plan: Planned, market_store: Store, tmp_path: Path
+) -> None:
+    ledger = opened(tmp_path / "l.db", market_store)
+    origin, wanted = market_store.provenance, chosen(plan)
+    held = launching.weighed(market_store, wanted, 0.3, Terms())
+    terms = Terms(assumptions=origin.assumptions, source=origin.source, currency=origin.currency)
+    promises = [Promise(each.choice, each.share) for each in held]
+    ledger.launch("old", promises, Approval("Ann", eve(market_store)), "Bob", terms)
+    ledger.close()
+    late = eve(market_store) + timedelta(days=300)
+    ledger = open_ledger(tmp_path / "l.db", clock=lambda: late)
+    unread = read_due(market_store, ledger, "Bob").unread.values()
+    assert unread
+    assert not any("other data" in why for why in unread)
     ledger.close()
 
 

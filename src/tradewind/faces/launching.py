@@ -138,7 +138,7 @@ def timely(plan: Kept, held: Sequence[Held], approval: Approval, terms: Terms, t
 
 def registered(ledger: Ledger, plan: Kept, held: Sequence[Held], who: str, approval: Approval, terms: Terms) -> Receipt:
     """Register a plan in the ledger, all of it or nothing, see `Ledger.launch`."""
-    terms = replace(terms, assumptions=plan.assumptions, source=plan.source, currency=plan.currency)
+    terms = replace(terms, assumptions=plan.assumptions, source=plan.source, currency=plan.currency, notice=plan.notice)
     return ledger.launch(plan.name, _promises(plan, held), approval, who, terms)
 
 

@@ -49,11 +49,13 @@ def _promised_here(store: Store, experiment: Experiment) -> None:
     for launch in experiment.launches:
         for what, said, here in (
             ("source", launch.source, origin.source), ("currency", launch.currency, origin.currency),
+            ("notice", launch.notice, origin.notice),
         ):  # fmt: skip
             if said not in ("", here):
                 raise BadInputError(
                     f"What was promised is of other data than this store: its {what} differs", got=here, allowed=said,
-                    do="read it from the store that it was launched on",
+                    do="read it from the store that it was launched on"
+                    + (", or import this one anew under its old notice" if what == "notice" else ""),
                 )  # fmt: skip
         if launch.assumptions not in (None, now):
             raise BadInputError(

@@ -35,6 +35,7 @@ class Terms:
         assumptions: What was supposed where the source says nothing, a sentence each: readings must suppose the same.
         source: Name of the source of the store that the promises were made from; readings must be of the same.
         currency: ISO 4217 code of its money.
+        notice: What the store's data say of themselves, which tells one simulated world from another.
 
     Raises:
         BadInputError: If the echo is out of range.
@@ -47,6 +48,7 @@ class Terms:
     assumptions: tuple[str, ...] = ()
     source: str = ""
     currency: str = ""
+    notice: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.echo <= LONGEST_ECHO:
@@ -96,6 +98,7 @@ def draft(plan: str, promises: Sequence[Promise], approval: Approval, terms: Ter
     common = {
         "plan": plan, "approval": {"who": approval.who, "at": chain.moment(approval.at)},
         "assumptions": list(terms.assumptions), "source": terms.source, "currency": terms.currency,
+        "notice": terms.notice,
     }  # fmt: skip
     found: list[Draft] = []
     groups: dict[tuple[str, ...], list[Promise]] = {}

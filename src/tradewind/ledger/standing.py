@@ -60,6 +60,7 @@ class Launch:
         assumptions: What its promise supposes, a sentence each; None of launches that do not say.
         source: Name of the source of the store that it was promised from; empty of launches that do not say.
         currency: ISO 4217 code of its money; empty alike.
+        notice: What that store's data say of themselves; empty alike.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Launch:
     assumptions: tuple[str, ...] | None = None
     source: str = ""
     currency: str = ""
+    notice: str = ""
 
     @property
     def held(self) -> float:
@@ -298,7 +300,7 @@ def _launches(connection: sa.Connection, chosen: sa.Select[tuple[int]]) -> Itera
             approval["who"], approval["at"], said["late"],
             date.fromisoformat(ended["day"]) if ended else None, ended["reason"] if ended else "",
             None if (supposed := said.get("assumptions")) is None else tuple(supposed),
-            said.get("source", ""), said.get("currency", ""),
+            said.get("source", ""), said.get("currency", ""), said.get("notice", ""),
         )  # fmt: skip
 
 
