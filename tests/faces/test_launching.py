@@ -17,11 +17,14 @@ from tradewind.decisions.plan import read_plan
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, ConflictError, NotFoundError
 from tradewind.faces import launching
+from tradewind.faces.console.ledger_pages import _parties
 from tradewind.faces.launching import Launched, chosen, launch
 from tradewind.faces.planning import Asked, Planned, kept, planned
-from tradewind.faces.proving import read_due
-from tradewind.ledger import Approval, Ledger, Promise, State, Terms, open_ledger
+from tradewind.faces.proving import promised, read_due, standing
+from tradewind.ledger import Approval, Ledger, Promise, Reading, State, Terms, open_ledger
 from tradewind.measures.assume import Assumptions
+from tradewind.period import Period
+from tradewind.study import Estimate, Evidence, Party
 
 ASKED = Asked(("platform=100", "merchant=60"), ("price actions<=3",))
 
@@ -126,6 +129,41 @@ def test_a_launch_that_does_not_say_its_notice_is_read_as_before(
     unread = read_due(market_store, ledger, "Bob").unread.values()
     assert unread
     assert not any("other data" in why for why in unread)
+    ledger.close()
+
+
+def test_what_was_stopped_early_promised_as_much_wherever_it_is_shown(
+    plan: Planned, market_store: Store, tmp_path: Path
+) -> None:
+    file = tmp_path / "l.db"
+    ledger = opened(file, market_store)
+    launched(market_store, ledger, plan, tmp_path)
+    trial = next(each for each in ledger.status().experiments if each.unit == "customer" and each.proves)
+    [setting] = [each.setting for each in trial.treated]
+    whole = promised(trial)
+    ledger.close()
+    ledger = open_ledger(file, clock=lambda: eve(market_store) + timedelta(days=2))
+    ledger.stop(trial.launches[0].id, "Bob", "too dear")
+    ledger.close()
+    ledger = open_ledger(file, clock=lambda: eve(market_store) + timedelta(days=300))
+    trial = ledger.experiment(trial.id)
+    held = trial.treated[0].held
+    assert 0 < held == 2 / trial.days.days < 1
+    found = promised(trial)
+    assert found is not None
+    assert whole is not None
+    assert found.mid == pytest.approx(held * whole.mid)
+    assert found.low == pytest.approx(held * whole.low)
+    effect = Estimate(1.0, 0.0, 2.0)
+    days = Period(trial.days.first, trial.due)
+    ledger.read(Reading(trial.id, days, {}, effect, trial.units, "means", Evidence.RANDOMISED), "Bob")
+    [pair] = ledger.track().pairs
+    assert pair.promised.mid == pytest.approx(found.mid)
+    [row] = [row for row in standing(ledger).rows if row["href"].endswith(trial.id)]
+    assert row["promised"] == found
+    for row in _parties(ledger.experiment(trial.id)).rows:
+        gain = setting.gain[Party(row["party"])]
+        assert row["promised"] == pytest.approx(held * trial.done * gain.mid)
     ledger.close()
 
 
