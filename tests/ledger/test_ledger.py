@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from deeds import APPROVAL, START, WEEK, Clock, coupon, customers, price, prices, promise, reading
 from places import Place
 
-from tradewind.errors import BadInputError, ConflictError, NotFoundError
+from tradewind.errors import BadInputError, ConflictError, CorruptLedgerError, NotFoundError
 from tradewind.ledger import Approval, Ledger, Promise, State, Terms
 from tradewind.ledger.schema import METADATA
 from tradewind.period import Period
@@ -305,3 +305,23 @@ def test_the_database_itself_refuses_a_gap(ledger: Ledger, place: Place) -> None
     with pytest.raises(sa.exc.DBAPIError, match="follows the last one"):
         place.run("INSERT INTO entries SELECT number + 2, at, kind, who, payload, previous, hash FROM entries")
     assert ledger.verify().sound
+
+
+EDITS = [
+    ("UPDATE assignments SET arm = 'holdout' WHERE unit = 'c7' OR unit = 'c8'", "not those that were registered"),
+    ("UPDATE assignments SET unit = 'c900' WHERE unit = 'c7'", "not those that were registered"),
+    ("UPDATE entries SET payload = REPLACE(payload, 'treated', 'holdout')", "was changed after it was written"),
+]
+
+
+@pytest.mark.parametrize(("edit", "words"), EDITS)
+def test_arms_that_were_edited_are_not_given_out(ledger: Ledger, place: Place, edit: str, words: str) -> None:
+    trial, group = launched(ledger, promises=TRIAL + prices(8)).experiments
+    assert set(ledger.arms(trial.id)) == set(customers(0, 200))
+    assert sorted(ledger.arms(group.id).values()) == ["holdout"] * 2 + ["treated"] * 6
+    place.tamper(edit)
+    with pytest.raises(CorruptLedgerError, match=words):
+        ledger.arms(trial.id)
+    if "entries" in edit:
+        with pytest.raises(CorruptLedgerError, match=words):
+            ledger.arms(group.id)

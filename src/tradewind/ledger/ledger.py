@@ -23,7 +23,7 @@ from tradewind.ledger.lot import HOLDOUT, TREATED
 from tradewind.ledger.promise import Approval, Promise, name, sentence
 from tradewind.ledger.reading import Kept, Reading
 from tradewind.ledger.registration import Terms
-from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, LEDGER
+from tradewind.ledger.schema import ENTRIES, LAUNCHES, LEDGER
 from tradewind.ledger.standing import Experiment, Launch, State
 from tradewind.ledger.track import Track
 from tradewind.ledger.verification import Verdict
@@ -228,12 +228,14 @@ class Ledger:
 
         Raises:
             NotFoundError: If the caller sees no such experiment whole.
+            CorruptLedgerError: If its units or entries are not those that were registered.
         """
         with self._database.reading() as connection:
             number, found = standing.experiment(connection, self.scope, id_)
+            launches = sa.select(LAUNCHES.c.number).where(LAUNCHES.c.experiment == number)
+            self._sealed(connection, sa.or_(ENTRIES.c.number == number, ENTRIES.c.number.in_(launches)))
             if found.unit == "customer":
-                rows = sa.select(ASSIGNMENTS.c.unit, ASSIGNMENTS.c.arm).where(ASSIGNMENTS.c.experiment == number)
-                return {unit: arm for unit, arm in connection.execute(rows)}
+                return {unit: arm for page in standing.assigned(connection, number) for unit, arm in page}
         seen: dict[str, set[str]] = {}
         for each in found.launches:
             seen.setdefault(each.subject.id, set()).add(each.arm or TREATED)
@@ -326,6 +328,14 @@ class Ledger:
         if last is None or first is None:
             raise _empty()
         return Head(first.said["ledger"], last.hash, last.number if self.scope.everything else None)
+
+    def _sealed(self, connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> None:
+        """Refuse entries that were changed after they were written."""
+        for row in connection.execute(ENTRIES.select().where(chosen).order_by(ENTRIES.c.number)):
+            if not chain.fits(self._key, entry := Entry(*row)):
+                raise CorruptLedgerError(
+                    f"Entry {entry.number} was changed after it was written", do="verify the ledger"
+                )
 
     def _appender(self, connection: sa.Connection) -> Appender:
         if self._clock is None:

@@ -10,9 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tradewind.errors import NotFoundError
+from tradewind.errors import CorruptLedgerError, NotFoundError
 from tradewind.ledger.chain import Entry
-from tradewind.ledger.lot import HOLDOUT
+from tradewind.ledger.lot import HOLDOUT, Tally
 from tradewind.ledger.promise import choice_read, period_read, setting_read
 from tradewind.ledger.reading import Kept, reading_read
 from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, EXPERIMENTS, LAUNCHES, READINGS, STOPS
@@ -20,7 +20,7 @@ from tradewind.period import Period
 from tradewind.scope import Scope
 from tradewind.study import Choice, Lever, Setting, Subject
 
-_PAGE = 500
+_PAGE, _UNITS = 500, 50_000
 
 
 class State(StrEnum):
@@ -217,6 +217,27 @@ def choice(connection: sa.Connection, number: int) -> Choice:
     )
     of = sa.select(ASSIGNMENTS.c.unit).where(ASSIGNMENTS.c.experiment == held).order_by(ASSIGNMENTS.c.unit)
     return choice_read(_said(payload)["promise"], tuple(connection.scalars(of)))
+
+
+def assigned(connection: sa.Connection, number: int) -> Iterator[Sequence[tuple[str, str]]]:
+    """Yield the units of the experiment of an entry with their arms, by page.
+
+    Raises:
+        CorruptLedgerError: At the end, if they are not those that were registered.
+    """
+    [(payload,)] = connection.execute(sa.select(ENTRIES.c.payload).where(ENTRIES.c.number == number))
+    rows = sa.select(ASSIGNMENTS.c.unit, ASSIGNMENTS.c.arm).where(ASSIGNMENTS.c.experiment == number)
+    said, tally = _said(payload), Tally()
+    query = rows.order_by(ASSIGNMENTS.c.unit).execution_options(yield_per=_UNITS)
+    for page in connection.execute(query).partitions():
+        for unit, arm in page:
+            tally.add(unit, arm)
+        yield [(unit, arm) for unit, arm in page]
+    if tally.digest != said["digest"]:
+        raise CorruptLedgerError(
+            "The units of an experiment are not those that were registered", got=said["experiment"],
+            do="verify the ledger",
+        )  # fmt: skip
 
 
 def seen(scope: Scope) -> sa.ColumnElement[bool]:
