@@ -101,8 +101,7 @@ def test_the_reading_holds_the_truth(launched: Launched) -> None:
     assert found.effect[Party.PLATFORM].low <= truth.of(Party.PLATFORM) <= found.effect[Party.PLATFORM].high
     assert found.effect[Party.PLATFORM].high < 0, "the platform pays for what is redeemed"
     assert found.evidence == Evidence.RANDOMISED
-    assert found.sample_ratio is not None
-    assert found.sample_ratio > 0.001
+    assert found.sample_ratio is None, "all are counted as they were drawn: their numbers say nothing"
 
 
 def test_the_reading_agrees_with_means_taken_by_hand(launched: Launched) -> None:
@@ -172,6 +171,18 @@ def test_a_handful_held_out_is_read_without_a_slope(launched: Launched) -> None:
     treated = np.array([few[unit] == "treated" for unit in units])
     assert found.joint is not None
     assert found.joint.mid == pytest.approx((joint[treated].mean() - joint[~treated].mean()) * treated.sum())
+
+
+def test_a_rare_lot_is_read_like_any_other(launched: Launched) -> None:
+    arms = launched.ledger.arms(launched.prices.id)
+    out = sorted(unit for unit, arm in arms.items() if arm == "holdout")[:3]
+    few = {unit: arm for unit, arm in arms.items() if arm == "treated" or unit in out}
+    found = proof.read(launched.after, launched.prices, few)  # 3 held out where 12 were to be expected
+    assert found.units == {"treated": 20, "holdout": 3}
+    assert not found.skewed
+    assert "split" not in found.note
+    with pytest.raises(BadInputError, match="One arm has no units"):
+        proof.read(launched.after, launched.prices, {unit: "treated" for unit in few})
 
 
 def test_what_cannot_be_read_says_why(launched: Launched) -> None:
