@@ -64,9 +64,11 @@ def launch(  # noqa: PLR0913 - what is launched, where, by whom and how
         BadInputError: If nothing is to be launched, the plan was made for other data, its folder cannot be written
             to, or an action cannot be launched as asked.
         ConflictError: If an action is launched already, other than `again` allows.
+        CorruptLedgerError: If the folder keeps a head that the ledger does not lead to.
     """
     terms, wanted = terms or Terms(), chosen(plan, approved)
     fits(store, wanted, folder)
+    reached(ledger, folder)
     if again and (standing := _standing(ledger, wanted)) is not None:
         return Launched(standing, (), written(ledger, wanted, folder, standing.head))
     progress.told("weighing holdouts", 0, 2)
@@ -170,6 +172,17 @@ def keep_head(folder: Path, head: Head) -> Path:
     fresh.write_text(json.dumps({"head": str(head), "count": head.count}, indent=1) + "\n", encoding="utf-8")
     fresh.replace(file)
     return file
+
+
+def reached(ledger: Ledger, folder: Path) -> None:
+    """Refuse to write over a head that a folder keeps and the ledger does not lead to: it is what shows a cut.
+
+    Raises:
+        ConflictError: If it is of another ledger.
+        CorruptLedgerError: If the ledger was cut or written anew since.
+    """
+    if (folder / HEAD).exists():
+        ledger.reach(Head.parse(head_of(folder)))
 
 
 def head_of(folder: Path) -> str:

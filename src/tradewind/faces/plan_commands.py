@@ -140,6 +140,7 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
     now = datetime.now(ZoneInfo(plan.timezone))
     launching.timely(plan, held, Approval(approved_by or who, now), terms, said or now.date())
     where = _ledger(ledger, plan.timezone, said, plan.simulated)  # begun only now, where there is none
+    launching.reached(where, folder)
     approval = Approval(approved_by or who, where.now)
     with voice.working("Writing the ledger"):
         receipt = launching.registered(where, plan, held, who, approval, terms)
@@ -167,6 +168,7 @@ def export(
             "No action of this plan was launched", got=plan.name, do=f"tradewind ledger launch {folder}"
         )
     launching.same(plan, launched)
+    launching.reached(where, folder)
     found = where.export(folder / launching.ARMS, plan.name)
     head = launching.keep_head(folder, found.head)
     voice.answer({"files": [str(head), str(found.file)], "rows": found.rows}, lambda: proofs.exported(found, head))
@@ -217,8 +219,9 @@ def read(
     where = _ledger(ledger, origin.timezone, said, origin.simulated, create=False)
     with voice.counting() as told, progress.listening(told):
         read = proving.read_due(opened, where, _user())
-    document = {"readings": [kept for _, kept in read.found], "unread": read.unread}
-    voice.answer(document, lambda: proofs.readings(read.found, read.unread, origin.currency, where.today))
+    head = where.head()
+    document = {"readings": [kept for _, kept in read.found], "unread": read.unread, "head": str(head)}
+    voice.answer(document, lambda: proofs.readings(read.found, read.unread, origin.currency, where.today, head))
 
 
 @ledger_app.command("calibrate")

@@ -14,7 +14,7 @@ from rich.text import Text
 from tradewind.decisions.plan import Held
 from tradewind.faces import proving, terminal
 from tradewind.faces.planning import Planned
-from tradewind.ledger import Experiment, Exported, Kept, Receipt, State, Status, Track, Verdict
+from tradewind.ledger import Experiment, Exported, Head, Kept, Receipt, State, Status, Track, Verdict
 from tradewind.money import human
 from tradewind.study import Estimate
 
@@ -108,9 +108,9 @@ def status(found: Status) -> RenderableType:
 
 
 def readings(
-    found: Sequence[tuple[Experiment, Kept]], unread: Mapping[str, str], currency: str, day: date
+    found: Sequence[tuple[Experiment, Kept]], unread: Mapping[str, str], currency: str, day: date, head: Head
 ) -> RenderableType:
-    """Return what was read on a day."""
+    """Return what was read on a day, and the ledger's head after it."""
     if not found and not unread:
         return Text(f"Nothing is due to be read on {day}. See tradewind ledger status for the days.")
     table = _table("Experiment", "Lever", "Promised", "Proven", "Treated", "Held out", "Verdict")
@@ -125,7 +125,14 @@ def readings(
     parts: list[RenderableType] = [Text(f"Read {len(found):,} experiments.", style="bold")]
     parts += [table, *_more(len(found))] if found else []
     parts += [Text(f"  • {why}", style="yellow") for why in list(unread.values())[:ROWS]]
-    parts += [Text("Next: tradewind ledger calibrate", style="dim")] if found else []
+    parts += (
+        [
+            Text(f"Head: {head}\nKeep it: it shows whether a reading was taken out."),
+            Text("Next: tradewind ledger calibrate", style="dim"),
+        ]
+        if found
+        else []
+    )
     return Group(*parts)
 
 

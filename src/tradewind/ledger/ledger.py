@@ -251,6 +251,27 @@ class Ledger:
         with self._database.reading() as connection:
             return self._head(connection)
 
+    def reach(self, head: Head) -> None:
+        """Refuse where the entries no longer lead to a head that was kept outside; `verify` looks at all of them.
+
+        Raises:
+            ConflictError: If the head is of another ledger.
+            CorruptLedgerError: If the ledger was cut or written anew since.
+        """
+        with self._database.reading() as connection:
+            own = self._head(connection)
+            number = connection.scalar(sa.select(ENTRIES.c.number).where(ENTRIES.c.hash == head.hash))
+        if head.ledger != own.ledger:
+            raise ConflictError(
+                "The head that was kept is of another ledger", got=head.ledger, allowed=own.ledger,
+                do="name the ledger that it is of: --ledger ADDRESS",
+            )  # fmt: skip
+        if number is None or head.count not in (None, number):
+            raise CorruptLedgerError(
+                "The ledger was cut or written anew: its entries do not lead to the head that was kept", got=head,
+                do="keep that head, and say which entry is the first to differ: tradewind ledger verify PLAN",
+            )  # fmt: skip
+
     def verify(self, heads: Sequence[Head] = ()) -> Verdict:
         """Say whether the ledger is what was written into it, and which entry is the first that does not fit.
 
