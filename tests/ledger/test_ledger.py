@@ -94,6 +94,19 @@ def test_a_unit_is_in_one_action_of_a_lever_at_a_time(ledger: Ledger) -> None:
     assert ledger.verify([before]).sound
 
 
+def test_the_same_ids_of_another_source_are_others(ledger: Ledger) -> None:
+    first = [*TRIAL, promise(price("first", "p1"), 0.0)]
+    launched(ledger, promises=first, source="brazil", currency="BRL")
+    launched(ledger, "japan", first, source="japan", currency="JPY")
+    for source in ("brazil", "japan", ""):
+        for words, action in MEETING.items():
+            with pytest.raises(ConflictError, match=words):
+                launched(ledger, "summer", [promise(action, 0.0)], source=source)
+    launched(ledger, "unsaid", [promise(price("other", "p3"), 0.0)])
+    with pytest.raises(ConflictError, match="Its subject is"):
+        launched(ledger, "summer", [promise(price("same", "p3"), 0.0)], source="japan")
+
+
 def test_actions_of_one_plan_do_not_meet_either(ledger: Ledger) -> None:
     with pytest.raises(ConflictError, match="100 of its customers"):
         launched(ledger, promises=[*TRIAL, promise(coupon("more", customers(100, 300)))])

@@ -15,7 +15,7 @@ from tradewind.ledger import chain
 from tradewind.ledger.appender import SKEW, Appender
 from tradewind.ledger.lot import HOLDOUT, TREATED, Tally, picked, salt, thrown
 from tradewind.ledger.promise import Approval, Promise, name, number, promise_said
-from tradewind.ledger.schema import ASSIGNMENTS, LAUNCHES, STOPS
+from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, LAUNCHES, STOPS
 from tradewind.scope import OPERATOR, Scope
 
 LONGEST_ECHO = 366
@@ -260,7 +260,7 @@ def register(appender: Appender, drafts: Sequence[Draft], who: str, today: date,
             late = launch["promise"]["days"][0] <= str(today)
             entry = appender.add(chain.LAUNCH, who, {**launch, "entry": str(experiment.number), "late": late})
             if terms.exclusive:
-                _alone(appender.connection, launch["promise"], entry.number, experiment.number)
+                _alone(appender.connection, launch, entry.number, experiment.number)
 
 
 def check(plan: str, promises: Sequence[Promise], approval: Approval, terms: Terms, today: date) -> None:
@@ -305,12 +305,13 @@ def _once(connection: sa.Connection, drafts: Sequence[Draft]) -> None:
         )  # fmt: skip
 
 
-def _alone(connection: sa.Connection, promise: Mapping[str, Any], launch: int, experiment: int) -> None:
-    """See that no unit of a launch is in another one of the same lever and shop on the same days."""
+def _alone(connection: sa.Connection, said: Mapping[str, Any], launch: int, experiment: int) -> None:
+    """See that no unit of a launch is in another one of the same source, lever and shop on the same days."""
+    promise = said["promise"]
     subject, (first, last) = promise["subject"], promise["days"]
     until = sa.case((STOPS.c.day < LAUNCHES.c.last, STOPS.c.day), else_=LAUNCHES.c.last)
     running = (
-        sa.select(LAUNCHES.c.experiment, LAUNCHES.c.plan, LAUNCHES.c.action)
+        sa.select(LAUNCHES.c.number, LAUNCHES.c.experiment, LAUNCHES.c.plan, LAUNCHES.c.action)
         .join(STOPS, STOPS.c.launch == LAUNCHES.c.number, isouter=True)
         .where(
             LAUNCHES.c.number != launch,
@@ -323,22 +324,27 @@ def _alone(connection: sa.Connection, promise: Mapping[str, Any], launch: int, e
         )
     )
     if subject["kind"] == "customers":
-        others = {held: f"{plan}/{action}" for held, plan, action in connection.execute(running)}
+        others = {held: (number, f"{plan}/{action}") for number, held, plan, action in connection.execute(running)}
         own, other = ASSIGNMENTS.alias("own"), ASSIGNMENTS.alias("other")
         met: set[str] = set()
         names = []
-        for held, called in others.items():
+        for held, (number, called) in others.items():
             both = own.join(other, sa.and_(other.c.unit == own.c.unit, other.c.experiment == held))
             shared = set(
                 connection.scalars(sa.select(own.c.unit).select_from(both).where(own.c.experiment == experiment))
             )
-            if shared:
+            if shared and _alike(connection, number, said["source"]):
                 met |= shared
                 names.append(called)
         who = f"{len(met)} of its customers are"
     else:
         same = running.where(LAUNCHES.c.subject_id == subject["id"], _is(LAUNCHES.c.partner, subject["partner"]))
-        who, names = "Its subject is", [f"{plan}/{action}" for _, plan, action in connection.execute(same)]
+        who = "Its subject is"
+        names = [
+            f"{plan}/{action}"
+            for number, _, plan, action in connection.execute(same).all()
+            if _alike(connection, number, said["source"])
+        ]
     if names:
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         raise ConflictError(
@@ -346,6 +352,13 @@ def _alone(connection: sa.Connection, promise: Mapping[str, Any], launch: int, e
             f"{promise['lever']} on the same days", got=", ".join(sorted(names)[:NAMED]) + more,
             do="leave them out, choose other days, or say that actions may overlap",
         )  # fmt: skip
+
+
+def _alike(connection: sa.Connection, number: int, source: str) -> bool:
+    """Whether the launch of an entry may be of a source; one that says another shares ids with it, and no units."""
+    row = connection.execute(ENTRIES.select().where(ENTRIES.c.number == number)).one()
+    other = chain.Entry(*row).said.get("source", "")
+    return other in ("", source) or not source
 
 
 def _is(column: sa.Column[Any], value: str | None) -> sa.ColumnElement[bool]:
