@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 from dataclasses import replace
@@ -12,17 +13,19 @@ from typing import Any
 import pyarrow.csv as pc
 import pytest
 import sqlalchemy as sa
+from rich.console import Console, RenderableType
 
 from tradewind.decisions.plan import read_plan
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, ConflictError, NotFoundError
-from tradewind.faces import launching
+from tradewind.faces import launching, proofs
 from tradewind.faces.console.ledger_pages import _parties
 from tradewind.faces.launching import Launched, chosen, launch
 from tradewind.faces.planning import Asked, Planned, kept, planned
 from tradewind.faces.proving import promised, read_due, standing
 from tradewind.ledger import Approval, Ledger, Promise, Reading, State, Terms, open_ledger
 from tradewind.measures.assume import Assumptions
+from tradewind.money import human
 from tradewind.period import Period
 from tradewind.study import Estimate, Evidence, Party
 
@@ -165,6 +168,35 @@ def test_what_was_stopped_early_promised_as_much_wherever_it_is_shown(
         gain = setting.gain[Party(row["party"])]
         assert row["promised"] == pytest.approx(held * trial.done * gain.mid)
     ledger.close()
+
+
+def test_money_of_two_currencies_is_never_summed(plan: Planned, market_store: Store, tmp_path: Path) -> None:
+    ledger, wanted = opened(tmp_path / "l.db", market_store), chosen(plan)
+    held = launching.weighed(market_store, wanted, 0.3, Terms())
+    promises = [Promise(each.choice, each.share) for each in held]
+    for source, currency in (("brazil", "BRL"), ("japan", "JPY")):
+        terms = Terms(source=source, currency=currency)
+        ledger.launch(source, promises, Approval("Ann", eve(market_store)), "Bob", terms)
+    ledger.close()
+    ledger = open_ledger(tmp_path / "l.db", clock=lambda: eve(market_store) + timedelta(days=300))
+    for each in ledger.status().at(State.DUE):
+        mid = 400.0 if each.currency == "BRL" else 60_000.0
+        days, effect = Period(each.days.first, each.due), Estimate(mid, mid - 10, mid + 10)
+        ledger.read(Reading(each.id, days, {}, effect, each.units, "means", Evidence.RANDOMISED), "Bob")
+    experiments, record = ledger.status().experiments, ledger.track()
+    said = printed(proofs.calibrated(record, experiments))
+    for currency, mid in (("BRL", 400.0), ("JPY", 60_000.0)):
+        count = sum(each.currency == currency for each in experiments if each.final)
+        assert f"promised by {count} experiments, {human(count * mid, 'money', currency)} was read" in said
+    assert "launches" not in said
+    assert "¥" in printed(proofs.status(ledger.status()))
+    ledger.close()
+
+
+def printed(what: RenderableType) -> str:
+    console = Console(width=300, file=io.StringIO(), record=True)
+    console.print(what)
+    return console.export_text()
 
 
 def test_a_plan_as_solved_and_as_kept_are_launched_alike(plan: Planned, market_store: Store, tmp_path: Path) -> None:

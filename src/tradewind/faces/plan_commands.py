@@ -235,7 +235,7 @@ def calibrate(ledger: LedgerOption = "", today: TodayOption = "", as_json: optio
     found = record.calibrated()
     voice.answer(
         {"track": record, "levers": found.levers, "others": found.others},
-        lambda: proofs.calibrated(record, {each.id: each.name for each in where.status().experiments}),
+        lambda: proofs.calibrated(record, where.status().experiments),
     )
 
 

@@ -122,6 +122,11 @@ class Experiment:
     readings: tuple[Kept, ...] = ()
 
     @property
+    def currency(self) -> str:
+        """ISO 4217 code of its money; empty where its launches do not say."""
+        return self.launches[0].currency
+
+    @property
     def proves(self) -> bool:
         """Whether something was held out at random, so that it can be read as randomised."""
         return HOLDOUT in self.arms
