@@ -195,16 +195,20 @@ def test_readings_are_added_never_changed(ledger: Ledger, clock: Clock) -> None:
     assert early.early
     assert ledger.experiment(trial.id).final is None
     clock.on(date(2025, 3, 24))
+    late = replace(reading(trial), days=Period(trial.due, trial.due), units={"treated": 1, "holdout": 1})
+    assert ledger.read(late, "Ann").early
+    assert ledger.experiment(trial.id).state(ledger.today) == State.DUE
+    clock.on(date(2025, 3, 24))
     first = ledger.read(reading(trial), "Ann")
-    assert (first.early, first.place) == (False, 2)
+    assert (first.early, first.place) == (False, 3)
     with pytest.raises(ConflictError, match="read already"):
         ledger.read(reading(trial, 5.0), "Ann")
-    second = ledger.read(reading(trial, 5.0, note="two refunds came late", replaces=2), "Ann")
+    second = ledger.read(reading(trial, 5.0, note="two refunds came late", replaces=3), "Ann")
     found = ledger.experiment(trial.id)
     assert found.final == second
-    assert [kept.replaced for kept in found.readings] == [False, True, False]
+    assert [kept.replaced for kept in found.readings] == [False, False, True, False]
     with pytest.raises(ConflictError, match="does not stand"):
-        ledger.read(reading(trial, 6.0, replaces=2), "Ann")
+        ledger.read(reading(trial, 6.0, replaces=3), "Ann")
     with pytest.raises(BadInputError, match="same days"):
         ledger.read(reading(trial, 6.0, replaces=1), "Ann")
     assert ledger.verify().sound
@@ -215,6 +219,8 @@ WRONG_READINGS: list[tuple[dict[str, object], str]] = [
     ({"days": Period(date(2025, 3, 3), date(2025, 3, 24))}, "nothing was to be seen"),
     ({"units": {"treated": 300, "holdout": 1}}, "not registered"),
     ({"units": {"red": 1}}, "not registered"),
+    ({"units": {"treated": 1, "holdout": 1}}, "some of the units only"),
+    ({"units": {"holdout": 30}, "evidence": Evidence.OBSERVATIONAL}, "some of the units only"),
     ({"units": {"treated": 100}}, "One arm has no units"),
     ({"evidence": Evidence.MEASURED}, "never simply counted"),
     ({"experiment": "f" * 16}, "no such experiment"),

@@ -19,7 +19,7 @@ from tradewind.ledger.appender import Appender, Clock, last_entry
 from tradewind.ledger.chain import Entry, Head
 from tradewind.ledger.export import Exported
 from tradewind.ledger.key import Key, find_key
-from tradewind.ledger.lot import HOLDOUT, TREATED
+from tradewind.ledger.lot import HOLDOUT
 from tradewind.ledger.promise import Approval, Promise, name, sentence
 from tradewind.ledger.reading import Kept, Reading
 from tradewind.ledger.registration import Terms
@@ -181,7 +181,7 @@ class Ledger:
             return standing.launch(connection, self.scope, launch)[1]
 
     def read(self, found: Reading, who: str) -> Kept:
-        """Keep what an experiment was found to have done; a look before all days are over is marked as early.
+        """Keep what an experiment was found to have done; a look at some of the days is marked as early.
 
         Args:
             found: The reading.
@@ -236,10 +236,7 @@ class Ledger:
             self._sealed(connection, sa.or_(ENTRIES.c.number == number, ENTRIES.c.number.in_(launches)))
             if found.unit == "customer":
                 return {unit: arm for page in standing.assigned(connection, number) for unit, arm in page}
-        seen: dict[str, set[str]] = {}
-        for each in found.launches:
-            seen.setdefault(each.subject.id, set()).add(each.arm or TREATED)
-        return {unit: arms.pop() for unit, arms in seen.items() if len(arms) == 1}
+        return found.subjects
 
     def choice(self, launch: str) -> Choice:
         """Return what was chosen, as it was given to `launch`; raise `NotFoundError` where none is seen."""

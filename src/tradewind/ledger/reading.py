@@ -78,7 +78,7 @@ class Kept:
         place: Its place among the readings of its experiment, from 1.
         at: When it was written.
         who: Who wrote it.
-        early: Whether it was a look before all days had been lived through.
+        early: Whether days that count are missing from it, so that it is a look and no proof.
         replaced: Whether a later one corrects it.
     """
 

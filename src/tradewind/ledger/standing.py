@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from tradewind.errors import CorruptLedgerError, NotFoundError
 from tradewind.ledger.chain import Entry
-from tradewind.ledger.lot import HOLDOUT, Tally
+from tradewind.ledger.lot import HOLDOUT, TREATED, Tally
 from tradewind.ledger.promise import choice_read, period_read, setting_read
 from tradewind.ledger.reading import Kept, reading_read
 from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, EXPERIMENTS, LAUNCHES, READINGS, STOPS
@@ -130,6 +130,14 @@ class Experiment:
     def proves(self) -> bool:
         """Whether something was held out at random, so that it can be read as randomised."""
         return HOLDOUT in self.arms
+
+    @property
+    def subjects(self) -> dict[str, str]:
+        """The arm of each subject of its actions; one in both arms tells nothing, and is left out."""
+        seen: dict[str, set[str]] = {}
+        for each in self.launches:
+            seen.setdefault(each.subject.id, set()).add(each.arm or TREATED)
+        return {unit: arms.pop() for unit, arms in seen.items() if len(arms) == 1}
 
     @property
     def treated(self) -> tuple[Launch, ...]:
