@@ -139,11 +139,11 @@ def _on_customers(plan: str, promise: Promise, terms: Terms, common: Mapping[str
     for unit, arm in zip(units, drawn, strict=True):
         tally.add(unit, arm)
     if missing := set(arms) - set(tally.arms):
+        do = "hold out a larger share, or none" if HOLDOUT in missing else "hold out a smaller share"
         raise BadInputError(
             f"The lot of the action '{action.key}' left one arm empty, so that there is nothing to compare",
-            got=f"{len(units)} customers, none in the arm {', '.join(missing)}",
-            do="hold out a larger share, or none, or reach more customers",
-        )
+            got=f"{len(units)} customers, none in the arm {', '.join(missing)}", do=f"{do}, or reach more customers",
+        )  # fmt: skip
     experiment = chain.digest("experiment", action.subject.shop, plan, action.key)[:16]
     said = {
         **_experiment(experiment, action.key, promise, terms), "unit": "customer", "salt": lot,

@@ -153,6 +153,22 @@ def test_holdouts_by_power_or_as_asked(launched: Launched) -> None:
     asked = holdouts(launched.before, launched.choices[:2], ECHO, 0.3)
     assert [each.share for each in asked] == [0.3, 0.0]
     assert asked[1].sentence.startswith("alone of its kind")
+    goods = launched.choices[1:]
+    for share, count, words in (
+        (0.1, 10, "10.0% of 10 products are too few to learn from"), (0.5, 5, "too few products to hold any out"),
+        (0.2, 10, "as asked"), (0.1, 40, "as asked"), (0.8, 10, "as asked"),
+    ):  # fmt: skip
+        found = holdouts(launched.before, goods[:count], ECHO, share)
+        assert found[0].sentence.startswith(words)
+        assert found[0].share == (share if words == "as asked" else 0.0)
+    coupon = launched.choices[0]
+    assert coupon.action.assignment is not None
+    hundred = Assignment("hundred", coupon.action.assignment.units[:100])
+    few = replace(coupon, action=replace(coupon.action, assignment=hundred))
+    assert holdouts(launched.before, [few], ECHO, 0.02)[0].sentence.startswith("2.00% of 100 customers are too few")
+    for share, choices in ((0.9, goods[:10]), (0.999, [few])):
+        with pytest.raises(BadInputError, match="too few treated"):
+            holdouts(launched.before, choices, ECHO, share)
     with pytest.raises(BadInputError, match="a share"):
         holdouts(launched.before, launched.choices, ECHO, 1.5)
 
