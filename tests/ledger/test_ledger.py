@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -14,7 +15,7 @@ from tradewind.errors import BadInputError, ConflictError, CorruptLedgerError, N
 from tradewind.ledger import Approval, Ledger, Promise, State, Terms
 from tradewind.ledger.schema import METADATA
 from tradewind.period import Period
-from tradewind.study import Choice, Estimate, Evidence, Lever, Party, Setting
+from tradewind.study import Choice, Estimate, Evidence, Lever, Party, Setting, Subject
 
 TRIAL = [promise(coupon("lapsed", customers(0, 200)))]
 
@@ -42,6 +43,22 @@ def test_a_launch_is_registered_with_all_that_was_promised(ledger: Ledger) -> No
     assert receipt.head.count == 1 + 2 + 9
     assert ledger.status().experiments == receipt.experiments
     assert ledger.verify([receipt.head]).sound
+
+
+def test_actions_on_one_subject_share_its_arm(ledger: Ledger) -> None:
+    """A product's profit is that of all its creators together: in two arms at once it would tell nothing."""
+    pairs = [(f"p{number}", creator) for number in range(40) for creator in ("k1", "k2", "k3")]
+    actions = [
+        replace(price(f"{of}-{creator}", of), subject=Subject("product", of, "s1", creator)) for of, creator in pairs
+    ]
+    [group] = launched(ledger, promises=[promise(action, 0.2) for action in actions]).experiments
+    assert group.units == {"holdout": 8, "treated": 32}
+    assert group.arms == {"holdout": 0.2, "treated": 0.8}
+    assert Counter(ledger.arms(group.id).values()) == group.units
+    assert Counter(each.arm for each in group.launches) == {"holdout": 24, "treated": 96}
+    one = [promise(replace(action, key=f"{action.key} again"), 0.5) for action in actions[:3]]
+    with pytest.raises(BadInputError, match="alone of its kind"):
+        launched(ledger, "summer", one, exclusive=False)
 
 
 def test_a_ledger_opened_again_says_the_same(place: Place, clock: Clock, ledger: Ledger) -> None:

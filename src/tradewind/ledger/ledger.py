@@ -224,7 +224,8 @@ class Ledger:
     def arms(self, id_: str) -> dict[str, str]:
         """Return the arm of each unit of an experiment: of its customers, or of the subjects of its group's actions.
 
-        A subject on which one action was done and another held out tells nothing, and is left out.
+        A subject on which one action was done and another held out tells nothing, and is left out: lots draw subjects
+        now, older ones drew actions.
 
         Raises:
             NotFoundError: If the caller sees no such experiment whole.

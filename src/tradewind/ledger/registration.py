@@ -182,26 +182,35 @@ def _on_group(
         )  # fmt: skip
     [share] = shares
     by_key = {promise.choice.action.key: promise for promise in members}
-    if share and len(members) < 2:
+    # actions on one subject, such as those with several partners, are read together: they draw one arm, as the first
+    first_on: dict[str, str] = {}
+    for key in sorted(by_key):
+        first_on.setdefault(by_key[key].choice.action.subject.id, key)
+    size = len(first_on)
+    if share and size < 2:
         raise BadInputError(
             f"The action '{first.choice.action.key}' is alone of its kind, so that one arm would be empty", got=share,
-            do="hold out 0 of it, and read it by comparison; or launch it among like actions",
+            do="hold out 0 of it, and read it by comparison; or launch it among like actions on other subjects",
         )  # fmt: skip
     # so many exactly, at least one in each arm: a throw for each would leave small groups without a holdout
-    held = min(max(int(share * len(members) + 0.5), 1), len(members) - 1) if share else 0
+    held = min(max(int(share * size + 0.5), 1), size - 1) if share else 0
     shops = sorted({promise.choice.action.subject.shop or "" for promise in members})
     lot = salt(terms.seed, *shops, plan, *like)
-    out = picked(lot, sorted(by_key), held)
-    counts = {HOLDOUT: held, TREATED: len(members) - held}
+    out = picked(lot, sorted(first_on.values()), held)
+    counts = {HOLDOUT: held, TREATED: size - held}
     experiment = chain.digest("group", *shops, plan, *sorted(by_key))[:16]
     said = {
         **_experiment(experiment, _called(first), first, terms), "unit": "action", "salt": lot,
-        "arms": {arm: number(count / len(members), "A propensity") for arm, count in counts.items() if count},
+        "arms": {arm: number(count / size, "A propensity") for arm, count in counts.items() if count},
         "units": {arm: str(count) for arm, count in counts.items() if count}, "digest": None,
     }  # fmt: skip
     launches = (
-        {**common, **_launch(plan, promise), "arm": HOLDOUT if key in out else TREATED}
-        for key, promise in by_key.items()
+        {
+            **common,
+            **_launch(plan, promise),
+            "arm": HOLDOUT if first_on[promise.choice.action.subject.id] in out else TREATED,
+        }
+        for promise in by_key.values()
     )
     return Draft(said, tuple(launches), ())
 

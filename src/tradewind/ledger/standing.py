@@ -101,7 +101,8 @@ class Experiment:
         id: Its id.
         name: What it is called: the action's key, or the group's name.
         lever: The lever.
-        unit: `customer`, where customers of an action drew arms, or `action`, where actions of a group did.
+        unit: `customer`, where customers of an action drew arms, or `action`, where the subjects of a group's actions
+            did.
         days: When it holds.
         due: Last day on which what it brings is counted.
         arms: Propensity of each arm; only `treated` where nothing was held out.
@@ -133,7 +134,7 @@ class Experiment:
 
     @property
     def subjects(self) -> dict[str, str]:
-        """The arm of each subject of its actions; one in both arms tells nothing, and is left out."""
+        """The arm of each subject of its actions; one in both arms, as older lots left some, tells nothing."""
         seen: dict[str, set[str]] = {}
         for each in self.launches:
             seen.setdefault(each.subject.id, set()).add(each.arm or TREATED)
