@@ -240,3 +240,36 @@ def test_a_head_that_shows_a_cut_is_not_written_over(acting: Path) -> None:
         assert "was cut or written anew" in " ".join(found.output.replace("│", " ").split())
         assert (acting / "spring" / "ledger.json").read_bytes() == kept
     assert "was cut" in run("ledger", "verify", "spring").output
+
+
+def test_a_plan_is_launched_beside_one_that_still_runs(acting: Path) -> None:
+    for name in ("spring", "summer"):
+        told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", name, *ASSUME)
+    first = told("ledger", "launch", "spring", "--holdout", "0", "--without", "coupon-all", *ASSUME)
+    running = [each["action"] for of in first["receipt"]["experiments"] for each in of["launches"]]
+    assert "coupon-all" not in running
+    said = refused("ledger", "launch", "summer", *ASSUME)
+    assert f"so it is with {len(running) - 1} more of this plan" in said
+    assert all(f"--without '{key}'" in said for key in running)
+    assert "tradewind ledger stop 'spring/" in said
+    without = [word for key in running for word in ("--without", key)]
+    assert "no such action" in refused("ledger", "launch", "summer", "--without", "moon", *ASSUME)
+    assert "no actions to launch" in refused("ledger", "launch", "summer", "--without", "coupon-all", *without, *ASSUME)
+    rest = told("ledger", "launch", "summer", *without, *ASSUME)
+    assert [each["name"] for each in rest["receipt"]["experiments"]] == ["coupon-all"]
+    key = running[0]
+    assert "can be stopped" in refused("ledger", "stop", "winter", "--reason", "a better one")
+    assert "reason" in refused("ledger", "stop", key, "--reason", " ")
+    found = told("ledger", "stop", f"spring/{key}", "--reason", "a better one")
+    assert [(each["action"], each["why"]) for each in found["stopped"]] == [(key, "a better one")]
+    assert found["head"] == str(open_ledger("tradewind-ledger.db").head())
+    assert "stopped already" in refused("ledger", "stop", key, "--reason", "again")
+    [group] = [of["id"] for of in first["receipt"]["experiments"] if key in {e["action"] for e in of["launches"]}]
+    assert "Stopped as of" in run("ledger", "stop", group, "--reason", "all of it").output
+    assert told("ledger", "launch", "summer", "--without", "coupon-all", *ASSUME)["receipt"]["plan"] == "summer"
+
+
+def refused(*words: str) -> str:
+    found = run(*words)
+    assert found.exit_code in {1, 2}, found.output
+    return " ".join(found.output.replace("│", " ").split())

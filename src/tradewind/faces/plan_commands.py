@@ -115,6 +115,9 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
     ] = "",
     echo: Annotated[int, typer.Option("--echo", metavar="DAYS", help="Days after an action that still count.")] = 14,
     seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Seed of the lots.")] = 0,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", metavar="ACTION", help="Leave this action out. Repeat.")
+    ] = None,
     late: Annotated[
         bool, typer.Option("--late", help="Register actions that have begun; they never calibrate a plan.")
     ] = False,
@@ -130,7 +133,7 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
     from tradewind.ledger import Approval, Terms  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
-    plan = launching.chosen(read_plan(folder))
+    plan = launching.chosen(read_plan(folder), without=without or ())
     opened = options.opened(store, voice, (), assume)
     launching.fits(opened, plan, folder)
     share, terms = _share(holdout), Terms(echo, seed, late=late)
@@ -147,6 +150,31 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
         files = launching.written(where, plan, folder, receipt.head)
     document = {"receipt": receipt, "holdouts": held, "files": [str(file) for file in files]}
     voice.answer(document, lambda: proofs.launched(receipt, held, files, share is None))
+
+
+@ledger_app.command("stop")
+def stop(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...", help="PLAN/ACTION, or the id of a launch, or of an experiment for all of it."
+        ),
+    ],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept with the stop.")],
+    today: TodayOption = "",
+    ledger: LedgerOption = "",
+    as_json: options.JsonOption = False,
+) -> None:
+    """Note that launched actions are stopped early, as of today: their units are free for others from tomorrow on."""
+    from tradewind.faces import launching, proofs  # noqa: PLC0415 - slow to load
+
+    voice = Voice(as_json)
+    where = _ledger(ledger, None, _said(today), create=False)
+    if where.timeless:
+        where = _ledger(ledger, None, where.today, create=False)
+    found = launching.stopped(where, names, _user(), reason)
+    head = where.head()
+    voice.answer({"stopped": found, "head": str(head)}, lambda: proofs.stopped(found, head))
 
 
 @ledger_app.command("export")

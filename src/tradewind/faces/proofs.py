@@ -14,7 +14,7 @@ from rich.text import Text
 from tradewind.decisions.plan import Held
 from tradewind.faces import proving, terminal
 from tradewind.faces.planning import Planned
-from tradewind.ledger import Experiment, Exported, Head, Kept, Receipt, State, Status, Track, Verdict
+from tradewind.ledger import Experiment, Exported, Head, Kept, Launch, Receipt, State, Status, Track, Verdict
 from tradewind.ledger.track import Pair
 from tradewind.money import human
 from tradewind.study import Estimate
@@ -135,6 +135,12 @@ def readings(
         else []
     )
     return Group(*parts)
+
+
+def stopped(found: Sequence[Launch], head: Head) -> RenderableType:
+    """Return what was stopped, and the ledger's head after it."""
+    lines = [f"Stopped as of {each.stopped}: {each.plan}/{each.action}" for each in found[:ROWS]]
+    return Group(*map(Text, lines), *_more(len(found)), Text(f"Head: {head}"))
 
 
 def exported(found: Exported, head: Path) -> RenderableType:

@@ -102,6 +102,11 @@ class Ledger:
         self._database.close()
 
     @property
+    def timeless(self) -> bool:
+        """Whether it is of simulated data and nobody said which day it is, so that it is only read."""
+        return self._clock is None
+
+    @property
     def now(self) -> datetime:
         """The moment, in UTC: of a simulated ledger without a clock that of its last entry."""
         if self._clock is not None:

@@ -21,6 +21,8 @@ from tradewind.scope import OPERATOR, Scope
 LONGEST_ECHO = 366
 NAMED = 3
 """Most units or launches that an error names one by one."""
+LISTED = 20
+"""Most actions that an error lists for a command line."""
 
 
 @dataclass(frozen=True)
@@ -262,14 +264,17 @@ def register(appender: Appender, drafts: Sequence[Draft], who: str, today: date,
         raise BadInputError("The approval lies in the future", got=approved)
     _timely(drafts, today, terms)
     _once(appender.connection, drafts)
+    beside: dict[str, tuple[str, list[str]]] = {}
     for each in drafts:
         experiment = appender.add(chain.EXPERIMENT, who, each.said)
         appender.assign(experiment.number, each.rows)
         for launch in each.launches:
             late = launch["promise"]["days"][0] <= str(today)
             entry = appender.add(chain.LAUNCH, who, {**launch, "entry": str(experiment.number), "late": late})
-            if terms.exclusive:
-                _alone(appender.connection, launch, entry.number, experiment.number)
+            if terms.exclusive and (met := _met(appender.connection, launch, entry.number, experiment.number)):
+                beside[launch["promise"]["key"]] = met
+    if beside:
+        raise _unprovable(beside)
 
 
 def check(plan: str, promises: Sequence[Promise], approval: Approval, terms: Terms, today: date) -> None:
@@ -314,8 +319,10 @@ def _once(connection: sa.Connection, drafts: Sequence[Draft]) -> None:
         )  # fmt: skip
 
 
-def _alone(connection: sa.Connection, said: Mapping[str, Any], launch: int, experiment: int) -> None:
-    """See that no unit of a launch is in another one of the same source, lever and shop on the same days."""
+def _met(
+    connection: sa.Connection, said: Mapping[str, Any], launch: int, experiment: int
+) -> tuple[str, list[str]] | None:
+    """Return which launches of the same source, lever and shop hold units of this one on the same days, in words."""
     promise = said["promise"]
     subject, (first, last) = promise["subject"], promise["days"]
     until = sa.case((STOPS.c.day < LAUNCHES.c.last, STOPS.c.day), else_=LAUNCHES.c.last)
@@ -354,13 +361,23 @@ def _alone(connection: sa.Connection, said: Mapping[str, Any], launch: int, expe
             for number, _, plan, action in connection.execute(same).all()
             if _alike(connection, number, said["source"])
         ]
-    if names:
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        raise ConflictError(
-            f"The action '{promise['key']}' cannot be proven beside another. {who} in other actions of the lever "
-            f"{promise['lever']} on the same days", got=", ".join(sorted(names)[:NAMED]) + more,
-            do="leave them out, choose other days, or say that actions may overlap",
-        )  # fmt: skip
+    return (
+        (f"{who} in other actions of the lever {promise['lever']} on the same days", sorted(names)) if names else None
+    )
+
+
+def _unprovable(beside: Mapping[str, tuple[str, list[str]]]) -> ConflictError:
+    """Return the refusal of actions that cannot be proven beside others, the first of them in words."""
+    keys = list(beside)
+    said, names = beside[keys[0]]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    alike = f"; so it is with {len(keys) - 1} more of this plan" if len(keys) > 1 else ""
+    out = " ".join(f"--without '{key}'" for key in keys[:LISTED]) + (" …" if len(keys) > LISTED else "")
+    return ConflictError(
+        f"The action '{keys[0]}' cannot be proven beside another. {said}{alike}", got=", ".join(names[:NAMED]) + more,
+        do=f"leave out what meets (tradewind ledger launch PLAN {out}), choose other days, or stop the others first "
+        f"(tradewind ledger stop '{names[0]}')",
+    )  # fmt: skip
 
 
 def _alike(connection: sa.Connection, number: int, source: str) -> bool:
