@@ -267,7 +267,7 @@ class Ledger:
         if head.ledger != own.ledger:
             raise ConflictError(
                 "The head that was kept is of another ledger", got=head.ledger, allowed=own.ledger,
-                do="name the ledger that it is of: --ledger ADDRESS",
+                do="name the ledger that it is of: --ledger ADDRESS; if it should be this one, this one was begun anew",
             )  # fmt: skip
         if number is None or head.count not in (None, number):
             raise CorruptLedgerError(
