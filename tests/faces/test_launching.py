@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 from dataclasses import replace
@@ -12,16 +13,21 @@ from typing import Any
 import pyarrow.csv as pc
 import pytest
 import sqlalchemy as sa
+from rich.console import Console, RenderableType
 
 from tradewind.decisions.plan import read_plan
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, ConflictError, NotFoundError
-from tradewind.faces import launching
+from tradewind.faces import launching, proofs
+from tradewind.faces.console.ledger_pages import _parties
 from tradewind.faces.launching import Launched, chosen, launch
 from tradewind.faces.planning import Asked, Planned, kept, planned
-from tradewind.faces.proving import read_due
-from tradewind.ledger import Approval, Ledger, State, Terms, open_ledger
+from tradewind.faces.proving import promised, read_due, standing
+from tradewind.ledger import Approval, Ledger, Promise, Reading, State, Terms, open_ledger
 from tradewind.measures.assume import Assumptions
+from tradewind.money import human
+from tradewind.period import Period
+from tradewind.study import Estimate, Evidence, Party
 
 ASKED = Asked(("platform=100", "merchant=60"), ("price actions<=3",))
 
@@ -100,13 +106,97 @@ def test_a_promise_is_read_from_the_store_that_it_was_made_from(
     late = eve(market_store) + timedelta(days=300)
     ledger = open_ledger(tmp_path / "l.db", clock=lambda: late)
     manifest = market_store.manifest
-    for what, other in (("source", "another marketplace"), ("currency", "XXX")):
+    for what, other in (("source", "another marketplace"), ("currency", "XXX"), ("notice", "Seed 2.")):
         origin = replace(manifest.provenance, **{what: other})
         elsewhere = Store(market_store.folder, market_store.engine, replace(manifest, provenance=origin))
         unread = read_due(elsewhere, ledger, "Bob").unread.values()
         assert unread
         assert all(f"its {what} differs" in why for why in unread)
+    grown = Store(market_store.folder, market_store.engine, replace(manifest, name="000099"))
+    assert not any("differs" in why for why in read_due(grown, ledger, "Bob").unread.values())
     ledger.close()
+
+
+def test_a_launch_that_does_not_say_its_notice_is_read_as_before(
+    plan: Planned, market_store: Store, tmp_path: Path
+) -> None:
+    ledger = opened(tmp_path / "l.db", market_store)
+    origin, wanted = market_store.provenance, chosen(plan)
+    held = launching.weighed(market_store, wanted, 0.3, Terms())
+    terms = Terms(assumptions=origin.assumptions, source=origin.source, currency=origin.currency)
+    promises = [Promise(each.choice, each.share) for each in held]
+    ledger.launch("old", promises, Approval("Ann", eve(market_store)), "Bob", terms)
+    ledger.close()
+    late = eve(market_store) + timedelta(days=300)
+    ledger = open_ledger(tmp_path / "l.db", clock=lambda: late)
+    unread = read_due(market_store, ledger, "Bob").unread.values()
+    assert unread
+    assert not any("other data" in why for why in unread)
+    ledger.close()
+
+
+def test_what_was_stopped_early_promised_as_much_wherever_it_is_shown(
+    plan: Planned, market_store: Store, tmp_path: Path
+) -> None:
+    file = tmp_path / "l.db"
+    ledger = opened(file, market_store)
+    launched(market_store, ledger, plan, tmp_path)
+    trial = next(each for each in ledger.status().experiments if each.unit == "customer" and each.proves)
+    [setting] = [each.setting for each in trial.treated]
+    whole = promised(trial)
+    ledger.close()
+    ledger = open_ledger(file, clock=lambda: eve(market_store) + timedelta(days=2))
+    ledger.stop(trial.launches[0].id, "Bob", "too dear")
+    ledger.close()
+    ledger = open_ledger(file, clock=lambda: eve(market_store) + timedelta(days=300))
+    trial = ledger.experiment(trial.id)
+    held = trial.treated[0].held
+    assert 0 < held == 2 / trial.days.days < 1
+    found = promised(trial)
+    assert found is not None
+    assert whole is not None
+    assert found.mid == pytest.approx(held * whole.mid)
+    assert found.low == pytest.approx(held * whole.low)
+    effect = Estimate(1.0, 0.0, 2.0)
+    days = Period(trial.days.first, trial.due)
+    ledger.read(Reading(trial.id, days, {}, effect, trial.units, "means", Evidence.RANDOMISED), "Bob")
+    [pair] = ledger.track().pairs
+    assert pair.promised.mid == pytest.approx(found.mid)
+    [row] = [row for row in standing(ledger).rows if row["href"].endswith(trial.id)]
+    assert row["promised"] == found
+    for row in _parties(ledger.experiment(trial.id)).rows:
+        gain = setting.gain[Party(row["party"])]
+        assert row["promised"] == pytest.approx(held * trial.done * gain.mid)
+    ledger.close()
+
+
+def test_money_of_two_currencies_is_never_summed(plan: Planned, market_store: Store, tmp_path: Path) -> None:
+    ledger, wanted = opened(tmp_path / "l.db", market_store), chosen(plan)
+    held = launching.weighed(market_store, wanted, 0.3, Terms())
+    promises = [Promise(each.choice, each.share) for each in held]
+    for source, currency in (("brazil", "BRL"), ("japan", "JPY")):
+        terms = Terms(source=source, currency=currency)
+        ledger.launch(source, promises, Approval("Ann", eve(market_store)), "Bob", terms)
+    ledger.close()
+    ledger = open_ledger(tmp_path / "l.db", clock=lambda: eve(market_store) + timedelta(days=300))
+    for each in ledger.status().at(State.DUE):
+        mid = 400.0 if each.currency == "BRL" else 60_000.0
+        days, effect = Period(each.days.first, each.due), Estimate(mid, mid - 10, mid + 10)
+        ledger.read(Reading(each.id, days, {}, effect, each.units, "means", Evidence.RANDOMISED), "Bob")
+    experiments, record = ledger.status().experiments, ledger.track()
+    said = printed(proofs.calibrated(record, experiments))
+    for currency, mid in (("BRL", 400.0), ("JPY", 60_000.0)):
+        count = sum(each.currency == currency for each in experiments if each.final)
+        assert f"promised by {count} experiments, {human(count * mid, 'money', currency)} was read" in said
+    assert "launches" not in said
+    assert "¥" in printed(proofs.status(ledger.status()))
+    ledger.close()
+
+
+def printed(what: RenderableType) -> str:
+    console = Console(width=300, file=io.StringIO(), record=True)
+    console.print(what)
+    return console.export_text()
 
 
 def test_a_plan_as_solved_and_as_kept_are_launched_alike(plan: Planned, market_store: Store, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
     assert {each["lever"] for each in status["experiments"]} == {"coupon", "price"}
     assert "waiting" in run("ledger", "status", "--today", day).output
     assert told("ledger", "verify", "spring")["sound"]
-    assert told("ledger", "read", *ASSUME) == {"readings": [], "unread": {}}
+    head = str(open_ledger("tradewind-ledger.db").head())
+    assert told("ledger", "read", *ASSUME) == {"readings": [], "unread": {}, "head": head}
     assert f"Nothing is due to be read on {day}" in run("ledger", "read", *ASSUME).output
     assert told("ledger", "calibrate", "--today", day)["levers"] == told("ledger", "calibrate")["levers"] == {}
     (acting / "spring" / "arms.csv").unlink()
@@ -219,3 +221,55 @@ def test_an_edited_plan_or_ledger_is_found_out(acting: Path) -> None:
     found = run("ledger", "verify", "spring")
     assert found.exit_code == 1
     assert "is not what was written" in found.output
+
+
+def test_a_head_that_shows_a_cut_is_not_written_over(acting: Path) -> None:
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring", *ASSUME)
+    told("ledger", "launch", "spring", "--holdout", "0.3", *ASSUME)
+    kept = (acting / "spring" / "ledger.json").read_bytes()
+    other = run("ledger", "launch", "spring", "--ledger", "other.db", *ASSUME)
+    assert "is of another ledger" in " ".join(other.output.replace("│", " ").split())
+    with sqlite3.connect("tradewind-ledger.db") as ledger:
+        for (name,) in ledger.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            ledger.execute(f"DROP TRIGGER {name}")
+        for table in ("launches", "entries"):
+            ledger.execute(f"DELETE FROM {table} WHERE number = (SELECT max(number) FROM entries)")
+    for words in (("export", "spring"), ("launch", "spring", *ASSUME)):
+        found = run("ledger", *words)
+        assert found.exit_code == 1
+        assert "was cut or written anew" in " ".join(found.output.replace("│", " ").split())
+        assert (acting / "spring" / "ledger.json").read_bytes() == kept
+    assert "was cut" in run("ledger", "verify", "spring").output
+
+
+def test_a_plan_is_launched_beside_one_that_still_runs(acting: Path) -> None:
+    for name in ("spring", "summer"):
+        told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", name, *ASSUME)
+    first = told("ledger", "launch", "spring", "--holdout", "0", "--without", "coupon-all", *ASSUME)
+    running = [each["action"] for of in first["receipt"]["experiments"] for each in of["launches"]]
+    assert "coupon-all" not in running
+    said = refused("ledger", "launch", "summer", *ASSUME)
+    assert f"so it is with {len(running) - 1} more of this plan" in said
+    assert all(f"--without '{key}'" in said for key in running)
+    assert "tradewind ledger stop 'spring/" in said
+    without = [word for key in running for word in ("--without", key)]
+    assert "no such action" in refused("ledger", "launch", "summer", "--without", "moon", *ASSUME)
+    assert "no actions to launch" in refused("ledger", "launch", "summer", "--without", "coupon-all", *without, *ASSUME)
+    rest = told("ledger", "launch", "summer", *without, *ASSUME)
+    assert [each["name"] for each in rest["receipt"]["experiments"]] == ["coupon-all"]
+    key = running[0]
+    assert "can be stopped" in refused("ledger", "stop", "winter", "--reason", "a better one")
+    assert "reason" in refused("ledger", "stop", key, "--reason", " ")
+    found = told("ledger", "stop", f"spring/{key}", "--reason", "a better one")
+    assert [(each["action"], each["why"]) for each in found["stopped"]] == [(key, "a better one")]
+    assert found["head"] == str(open_ledger("tradewind-ledger.db").head())
+    assert "stopped already" in refused("ledger", "stop", key, "--reason", "again")
+    [group] = [of["id"] for of in first["receipt"]["experiments"] if key in {e["action"] for e in of["launches"]}]
+    assert "Stopped as of" in run("ledger", "stop", group, "--reason", "all of it").output
+    assert told("ledger", "launch", "summer", "--without", "coupon-all", *ASSUME)["receipt"]["plan"] == "summer"
+
+
+def refused(*words: str) -> str:
+    found = run(*words)
+    assert found.exit_code in {1, 2}, found.output
+    return " ".join(found.output.replace("│", " ").split())

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from places import Place
 
-from tradewind.errors import BadInputError, CorruptLedgerError
+from tradewind.errors import BadInputError, ConflictError, CorruptLedgerError
 from tradewind.ledger import Head, Terms, open_ledger
 from tradewind.ledger.chain import GENESIS, Break, Entry, canonical, first_break, fits, seal
 from tradewind.ledger.key import Key
@@ -190,6 +190,11 @@ def test_a_history_cut_at_its_end_is_found_by_a_head(written: tuple[Place, Head,
     ledger = place.open(clock)
     assert ledger.verify().sound  # nothing inside it can tell
     assert ledger.verify(heads[:2]).sound
+    for kept in heads[:2]:
+        ledger.reach(kept)
+    for lost in (head, replace(head, count=None), replace(heads[1], count=1)):
+        with pytest.raises(CorruptLedgerError, match="was cut or written anew"):
+            ledger.reach(lost)
     found = ledger.verify(heads)
     assert (found.sound, found.entry) == (False, cut + 1)
     assert f"{head.count} entries had been written" in found.what
@@ -239,5 +244,7 @@ def test_another_ledger_under_the_same_key_is_not_this_one(file: Place, clock: C
     other = open_ledger(f"{tmp_path}/other.db", environment=KEY, clock=clock)
     ledger = file.open(clock)
     assert ledger.verify([other.head()]).what == "The head is of another ledger"
+    with pytest.raises(ConflictError, match="is of another ledger"):
+        ledger.reach(other.head())
     ledger.close()
     other.close()

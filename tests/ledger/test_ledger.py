@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import date, timedelta
 
@@ -10,11 +11,11 @@ import sqlalchemy as sa
 from deeds import APPROVAL, START, WEEK, Clock, coupon, customers, price, prices, promise, reading
 from places import Place
 
-from tradewind.errors import BadInputError, ConflictError, NotFoundError
+from tradewind.errors import BadInputError, ConflictError, CorruptLedgerError, NotFoundError
 from tradewind.ledger import Approval, Ledger, Promise, State, Terms
 from tradewind.ledger.schema import METADATA
 from tradewind.period import Period
-from tradewind.study import Choice, Estimate, Evidence, Lever, Party, Setting
+from tradewind.study import Choice, Estimate, Evidence, Lever, Party, Setting, Subject
 
 TRIAL = [promise(coupon("lapsed", customers(0, 200)))]
 
@@ -42,6 +43,22 @@ def test_a_launch_is_registered_with_all_that_was_promised(ledger: Ledger) -> No
     assert receipt.head.count == 1 + 2 + 9
     assert ledger.status().experiments == receipt.experiments
     assert ledger.verify([receipt.head]).sound
+
+
+def test_actions_on_one_subject_share_its_arm(ledger: Ledger) -> None:
+    """A product's profit is that of all its creators together: in two arms at once it would tell nothing."""
+    pairs = [(f"p{number}", creator) for number in range(40) for creator in ("k1", "k2", "k3")]
+    actions = [
+        replace(price(f"{of}-{creator}", of), subject=Subject("product", of, "s1", creator)) for of, creator in pairs
+    ]
+    [group] = launched(ledger, promises=[promise(action, 0.2) for action in actions]).experiments
+    assert group.units == {"holdout": 8, "treated": 32}
+    assert group.arms == {"holdout": 0.2, "treated": 0.8}
+    assert Counter(ledger.arms(group.id).values()) == group.units
+    assert Counter(each.arm for each in group.launches) == {"holdout": 24, "treated": 96}
+    one = [promise(replace(action, key=f"{action.key} again"), 0.5) for action in actions[:3]]
+    with pytest.raises(BadInputError, match="alone of its kind"):
+        launched(ledger, "summer", one, exclusive=False)
 
 
 def test_a_ledger_opened_again_says_the_same(place: Place, clock: Clock, ledger: Ledger) -> None:
@@ -92,6 +109,19 @@ def test_a_unit_is_in_one_action_of_a_lever_at_a_time(ledger: Ledger) -> None:
     launched(ledger, "summer", [promise(action, 0.0) for action in APART])
     launched(ledger, "autumn", [promise(action, 0.0) for action in MEETING.values()], exclusive=False)
     assert ledger.verify([before]).sound
+
+
+def test_the_same_ids_of_another_source_are_others(ledger: Ledger) -> None:
+    first = [*TRIAL, promise(price("first", "p1"), 0.0)]
+    launched(ledger, promises=first, source="brazil", currency="BRL")
+    launched(ledger, "japan", first, source="japan", currency="JPY")
+    for source in ("brazil", "japan", ""):
+        for words, action in MEETING.items():
+            with pytest.raises(ConflictError, match=words):
+                launched(ledger, "summer", [promise(action, 0.0)], source=source)
+    launched(ledger, "unsaid", [promise(price("other", "p3"), 0.0)])
+    with pytest.raises(ConflictError, match="Its subject is"):
+        launched(ledger, "summer", [promise(price("same", "p3"), 0.0)], source="japan")
 
 
 def test_actions_of_one_plan_do_not_meet_either(ledger: Ledger) -> None:
@@ -182,16 +212,20 @@ def test_readings_are_added_never_changed(ledger: Ledger, clock: Clock) -> None:
     assert early.early
     assert ledger.experiment(trial.id).final is None
     clock.on(date(2025, 3, 24))
+    late = replace(reading(trial), days=Period(trial.due, trial.due), units={"treated": 1, "holdout": 1})
+    assert ledger.read(late, "Ann").early
+    assert ledger.experiment(trial.id).state(ledger.today) == State.DUE
+    clock.on(date(2025, 3, 24))
     first = ledger.read(reading(trial), "Ann")
-    assert (first.early, first.place) == (False, 2)
+    assert (first.early, first.place) == (False, 3)
     with pytest.raises(ConflictError, match="read already"):
         ledger.read(reading(trial, 5.0), "Ann")
-    second = ledger.read(reading(trial, 5.0, note="two refunds came late", replaces=2), "Ann")
+    second = ledger.read(reading(trial, 5.0, note="two refunds came late", replaces=3), "Ann")
     found = ledger.experiment(trial.id)
     assert found.final == second
-    assert [kept.replaced for kept in found.readings] == [False, True, False]
+    assert [kept.replaced for kept in found.readings] == [False, False, True, False]
     with pytest.raises(ConflictError, match="does not stand"):
-        ledger.read(reading(trial, 6.0, replaces=2), "Ann")
+        ledger.read(reading(trial, 6.0, replaces=3), "Ann")
     with pytest.raises(BadInputError, match="same days"):
         ledger.read(reading(trial, 6.0, replaces=1), "Ann")
     assert ledger.verify().sound
@@ -202,6 +236,8 @@ WRONG_READINGS: list[tuple[dict[str, object], str]] = [
     ({"days": Period(date(2025, 3, 3), date(2025, 3, 24))}, "nothing was to be seen"),
     ({"units": {"treated": 300, "holdout": 1}}, "not registered"),
     ({"units": {"red": 1}}, "not registered"),
+    ({"units": {"treated": 1, "holdout": 1}}, "some of the units only"),
+    ({"units": {"holdout": 30}, "evidence": Evidence.OBSERVATIONAL}, "some of the units only"),
     ({"units": {"treated": 100}}, "One arm has no units"),
     ({"evidence": Evidence.MEASURED}, "never simply counted"),
     ({"experiment": "f" * 16}, "no such experiment"),
@@ -241,7 +277,8 @@ IMPOSSIBLE: list[tuple[list[Promise], str]] = [
     ([promise(price("a", "p1"), 0.1), promise(price("b", "p2"), 0.2)], "different shares"),
     ([promise(coupon("a", ["c1", "c2", "c1"]))], "twice.*1 of 3, such as c1"),
     ([promise(coupon("a", []))], "reaches nobody"),
-    ([promise(coupon("a", ["c1"]))], "one arm empty"),
+    ([promise(coupon("a", ["c1"]))], "one arm empty.*larger share, or none"),
+    ([promise(coupon("a", ["c1"]), 0.999)], "one arm empty.*a smaller share"),
     ([promise(coupon("a", ["c1", ""]))], "not a name"),
     ([promise(coupon("a", ["c1", "c\x002"]))], "not a name"),
     ([promise(coupon("a", [1, 2]))], "not a name"),
@@ -305,3 +342,23 @@ def test_the_database_itself_refuses_a_gap(ledger: Ledger, place: Place) -> None
     with pytest.raises(sa.exc.DBAPIError, match="follows the last one"):
         place.run("INSERT INTO entries SELECT number + 2, at, kind, who, payload, previous, hash FROM entries")
     assert ledger.verify().sound
+
+
+EDITS = [
+    ("UPDATE assignments SET arm = 'holdout' WHERE unit = 'c7' OR unit = 'c8'", "not those that were registered"),
+    ("UPDATE assignments SET unit = 'c900' WHERE unit = 'c7'", "not those that were registered"),
+    ("UPDATE entries SET payload = REPLACE(payload, 'treated', 'holdout')", "was changed after it was written"),
+]
+
+
+@pytest.mark.parametrize(("edit", "words"), EDITS)
+def test_arms_that_were_edited_are_not_given_out(ledger: Ledger, place: Place, edit: str, words: str) -> None:
+    trial, group = launched(ledger, promises=TRIAL + prices(8)).experiments
+    assert set(ledger.arms(trial.id)) == set(customers(0, 200))
+    assert sorted(ledger.arms(group.id).values()) == ["holdout"] * 2 + ["treated"] * 6
+    place.tamper(edit)
+    with pytest.raises(CorruptLedgerError, match=words):
+        ledger.arms(trial.id)
+    if "entries" in edit:
+        with pytest.raises(CorruptLedgerError, match=words):
+            ledger.arms(group.id)

@@ -15,7 +15,7 @@ from tradewind.decisions.plan import HEAD, Held, Kept, holdouts
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, ConflictError, NotFoundError
 from tradewind.faces.planning import Planned
-from tradewind.ledger import Approval, Head, Launch, Ledger, Promise, Receipt, Terms
+from tradewind.ledger import Approval, Head, Launch, Ledger, Promise, Receipt, Status, Terms
 from tradewind.ledger.registration import check
 from tradewind.study import Choice, Provenance
 
@@ -64,9 +64,11 @@ def launch(  # noqa: PLR0913 - what is launched, where, by whom and how
         BadInputError: If nothing is to be launched, the plan was made for other data, its folder cannot be written
             to, or an action cannot be launched as asked.
         ConflictError: If an action is launched already, other than `again` allows.
+        CorruptLedgerError: If the folder keeps a head that the ledger does not lead to.
     """
     terms, wanted = terms or Terms(), chosen(plan, approved)
     fits(store, wanted, folder)
+    reached(ledger, folder)
     if again and (standing := _standing(ledger, wanted)) is not None:
         return Launched(standing, (), written(ledger, wanted, folder, standing.head))
     progress.told("weighing holdouts", 0, 2)
@@ -82,11 +84,16 @@ def launch(  # noqa: PLR0913 - what is launched, where, by whom and how
     return Launched(receipt, tuple(held), written(ledger, wanted, folder, receipt.head))
 
 
-def chosen(plan: Kept | Planned, approved: Collection[str] | None = None) -> Kept:
+def chosen(plan: Kept | Planned, approved: Collection[str] | None = None, without: Collection[str] = ()) -> Kept:
     """Return what was approved of a plan, as a ledger registers it.
 
+    Args:
+        plan: The plan, as it was solved or kept.
+        approved: Keys of the actions to launch; None for all.
+        without: Keys of those that are left out.
+
     Raises:
-        NotFoundError: If an approved action is not in the plan.
+        NotFoundError: If an action that is named is not in the plan.
         BadInputError: If nothing is left to launch.
     """
     if isinstance(plan, Planned):
@@ -95,10 +102,11 @@ def chosen(plan: Kept | Planned, approved: Collection[str] | None = None) -> Kep
             found.name, found.choices, found.raw, origin.currency, origin.timezone, origin.simulated, origin.source,
             origin.notice, origin.assumptions,
         )  # fmt: skip
-    if approved is not None:
-        if strange := sorted(set(approved) - {choice.action.key for choice in plan.choices}):
-            raise NotFoundError("The plan has no such action", got=", ".join(strange[:NAMED]))
-        plan = replace(plan, choices=tuple(c for c in plan.choices if c.action.key in set(approved)))
+    keys = {choice.action.key for choice in plan.choices}
+    wanted = keys if approved is None else set(approved)
+    if strange := sorted((wanted | set(without)) - keys):
+        raise NotFoundError("The plan has no such action", got=", ".join(strange[:NAMED]))
+    plan = replace(plan, choices=tuple(c for c in plan.choices if c.action.key in wanted - set(without)))
     if not plan.choices:
         raise BadInputError("The plan has no actions to launch", got=plan.name)
     return plan
@@ -138,7 +146,7 @@ def timely(plan: Kept, held: Sequence[Held], approval: Approval, terms: Terms, t
 
 def registered(ledger: Ledger, plan: Kept, held: Sequence[Held], who: str, approval: Approval, terms: Terms) -> Receipt:
     """Register a plan in the ledger, all of it or nothing, see `Ledger.launch`."""
-    terms = replace(terms, assumptions=plan.assumptions, source=plan.source, currency=plan.currency)
+    terms = replace(terms, assumptions=plan.assumptions, source=plan.source, currency=plan.currency, notice=plan.notice)
     return ledger.launch(plan.name, _promises(plan, held), approval, who, terms)
 
 
@@ -170,6 +178,56 @@ def keep_head(folder: Path, head: Head) -> Path:
     fresh.write_text(json.dumps({"head": str(head), "count": head.count}, indent=1) + "\n", encoding="utf-8")
     fresh.replace(file)
     return file
+
+
+def stopped(ledger: Ledger, names: Collection[str], who: str, reason: str) -> list[Launch]:
+    """Stop what goes on of launches or experiments, as of today.
+
+    Args:
+        ledger: The ledger.
+        names: Each `PLAN/ACTION` or `ACTION`, or the id of a launch or an experiment.
+        who: Who stops it.
+        reason: Why.
+
+    Returns:
+        The launches that were stopped.
+
+    Raises:
+        NotFoundError: If the caller sees nothing of a name.
+        BadInputError: If several launches are called so.
+        ConflictError: If it was stopped already, is over, or was held out.
+    """
+    status = ledger.status()
+    found = {each.id: each for name in names for each in _called(status, name)}
+    return [ledger.stop(id_, who, reason) for id_ in found]
+
+
+def _called(status: Status, name: str) -> list[Launch]:
+    found = [each for each in status.launches if name in {each.id, each.action, f"{each.plan}/{each.action}"}]
+    if len(found) > 1:
+        raise BadInputError(
+            "Several launches are called so", got=name, do="name one as PLAN/ACTION or by its id",
+            allowed=", ".join(f"{each.plan}/{each.action} ({each.id})" for each in found[:NAMED]),
+        )  # fmt: skip
+    whole = [each.treated for each in status.experiments if each.id == name]
+    found = found or [each for treated in whole for each in treated if each.stopped is None]
+    if not found:
+        raise NotFoundError(
+            "Nothing of this name can be stopped", got=name,
+            do="name an action as PLAN/ACTION, or a launch or experiment by its id: tradewind ledger status --json",
+        )  # fmt: skip
+    return found
+
+
+def reached(ledger: Ledger, folder: Path) -> None:
+    """Refuse to write over a head that a folder keeps and the ledger does not lead to: it is what shows a cut.
+
+    Raises:
+        ConflictError: If it is of another ledger.
+        CorruptLedgerError: If the ledger was cut or written anew since.
+    """
+    if (folder / HEAD).exists():
+        ledger.reach(Head.parse(head_of(folder)))
 
 
 def head_of(folder: Path) -> str:

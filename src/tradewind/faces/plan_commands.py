@@ -115,6 +115,9 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
     ] = "",
     echo: Annotated[int, typer.Option("--echo", metavar="DAYS", help="Days after an action that still count.")] = 14,
     seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Seed of the lots.")] = 0,
+    without: Annotated[
+        list[str] | None, typer.Option("--without", metavar="ACTION", help="Leave this action out. Repeat.")
+    ] = None,
     late: Annotated[
         bool, typer.Option("--late", help="Register actions that have begun; they never calibrate a plan.")
     ] = False,
@@ -130,7 +133,7 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
     from tradewind.ledger import Approval, Terms  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
-    plan = launching.chosen(read_plan(folder))
+    plan = launching.chosen(read_plan(folder), without=without or ())
     opened = options.opened(store, voice, (), assume)
     launching.fits(opened, plan, folder)
     share, terms = _share(holdout), Terms(echo, seed, late=late)
@@ -140,12 +143,38 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
     now = datetime.now(ZoneInfo(plan.timezone))
     launching.timely(plan, held, Approval(approved_by or who, now), terms, said or now.date())
     where = _ledger(ledger, plan.timezone, said, plan.simulated)  # begun only now, where there is none
+    launching.reached(where, folder)
     approval = Approval(approved_by or who, where.now)
     with voice.working("Writing the ledger"):
         receipt = launching.registered(where, plan, held, who, approval, terms)
         files = launching.written(where, plan, folder, receipt.head)
     document = {"receipt": receipt, "holdouts": held, "files": [str(file) for file in files]}
     voice.answer(document, lambda: proofs.launched(receipt, held, files, share is None))
+
+
+@ledger_app.command("stop")
+def stop(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME...", help="PLAN/ACTION, or the id of a launch, or of an experiment for all of it."
+        ),
+    ],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; it is kept with the stop.")],
+    today: TodayOption = "",
+    ledger: LedgerOption = "",
+    as_json: options.JsonOption = False,
+) -> None:
+    """Note that launched actions are stopped early, as of today: their units are free for others from tomorrow on."""
+    from tradewind.faces import launching, proofs  # noqa: PLC0415 - slow to load
+
+    voice = Voice(as_json)
+    where = _ledger(ledger, None, _said(today), create=False)
+    if where.timeless:
+        where = _ledger(ledger, None, where.today, create=False)
+    found = launching.stopped(where, names, _user(), reason)
+    head = where.head()
+    voice.answer({"stopped": found, "head": str(head)}, lambda: proofs.stopped(found, head))
 
 
 @ledger_app.command("export")
@@ -167,6 +196,7 @@ def export(
             "No action of this plan was launched", got=plan.name, do=f"tradewind ledger launch {folder}"
         )
     launching.same(plan, launched)
+    launching.reached(where, folder)
     found = where.export(folder / launching.ARMS, plan.name)
     head = launching.keep_head(folder, found.head)
     voice.answer({"files": [str(head), str(found.file)], "rows": found.rows}, lambda: proofs.exported(found, head))
@@ -217,8 +247,9 @@ def read(
     where = _ledger(ledger, origin.timezone, said, origin.simulated, create=False)
     with voice.counting() as told, progress.listening(told):
         read = proving.read_due(opened, where, _user())
-    document = {"readings": [kept for _, kept in read.found], "unread": read.unread}
-    voice.answer(document, lambda: proofs.readings(read.found, read.unread, origin.currency, where.today))
+    head = where.head()
+    document = {"readings": [kept for _, kept in read.found], "unread": read.unread, "head": str(head)}
+    voice.answer(document, lambda: proofs.readings(read.found, read.unread, origin.currency, where.today, head))
 
 
 @ledger_app.command("calibrate")
@@ -232,7 +263,7 @@ def calibrate(ledger: LedgerOption = "", today: TodayOption = "", as_json: optio
     found = record.calibrated()
     voice.answer(
         {"track": record, "levers": found.levers, "others": found.others},
-        lambda: proofs.calibrated(record, {each.id: each.name for each in where.status().experiments}),
+        lambda: proofs.calibrated(record, where.status().experiments),
     )
 
 

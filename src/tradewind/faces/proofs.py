@@ -14,7 +14,8 @@ from rich.text import Text
 from tradewind.decisions.plan import Held
 from tradewind.faces import proving, terminal
 from tradewind.faces.planning import Planned
-from tradewind.ledger import Experiment, Exported, Kept, Receipt, State, Status, Track, Verdict
+from tradewind.ledger import Experiment, Exported, Head, Kept, Launch, Receipt, State, Status, Track, Verdict
+from tradewind.ledger.track import Pair
 from tradewind.money import human
 from tradewind.study import Estimate
 
@@ -93,8 +94,8 @@ def status(found: Status) -> RenderableType:
         table.add_row(
             each.name, str(each.lever), str(each.state(found.today)), f"{each.days.first} to {each.days.last}",
             str(each.due), f"{count.get('treated', 0):,}", f"{count.get('holdout', 0):,}",
-            "" if promised is None else human(promised.mid, "money", signed=True),
-            "" if proven is None else human(proven, "money", signed=True),
+            "" if promised is None else human(promised.mid, "money", each.currency, signed=True),
+            "" if proven is None else human(proven, "money", each.currency, signed=True),
         )  # fmt: skip
     counts = {state: len(found.at(state)) for state in State}
     said = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
@@ -108,9 +109,9 @@ def status(found: Status) -> RenderableType:
 
 
 def readings(
-    found: Sequence[tuple[Experiment, Kept]], unread: Mapping[str, str], currency: str, day: date
+    found: Sequence[tuple[Experiment, Kept]], unread: Mapping[str, str], currency: str, day: date, head: Head
 ) -> RenderableType:
-    """Return what was read on a day."""
+    """Return what was read on a day, and the ledger's head after it."""
     if not found and not unread:
         return Text(f"Nothing is due to be read on {day}. See tradewind ledger status for the days.")
     table = _table("Experiment", "Lever", "Promised", "Proven", "Treated", "Held out", "Verdict")
@@ -125,8 +126,21 @@ def readings(
     parts: list[RenderableType] = [Text(f"Read {len(found):,} experiments.", style="bold")]
     parts += [table, *_more(len(found))] if found else []
     parts += [Text(f"  • {why}", style="yellow") for why in list(unread.values())[:ROWS]]
-    parts += [Text("Next: tradewind ledger calibrate", style="dim")] if found else []
+    parts += (
+        [
+            Text(f"Head: {head}\nKeep it: it shows whether a reading was taken out."),
+            Text("Next: tradewind ledger calibrate", style="dim"),
+        ]
+        if found
+        else []
+    )
     return Group(*parts)
+
+
+def stopped(found: Sequence[Launch], head: Head) -> RenderableType:
+    """Return what was stopped, and the ledger's head after it."""
+    lines = [f"Stopped as of {each.stopped}: {each.plan}/{each.action}" for each in found[:ROWS]]
+    return Group(*map(Text, lines), *_more(len(found)), Text(f"Head: {head}"))
 
 
 def exported(found: Exported, head: Path) -> RenderableType:
@@ -134,31 +148,39 @@ def exported(found: Exported, head: Path) -> RenderableType:
     return Text(f"Who gets what: {found.file}, {found.rows:,} rows. The ledger's head is in {head}.")
 
 
-def calibrated(record: Track, names: Mapping[str, str]) -> RenderableType:
-    """Return what predictions were worth, lever by lever; `names` of experiments by id."""
-    found = record.calibrated()
-    left = [(names.get(id_, id_), why) for id_, why in list(record.left_out.items())[:ROWS]]
+def calibrated(record: Track, experiments: Sequence[Experiment]) -> RenderableType:
+    """Return what predictions were worth, lever by lever, of experiments that a ledger holds."""
+    found, of = record.calibrated(), {each.id: each for each in experiments}
+    left = [(of[id_].name, why) for id_, why in list(record.left_out.items())[:ROWS]]
     if not record.pairs:
         lines = Text("Nothing was proven yet: plans take predictions as they are.", style="bold")
         for name, why in left:
             lines.append(f"\n  • {name}: {why}", style="dim")
         return Group(lines, *_more(len(record.left_out)))
-    table = _table("Lever", "Proven launches", "Came true, share of what was promised", "Interval should be wider by")
+    table = _table(
+        "Lever", "Proven experiments", "Came true, share of what was promised", "Interval should be wider by"
+    )
     for lever, worth in found.levers.items():
         width = worth.width
         table.add_row(lever, f"{worth.readings:,}", human(worth.factor, "share"), f"× {width.mid:.2f}")
-    promised = sum(pair.promised.mid for pair in record.pairs)
-    proven = sum(pair.proven.mid for pair in record.pairs)
-    held = sum(pair.promised.low <= pair.proven.mid <= pair.promised.high for pair in record.pairs)
-    head = (
-        f"Of {human(promised, 'money')} promised by {len(record.pairs):,} launches, {human(proven, 'money')} was read; "
-        f"{held:,} readings lie in the promised interval."
-    )
-    parts: list[RenderableType] = [Text(head, style="bold"), table]
+    by_currency: dict[str, list[Pair]] = {}
+    for pair in record.pairs:  # stores of several currencies may share a ledger
+        by_currency.setdefault(of[pair.experiment].currency, []).append(pair)
+    parts: list[RenderableType] = [Text(_came_true(by_currency[c], c), style="bold") for c in sorted(by_currency)]
+    parts.append(table)
     parts += [Text(f"  • {name} is left out: {why}", style="dim") for name, why in left]
     parts += _more(len(record.left_out))
     parts.append(Text("The next `tradewind plan` scales its gains by these.", style="dim"))
     return Group(*parts)
+
+
+def _came_true(pairs: Sequence[Pair], currency: str) -> str:
+    promised, proven = (sum(getattr(pair, what).mid for pair in pairs) for what in ("promised", "proven"))
+    held = sum(pair.promised.low <= pair.proven.mid <= pair.promised.high for pair in pairs)
+    return (
+        f"Of {human(promised, 'money', currency)} promised by {len(pairs):,} experiments, "
+        f"{human(proven, 'money', currency)} was read; {held:,} readings lie in the promised interval."
+    )
 
 
 def verdict(found: Verdict) -> RenderableType:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tradewind import progress
 from tradewind.errors import BadInputError, ConflictError, MissingDataError
 from tradewind.ledger import Experiment, Kept, Ledger, State
-from tradewind.study import Column, Estimate, Grid
+from tradewind.study import Column, Estimate, Grid, Party
 
 if TYPE_CHECKING:
     from tradewind.engines.store import Store
@@ -49,11 +49,13 @@ def _promised_here(store: Store, experiment: Experiment) -> None:
     for launch in experiment.launches:
         for what, said, here in (
             ("source", launch.source, origin.source), ("currency", launch.currency, origin.currency),
+            ("notice", launch.notice, origin.notice),
         ):  # fmt: skip
             if said not in ("", here):
                 raise BadInputError(
                     f"What was promised is of other data than this store: its {what} differs", got=here, allowed=said,
-                    do="read it from the store that it was launched on",
+                    do="read it from the store that it was launched on"
+                    + (", or import this one anew under its old notice" if what == "notice" else ""),
                 )  # fmt: skip
         if launch.assumptions not in (None, now):
             raise BadInputError(
@@ -63,13 +65,24 @@ def _promised_here(store: Store, experiment: Experiment) -> None:
             )  # fmt: skip
 
 
-def promised(experiment: Experiment) -> Estimate | None:
-    """Return what was promised of what was done in an experiment, all parties together: not of who is held out."""
-    joint = [launch.setting.joint for launch in experiment.treated]
-    if not joint or any(value is None for value in joint):
-        return None
-    sums = [experiment.done * sum(getattr(value, end) for value in joint) for end in ("mid", "low", "high")]
-    return Estimate(*sums)
+def promised(experiment: Experiment, party: Party | None = None) -> Estimate | None:
+    """Return what was promised of what was done in an experiment: not of who is held out, nor of days after a stop.
+
+    Args:
+        experiment: The experiment.
+        party: Whose gain, or None for all parties together.
+
+    Returns:
+        The sum over its launches; None where one of them does not say.
+    """
+    parts = []
+    for launch in experiment.treated:
+        gain = launch.setting.joint if party is None else launch.setting.gain.get(party)
+        if gain is None:
+            return None
+        parts.append(gain.scaled(experiment.done * launch.held))
+    sums = (sum(getattr(part, end) for part in parts) for end in ("mid", "low", "high"))
+    return Estimate(*sums) if parts else None
 
 
 def standing(ledger: Ledger, plan: str | None = None) -> Grid:

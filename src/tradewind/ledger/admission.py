@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import date
 
 from tradewind.errors import BadInputError, ConflictError
-from tradewind.ledger.lot import HOLDOUT
+from tradewind.ledger.lot import HOLDOUT, TREATED
 from tradewind.ledger.reading import Reading
 from tradewind.ledger.standing import Experiment
 from tradewind.study import Evidence
@@ -20,11 +21,11 @@ def admit(reading: Reading, of: Experiment, today: date) -> bool:
         today: The day, in the ledger's timezone.
 
     Returns:
-        Whether days are still to come that count.
+        Whether days that count are missing from it.
 
     Raises:
-        BadInputError: If it speaks of days before the start or still to come, of units that were not there, or claims
-            more than was earned.
+        BadInputError: If it speaks of days before the start or still to come, of units that were not there, of all days
+            but not all units, or claims more than was earned.
         ConflictError: If it was read already and this one does not say what it corrects.
     """
     days, due, units = of.days, of.due, of.units
@@ -55,7 +56,15 @@ def admit(reading: Reading, of: Experiment, today: date) -> bool:
                 got=dict(reading.units),
                 do="count both arms",
             )
-    early = reading.days.last < due
+    early = reading.days.last < due or reading.days.first > days.first
+    there = units if of.unit == "customer" else Counter(of.subjects.values())
+    asked = units if reading.evidence == Evidence.RANDOMISED else (TREATED,)
+    if not early and (missing := {arm: there[arm] for arm in asked if reading.units.get(arm, 0) < there.get(arm, 0)}):
+        raise BadInputError(
+            "A reading that counts some of the units only is no proof", got=dict(reading.units),
+            allowed=", ".join(f"{arm} {count}" for arm, count in missing.items()),
+            do="count every unit, one that did nothing as 0",
+        )  # fmt: skip
     standing = {kept.place: kept for kept in of.readings if not kept.replaced}
     if reading.replaces is not None:
         if reading.replaces not in standing:

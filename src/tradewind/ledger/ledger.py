@@ -19,11 +19,11 @@ from tradewind.ledger.appender import Appender, Clock, last_entry
 from tradewind.ledger.chain import Entry, Head
 from tradewind.ledger.export import Exported
 from tradewind.ledger.key import Key, find_key
-from tradewind.ledger.lot import HOLDOUT, TREATED
+from tradewind.ledger.lot import HOLDOUT
 from tradewind.ledger.promise import Approval, Promise, name, sentence
 from tradewind.ledger.reading import Kept, Reading
 from tradewind.ledger.registration import Terms
-from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, LEDGER
+from tradewind.ledger.schema import ENTRIES, LAUNCHES, LEDGER
 from tradewind.ledger.standing import Experiment, Launch, State
 from tradewind.ledger.track import Track
 from tradewind.ledger.verification import Verdict
@@ -100,6 +100,11 @@ class Ledger:
     def close(self) -> None:
         """Let go of the database."""
         self._database.close()
+
+    @property
+    def timeless(self) -> bool:
+        """Whether it is of simulated data and nobody said which day it is, so that it is only read."""
+        return self._clock is None
 
     @property
     def now(self) -> datetime:
@@ -181,7 +186,7 @@ class Ledger:
             return standing.launch(connection, self.scope, launch)[1]
 
     def read(self, found: Reading, who: str) -> Kept:
-        """Keep what an experiment was found to have done; a look before all days are over is marked as early.
+        """Keep what an experiment was found to have done; a look at some of the days is marked as early.
 
         Args:
             found: The reading.
@@ -224,20 +229,20 @@ class Ledger:
     def arms(self, id_: str) -> dict[str, str]:
         """Return the arm of each unit of an experiment: of its customers, or of the subjects of its group's actions.
 
-        A subject on which one action was done and another held out tells nothing, and is left out.
+        A subject on which one action was done and another held out tells nothing, and is left out: lots draw subjects
+        now, older ones drew actions.
 
         Raises:
             NotFoundError: If the caller sees no such experiment whole.
+            CorruptLedgerError: If its units or entries are not those that were registered.
         """
         with self._database.reading() as connection:
             number, found = standing.experiment(connection, self.scope, id_)
+            launches = sa.select(LAUNCHES.c.number).where(LAUNCHES.c.experiment == number)
+            self._sealed(connection, sa.or_(ENTRIES.c.number == number, ENTRIES.c.number.in_(launches)))
             if found.unit == "customer":
-                rows = sa.select(ASSIGNMENTS.c.unit, ASSIGNMENTS.c.arm).where(ASSIGNMENTS.c.experiment == number)
-                return {unit: arm for unit, arm in connection.execute(rows)}
-        seen: dict[str, set[str]] = {}
-        for each in found.launches:
-            seen.setdefault(each.subject.id, set()).add(each.arm or TREATED)
-        return {unit: arms.pop() for unit, arms in seen.items() if len(arms) == 1}
+                return {unit: arm for page in standing.assigned(connection, number) for unit, arm in page}
+        return found.subjects
 
     def choice(self, launch: str) -> Choice:
         """Return what was chosen, as it was given to `launch`; raise `NotFoundError` where none is seen."""
@@ -248,6 +253,27 @@ class Ledger:
         """Return how far the ledger has come, to be kept outside it."""
         with self._database.reading() as connection:
             return self._head(connection)
+
+    def reach(self, head: Head) -> None:
+        """Refuse where the entries no longer lead to a head that was kept outside; `verify` looks at all of them.
+
+        Raises:
+            ConflictError: If the head is of another ledger.
+            CorruptLedgerError: If the ledger was cut or written anew since.
+        """
+        with self._database.reading() as connection:
+            own = self._head(connection)
+            number = connection.scalar(sa.select(ENTRIES.c.number).where(ENTRIES.c.hash == head.hash))
+        if head.ledger != own.ledger:
+            raise ConflictError(
+                "The head that was kept is of another ledger", got=head.ledger, allowed=own.ledger,
+                do="name the ledger that it is of: --ledger ADDRESS; if it should be this one, this one was begun anew",
+            )  # fmt: skip
+        if number is None or head.count not in (None, number):
+            raise CorruptLedgerError(
+                "The ledger was cut or written anew: its entries do not lead to the head that was kept", got=head,
+                do="keep that head, and say which entry is the first to differ: tradewind ledger verify PLAN",
+            )  # fmt: skip
 
     def verify(self, heads: Sequence[Head] = ()) -> Verdict:
         """Say whether the ledger is what was written into it, and which entry is the first that does not fit.
@@ -326,6 +352,14 @@ class Ledger:
         if last is None or first is None:
             raise _empty()
         return Head(first.said["ledger"], last.hash, last.number if self.scope.everything else None)
+
+    def _sealed(self, connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> None:
+        """Refuse entries that were changed after they were written."""
+        for row in connection.execute(ENTRIES.select().where(chosen).order_by(ENTRIES.c.number)):
+            if not chain.fits(self._key, entry := Entry(*row)):
+                raise CorruptLedgerError(
+                    f"Entry {entry.number} was changed after it was written", do="verify the ledger"
+                )
 
     def _appender(self, connection: sa.Connection) -> Appender:
         if self._clock is None:

@@ -28,7 +28,8 @@ class Reading:
         units: Number of units by arm whose outcomes were counted.
         method: How it was read, such as `difference in means, CUPED`.
         evidence: How it was earned.
-        sample_ratio: Chance of arms as unequal as these under the lot; None where nobody looked.
+        sample_ratio: Chance of arms as unequal as these under the lot, by a count that is not the ledger's own, such as
+            of a shop's log; None where there is none.
         note: What else is to be known.
         replaces: Place of the reading that this one corrects, among those of the experiment, from 1.
 
@@ -77,7 +78,7 @@ class Kept:
         place: Its place among the readings of its experiment, from 1.
         at: When it was written.
         who: Who wrote it.
-        early: Whether it was a look before all days had been lived through.
+        early: Whether days that count are missing from it, so that it is a look and no proof.
         replaced: Whether a later one corrects it.
     """
 

@@ -15,12 +15,14 @@ from tradewind.ledger import chain
 from tradewind.ledger.appender import SKEW, Appender
 from tradewind.ledger.lot import HOLDOUT, TREATED, Tally, picked, salt, thrown
 from tradewind.ledger.promise import Approval, Promise, name, number, promise_said
-from tradewind.ledger.schema import ASSIGNMENTS, LAUNCHES, STOPS
+from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, LAUNCHES, STOPS
 from tradewind.scope import OPERATOR, Scope
 
 LONGEST_ECHO = 366
 NAMED = 3
 """Most units or launches that an error names one by one."""
+LISTED = 20
+"""Most actions that an error lists for a command line."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Terms:
         assumptions: What was supposed where the source says nothing, a sentence each: readings must suppose the same.
         source: Name of the source of the store that the promises were made from; readings must be of the same.
         currency: ISO 4217 code of its money.
+        notice: What the store's data say of themselves, which tells one simulated world from another.
 
     Raises:
         BadInputError: If the echo is out of range.
@@ -47,6 +50,7 @@ class Terms:
     assumptions: tuple[str, ...] = ()
     source: str = ""
     currency: str = ""
+    notice: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.echo <= LONGEST_ECHO:
@@ -96,6 +100,7 @@ def draft(plan: str, promises: Sequence[Promise], approval: Approval, terms: Ter
     common = {
         "plan": plan, "approval": {"who": approval.who, "at": chain.moment(approval.at)},
         "assumptions": list(terms.assumptions), "source": terms.source, "currency": terms.currency,
+        "notice": terms.notice,
     }  # fmt: skip
     found: list[Draft] = []
     groups: dict[tuple[str, ...], list[Promise]] = {}
@@ -136,11 +141,11 @@ def _on_customers(plan: str, promise: Promise, terms: Terms, common: Mapping[str
     for unit, arm in zip(units, drawn, strict=True):
         tally.add(unit, arm)
     if missing := set(arms) - set(tally.arms):
+        do = "hold out a larger share, or none" if HOLDOUT in missing else "hold out a smaller share"
         raise BadInputError(
             f"The lot of the action '{action.key}' left one arm empty, so that there is nothing to compare",
-            got=f"{len(units)} customers, none in the arm {', '.join(missing)}",
-            do="hold out a larger share, or none, or reach more customers",
-        )
+            got=f"{len(units)} customers, none in the arm {', '.join(missing)}", do=f"{do}, or reach more customers",
+        )  # fmt: skip
     experiment = chain.digest("experiment", action.subject.shop, plan, action.key)[:16]
     said = {
         **_experiment(experiment, action.key, promise, terms), "unit": "customer", "salt": lot,
@@ -179,26 +184,35 @@ def _on_group(
         )  # fmt: skip
     [share] = shares
     by_key = {promise.choice.action.key: promise for promise in members}
-    if share and len(members) < 2:
+    # actions on one subject, such as those with several partners, are read together: they draw one arm, as the first
+    first_on: dict[str, str] = {}
+    for key in sorted(by_key):
+        first_on.setdefault(by_key[key].choice.action.subject.id, key)
+    size = len(first_on)
+    if share and size < 2:
         raise BadInputError(
             f"The action '{first.choice.action.key}' is alone of its kind, so that one arm would be empty", got=share,
-            do="hold out 0 of it, and read it by comparison; or launch it among like actions",
+            do="hold out 0 of it, and read it by comparison; or launch it among like actions on other subjects",
         )  # fmt: skip
     # so many exactly, at least one in each arm: a throw for each would leave small groups without a holdout
-    held = min(max(int(share * len(members) + 0.5), 1), len(members) - 1) if share else 0
+    held = min(max(int(share * size + 0.5), 1), size - 1) if share else 0
     shops = sorted({promise.choice.action.subject.shop or "" for promise in members})
     lot = salt(terms.seed, *shops, plan, *like)
-    out = picked(lot, sorted(by_key), held)
-    counts = {HOLDOUT: held, TREATED: len(members) - held}
+    out = picked(lot, sorted(first_on.values()), held)
+    counts = {HOLDOUT: held, TREATED: size - held}
     experiment = chain.digest("group", *shops, plan, *sorted(by_key))[:16]
     said = {
         **_experiment(experiment, _called(first), first, terms), "unit": "action", "salt": lot,
-        "arms": {arm: number(count / len(members), "A propensity") for arm, count in counts.items() if count},
+        "arms": {arm: number(count / size, "A propensity") for arm, count in counts.items() if count},
         "units": {arm: str(count) for arm, count in counts.items() if count}, "digest": None,
     }  # fmt: skip
     launches = (
-        {**common, **_launch(plan, promise), "arm": HOLDOUT if key in out else TREATED}
-        for key, promise in by_key.items()
+        {
+            **common,
+            **_launch(plan, promise),
+            "arm": HOLDOUT if first_on[promise.choice.action.subject.id] in out else TREATED,
+        }
+        for promise in by_key.values()
     )
     return Draft(said, tuple(launches), ())
 
@@ -250,14 +264,17 @@ def register(appender: Appender, drafts: Sequence[Draft], who: str, today: date,
         raise BadInputError("The approval lies in the future", got=approved)
     _timely(drafts, today, terms)
     _once(appender.connection, drafts)
+    beside: dict[str, tuple[str, list[str]]] = {}
     for each in drafts:
         experiment = appender.add(chain.EXPERIMENT, who, each.said)
         appender.assign(experiment.number, each.rows)
         for launch in each.launches:
             late = launch["promise"]["days"][0] <= str(today)
             entry = appender.add(chain.LAUNCH, who, {**launch, "entry": str(experiment.number), "late": late})
-            if terms.exclusive:
-                _alone(appender.connection, launch["promise"], entry.number, experiment.number)
+            if terms.exclusive and (met := _met(appender.connection, launch, entry.number, experiment.number)):
+                beside[launch["promise"]["key"]] = met
+    if beside:
+        raise _unprovable(beside)
 
 
 def check(plan: str, promises: Sequence[Promise], approval: Approval, terms: Terms, today: date) -> None:
@@ -302,12 +319,15 @@ def _once(connection: sa.Connection, drafts: Sequence[Draft]) -> None:
         )  # fmt: skip
 
 
-def _alone(connection: sa.Connection, promise: Mapping[str, Any], launch: int, experiment: int) -> None:
-    """See that no unit of a launch is in another one of the same lever and shop on the same days."""
+def _met(
+    connection: sa.Connection, said: Mapping[str, Any], launch: int, experiment: int
+) -> tuple[str, list[str]] | None:
+    """Return which launches of the same source, lever and shop hold units of this one on the same days, in words."""
+    promise = said["promise"]
     subject, (first, last) = promise["subject"], promise["days"]
     until = sa.case((STOPS.c.day < LAUNCHES.c.last, STOPS.c.day), else_=LAUNCHES.c.last)
     running = (
-        sa.select(LAUNCHES.c.experiment, LAUNCHES.c.plan, LAUNCHES.c.action)
+        sa.select(LAUNCHES.c.number, LAUNCHES.c.experiment, LAUNCHES.c.plan, LAUNCHES.c.action)
         .join(STOPS, STOPS.c.launch == LAUNCHES.c.number, isouter=True)
         .where(
             LAUNCHES.c.number != launch,
@@ -320,29 +340,51 @@ def _alone(connection: sa.Connection, promise: Mapping[str, Any], launch: int, e
         )
     )
     if subject["kind"] == "customers":
-        others = {held: f"{plan}/{action}" for held, plan, action in connection.execute(running)}
+        others = {held: (number, f"{plan}/{action}") for number, held, plan, action in connection.execute(running)}
         own, other = ASSIGNMENTS.alias("own"), ASSIGNMENTS.alias("other")
         met: set[str] = set()
         names = []
-        for held, called in others.items():
+        for held, (number, called) in others.items():
             both = own.join(other, sa.and_(other.c.unit == own.c.unit, other.c.experiment == held))
             shared = set(
                 connection.scalars(sa.select(own.c.unit).select_from(both).where(own.c.experiment == experiment))
             )
-            if shared:
+            if shared and _alike(connection, number, said["source"]):
                 met |= shared
                 names.append(called)
         who = f"{len(met)} of its customers are"
     else:
         same = running.where(LAUNCHES.c.subject_id == subject["id"], _is(LAUNCHES.c.partner, subject["partner"]))
-        who, names = "Its subject is", [f"{plan}/{action}" for _, plan, action in connection.execute(same)]
-    if names:
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        raise ConflictError(
-            f"The action '{promise['key']}' cannot be proven beside another. {who} in other actions of the lever "
-            f"{promise['lever']} on the same days", got=", ".join(sorted(names)[:NAMED]) + more,
-            do="leave them out, choose other days, or say that actions may overlap",
-        )  # fmt: skip
+        who = "Its subject is"
+        names = [
+            f"{plan}/{action}"
+            for number, _, plan, action in connection.execute(same).all()
+            if _alike(connection, number, said["source"])
+        ]
+    return (
+        (f"{who} in other actions of the lever {promise['lever']} on the same days", sorted(names)) if names else None
+    )
+
+
+def _unprovable(beside: Mapping[str, tuple[str, list[str]]]) -> ConflictError:
+    """Return the refusal of actions that cannot be proven beside others, the first of them in words."""
+    keys = list(beside)
+    said, names = beside[keys[0]]
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    alike = f"; so it is with {len(keys) - 1} more of this plan" if len(keys) > 1 else ""
+    out = " ".join(f"--without '{key}'" for key in keys[:LISTED]) + (" …" if len(keys) > LISTED else "")
+    return ConflictError(
+        f"The action '{keys[0]}' cannot be proven beside another. {said}{alike}", got=", ".join(names[:NAMED]) + more,
+        do=f"leave out what meets (tradewind ledger launch PLAN {out}), choose other days, or stop the others first "
+        f"(tradewind ledger stop '{names[0]}')",
+    )  # fmt: skip
+
+
+def _alike(connection: sa.Connection, number: int, source: str) -> bool:
+    """Whether the launch of an entry may be of a source; one that says another shares ids with it, and no units."""
+    row = connection.execute(ENTRIES.select().where(ENTRIES.c.number == number)).one()
+    other = chain.Entry(*row).said.get("source", "")
+    return other in ("", source) or not source
 
 
 def _is(column: sa.Column[Any], value: str | None) -> sa.ColumnElement[bool]:

@@ -10,9 +10,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from tradewind.errors import NotFoundError
+from tradewind.errors import CorruptLedgerError, NotFoundError
 from tradewind.ledger.chain import Entry
-from tradewind.ledger.lot import HOLDOUT
+from tradewind.ledger.lot import HOLDOUT, TREATED, Tally
 from tradewind.ledger.promise import choice_read, period_read, setting_read
 from tradewind.ledger.reading import Kept, reading_read
 from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, EXPERIMENTS, LAUNCHES, READINGS, STOPS
@@ -20,7 +20,7 @@ from tradewind.period import Period
 from tradewind.scope import Scope
 from tradewind.study import Choice, Lever, Setting, Subject
 
-_PAGE = 500
+_PAGE, _UNITS = 500, 50_000
 
 
 class State(StrEnum):
@@ -60,6 +60,7 @@ class Launch:
         assumptions: What its promise supposes, a sentence each; None of launches that do not say.
         source: Name of the source of the store that it was promised from; empty of launches that do not say.
         currency: ISO 4217 code of its money; empty alike.
+        notice: What that store's data say of themselves; empty alike.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Launch:
     assumptions: tuple[str, ...] | None = None
     source: str = ""
     currency: str = ""
+    notice: str = ""
 
     @property
     def held(self) -> float:
@@ -99,7 +101,8 @@ class Experiment:
         id: Its id.
         name: What it is called: the action's key, or the group's name.
         lever: The lever.
-        unit: `customer`, where customers of an action drew arms, or `action`, where actions of a group did.
+        unit: `customer`, where customers of an action drew arms, or `action`, where the subjects of a group's actions
+            did.
         days: When it holds.
         due: Last day on which what it brings is counted.
         arms: Propensity of each arm; only `treated` where nothing was held out.
@@ -120,9 +123,22 @@ class Experiment:
     readings: tuple[Kept, ...] = ()
 
     @property
+    def currency(self) -> str:
+        """ISO 4217 code of its money; empty where its launches do not say."""
+        return self.launches[0].currency
+
+    @property
     def proves(self) -> bool:
         """Whether something was held out at random, so that it can be read as randomised."""
         return HOLDOUT in self.arms
+
+    @property
+    def subjects(self) -> dict[str, str]:
+        """The arm of each subject of its actions; one in both arms, as older lots left some, tells nothing."""
+        seen: dict[str, set[str]] = {}
+        for each in self.launches:
+            seen.setdefault(each.subject.id, set()).add(each.arm or TREATED)
+        return {unit: arms.pop() for unit, arms in seen.items() if len(arms) == 1}
 
     @property
     def treated(self) -> tuple[Launch, ...]:
@@ -217,6 +233,27 @@ def choice(connection: sa.Connection, number: int) -> Choice:
     return choice_read(_said(payload)["promise"], tuple(connection.scalars(of)))
 
 
+def assigned(connection: sa.Connection, number: int) -> Iterator[Sequence[tuple[str, str]]]:
+    """Yield the units of the experiment of an entry with their arms, by page.
+
+    Raises:
+        CorruptLedgerError: At the end, if they are not those that were registered.
+    """
+    [(payload,)] = connection.execute(sa.select(ENTRIES.c.payload).where(ENTRIES.c.number == number))
+    rows = sa.select(ASSIGNMENTS.c.unit, ASSIGNMENTS.c.arm).where(ASSIGNMENTS.c.experiment == number)
+    said, tally = _said(payload), Tally()
+    query = rows.order_by(ASSIGNMENTS.c.unit).execution_options(yield_per=_UNITS)
+    for page in connection.execute(query).partitions():
+        for unit, arm in page:
+            tally.add(unit, arm)
+        yield [(unit, arm) for unit, arm in page]
+    if tally.digest != said["digest"]:
+        raise CorruptLedgerError(
+            "The units of an experiment are not those that were registered", got=said["experiment"],
+            do="verify the ledger",
+        )  # fmt: skip
+
+
 def seen(scope: Scope) -> sa.ColumnElement[bool]:
     """Return the condition that a launch may be seen."""
     return sa.true() if scope.shops is None else LAUNCHES.c.shop.in_(sorted(scope.shops))
@@ -298,7 +335,7 @@ def _launches(connection: sa.Connection, chosen: sa.Select[tuple[int]]) -> Itera
             approval["who"], approval["at"], said["late"],
             date.fromisoformat(ended["day"]) if ended else None, ended["reason"] if ended else "",
             None if (supposed := said.get("assumptions")) is None else tuple(supposed),
-            said.get("source", ""), said.get("currency", ""),
+            said.get("source", ""), said.get("currency", ""), said.get("notice", ""),
         )  # fmt: skip
 
 

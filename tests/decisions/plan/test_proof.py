@@ -101,8 +101,7 @@ def test_the_reading_holds_the_truth(launched: Launched) -> None:
     assert found.effect[Party.PLATFORM].low <= truth.of(Party.PLATFORM) <= found.effect[Party.PLATFORM].high
     assert found.effect[Party.PLATFORM].high < 0, "the platform pays for what is redeemed"
     assert found.evidence == Evidence.RANDOMISED
-    assert found.sample_ratio is not None
-    assert found.sample_ratio > 0.001
+    assert found.sample_ratio is None, "all are counted as they were drawn: their numbers say nothing"
 
 
 def test_the_reading_agrees_with_means_taken_by_hand(launched: Launched) -> None:
@@ -154,6 +153,22 @@ def test_holdouts_by_power_or_as_asked(launched: Launched) -> None:
     asked = holdouts(launched.before, launched.choices[:2], ECHO, 0.3)
     assert [each.share for each in asked] == [0.3, 0.0]
     assert asked[1].sentence.startswith("alone of its kind")
+    goods = launched.choices[1:]
+    for share, count, words in (
+        (0.1, 10, "10.0% of 10 products are too few to learn from"), (0.5, 5, "too few products to hold any out"),
+        (0.2, 10, "as asked"), (0.1, 40, "as asked"), (0.8, 10, "as asked"),
+    ):  # fmt: skip
+        found = holdouts(launched.before, goods[:count], ECHO, share)
+        assert found[0].sentence.startswith(words)
+        assert found[0].share == (share if words == "as asked" else 0.0)
+    coupon = launched.choices[0]
+    assert coupon.action.assignment is not None
+    hundred = Assignment("hundred", coupon.action.assignment.units[:100])
+    few = replace(coupon, action=replace(coupon.action, assignment=hundred))
+    assert holdouts(launched.before, [few], ECHO, 0.02)[0].sentence.startswith("2.00% of 100 customers are too few")
+    for share, choices in ((0.9, goods[:10]), (0.999, [few])):
+        with pytest.raises(BadInputError, match="too few treated"):
+            holdouts(launched.before, choices, ECHO, share)
     with pytest.raises(BadInputError, match="a share"):
         holdouts(launched.before, launched.choices, ECHO, 1.5)
 
@@ -172,6 +187,18 @@ def test_a_handful_held_out_is_read_without_a_slope(launched: Launched) -> None:
     treated = np.array([few[unit] == "treated" for unit in units])
     assert found.joint is not None
     assert found.joint.mid == pytest.approx((joint[treated].mean() - joint[~treated].mean()) * treated.sum())
+
+
+def test_a_rare_lot_is_read_like_any_other(launched: Launched) -> None:
+    arms = launched.ledger.arms(launched.prices.id)
+    out = sorted(unit for unit, arm in arms.items() if arm == "holdout")[:3]
+    few = {unit: arm for unit, arm in arms.items() if arm == "treated" or unit in out}
+    found = proof.read(launched.after, launched.prices, few)  # 3 held out where 12 were to be expected
+    assert found.units == {"treated": 20, "holdout": 3}
+    assert not found.skewed
+    assert "split" not in found.note
+    with pytest.raises(BadInputError, match="One arm has no units"):
+        proof.read(launched.after, launched.prices, {unit: "treated" for unit in few})
 
 
 def test_what_cannot_be_read_says_why(launched: Launched) -> None:

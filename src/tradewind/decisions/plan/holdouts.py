@@ -77,15 +77,45 @@ def holdouts(store: Store, choices: Sequence[Choice], echo: int, asked: float | 
 def _asked(share: float, members: Sequence[Choice]) -> tuple[float, bool, str]:
     if share == 0:
         return 0.0, False, "nothing is held out: nothing will be proven"
-    if members[0].action.assignment is None and len(members) == 1:
+    kind, units = _units(members)
+    count = len(units)
+    if kind != "customer" and count == 1:
         return 0.0, False, "alone of its kind, with nothing to compare it with: nothing is held out"
+    half = count // 2
+    if not tellable(half, count - half, LEVEL):
+        return 0.0, False, f"too few {kind}s to hold any out and learn from it: {count}"
+    said, (fewest, most) = f"{human(share, 'share')} of {count:,} {kind}s", _drawn(kind, share, count)
+    if fewest <= half and not tellable(fewest, count - fewest, LEVEL):
+        return 0.0, False, f"{said} are too few to learn from: none is held out"
+    if most > half and not tellable(most, count - most, LEVEL):
+        raise BadInputError(
+            "So large a holdout leaves too few treated to learn from", got=said,
+            do="hold out a smaller share, or auto: as many as the proof needs",
+        )  # fmt: skip
     return share, False, "as asked"
+
+
+def _units(members: Sequence[Choice]) -> tuple[str, list[str]]:
+    """Return what kind of units draw arms, and their ids."""
+    action = members[0].action
+    if action.assignment is not None:
+        return "customer", list(action.assignment.units)
+    return action.subject.kind, sorted({choice.action.subject.id for choice in members})
+
+
+def _drawn(kind: str, share: float, count: int) -> tuple[int, int]:
+    """Return how many of so many units will be held out at least and at most, in 98 of 100 lots."""
+    if kind != "customer":
+        held = min(max(int(share * count + 0.5), 1), count - 1)
+        return held, held
+    from scipy.stats import binom  # noqa: PLC0415 - slow to load
+
+    return int(binom.ppf(0.01, count, share)), int(binom.ppf(0.99, count, share))
 
 
 def _share(store: Store, members: Sequence[Choice], echo: int) -> tuple[float, bool, str]:
     action = members[0].action
-    units = list(action.assignment.units) if action.assignment else sorted({c.action.subject.id for c in members})
-    kind = "customer" if action.assignment else action.subject.kind
+    kind, units = _units(members)
     most, fewest = int(LARGEST * len(units)), FEWEST.get(kind, 2)
     if most < fewest or not tellable(most, len(units) - most, LEVEL):
         return 0.0, False, f"too few {kind}s to hold any out and learn from it: {len(units)}"

@@ -23,7 +23,8 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
     """Return what an experiment did: treated beside held out, per unit and in total, by party and together.
 
     The outcome is the contribution profit of each unit from the first day to the day on which the reading is due, less
-    what the same days before foretell (CUPED) where each arm has ten units or more.
+    what the same days before foretell (CUPED) where each arm has ten units or more. Every unit is counted in the arm
+    that it drew, so that the sizes of the arms can tell nothing of whether the shop did as they say.
 
     Args:
         store: The store with the days of the experiment.
@@ -53,9 +54,13 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
     past = before(days)
     arm = np.array([arms[unit] for unit in units])
     counted = {name: int((arm == name).sum()) for name in (TREATED, HOLDOUT)}
+    if not all(counted.values()):
+        raise BadInputError(
+            "One arm has no units, so that there is nothing to compare", got=f"{experiment.name}: {counted}"
+        )
     foretold = past.clipped(store.span) == past and min(counted.values()) >= SLOPED
     then = outcomes(store, kind, units, past) if foretold else None
-    readout = Readout(HOLDOUT, dict(experiment.arms), LEVEL)
+    readout = Readout(HOLDOUT, {name: count / len(units) for name, count in counted.items()}, LEVEL)
     effect: dict[Party, Estimate] = {}
     for party, values in now.items():
         if np.ptp(values) > 0:
@@ -70,6 +75,5 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
         said.append("What products take from each other is not seen when products are held out.")
     method = "difference in means" + (" less what the days before foretell (CUPED)" if then is not None else "")
     return Reading(
-        experiment.id, days, effect, whole.arms[0].total, counted, method, Evidence.RANDOMISED,
-        None if whole.split is None else whole.split.p_value, " ".join(said),
-    )  # fmt: skip
+        experiment.id, days, effect, whole.arms[0].total, counted, method, Evidence.RANDOMISED, note=" ".join(said)
+    )

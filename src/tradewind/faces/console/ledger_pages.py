@@ -94,17 +94,12 @@ def _parties(found: Experiment) -> Grid:
     reading = found.final.reading if found.final else None
     rows = []
     for party in Party:
-        gains = [launch.setting.gain.get(party) for launch in found.treated]
-        told = [gain for gain in gains if gain is not None]
+        promised = proving.promised(found, party)
         proven = reading.effect.get(party) if reading else None
-        if (told and len(told) == len(gains) and any(gain.mid for gain in told)) or proven is not None:
-            rows.append({
-                "party": str(party),
-                "promised": sum(gain.mid for gain in told) if len(told) == len(gains) else None,
-                "low": sum(gain.low for gain in told) if len(told) == len(gains) else None,
-                "high": sum(gain.high for gain in told) if len(told) == len(gains) else None,
-                "proven": proven,
-            })  # fmt: skip
+        if proven is not None or (promised is not None and promised.mid):
+            ends = {"promised": "mid", "low": "low", "high": "high"}
+            said = {name: None if promised is None else getattr(promised, end) for name, end in ends.items()}
+            rows.append({"party": str(party), **said, "proven": proven})
     columns = (
         Column("party", "Party"), Column("promised", "Promised", "money"), Column("low", "Low", "money"),
         Column("high", "High", "money"), Column("proven", "Proven", "money"),
