@@ -118,6 +118,15 @@ def test_no_row_is_lost(own_source, tmp_path, rows, delimiter, encoding, goods, 
         ("2024-06-01 10:00", "2024-06-01 08:00:00"),
         ("2024-06-01T10:00:00Z", "2024-06-01 10:00:00"),
         ("2024-06-01T10:00:00-05:00", "2024-06-01 15:00:00"),
+        ("2024-06-01 10:00:00.5+0530", "2024-06-01 04:30:00.500000"),
+        ("2024-06-01 10:00:00-00:30:30", "2024-06-01 10:30:30"),
+        ("2024-06-01 10:00:00 UTC", "2024-06-01 10:00:00"),
+        ("2024-06-01 10:00:00 utc", "2024-06-01 10:00:00"),
+        ("2024-06-01 10:00:00 GMT", "2024-06-01 10:00:00"),
+        ("2024-06-01 10:00:00 EST", None),
+        ("2024-06-01 10:00:00 Etc/UTC", None),
+        ("9998-12-31 10:00", "9998-12-31 09:00:00"),
+        ("9999-12-31 23:59", None),
         ("01.06.2024 10:00", "2024-06-01 08:00:00"),
         ("13/06/2024", "2024-06-12 22:00:00"),
         ("06/13/2024", "2024-06-12 22:00:00"),
@@ -136,8 +145,55 @@ def test_dates_of_several_formats(own_source, tmp_path, moment, expected):
     assert found == ([expected] if expected else [])
     if expected is None:
         (row,) = contents(store, "rejected")
-        assert row["value"] == moment
+        assert row["value"].removesuffix(":00") == moment.removesuffix(":00")
         assert "%d/%m/%Y" in row["allowed"]
+
+
+@pytest.mark.parametrize("zone", ["EST", "Asia/Tokyo", "America/New_York", "GMT"])
+def test_a_zone_named_in_one_row_moves_no_other(own_source, tmp_path, zone):
+    rows = [[f"o{n}", *GOOD[1:]] for n in range(40)]
+    rows[10][2] = f"2024-06-01 10:00:00 {zone}"
+    run_import(load(own_source()), _orders(tmp_path, _text([list(ORDER_COLUMNS), *rows], ",").encode()), tmp_path / "s")
+    kept = contents(tmp_path / "s", "order_lines")
+    assert {str(row["ordered_at"]) for row in kept if row["order_id"] != "o10"} == {"2024-06-01 08:00:00"}
+    assert len(kept) == 40 - (zone != "GMT")
+    for row in contents(tmp_path / "s", "rejected"):
+        assert (row["row"], row["value"], row["reason"]) == (12, f"2024-06-01 10:00:00 {zone}", "cannot be read")
+        assert "no other zone by name" in row["allowed"]
+
+
+def test_local_time_of_a_zone_named_in_one_row(own_source, tmp_path):
+    folder = own_source()
+    (folder / "traffic.sql").write_text(
+        "SELECT local_time(ordered_at) AS hour, order_id AS shop_id, 'feed' AS surface, 'card' AS form,"
+        " 'own' AS relation, 1 AS impressions, _file, _row FROM orders"
+    )
+    ends = ["", " Asia/Tokyo", "", "Z", " UTC", "+02:00"]
+    rows = [[f"o{n}", *GOOD[1:2], "2024-06-01 10:00:00" + end, *GOOD[3:]] for n, end in enumerate(ends)]
+    run_import(load(folder), _orders(tmp_path, _text([list(ORDER_COLUMNS), *rows], ",").encode()), tmp_path / "store")
+    hours = {row["shop_id"]: str(row["hour"])[11:] for row in contents(tmp_path / "store", "traffic")}
+    assert hours == {"o0": "12:00:00", "o2": "12:00:00", "o3": "12:00:00", "o4": "12:00:00", "o5": "10:00:00"}
+
+
+def test_formats_with_and_without_an_offset_stand_side_by_side(own_source, tmp_path):
+    folder = own_source()
+    path = folder / "source.toml"
+    path.write_text(path.read_text().replace('["%d.%m.%Y %H:%M"', '["%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M %z"'))
+    rows = [[f"o{n}", "1", at, *GOOD[3:]] for n, at in enumerate(["01.06.2024 10:00", "01.06.2024 10:00 +0500"])]
+    run_import(load(folder), _orders(tmp_path, _text([list(ORDER_COLUMNS), *rows], ",").encode()), tmp_path / "store")
+    at = [str(row["ordered_at"]) for row in contents(tmp_path / "store", "order_lines")]
+    assert sorted(at) == ["2024-06-01 05:00:00", "2024-06-01 08:00:00"]
+
+
+@pytest.mark.parametrize("form", ["%K", "%d.%m.%"])
+def test_a_format_that_is_none_is_named(own_source, tmp_path, form):
+    folder = own_source()
+    path = folder / "source.toml"
+    path.write_text(path.read_text().replace("%d.%m.%Y %H:%M", form))
+    data = _orders(tmp_path, _text([list(ORDER_COLUMNS), GOOD], ",").encode())
+    with pytest.raises(BadInputError, match="A format of moments cannot be read") as caught:
+        run_import(load(folder), data, tmp_path / "store")
+    assert caught.value.got == form
 
 
 @pytest.mark.parametrize(

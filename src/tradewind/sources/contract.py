@@ -10,6 +10,8 @@ from tradewind.tables import Column, Table
 
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 EARLIEST = "1900-01-01"
+OFFSET = r"(?i)\d:\d\d[\d:.\s]*(z|utc|gmt|[+-]\d\d(:?\d\d){0,2})\s*$"
+OFFSETS = "its offset, if it carries one, as +02:00, Z, UTC or GMT; no other zone by name"
 
 SQL_TYPES = {
     "text": "VARCHAR",
@@ -79,13 +81,25 @@ def typed(column: Column, raw: str | None) -> str:
         return f"CASE WHEN {number} = trunc({number}) THEN TRY_CAST({name} AS BIGINT) END"
     if column.kind == "moment" and column.unit != "local":
         if raw == "VARCHAR":
-            # A cast to TIMESTAMP would drop an offset such as +02:00; the session's zone is UTC.
-            return f"(TRY_CAST({name} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
+            return instant(name)
         if raw == "TIMESTAMP WITH TIME ZONE":
             return f"({name} AT TIME ZONE 'UTC')"
     if column.kind == "money" and raw == "VARCHAR":
         return amount(name)
     return f"TRY_CAST({name} AS {kind})"
+
+
+def instant(text: str) -> str:
+    """Return SQL that reads text as a moment in UTC, null where it is none; what carries no offset is UTC already."""
+    # A cast to TIMESTAMP drops an offset. One to TIMESTAMPTZ also reads the name of a zone, and then holds the
+    # values after it, which name none, to be of that zone too.
+    with_offset = f"TRY_CAST({text} AS TIMESTAMPTZ) AT TIME ZONE 'UTC'"
+    return f"CASE WHEN {has_offset(text)} THEN {with_offset} ELSE TRY_CAST({text} AS TIMESTAMP) END"
+
+
+def has_offset(text: str) -> str:
+    """Return SQL that is true where text that is a moment carries its offset."""
+    return f"regexp_matches({text}, {literal(OFFSET)})"
 
 
 def amount(text: str) -> str:
@@ -146,6 +160,8 @@ def faults(table: Table, raw: Mapping[str, str], moments: Sequence[str]) -> list
         name, spelled = quoted(column.name), column.spelled
         if moments and column.kind in ("moment", "day"):
             spelled += ", or in " + " or ".join(moments)
+        if column.kind == "moment" and column.unit != "local":
+            spelled += "; " + OFFSETS
 
         def add(reason: str, test: str, column: Column = column, spelled: str = spelled) -> None:
             found.append(Fault(column.name, reason, spelled, test))
@@ -159,7 +175,9 @@ def faults(table: Table, raw: Mapping[str, str], moments: Sequence[str]) -> list
         if column.kind == "real":
             add(NOT_FINITE, f"NOT isfinite({name})")
         if column.kind in ("moment", "day"):
-            add(OUT_OF_TIME, f"NOT isfinite({name}) OR {name} < DATE '{EARLIEST}' OR year({name}) > 9999")
+            # What happened late on the last day that a calendar knows has no local day; an end may lie there.
+            last = 9998 if column.name == table.time else 9999
+            add(OUT_OF_TIME, f"NOT isfinite({name}) OR {name} < DATE '{EARLIEST}' OR year({name}) > {last}")
         if column.name == "hour" and column.unit == "local":
             add(NOT_AN_HOUR, f"{name} <> date_trunc('hour', {name})")
         if column.low is not None:

@@ -66,6 +66,8 @@ class Landing:
         for schema in SCHEMAS:
             con.execute(f"CREATE SCHEMA {schema}")
         con.execute(REJECTED)
+        for form in source.moments:
+            self._try(form)
         for macro in _macros(source):
             con.execute(macro)
         for kind in source.files:
@@ -206,6 +208,17 @@ class Landing:
                 do=f"mend {self.source.folder / (name + '.sql')}; values are text, so read numbers with TRY_CAST",
             ) from error
 
+    def _try(self, form: str) -> None:
+        try:
+            self.con.execute(f"SELECT try_strptime('', {literal(form)})")
+        except Exception as error:
+            raise BadInputError(
+                "A format of moments cannot be read",
+                got=form,
+                allowed="the notation of strptime, such as %d.%m.%Y %H:%M",
+                do=f"mend `moments` in {self.source.folder / 'source.toml'}",
+            ) from error
+
     def _fits(self, table: Table, raw: Mapping[str, str]) -> None:
         names = [column.name for column in table.columns]
         path = f"{table.name}.sql of the source {self.source.name}"
@@ -298,19 +311,19 @@ class Landing:
 
 def _macros(source: Source) -> list[str]:
     """Return the macros of a source's SQL; each passes on what it cannot read, so that it is rejected by name."""
-    zone = literal(source.timezone)
-    parsed = ", ".join(f"try_strptime(trim(CAST(x AS VARCHAR)), {literal(form)})" for form in source.moments)
-    tries = f"list_distinct([{parsed}])" if source.moments else "CAST([] AS TIMESTAMP[])"
-    iso = r"regexp_matches(CAST(x AS VARCHAR), '^\s*\d{4}-\d') AND TRY_CAST(x AS TIMESTAMP) IS NOT NULL"
-    with_offset = r"regexp_matches(CAST(x AS VARCHAR), '\d:\d\d.*([zZ]|[+-]\d\d(:?\d\d)?)\s*$')"
+    zone, raw, text = literal(source.timezone), "CAST(x AS VARCHAR)", "trim(CAST(x AS VARCHAR))"
+    # As text one by one: in a list, moments without an offset would count as UTC beside those that carry theirs.
+    parsed = ", ".join(f"CAST(try_strptime({text}, {literal(form)}) AS VARCHAR)" for form in source.moments)
+    tries = f"list_distinct([{parsed}])" if source.moments else "CAST([] AS VARCHAR[])"
+    iso = rf"regexp_matches({raw}, '^\s*\d{{4}}-\d') AND TRY_CAST(x AS TIMESTAMP) IS NOT NULL"
     # 1/2/24 casts to a moment in the year 1: what lies that far back was not written as ISO 8601.
-    unread = f"NOT coalesce(TRY_CAST(x AS TIMESTAMP) BETWEEN '{contract.EARLIEST}' AND '9999-12-31', false)"
+    known = f"BETWEEN '{contract.EARLIEST}' AND '9999-12-31'"
+    moment, instant = "TRY_CAST(x AS TIMESTAMP)", contract.instant(raw)
     return [
         f"CREATE MACRO money(x) AS {contract.amount('x')}",
-        f"CREATE MACRO moment(x) AS CASE WHEN {iso} THEN CAST(x AS VARCHAR)"
-        f" WHEN len({tries}) = 1 THEN CAST({tries}[1] AS VARCHAR) ELSE CAST(x AS VARCHAR) END",
-        f"CREATE MACRO utc(x) AS CASE WHEN {unread} OR {with_offset} THEN CAST(x AS VARCHAR)"
-        f" ELSE CAST(timezone('UTC', timezone({zone}, TRY_CAST(x AS TIMESTAMP))) AS VARCHAR) END",
-        f"CREATE MACRO local_time(x) AS CASE WHEN {unread} THEN CAST(x AS VARCHAR)"
-        f" ELSE CAST(timezone({zone}, TRY_CAST(x AS TIMESTAMPTZ)) AS VARCHAR) END",
+        f"CREATE MACRO moment(x) AS CASE WHEN {iso} THEN {raw} WHEN len({tries}) = 1 THEN {tries}[1] ELSE {raw} END",
+        f"CREATE MACRO utc(x) AS CASE WHEN {moment} {known} AND NOT {contract.has_offset(raw)}"
+        f" THEN CAST(timezone('UTC', timezone({zone}, {moment})) AS VARCHAR) ELSE {raw} END",
+        f"CREATE MACRO local_time(x) AS CASE WHEN {instant} {known}"
+        f" THEN CAST(timezone({zone}, timezone('UTC', {instant})) AS VARCHAR) ELSE {raw} END",
     ]
