@@ -258,6 +258,16 @@ def test_duplicates_keep_the_first_row_and_orphans_are_rejected(own_source, tmp_
     }
 
 
+def test_more_pieces_than_a_line_can_hold_are_rejected(own_source, tmp_path):
+    most, more = GOOD.copy(), GOOD.copy()
+    most[0], most[6], more[6] = "o2", "1000000000", "4006381333931"
+    data = _orders(tmp_path, _text([list(ORDER_COLUMNS), most, more], ",").encode())
+    run_import(load(own_source()), data, tmp_path / "store")
+    (row,) = contents(tmp_path / "store", "rejected")
+    assert (row["column"], row["reason"]) == ("quantity", "is too high")
+    assert "at most 1,000,000,000" in row["allowed"]
+
+
 def test_a_quote_that_is_never_closed_is_named(own_source, tmp_path):
     text = _text([list(ORDER_COLUMNS), GOOD], ",") + 'o2,1,2024-06-01,c,s,p,1,"5\no3,1,2024-06-01,c,s,p,1,5\n'
     report = run_import(load(own_source()), _orders(tmp_path, text.encode()), tmp_path / "store")

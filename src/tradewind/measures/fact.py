@@ -21,6 +21,8 @@ from tradewind.tables import table as declared
 from tradewind.tables.schema import IBIS_TYPES
 
 MONEY = "decimal(38, 4)"
+WIDE = "decimal(19, 4)"  # of what is multiplied, one side has 19 digits: products are then reckoned in 38, not 18
+WHOLE = "decimal(18, 0)"
 FEW = 4  # a period is short if the store's span is at least this many times as long
 
 

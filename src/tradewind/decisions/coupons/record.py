@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
-from tradewind.measures.fact import Row
+from tradewind.measures.fact import MONEY, WHOLE, WIDE, Row
 from tradewind.measures.facts import REFUNDS_BY_ORDER, SALES
 from tradewind.measures.query import present
 from tradewind.period import Period
@@ -177,11 +177,11 @@ def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
         there.pop("shipping_paid", None)  # what buyers pay to ship is no profit where its cost is not known
 
     def cost(row: Row) -> ir.Value:
-        return (row.unit_cost_or_assumed * row.quantity.cast("decimal(18, 0)")).cast("decimal(38, 4)")
+        return (row.unit_cost_or_assumed * row.quantity.cast(WHOLE)).cast(MONEY)
 
     def priced(row: Row) -> ir.Value:
         known = row.unit_cost.notnull() if row.has("order_lines", "unit_cost") else ibis.literal(value=False)
-        return known.ifelse(0.0, (row.unit_price * row.quantity.cast("decimal(18, 0)")).cast("float64"))
+        return known.ifelse(0.0, (row.unit_price.cast(WIDE) * row.quantity.cast(WHOLE)).cast("float64"))
 
     gets = [_get(n) for n in ("order_id", "customer_id", "ordered_at", "day", "quantity", "gmv", *there.values())]
     if store.assumptions.margin is not None:
