@@ -286,3 +286,38 @@ def _orders(folder: Path, rows: str) -> Path:
     data.mkdir(exist_ok=True)
     (data / "orders.csv").write_text(HEADER + rows, encoding="utf-8")
     return data
+
+
+RETAIL = ("Invoice", "StockCode", "Description", "Quantity", "InvoiceDate", "Price", "Customer ID", "Country")
+
+
+def test_two_files_of_invoices_that_overlap(tmp_path):
+    """Rows of two files have the same numbers, and the two sheets of Online Retail II share some days."""
+
+    def row(invoice: str, code: str, pieces: int, day: str, price: str, customer: str) -> tuple[str, ...]:
+        return (invoice, code, code, str(pieces), f"{day} 10:00:00", price, customer, "United Kingdom")
+
+    shared = row("102", "B1", 3, "2010-12-05", "4", "222")
+    sheets = {
+        "online_retail_1.parquet": [
+            row("100", "A1", 5, "2010-01-05", "2", "111"),
+            row("C101", "A1", -5, "2010-01-06", "2", "111"),
+            shared,
+        ],
+        "online_retail_2.parquet": [
+            shared,
+            row("C201", "B1", -3, "2010-12-10", "4", "222"),
+            row("203", "A1", 1, "2011-01-01", "2", "111"),
+        ],
+    }
+    data = tmp_path / "data"
+    data.mkdir()
+    for name, rows in sheets.items():
+        pq.write_table(pa.table(dict(zip(RETAIL, map(list, zip(*rows, strict=True)), strict=True))), data / name)
+    report = run_import(load("online_retail"), data, tmp_path / "store")
+    lines = {(x["order_id"], x["line"], x["quantity"]) for x in contents(tmp_path / "store", "order_lines")}
+    assert lines == {("100", 1, 5), ("102", 1, 3), ("203", 1, 1)}
+    refunds = {(x["product_id"], x["order_id"], x["line"]) for x in contents(tmp_path / "store", "refunds")}
+    assert refunds == {("A1", "100", 1), ("B1", "102", 1)}
+    assert [dict(file.skipped) for file in report.files] == [{}, {"its invoice stands in an earlier file too": 1}]
+    assert report.rejected == 0
