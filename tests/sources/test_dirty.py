@@ -1,6 +1,7 @@
 """Dirty files: each row is kept or rejected with its reason, or the whole file is refused with a clear error."""
 
 import csv
+import gzip
 import io
 import shutil
 from pathlib import Path
@@ -277,6 +278,43 @@ def test_a_quote_that_is_never_closed_is_named(own_source, tmp_path):
     assert "o3,1" in row["record"]
 
 
+def test_rows_between_two_quotes_are_not_swallowed(own_source, tmp_path):
+    """A quote that is never closed ends at the next one, rows later."""
+    rows = [
+        f"o{n},1,2024-06-01,c,s,{product},1,5" for n, product in enumerate(["p1", '"pX', *["p1"] * 5, '"pZ"', "p1"])
+    ]
+    text = "\n".join([",".join(ORDER_COLUMNS), *rows, ""])
+    report = run_import(load(own_source()), _orders(tmp_path, text.encode()), tmp_path / "store")
+    assert {row["order_id"] for row in contents(tmp_path / "store", "order_lines")} == {"o0", "o8"}
+    assert report.tables["order_lines"].rejected == 1
+    (row,) = contents(tmp_path / "store", "rejected")
+    assert (row["column"], row["reason"]) == ("product_id", "holds a line break")
+    assert "a quote that is never closed" in row["allowed"]
+    assert all(f"o{n},1" in row["record"] for n in range(2, 8))
+
+
+def test_a_title_may_hold_a_line_break(own_source, tmp_path):
+    data = _orders(tmp_path, _text([list(ORDER_COLUMNS), GOOD], ",").encode())
+    (data / "goods.csv").write_text('product_id,title\np1,"green\ntea"\n')
+    assert run_import(load(own_source()), data, tmp_path / "store").rejected == 0
+
+
+@pytest.mark.parametrize("harm", ["cut", "changed", "plain"])
+def test_a_packed_file_that_is_damaged_is_named(own_source, tmp_path, harm):
+    packed = bytearray(
+        gzip.compress(_text([list(ORDER_COLUMNS), *([*GOOD[:7], str(n)] for n in range(999))], ",").encode())
+    )
+    if harm == "changed":
+        packed[200:260] = bytes(60)
+    data = tmp_path / "data"
+    data.mkdir()
+    whole = {"cut": packed[: len(packed) // 2], "changed": packed, "plain": b"order_id,line\n"}
+    (data / "orders.csv.gz").write_bytes(whole[harm])
+    with pytest.raises(BadInputError, match="cut short or damaged") as caught:
+        run_import(load(own_source()), data, tmp_path / "store")
+    assert caught.value.do == "fetch it or pack it again"
+
+
 def _orders(folder: Path, content: bytes) -> Path:
     data = folder / "data"
     data.mkdir(exist_ok=True)
@@ -287,7 +325,7 @@ def _orders(folder: Path, content: bytes) -> Path:
 def test_row_numbers_are_exact_across_blocks(own_source, tmp_path, monkeypatch):
     monkeypatch.setattr("tradewind.sources.staging.BLOCK", 200)
     rows: list[list[str]] = [list(ORDER_COLUMNS)]
-    odd, bad = [], []
+    odd, bad, broken = [], [], []
     for n in range(2, 200):
         row = [f"o{n}", *GOOD[1:]]
         if n % 7 == 0:
@@ -298,9 +336,10 @@ def test_row_numbers_are_exact_across_blocks(own_source, tmp_path, monkeypatch):
             row[6] = "many"
         elif n % 13 == 0:
             row[3] = "two\nlines"
+            broken.append(n)
         rows.append(row)
     store = tmp_path / "store"
     report = run_import(load(own_source()), _orders(tmp_path, _text(rows, ",").encode()), store)
     rejected = {(row["row"], row["column"]) for row in contents(store, "rejected")}
-    assert rejected == {(n, None) for n in odd} | {(n, "quantity") for n in bad}
+    assert rejected == {(n, None) for n in odd} | {(n, "quantity") for n in bad} | {(n, "customer_id") for n in broken}
     assert report.files[0].rows == 198

@@ -1,3 +1,5 @@
+import random
+import resource
 import shutil
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -10,7 +12,8 @@ import pytest
 from own_market import FIRST, contents, write_market
 
 from tradewind.engines.snapshot import Draft, existing
-from tradewind.errors import BadInputError, BusyError
+from tradewind.engines.store import open_store
+from tradewind.errors import BadInputError, BusyError, FullDiskError
 from tradewind.sources import load, run_import
 from tradewind.tables import TABLES
 from tradewind.tables.schema import IBIS_TYPES
@@ -244,7 +247,7 @@ def test_a_rejected_row_names_file_row_value_and_what_is_allowed(own_source, tmp
     assert (row["table"], row["column"], row["value"]) == ("order_lines", "quantity", "many")
     assert (row["file"], row["row"], row["further"]) == ("orders.csv", 3, 2)
     assert row["reason"] == "cannot be read"
-    assert row["allowed"] == "a whole number such as 3, at least 1; never empty"
+    assert row["allowed"] == "a whole number such as 3, at least 1, at most 1,000,000,000; never empty"
 
 
 def test_a_mended_file_clears_its_rejected_rows(own_source, tmp_path):
@@ -321,3 +324,41 @@ def test_two_files_of_invoices_that_overlap(tmp_path):
     assert refunds == {("A1", "100", 1), ("B1", "102", 1)}
     assert [dict(file.skipped) for file in report.files] == [{}, {"its invoice stands in an earlier file too": 1}]
     assert report.rejected == 0
+
+
+def test_names_of_files_are_no_patterns(own_source, tmp_path):
+    """Nor is an apostrophe the end of a name, of a file or of a store."""
+    data, store = tmp_path / "o'brien [1]", tmp_path / "o'brien [1] store"
+    data.mkdir()
+    columns = HEADER.strip().split(",")
+    for name, order in (("orders[1]", "a"), ("orders1", "b"), ("orders*", "c"), ("orders?", "d"), ("orders'", "e")):
+        row = (order, "1", "2024-06-01", "c", "s", "p", "1", "5")
+        pq.write_table(
+            pa.table({column: [value] for column, value in zip(columns, row, strict=True)}), data / f"{name}.parquet"
+        )
+    for _ in range(2):
+        report = run_import(load(own_source()), data, store, force=True)
+        assert (report.tables["order_lines"].kept, report.rejected) == (5, 0)
+    assert [row["order_id"] for row in contents(store, "order_lines")] == list("abcde")
+    opened = open_store(str(store))
+    lines = opened.table("order_lines")
+    assert opened.run(lines.aggregate(n=lines.count())).to_pylist() == [{"n": 5}]
+
+
+@pytest.mark.parametrize("room", [40_000, 400_000, 2_000_000])
+def test_a_full_disk_is_called_one(own_source, tmp_path, room):
+    data, store = tmp_path / "data", tmp_path / "store"
+    data.mkdir()
+    draw = random.Random(1)
+    rows = "".join(f"{draw.random()},1,2024-06-01,{draw.random()},s,{draw.random()},1,5\n" for _ in range(30_000))
+    (data / "orders.csv").write_text(HEADER + rows)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(FullDiskError) as caught:
+            run_import(load(own_source()), data, store)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.do == "make room"
+    assert not (store / "CURRENT").exists()
+    assert run_import(load(own_source()), data, store).tables["order_lines"].kept == 30_000

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tradewind.sources.staging import literal, quoted
+from tradewind.engines.duckdb import literal
+from tradewind.sources.staging import quoted
 from tradewind.tables import Column, Table
 
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
@@ -24,8 +25,11 @@ SQL_TYPES = {
     "json": "VARCHAR",
 }
 
+PROSE = ("name", "title", "description", "text", "reason")
+
 UNREADABLE = "cannot be read"
 EMPTY = "is empty"
+LINE_BREAK = "holds a line break"
 NOT_FINITE = "is not a finite number"
 OUT_OF_TIME = f"lies before {EARLIEST} or has no end"
 NOT_AN_HOUR = "is not the start of an hour"
@@ -172,6 +176,10 @@ def faults(table: Table, raw: Mapping[str, str], moments: Sequence[str]) -> list
             add(EMPTY, f"{filled(column, table)} IS NULL")
         if column.name not in raw:
             continue
+        if column.kind == "text" and column.name not in PROSE and not column.allowed:
+            # A quote that is closed by one of a later row takes the rows between them into one value.
+            test = f"contains({name}, chr(10)) OR contains({name}, chr(13))"
+            add(LINE_BREAK, test, spelled="text in one line; look for a quote that is never closed")
         if column.kind == "real":
             add(NOT_FINITE, f"NOT isfinite({name})")
         if column.kind in ("moment", "day"):

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from tradewind.errors import BadInputError
+from tradewind.engines.duckdb import literal
+from tradewind.errors import BadInputError, is_full_disk
 from tradewind.sources import contract
 from tradewind.sources.contract import Fault
 from tradewind.sources.report import FileCount, Reason
 from tradewind.sources.source import SKIPPED, Source
-from tradewind.sources.staging import NO_ROWS, Staged, as_record, literal, quoted
+from tradewind.sources.staging import NO_ROWS, Staged, as_record, quoted
 from tradewind.tables import TABLES, Reference, Table
 
 if TYPE_CHECKING:
@@ -201,6 +202,8 @@ class Landing:
         try:
             self.con.execute(sql)
         except Exception as error:
+            if is_full_disk(error):
+                raise
             raise BadInputError(
                 f"{name}.sql of the source {self.source.name} cannot run",
                 got=" ".join(str(error).split())[:600],
