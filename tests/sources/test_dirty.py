@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,6 @@ def test_no_row_is_lost(own_source, tmp_path, rows, delimiter, encoding, goods, 
         ("2024-06-01 10:00:00 GMT", "2024-06-01 10:00:00"),
         ("2024-06-01 10:00:00 EST", None),
         ("2024-06-01 10:00:00 Etc/UTC", None),
-        ("9998-12-31 10:00", "9998-12-31 09:00:00"),
         ("9999-12-31 23:59", None),
         ("01.06.2024 10:00", "2024-06-01 08:00:00"),
         ("13/06/2024", "2024-06-12 22:00:00"),
@@ -148,6 +148,28 @@ def test_dates_of_several_formats(own_source, tmp_path, moment, expected):
         (row,) = contents(store, "rejected")
         assert row["value"].removesuffix(":00") == moment.removesuffix(":00")
         assert "%d/%m/%Y" in row["allowed"]
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+def test_what_happened_after_the_import_did_not(own_source, tmp_path, simulated):
+    """A year mistyped is a rejected row; a simulated market may lie in the future."""
+    folder = own_source()
+    path = folder / "source.toml"
+    path.write_text(path.read_text().replace('name = "own"', f'name = "own"\nsimulated = {str(simulated).lower()}'))
+    soon = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%d %H:%M")
+    moments = [GOOD[2], soon, "2124-06-01 10:00", "9998-12-31 10:00", "9999-12-31 23:59"]
+    rows = [[f"o{n}", "1", at, *GOOD[3:]] for n, at in enumerate(moments)]
+    store = tmp_path / "store"
+    run_import(load(folder), _orders(tmp_path, _text([list(ORDER_COLUMNS), *rows], ",").encode()), store)
+    late = {row["value"][:4]: row["reason"] for row in contents(store, "rejected")}
+    kept = {row["ordered_at"].year for row in contents(store, "order_lines")}
+    beyond = "lies before 1900-01-01 or has no end"
+    if simulated:
+        assert {2124, 9998} < kept
+        assert late == {"9999": beyond}
+    else:
+        assert len(contents(store, "order_lines")) == 2
+        assert late == {"2124": "lies after the import", "9998": "lies after the import", "9999": beyond}
 
 
 @pytest.mark.parametrize("zone", ["EST", "Asia/Tokyo", "America/New_York", "GMT"])

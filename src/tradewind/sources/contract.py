@@ -25,6 +25,7 @@ SQL_TYPES = {
     "json": "VARCHAR",
 }
 
+PLANNED = ("live_sessions",)
 PROSE = ("name", "title", "description", "text", "reason")
 
 UNREADABLE = "cannot be read"
@@ -32,6 +33,7 @@ EMPTY = "is empty"
 LINE_BREAK = "holds a line break"
 NOT_FINITE = "is not a finite number"
 OUT_OF_TIME = f"lies before {EARLIEST} or has no end"
+LATE = "lies after the import"
 NOT_AN_HOUR = "is not the start of an hour"
 TOO_LOW = "is too low"
 TOO_HIGH = "is too high"
@@ -148,13 +150,14 @@ def typed_rows(table: Table, landed: str, raw: Mapping[str, str]) -> str:
     return f"SELECT {', '.join(parts)} FROM {landed}"
 
 
-def faults(table: Table, raw: Mapping[str, str], moments: Sequence[str]) -> list[Fault]:
+def faults(table: Table, raw: Mapping[str, str], moments: Sequence[str], imported_at: str | None) -> list[Fault]:
     """Return every way in which a typed row may break the table's contract, in the order in which they are named.
 
     Args:
         table: The canonical table.
         raw: SQL types of the landed columns by name.
         moments: Formats of moments that the source allows besides ISO 8601.
+        imported_at: After which nothing can have happened, give or take two days; None where the days are simulated.
 
     Returns:
         Faults of single rows; duplicate keys and orphans are told by comparing rows.
@@ -186,6 +189,10 @@ def faults(table: Table, raw: Mapping[str, str], moments: Sequence[str]) -> list
             # What happened late on the last day that a calendar knows has no local day; an end may lie there.
             last = 9998 if column.name == table.time else 9999
             add(OUT_OF_TIME, f"NOT isfinite({name}) OR {name} < DATE '{EARLIEST}' OR year({name}) > {last}")
+        if imported_at and column.name == table.time and table.name not in PLANNED:
+            # One slip of the year would make the days of the slip the last ones that every question is about.
+            test = f"{name} > TIMESTAMP {literal(imported_at)} + INTERVAL 2 DAY"
+            add(LATE, test, spelled=f"at most two days after {imported_at} UTC, when it was imported")
         if column.name == "hour" and column.unit == "local":
             add(NOT_AN_HOUR, f"{name} <> date_trunc('hour', {name})")
         if column.low is not None:

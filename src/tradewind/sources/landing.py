@@ -99,7 +99,9 @@ class Landing:
         self._run(name, f"CREATE TABLE landed.{name} AS {self.source.tables[name]}")
         raw = self._columns(f"landed.{name}")
         self._fits(table, raw)
-        landed = Landed(table, raw, contract.faults(table, raw, self.source.moments), self._count(f"landed.{name}"))
+        now = None if self.source.simulated else self.imported_at
+        faults = contract.faults(table, raw, self.source.moments, now)
+        landed = Landed(table, raw, faults, self._count(f"landed.{name}"))
         self.con.execute(f"CREATE VIEW typed.{name} AS {contract.typed_rows(table, f'landed.{name}', raw)}")
         self.con.execute(f"CREATE TABLE bad.{name} (_id BIGINT, fault INTEGER, further BIGINT)")
         tests = [f"coalesce({fault.test}, false)" for fault in landed.faults]
