@@ -26,6 +26,15 @@ WHOLE = "decimal(18, 0)"
 FEW = 4  # a period is short if the store's span is at least this many times as long
 
 
+def whole_seconds(at: ir.TimestampValue) -> ir.IntegerValue:
+    """Return a moment in whole seconds since 1970, of any year.
+
+    A source may tell it to the microsecond, which DuckDB would count and Spark would not; and Ibis holds seconds to be
+    numbers of 32 bits, which end in 2038.
+    """
+    return at.truncate("s").epoch_seconds().cast("int64")
+
+
 class Tables(Protocol):
     """Where expressions find tables; the `Store` is one."""
 
