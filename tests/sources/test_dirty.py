@@ -7,6 +7,8 @@ import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -250,6 +252,22 @@ def test_a_parquet_file_that_is_none_is_refused(own_source, tmp_path):
     (data / "orders.parquet").write_bytes(b"no parquet")
     with pytest.raises(BadInputError, match="not a Parquet file"):
         run_import(load(own_source()), data, tmp_path / "store")
+
+
+def test_a_parquet_file_that_is_damaged_inside_is_named(own_source, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    columns = {
+        column: [value * 40 if column == "order_id" else value]
+        for column, value in zip(ORDER_COLUMNS, GOOD, strict=True)
+    }
+    pq.write_table(pa.table(columns), data / "orders.parquet")
+    whole = bytearray((data / "orders.parquet").read_bytes())
+    whole[20:120] = bytes(byte ^ 0xFF for byte in whole[20:120])
+    (data / "orders.parquet").write_bytes(whole)
+    with pytest.raises(BadInputError, match="Parquet file is damaged") as caught:
+        run_import(load(own_source()), data, tmp_path / "store")
+    assert "orders.parquet" in caught.value.got
 
 
 def test_encodings_and_marks_are_read(own_source, tmp_path):

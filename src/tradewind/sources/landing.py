@@ -206,6 +206,8 @@ class Landing:
         except Exception as error:
             if is_full_disk(error):
                 raise
+            for file in self.staged:
+                file.check()
             raise BadInputError(
                 f"{name}.sql of the source {self.source.name} cannot run",
                 got=" ".join(str(error).split())[:600],

@@ -79,6 +79,22 @@ class Staged:
         rows = f"read_parquet({parquet_files([self.path])}, file_row_number = true)"
         return f"SELECT {', '.join(parts)}, {literal(self.name)} AS _file, CAST({row} AS BIGINT) AS _row FROM {rows}"
 
+    def check(self) -> None:
+        """Read a Parquet file as a whole, which nobody has done before its SQL runs.
+
+        Raises:
+            BadInputError: If a part of it cannot be read.
+        """
+        if self.converted:
+            return
+        try:
+            for _ in pq.ParquetFile(self.path).iter_batches():
+                pass
+        except (pa.ArrowException, OSError) as error:
+            raise BadInputError(
+                "The Parquet file is damaged", got=f"{self.name}: {error}", do="export it again"
+            ) from error
+
 
 def quoted(name: str) -> str:
     """Return a name as an SQL identifier."""

@@ -31,9 +31,8 @@ class Past:
     def __init__(self, record: Record):
         orders = record.orders
         self.record = record
-        self._average = (
-            float(np.mean(orders.value)) if np.sum(orders.value) > 0 else 1.0
-        )  # as money has no size of its own
+        # Against the average, as money has no size of its own.
+        self._average = float(np.mean(orders.value)) if np.sum(orders.value) > 0 else 1.0
         self._orders = _Counted(orders.customer, orders.at, orders.value)
         self._uses = _Counted(*record.uses)
         self._grants = _Counted(*record.grants)
