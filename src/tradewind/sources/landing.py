@@ -321,14 +321,16 @@ def _macros(source: Source) -> list[str]:
     zone, raw, text = literal(source.timezone), "CAST(x AS VARCHAR)", "trim(CAST(x AS VARCHAR))"
     # As text one by one: in a list, moments without an offset would count as UTC beside those that carry theirs.
     parsed = ", ".join(f"CAST(try_strptime({text}, {literal(form)}) AS VARCHAR)" for form in source.moments)
-    tries = f"list_distinct([{parsed}])" if source.moments else "CAST([] AS VARCHAR[])"
+    tries = f"list_distinct([{parsed}])" if parsed else "CAST([] AS VARCHAR[])"
     iso = rf"regexp_matches({raw}, '^\s*\d{{4}}-\d') AND TRY_CAST(x AS TIMESTAMP) IS NOT NULL"
     # 1/2/24 casts to a moment in the year 1: what lies that far back was not written as ISO 8601.
     known = f"BETWEEN '{contract.EARLIEST}' AND '9999-12-31'"
+    # Without a digit: `infinity` and `epoch` would be 1900-01-01 in any format.
+    one = f"regexp_matches({raw}, '\\d') AND len({tries}) = 1"
     moment, instant = "TRY_CAST(x AS TIMESTAMP)", contract.instant(raw)
     return [
         f"CREATE MACRO money(x) AS {contract.amount('x')}",
-        f"CREATE MACRO moment(x) AS CASE WHEN {iso} THEN {raw} WHEN len({tries}) = 1 THEN {tries}[1] ELSE {raw} END",
+        f"CREATE MACRO moment(x) AS CASE WHEN {iso} THEN {raw} WHEN {one} THEN {tries}[1] ELSE {raw} END",
         f"CREATE MACRO utc(x) AS CASE WHEN {moment} {known} AND NOT {contract.has_offset(raw)}"
         f" THEN CAST(timezone('UTC', timezone({zone}, {moment})) AS VARCHAR) ELSE {raw} END",
         f"CREATE MACRO local_time(x) AS CASE WHEN {instant} {known}"
