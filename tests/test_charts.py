@@ -123,6 +123,13 @@ def test_words_from_outside_are_escaped() -> None:
     ET.fromstring(drawn)
 
 
+@pytest.mark.parametrize("letter", ["\x0b", "\x1b", "\x00", "\x1f", "\ufffe", "\uffff", "\u202e"])
+def test_letters_that_no_picture_can_hold_are_left_out(letter: str) -> None:
+    spec = charts.ranked_bars([(f"Tea{letter}House", 1), ("Fine", 2)])
+    assert "TeaHouse" in charts.svg(spec)
+    assert charts.png(spec, scale=0.5)[:4] == b"\x89PNG"
+
+
 def test_a_waterfall_begins_at_zero_or_says_that_it_does_not() -> None:
     assert "The axis does not begin at zero" in json.dumps(SPECS["waterfall"])
     assert "The axis does not begin at zero" not in json.dumps(SPECS["waterfall from zero"])

@@ -82,6 +82,15 @@ def test_a_currency_without_a_symbol_is_named() -> None:
     assert human(5, "money") == "5.00"
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0, "¥0"), (0.25, "¥0.25"), (9, "¥9"), (9.999, "¥10.00"), (12.5, "¥12"), (999.4, "¥999"), (1234, "¥1,234")],
+)
+def test_a_currency_without_cents_has_none(value: float, text: str) -> None:
+    assert human(value, "money", "JPY") == text
+    assert human(12.5, "money", "CNY") == "¥12.50"
+
+
 @given(st.floats(0, 1e15), st.floats(0, 1e15), st.sampled_from(["money", "count", "share", "ratio"]))
 def test_more_never_reads_as_less(one: float, other: float, unit: str) -> None:
     less, more = sorted((one, other))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -156,6 +158,15 @@ class FullDiskError(TradewindError):
 
     code = "full_disk"
     status = 507
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Whether an error of the system, of a library or of DuckDB says that there is no room left."""
+    return getattr(error, "errno", None) in _FULL or any(words in str(error) for words in _FULL_IN_WORDS)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL_IN_WORDS = (*map(os.strerror, _FULL), "max_temp_directory_size")
 
 
 def _written(got: Any, between: str = ", ") -> str:

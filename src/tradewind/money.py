@@ -15,6 +15,7 @@ CENT = Decimal("0.01")
 _GROUPED = re.compile(r"^[-+]?\d{1,3}(,\d{3})+(\.\d*)?$")
 _TWO_WAYS = re.compile(r"^[-+]?[1-9]\d{0,2}\.\d{3}$")
 SYMBOLS = {"USD": "$", "GBP": "£", "EUR": "€", "BRL": "R$", "CNY": "¥", "JPY": "¥", "INR": "₹", "VND": "₫", "THB": "฿"}
+WHOLE = {"CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XAF", "XOF"}  # currencies without cents
 _SUFFIXES = {"share": "%", "points": " pp", "days": " days"}
 _STEPS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
@@ -74,16 +75,18 @@ def human(value: Any, unit: str, currency: str = "", *, signed: bool = False) ->
     number = float(value)
     size = abs(number)
     written = {"share": _digits(size * 100), "points": _digits(size * 100), "days": _digits(size)}.get(unit)
-    written = _shortened(size, unit) if written is None else written
+    written = _shortened(size, unit, currency) if written is None else written
     sign = "" if not written.strip("0.") else "−" if number < 0 else "+" if signed else ""  # what reads 0 has none
     prefix = SYMBOLS.get(currency, f"{currency} " if currency else "") if unit == "money" else ""
     return f"{sign}{prefix}{written}{_SUFFIXES.get(unit, '')}"
 
 
-def _shortened(size: float, unit: str) -> str:
+def _shortened(size: float, unit: str, currency: str) -> str:
     for step, letter in _STEPS:
         if size >= step * 0.9995 and (size >= 9_999.5 or step > 1e3):
             return f"{_digits(size / step)}{letter}"
+    if unit == "money" and currency in WHOLE and (size >= 10 or size.is_integer()):
+        return f"{size:,.0f}"
     if unit == "money":
         return f"{size:,.2f}" if size < 1000 else f"{size:,.0f}"
     if unit == "count":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -216,6 +216,33 @@ def test_a_margin_fills_only_unknown_costs(store: Store, market_rows: market.Row
     assert_equal(asked(assuming, names, by=("shop_id",)), wanted)
     assert "30%" in assuming.provenance.assumptions[0]
     assert store.provenance.assumptions == ()
+
+
+def test_amounts_of_a_currency_of_small_units(
+    opened: Callable[[Path], Store], tmp_path: Path, market_rows: market.Rows
+) -> None:
+    """A rupiah or a dong is so little that a line is worth billions."""
+    large = [
+        line | {name: line[name] and line[name] * 10**8 for name in ("unit_price", "unit_cost", "commission")}
+        for line in market_rows["order_lines"]
+    ]
+    rows = {**market_rows, "order_lines": large}
+    market.write(tmp_path / "store", rows)
+    names = ("gmv", "cost", "commission", "platform_commission", "merchant_profit", "platform_profit")
+    wanted = loops.measure(loops.facts(rows, margin="0.3"), names, market.PERIOD, ("shop_id",))
+    found = asked(opened(tmp_path / "store").assuming(Assumptions(margin=0.3)), names, by=("shop_id",))
+    assert_equal(found, wanted)
+
+
+def test_shares_between_two_are_rounded_alike(
+    opened: Callable[[Path], Store], tmp_path: Path, market_rows: market.Rows
+) -> None:
+    """A share of nine decimals, to be held in eight, is no other on another engine."""
+    tie = {"commission": Decimal("100000.0000"), "commission_platform_share": 0.123456785}
+    rows = {**market_rows, "order_lines": [line | tie for line in market_rows["order_lines"]]}
+    market.write(tmp_path / "store", rows)
+    [found] = asked(opened(tmp_path / "store"), ("commission", "platform_commission")).values()
+    assert found["platform_commission"] == found["commission"] * Decimal("0.12345679")
 
 
 LACKING = {

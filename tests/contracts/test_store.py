@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import market
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, ForbiddenError, MissingDataError, NotFoundError
 from tradewind.measures.assume import Assumptions
+from tradewind.measures.fact import whole_seconds
 from tradewind.measures.metrics import GMV
 from tradewind.measures.query import Query
 from tradewind.period import Period
@@ -266,6 +267,28 @@ def test_rows_come_back_as_they_were_written(store: Store, market_rows: market.R
     assert read.column_names == written.column_names
     for name in written.column_names:
         assert read[name].to_pylist() == written[name].to_pylist(), name
+
+
+def test_an_end_that_never_comes(opened: Callable[[Path], Store], tmp_path: Path, market_rows: market.Rows) -> None:
+    """Sources write 9999-12-31 where something goes on; no engine may stumble over it, nor over the folder's name."""
+    never = datetime(9999, 12, 31, 23, 59, 59, 999_999)
+    rows = {**market_rows, "coupons": [{**row, "ends_at": never} for row in market_rows["coupons"]]}
+    folder = tmp_path / "o'brien [1] {a,b}"
+    market.write(folder, rows)
+    store = opened(folder)
+    coupons = store.table("coupons")
+    found = store.run(coupons.select("ends_at", seconds=whole_seconds(coupons.ends_at))).to_pylist()
+    assert found == [{"ends_at": never, "seconds": 253_402_300_799}] * len(rows["coupons"])
+
+
+def test_a_large_whole_number_beside_none_is_exact(
+    opened: Callable[[Path], Store], tmp_path: Path, market_rows: market.Rows
+) -> None:
+    views = [2**53 + 1, None, 2**62 + 1]
+    rows = {**market_rows, "contents": [{**market_rows["contents"][n], "views": views[n]} for n in range(3)]}
+    market.write(tmp_path / "store", rows)
+    store = opened(tmp_path / "store")
+    assert store.run(store.table("contents").select("views"))["views"].to_pylist() == views
 
 
 def test_batches_give_the_rows_of_a_run(store: Store) -> None:

@@ -263,6 +263,18 @@ def test_steady_days_go_on_and_odd_days_are_counted(tmp_path: Path):
     assert running.numbers["gmv"].mid == pytest.approx(800, rel=0.02)
 
 
+@pytest.mark.parametrize(("before", "why"), [(90, "nothing was sold before"), (9, "history is too short")])
+def test_days_without_a_sale_are_no_short_history(tmp_path: Path, before: int, why: str):
+    last = date(2024, 5, 12)
+    days = [last - timedelta(days=n) for n in range(7 + before)]
+    store = harbour.sold(
+        tmp_path, ({"day": day, "unit_price": Decimal(100 if n < 7 else 0)} for n, day in enumerate(days))
+    )
+    found = study(store, Period(last - timedelta(days=6), last))
+    assert why in found.finding("trend").sentence
+    assert any("28 days since the first sale" in caveat for caveat in found.caveats)
+
+
 def _refund(n: int, day: date, amount: int) -> dict:
     at = datetime.combine(day, time(13))
     return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,13 +49,28 @@ def page(market_store: Store) -> str:
 
 @pytest.mark.parametrize("width", [360, 768, 1440])
 def test_the_report_fits_its_screen_and_fetches_nothing(browser: str, page: str, width: int, tmp_path: Path):
-    framed = tmp_path / "framed.html"
+    wide, fetched, sections = measured(browser, page, width, tmp_path)
+    assert wide <= width
+    assert fetched == 0
+    assert sections >= 2
+
+
+@pytest.mark.parametrize("width", [360, 1440])
+def test_a_name_without_a_break_does_not_widen_the_page(browser: str, market_store: Store, width: int, tmp_path: Path):
+    month = market.Period(market.date(2024, 1, 1), market.date(2024, 1, 31))
+    answer = fluctuation.study(market_store, month)
+    findings = tuple(replace(finding, sentence="X" * 300 + finding.sentence) for finding in answer.findings)
+    wide, *_ = measured(browser, render([replace(answer, findings=findings)]), width, tmp_path)
+    assert wide <= width
+
+
+def measured(browser: str, page: str, width: int, folder: Path) -> tuple[int, int, int]:
+    """Return how wide the page is on a screen of a width, how many files it fetched, and how many sections it has."""
+    framed = folder / "framed.html"
     framed.write_text(MEASURED.format(width=width, page=html.escape(page)), encoding="utf-8")
-    run = [browser, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", framed.as_uri()]
+    run = [browser, *FLAGS, f"--user-data-dir={folder / 'profile'}", "--dump-dom", framed.as_uri()]
     shown = subprocess.run(run, capture_output=True, text=True, timeout=120, check=True).stdout
     told = re.search(r"<title>wide=(\d+) fetched=(\d+) sections=(\d+)</title>", shown)
     assert told, shown[:500]
     wide, fetched, sections = map(int, told.groups())
-    assert wide <= width
-    assert fetched == 0
-    assert sections >= 2
+    return wide, fetched, sections

@@ -165,3 +165,11 @@ def test_charts_are_written_as_pictures(study: Study, tmp_path: Path) -> None:
     written = report.pictures([study], tmp_path / "charts")
     assert [path.name for path in written] == ["tides-heavy.png", "tides-assumed.png"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in written)
+
+
+def test_names_turn_no_words_around_and_hide_no_letters(study: Study) -> None:
+    [first, *others] = study.findings
+    named = replace(first, sentence="\u202eTea\x0bHouse\x1b sold most.")
+    page = report.render([replace(study, findings=(named, *others))])
+    assert "TeaHouse sold most." in page
+    assert not re.search("[\u202a-\u202e\x00-\x08\x0b-\x1f]", page)

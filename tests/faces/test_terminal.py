@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
-from tradewind.faces.terminal import GridView
+from tradewind.faces.terminal import GridView, Screen
 from tradewind.study import Column, Estimate, Grid
 
 COLUMNS = (
@@ -38,3 +39,13 @@ def test_a_table_fits_its_terminal(width: int) -> None:
     for column in COLUMNS[1:-1]:
         assert all(word in words or f"{word}," in words for word in column.title.split()), "a column is lost in silence"
     assert ("In a wider terminal also" in shown) == (width < 100)
+
+
+def test_a_name_from_outside_does_not_move_the_cursor() -> None:
+    screen = Screen(width=80, file=io.StringIO(), force_terminal=True, color_system="standard")
+    rows = ({"what": "\x1b]0;owned\x07Tea\x9b2J\u202eHouse", "before": 5.0},)
+    screen.print(GridView(Grid(COLUMNS[:2], rows), "USD"))
+    shown = screen.file.getvalue()
+    assert "TeaHouse" in shown.replace("]0;owned", "").replace("2J", "")
+    assert not re.search("\x1b[^\\[]|\x9b|\x07|\u202e", shown)
+    assert "\x1b[" in shown, "what the screen is told itself still has its style"

@@ -1,10 +1,14 @@
 """Dirty files: each row is kept or rejected with its reason, or the whole file is refused with a clear error."""
 
 import csv
+import gzip
 import io
 import shutil
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -118,6 +122,16 @@ def test_no_row_is_lost(own_source, tmp_path, rows, delimiter, encoding, goods, 
         ("2024-06-01 10:00", "2024-06-01 08:00:00"),
         ("2024-06-01T10:00:00Z", "2024-06-01 10:00:00"),
         ("2024-06-01T10:00:00-05:00", "2024-06-01 15:00:00"),
+        ("2024-06-01 10:00:00.5+0530", "2024-06-01 04:30:00.500000"),
+        ("2024-06-01 10:00:00-00:30:30", "2024-06-01 10:30:30"),
+        ("2024-06-01 10:00:00 UTC", "2024-06-01 10:00:00"),
+        ("2024-06-01 10:00:00 utc", "2024-06-01 10:00:00"),
+        ("2024-06-01 10:00:00 GMT", "2024-06-01 10:00:00"),
+        ("2024-06-01 10:00:00 EST", None),
+        ("2024-06-01 10:00:00 Etc/UTC", None),
+        ("9999-12-31 23:59", None),
+        ("infinity", None),
+        ("-infinity", None),
         ("01.06.2024 10:00", "2024-06-01 08:00:00"),
         ("13/06/2024", "2024-06-12 22:00:00"),
         ("06/13/2024", "2024-06-12 22:00:00"),
@@ -136,8 +150,77 @@ def test_dates_of_several_formats(own_source, tmp_path, moment, expected):
     assert found == ([expected] if expected else [])
     if expected is None:
         (row,) = contents(store, "rejected")
-        assert row["value"] == moment
+        assert row["value"].removesuffix(":00") == moment.removesuffix(":00")
         assert "%d/%m/%Y" in row["allowed"]
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+def test_what_happened_after_the_import_did_not(own_source, tmp_path, simulated):
+    """A year mistyped is a rejected row; a simulated market may lie in the future."""
+    folder = own_source()
+    path = folder / "source.toml"
+    path.write_text(path.read_text().replace('name = "own"', f'name = "own"\nsimulated = {str(simulated).lower()}'))
+    soon = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%d %H:%M")
+    moments = [GOOD[2], soon, "2124-06-01 10:00", "9998-12-31 10:00", "9999-12-31 23:59"]
+    rows = [[f"o{n}", "1", at, *GOOD[3:]] for n, at in enumerate(moments)]
+    store = tmp_path / "store"
+    run_import(load(folder), _orders(tmp_path, _text([list(ORDER_COLUMNS), *rows], ",").encode()), store)
+    late = {row["value"][:4]: row["reason"] for row in contents(store, "rejected")}
+    kept = {row["ordered_at"].year for row in contents(store, "order_lines")}
+    beyond = "lies before 1900-01-01 or has no end"
+    if simulated:
+        assert {2124, 9998} < kept
+        assert late == {"9999": beyond}
+    else:
+        assert len(contents(store, "order_lines")) == 2
+        assert late == {"2124": "lies after the import", "9998": "lies after the import", "9999": beyond}
+
+
+@pytest.mark.parametrize("zone", ["EST", "Asia/Tokyo", "America/New_York", "GMT"])
+def test_a_zone_named_in_one_row_moves_no_other(own_source, tmp_path, zone):
+    rows = [[f"o{n}", *GOOD[1:]] for n in range(40)]
+    rows[10][2] = f"2024-06-01 10:00:00 {zone}"
+    run_import(load(own_source()), _orders(tmp_path, _text([list(ORDER_COLUMNS), *rows], ",").encode()), tmp_path / "s")
+    kept = contents(tmp_path / "s", "order_lines")
+    assert {str(row["ordered_at"]) for row in kept if row["order_id"] != "o10"} == {"2024-06-01 08:00:00"}
+    assert len(kept) == 40 - (zone != "GMT")
+    for row in contents(tmp_path / "s", "rejected"):
+        assert (row["row"], row["value"], row["reason"]) == (12, f"2024-06-01 10:00:00 {zone}", "cannot be read")
+        assert "no other zone by name" in row["allowed"]
+
+
+def test_local_time_of_a_zone_named_in_one_row(own_source, tmp_path):
+    folder = own_source()
+    (folder / "traffic.sql").write_text(
+        "SELECT local_time(ordered_at) AS hour, order_id AS shop_id, 'feed' AS surface, 'card' AS form,"
+        " 'own' AS relation, 1 AS impressions, _file, _row FROM orders"
+    )
+    ends = ["", " Asia/Tokyo", "", "Z", " UTC", "+02:00"]
+    rows = [[f"o{n}", *GOOD[1:2], "2024-06-01 10:00:00" + end, *GOOD[3:]] for n, end in enumerate(ends)]
+    run_import(load(folder), _orders(tmp_path, _text([list(ORDER_COLUMNS), *rows], ",").encode()), tmp_path / "store")
+    hours = {row["shop_id"]: str(row["hour"])[11:] for row in contents(tmp_path / "store", "traffic")}
+    assert hours == {"o0": "12:00:00", "o2": "12:00:00", "o3": "12:00:00", "o4": "12:00:00", "o5": "10:00:00"}
+
+
+def test_formats_with_and_without_an_offset_stand_side_by_side(own_source, tmp_path):
+    folder = own_source()
+    path = folder / "source.toml"
+    path.write_text(path.read_text().replace('["%d.%m.%Y %H:%M"', '["%d.%m.%Y %H:%M", "%d.%m.%Y %H:%M %z"'))
+    rows = [[f"o{n}", "1", at, *GOOD[3:]] for n, at in enumerate(["01.06.2024 10:00", "01.06.2024 10:00 +0500"])]
+    run_import(load(folder), _orders(tmp_path, _text([list(ORDER_COLUMNS), *rows], ",").encode()), tmp_path / "store")
+    at = [str(row["ordered_at"]) for row in contents(tmp_path / "store", "order_lines")]
+    assert sorted(at) == ["2024-06-01 05:00:00", "2024-06-01 08:00:00"]
+
+
+@pytest.mark.parametrize("form", ["%K", "%d.%m.%"])
+def test_a_format_that_is_none_is_named(own_source, tmp_path, form):
+    folder = own_source()
+    path = folder / "source.toml"
+    path.write_text(path.read_text().replace("%d.%m.%Y %H:%M", form))
+    data = _orders(tmp_path, _text([list(ORDER_COLUMNS), GOOD], ",").encode())
+    with pytest.raises(BadInputError, match="A format of moments cannot be read") as caught:
+        run_import(load(folder), data, tmp_path / "store")
+    assert caught.value.got == form
 
 
 @pytest.mark.parametrize(
@@ -173,6 +256,22 @@ def test_a_parquet_file_that_is_none_is_refused(own_source, tmp_path):
         run_import(load(own_source()), data, tmp_path / "store")
 
 
+def test_a_parquet_file_that_is_damaged_inside_is_named(own_source, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    columns = {
+        column: [value * 40 if column == "order_id" else value]
+        for column, value in zip(ORDER_COLUMNS, GOOD, strict=True)
+    }
+    pq.write_table(pa.table(columns), data / "orders.parquet")
+    whole = bytearray((data / "orders.parquet").read_bytes())
+    whole[20:120] = bytes(byte ^ 0xFF for byte in whole[20:120])
+    (data / "orders.parquet").write_bytes(whole)
+    with pytest.raises(BadInputError, match="Parquet file is damaged") as caught:
+        run_import(load(own_source()), data, tmp_path / "store")
+    assert "orders.parquet" in caught.value.got
+
+
 def test_encodings_and_marks_are_read(own_source, tmp_path):
     for n, encoding in enumerate(("utf-8", "utf-8-sig", "utf-16", "cp1252")):
         store = tmp_path / str(n)
@@ -202,6 +301,16 @@ def test_duplicates_keep_the_first_row_and_orphans_are_rejected(own_source, tmp_
     }
 
 
+def test_more_pieces_than_a_line_can_hold_are_rejected(own_source, tmp_path):
+    most, more = GOOD.copy(), GOOD.copy()
+    most[0], most[6], more[6] = "o2", "1000000000", "4006381333931"
+    data = _orders(tmp_path, _text([list(ORDER_COLUMNS), most, more], ",").encode())
+    run_import(load(own_source()), data, tmp_path / "store")
+    (row,) = contents(tmp_path / "store", "rejected")
+    assert (row["column"], row["reason"]) == ("quantity", "is too high")
+    assert "at most 1,000,000,000" in row["allowed"]
+
+
 def test_a_quote_that_is_never_closed_is_named(own_source, tmp_path):
     text = _text([list(ORDER_COLUMNS), GOOD], ",") + 'o2,1,2024-06-01,c,s,p,1,"5\no3,1,2024-06-01,c,s,p,1,5\n'
     report = run_import(load(own_source()), _orders(tmp_path, text.encode()), tmp_path / "store")
@@ -209,6 +318,43 @@ def test_a_quote_that_is_never_closed_is_named(own_source, tmp_path):
     (row,) = contents(tmp_path / "store", "rejected")
     assert row["reason"] == "a quote is never closed"
     assert "o3,1" in row["record"]
+
+
+def test_rows_between_two_quotes_are_not_swallowed(own_source, tmp_path):
+    """A quote that is never closed ends at the next one, rows later."""
+    rows = [
+        f"o{n},1,2024-06-01,c,s,{product},1,5" for n, product in enumerate(["p1", '"pX', *["p1"] * 5, '"pZ"', "p1"])
+    ]
+    text = "\n".join([",".join(ORDER_COLUMNS), *rows, ""])
+    report = run_import(load(own_source()), _orders(tmp_path, text.encode()), tmp_path / "store")
+    assert {row["order_id"] for row in contents(tmp_path / "store", "order_lines")} == {"o0", "o8"}
+    assert report.tables["order_lines"].rejected == 1
+    (row,) = contents(tmp_path / "store", "rejected")
+    assert (row["column"], row["reason"]) == ("product_id", "holds a line break")
+    assert "a quote that is never closed" in row["allowed"]
+    assert all(f"o{n},1" in row["record"] for n in range(2, 8))
+
+
+def test_a_title_may_hold_a_line_break(own_source, tmp_path):
+    data = _orders(tmp_path, _text([list(ORDER_COLUMNS), GOOD], ",").encode())
+    (data / "goods.csv").write_text('product_id,title\np1,"green\ntea"\n')
+    assert run_import(load(own_source()), data, tmp_path / "store").rejected == 0
+
+
+@pytest.mark.parametrize("harm", ["cut", "changed", "plain"])
+def test_a_packed_file_that_is_damaged_is_named(own_source, tmp_path, harm):
+    packed = bytearray(
+        gzip.compress(_text([list(ORDER_COLUMNS), *([*GOOD[:7], str(n)] for n in range(999))], ",").encode())
+    )
+    if harm == "changed":
+        packed[200:260] = bytes(60)
+    data = tmp_path / "data"
+    data.mkdir()
+    whole = {"cut": packed[: len(packed) // 2], "changed": packed, "plain": b"order_id,line\n"}
+    (data / "orders.csv.gz").write_bytes(whole[harm])
+    with pytest.raises(BadInputError, match="cut short or damaged") as caught:
+        run_import(load(own_source()), data, tmp_path / "store")
+    assert caught.value.do == "fetch it or pack it again"
 
 
 def _orders(folder: Path, content: bytes) -> Path:
@@ -221,7 +367,7 @@ def _orders(folder: Path, content: bytes) -> Path:
 def test_row_numbers_are_exact_across_blocks(own_source, tmp_path, monkeypatch):
     monkeypatch.setattr("tradewind.sources.staging.BLOCK", 200)
     rows: list[list[str]] = [list(ORDER_COLUMNS)]
-    odd, bad = [], []
+    odd, bad, broken = [], [], []
     for n in range(2, 200):
         row = [f"o{n}", *GOOD[1:]]
         if n % 7 == 0:
@@ -232,9 +378,10 @@ def test_row_numbers_are_exact_across_blocks(own_source, tmp_path, monkeypatch):
             row[6] = "many"
         elif n % 13 == 0:
             row[3] = "two\nlines"
+            broken.append(n)
         rows.append(row)
     store = tmp_path / "store"
     report = run_import(load(own_source()), _orders(tmp_path, _text(rows, ",").encode()), store)
     rejected = {(row["row"], row["column"]) for row in contents(store, "rejected")}
-    assert rejected == {(n, None) for n in odd} | {(n, "quantity") for n in bad}
+    assert rejected == {(n, None) for n in odd} | {(n, "quantity") for n in bad} | {(n, "customer_id") for n in broken}
     assert report.files[0].rows == 198

@@ -1,3 +1,5 @@
+import random
+import resource
 import shutil
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -10,7 +12,8 @@ import pytest
 from own_market import FIRST, contents, write_market
 
 from tradewind.engines.snapshot import Draft, existing
-from tradewind.errors import BadInputError, BusyError
+from tradewind.engines.store import open_store
+from tradewind.errors import BadInputError, BusyError, FullDiskError
 from tradewind.sources import load, run_import
 from tradewind.tables import TABLES
 from tradewind.tables.schema import IBIS_TYPES
@@ -244,7 +247,7 @@ def test_a_rejected_row_names_file_row_value_and_what_is_allowed(own_source, tmp
     assert (row["table"], row["column"], row["value"]) == ("order_lines", "quantity", "many")
     assert (row["file"], row["row"], row["further"]) == ("orders.csv", 3, 2)
     assert row["reason"] == "cannot be read"
-    assert row["allowed"] == "a whole number such as 3, at least 1; never empty"
+    assert row["allowed"] == "a whole number such as 3, at least 1, at most 1,000,000,000; never empty"
 
 
 def test_a_mended_file_clears_its_rejected_rows(own_source, tmp_path):
@@ -286,3 +289,76 @@ def _orders(folder: Path, rows: str) -> Path:
     data.mkdir(exist_ok=True)
     (data / "orders.csv").write_text(HEADER + rows, encoding="utf-8")
     return data
+
+
+RETAIL = ("Invoice", "StockCode", "Description", "Quantity", "InvoiceDate", "Price", "Customer ID", "Country")
+
+
+def test_two_files_of_invoices_that_overlap(tmp_path):
+    """Rows of two files have the same numbers, and the two sheets of Online Retail II share some days."""
+
+    def row(invoice: str, code: str, pieces: int, day: str, price: str, customer: str) -> tuple[str, ...]:
+        return (invoice, code, code, str(pieces), f"{day} 10:00:00", price, customer, "United Kingdom")
+
+    shared = row("102", "B1", 3, "2010-12-05", "4", "222")
+    sheets = {
+        "online_retail_1.parquet": [
+            row("100", "A1", 5, "2010-01-05", "2", "111"),
+            row("C101", "A1", -5, "2010-01-06", "2", "111"),
+            shared,
+        ],
+        "online_retail_2.parquet": [
+            shared,
+            row("C201", "B1", -3, "2010-12-10", "4", "222"),
+            row("203", "A1", 1, "2011-01-01", "2", "111"),
+        ],
+    }
+    data = tmp_path / "data"
+    data.mkdir()
+    for name, rows in sheets.items():
+        pq.write_table(pa.table(dict(zip(RETAIL, map(list, zip(*rows, strict=True)), strict=True))), data / name)
+    report = run_import(load("online_retail"), data, tmp_path / "store")
+    lines = {(x["order_id"], x["line"], x["quantity"]) for x in contents(tmp_path / "store", "order_lines")}
+    assert lines == {("100", 1, 5), ("102", 1, 3), ("203", 1, 1)}
+    refunds = {(x["product_id"], x["order_id"], x["line"]) for x in contents(tmp_path / "store", "refunds")}
+    assert refunds == {("A1", "100", 1), ("B1", "102", 1)}
+    assert [dict(file.skipped) for file in report.files] == [{}, {"its invoice stands in an earlier file too": 1}]
+    assert report.rejected == 0
+
+
+def test_names_of_files_are_no_patterns(own_source, tmp_path):
+    """Nor is an apostrophe the end of a name, of a file or of a store."""
+    data, store = tmp_path / "o'brien [1]", tmp_path / "o'brien [1] store"
+    data.mkdir()
+    columns = HEADER.strip().split(",")
+    for name, order in (("orders[1]", "a"), ("orders1", "b"), ("orders*", "c"), ("orders?", "d"), ("orders'", "e")):
+        row = (order, "1", "2024-06-01", "c", "s", "p", "1", "5")
+        pq.write_table(
+            pa.table({column: [value] for column, value in zip(columns, row, strict=True)}), data / f"{name}.parquet"
+        )
+    for _ in range(2):
+        report = run_import(load(own_source()), data, store, force=True)
+        assert (report.tables["order_lines"].kept, report.rejected) == (5, 0)
+    assert [row["order_id"] for row in contents(store, "order_lines")] == list("abcde")
+    opened = open_store(str(store))
+    lines = opened.table("order_lines")
+    assert opened.run(lines.aggregate(n=lines.count())).to_pylist() == [{"n": 5}]
+
+
+@pytest.mark.parametrize("room", [40_000, 400_000, 2_000_000])
+def test_a_full_disk_is_called_one(own_source, tmp_path, room):
+    data, store = tmp_path / "data", tmp_path / "store"
+    data.mkdir()
+    draw = random.Random(1)
+    rows = "".join(f"{draw.random()},1,2024-06-01,{draw.random()},s,{draw.random()},1,5\n" for _ in range(30_000))
+    (data / "orders.csv").write_text(HEADER + rows)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(FullDiskError) as caught:
+            run_import(load(own_source()), data, store)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.do == "make room"
+    assert not (store / "CURRENT").exists()
+    assert run_import(load(own_source()), data, store).tables["order_lines"].kept == 30_000

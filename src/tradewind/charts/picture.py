@@ -10,6 +10,7 @@ from typing import Any
 import vl_convert as vlc
 
 from tradewind.charts.theme import PALETTE, Spec, recoloured, themed
+from tradewind.letters import legible
 
 _NARROW = 480
 
@@ -25,7 +26,7 @@ def svg(spec: Mapping[str, Any], width: int = 720, colours: str = "light") -> st
     Returns:
         The SVG element, with a title on every mark that has a tooltip.
     """
-    drawn: str = vlc.vegalite_to_svg(_sized(themed(spec), width))
+    drawn: str = vlc.vegalite_to_svg(_sized(_legible(themed(spec)), width))
     titled = re.sub(r'(<path aria-label="([^"]*)"[^>]*?)/>', r"\1><title>\2</title></path>", drawn)
     return recoloured(_renumbered(titled), colours)
 
@@ -39,7 +40,7 @@ def png(spec: Mapping[str, Any], width: int = 720, colours: str = "light", scale
         colours: `light` or `dark`.
         scale: Pixels of the picture for each pixel of the chart.
     """
-    sized = _sized(themed(spec, colours), width)
+    sized = _sized(_legible(themed(spec, colours)), width)
     sized["background"] = PALETTE["surface"][colours == "dark"]
     drawn: bytes = vlc.vegalite_to_png(sized, scale=scale)
     return drawn
@@ -50,6 +51,15 @@ def bundle() -> str:
     """Return the JavaScript that draws specifications in a page without any connection."""
     script: str = vlc.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     return script
+
+
+def _legible(part: Any) -> Any:
+    """Return a specification without characters that no SVG may hold: the renderer would end the process over one."""
+    if isinstance(part, str):
+        return legible(part)
+    if isinstance(part, dict):
+        return {legible(name): _legible(value) for name, value in part.items()}
+    return [_legible(value) for value in part] if isinstance(part, list) else part
 
 
 def _sized(spec: Spec, width: int) -> Spec:

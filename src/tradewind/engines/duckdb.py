@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -38,13 +39,12 @@ class DuckDB:
         self._memory = mebibytes(memory)
         self._con.raw_sql(f"SET memory_limit = '{self._memory}MiB'")
         spill = Path(tempfile.gettempdir()) / f"tradewind-{uuid.uuid4().hex}"  # made and removed by DuckDB, if needed
-        self._con.raw_sql(f"SET temp_directory = '{spill}'")
+        self._con.raw_sql(f"SET temp_directory = {literal(spill)}")
 
     def read(self, name: str, files: Sequence[Path]) -> ibis.Table:
         """Return the rows of Parquet files of one schema as a table named `name`."""
-        paths = ", ".join("'" + str(file).replace("'", "''") + "'" for file in files)
         with self._turn:  # no temporary view: the sessions of other threads would not see it
-            self._con.raw_sql(f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet([{paths}])')
+            self._con.raw_sql(f'CREATE VIEW "{name}" AS SELECT * FROM read_parquet({parquet_files(files)})')
             return self._con.table(name)
 
     def arrow(self, expression: ibis.Expr) -> pa.Table:
@@ -81,6 +81,17 @@ class DuckDB:
             ) from error
 
 
+def literal(value: object) -> str:
+    """Return text as an SQL literal."""
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def parquet_files(files: Sequence[Path | str]) -> str:
+    """Return Parquet files as what `read_parquet` takes; a `*`, `?` or `[` of a name stands for itself."""
+    escaped = (re.sub(r"[*?[]", r"[\g<0>]", str(file)) for file in files)
+    return f"[{', '.join(map(literal, escaped))}]"
+
+
 def staging(scratch: Path) -> duckdb.DuckDBPyConnection:
     """Return a connection to a database of its own in `scratch`, for the SQL of an import.
 
@@ -90,7 +101,7 @@ def staging(scratch: Path) -> duckdb.DuckDBPyConnection:
 
     con = duckdb.connect(str(scratch / "staging.duckdb"))
     con.execute(f"SET memory_limit = '{mebibytes()}MiB'")
-    con.execute(f"SET temp_directory = '{scratch / 'spill'}'")
+    con.execute(f"SET temp_directory = {literal(scratch / 'spill')}")
     con.execute("SET TimeZone = 'UTC'")
     con.execute("SET autoinstall_known_extensions = false")
     return con

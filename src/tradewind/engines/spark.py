@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -56,16 +57,20 @@ class Spark:
 
     def read(self, name: str, files: Sequence[Path]) -> ibis.Table:
         """Return the rows of Parquet files of one schema as a table named `name`."""
-        self._session.read.parquet(*(str(file) for file in files)).createOrReplaceTempView(name)
+        paths = (re.sub(r"[\[\]{}*?\\]", r"\\\g<0>", str(file)) for file in files)  # a name is no pattern
+        self._session.read.parquet(*paths).createOrReplaceTempView(name)
         return self._con.table(name)
 
     def arrow(self, expression: ibis.Expr) -> pa.Table:
         """Run an expression and return all its rows."""
-        return self._con.to_pyarrow(expression)
+        # Ibis would go through pandas, which knows no day after 2262 and no whole numbers beside nulls.
+        self._con._run_pre_execute_hooks(expression)
+        found = self._session.sql(self._con.compile(expression)).toArrow()
+        return expression.__pyarrow_result__(found.cast(expression.as_table().schema().to_pyarrow()))
 
     def batches(self, expression: ibis.Expr, rows: int) -> Iterator[pa.RecordBatch]:
         """Run an expression and yield its rows in batches of at most `rows`."""
-        yield from self._con.to_pyarrow_batches(expression, chunk_size=rows)
+        yield from self.arrow(expression).to_batches(max_chunksize=rows)
 
 
 _SESSION = {

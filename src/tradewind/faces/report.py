@@ -15,6 +15,7 @@ from markupsafe import Markup, escape
 from tradewind import charts
 from tradewind.faces.order import long_columns, ranked, told_apart
 from tradewind.faces.tabular import Laid, laid
+from tradewind.letters import legible
 from tradewind.measures.metrics import METRICS
 from tradewind.money import human
 from tradewind.study import Estimate, Evidence, Finding, Grid, Study
@@ -48,7 +49,7 @@ def render(
         A whole HTML document that asks nothing of the network.
     """
     origin, period = studies[0].provenance, studies[0].period
-    return _environment().get_template("report.html").render(
+    page = _environment().get_template("report.html").render(
         title=title or f"{period.title} in review",
         period=period,
         origin=origin,
@@ -60,6 +61,7 @@ def render(
         light=charts.css_colours("light"),
         dark=charts.css_colours("dark"),
     )  # fmt: skip
+    return legible(page)
 
 
 def pictures(studies: Sequence[Study], folder: Path) -> list[Path]:

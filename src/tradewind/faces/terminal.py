@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, JustifyMethod, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.panel import Panel
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +19,7 @@ from tradewind.errors import TradewindError
 from tradewind.faces.check import Check, MetricCheck
 from tradewind.faces.counting import Counted
 from tradewind.faces.order import is_numeric, long_columns, number, ranked, ranked_column, told_apart
+from tradewind.letters import legible
 from tradewind.money import human
 from tradewind.sources import FileCount, ImportReport, Reason, TableCount
 from tradewind.study import Column, Evidence, Finding, Grid, Provenance, Study
@@ -35,6 +37,15 @@ _BAR = 10
 _ROOMY = 96
 _GAP = 2
 _WORD = 16
+
+
+class Screen(Console):
+    """A terminal that shows names from outside, and does not obey them."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        """Yield what is shown; only what the terminal itself was told may move its cursor."""
+        for part in super().render(renderable, options):
+            yield part if part.control else Segment(legible(part.text), part.style)
 
 
 def failure(error: TradewindError) -> Panel:

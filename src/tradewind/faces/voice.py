@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 from typer.core import TyperGroup
@@ -55,8 +55,8 @@ class Voice:
 
     def __init__(self, as_json: bool):
         self.as_json = as_json
-        self.out = Console(highlight=False)
-        self.aside = Console(stderr=True, highlight=False)
+        self.out = terminal.Screen(highlight=False)
+        self.aside = terminal.Screen(stderr=True, highlight=False)
 
     def answer(self, document: Any, shown: Callable[[], RenderableType]) -> None:
         """Say the answer: `document` as JSON, or what `shown` returns."""
@@ -93,7 +93,7 @@ def _fail(error: TradewindError, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(error.as_dict(), ensure_ascii=False, indent=2))
     else:
-        Console(stderr=True, highlight=False).print(terminal.failure(error))
+        terminal.Screen(stderr=True, highlight=False).print(terminal.failure(error))
 
 
 def _bug(error: Exception) -> TradewindError:

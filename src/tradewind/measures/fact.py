@@ -21,7 +21,18 @@ from tradewind.tables import table as declared
 from tradewind.tables.schema import IBIS_TYPES
 
 MONEY = "decimal(38, 4)"
+WIDE = "decimal(19, 4)"  # of what is multiplied, one side has 19 digits: products are then reckoned in 38, not 18
+WHOLE = "decimal(18, 0)"
 FEW = 4  # a period is short if the store's span is at least this many times as long
+
+
+def whole_seconds(at: ir.TimestampValue) -> ir.IntegerValue:
+    """Return a moment in whole seconds since 1970, of any year.
+
+    A source may tell it to the microsecond, which DuckDB would count and Spark would not; and Ibis holds seconds to be
+    numbers of 32 bits, which end in 2038.
+    """
+    return at.truncate("s").epoch_seconds().cast("int64")
 
 
 class Tables(Protocol):

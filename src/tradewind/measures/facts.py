@@ -7,7 +7,7 @@ from collections.abc import Callable
 import ibis
 import ibis.expr.types as ir
 
-from tradewind.measures.fact import MONEY, Fact, Lookup, Row, Tables, plain
+from tradewind.measures.fact import MONEY, WHOLE, WIDE, Fact, Lookup, Row, Tables, plain
 from tradewind.tables.sales import PAYERS
 
 
@@ -92,7 +92,7 @@ def _customer_type(row: Row) -> ir.Value:
 
 
 def _gross(row: Row) -> ir.Value:
-    return (row.unit_price * row.quantity.cast("decimal(18, 0)")).cast(MONEY)
+    return (row.unit_price.cast(WIDE) * row.quantity.cast(WHOLE)).cast(MONEY)
 
 
 def _seller_discount(row: Row) -> ir.Value:
@@ -107,16 +107,16 @@ def _visible_at(row: Row) -> ir.Value:
 def _unit_cost(row: Row) -> ir.Value:
     margin = row.tables.assumptions.margin
     if margin is None:
-        return row.unit_cost
-    kept = ibis.literal(round(1 - margin, 6)).cast("decimal(18, 6)")
-    assumed = (row.unit_price * kept).cast("decimal(18, 4)")
-    return row.unit_cost.coalesce(assumed) if row.has("order_lines", "unit_cost") else assumed
+        return row.unit_cost.cast(WIDE)
+    kept = ibis.literal(round(1 - margin, 6)).cast("decimal(19, 6)")
+    assumed = (row.unit_price * kept).cast(WIDE)
+    return row.unit_cost.cast(WIDE).coalesce(assumed) if row.has("order_lines", "unit_cost") else assumed
 
 
 def _kept_cost(row: Row) -> ir.Value:
     """Unit cost of what was not put back on sale."""
     gone = row.quantity - row.restocked if row.has("refunds", "restocked") else row.quantity
-    return (row.unit_cost_or_assumed * gone.cast("decimal(18, 0)")).cast(MONEY)
+    return (row.unit_cost_or_assumed * gone.cast(WHOLE)).cast(MONEY)
 
 
 def _by_platform(amount: str) -> Callable[[Row], ir.Value]:
@@ -126,7 +126,8 @@ def _by_platform(amount: str) -> Callable[[Row], ir.Value]:
         paid = getattr(row, amount)
         if not row.has("order_lines", "commission_platform_share"):
             return ibis.literal(0).cast(MONEY)
-        part = row.commission_platform_share.fill_null(0.0).cast("decimal(18, 8)")
+        share = row.commission_platform_share.fill_null(0.0)
+        part = ((share * 1e8 + 0.5).floor() / 1e8).cast("decimal(19, 8)")  # engines round what lies between otherwise
         return (paid * part).cast(MONEY)
 
     return value

@@ -16,7 +16,7 @@ import ibis.expr.types as ir
 import pyarrow as pa
 
 from tradewind.errors import BadInputError, MissingDataError
-from tradewind.measures.fact import MONEY, Fact, Row, Tables
+from tradewind.measures.fact import MONEY, Fact, Row, Tables, whole_seconds
 from tradewind.measures.facts import REFUNDS, SALES, TRAFFIC
 
 Entity = Literal["customer", "product", "shop"]
@@ -214,8 +214,7 @@ def _stem(feature: Feature) -> str:
 def _aggregate(feature: Feature, seen: ibis.Table) -> ir.Scalar:
     if feature.how in ("days_since_last", "days_since_first"):
         edge = seen["__time"].max() if feature.how == "days_since_last" else seen["__time"].min()
-        # whole seconds: DuckDB would count their fractions too, Spark would not
-        seconds = seen.moment.max().truncate("s").epoch_seconds() - edge.truncate("s").epoch_seconds()
+        seconds = whole_seconds(seen.moment.max()) - whole_seconds(edge)
         return seconds.cast("float64") / 86_400
     inside = None if feature.days is None else seen["__time"] > seen.moment - ibis.interval(days=feature.days)
     if feature.how == "distinct":

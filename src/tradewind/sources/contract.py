@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tradewind.sources.staging import literal, quoted
+from tradewind.engines.duckdb import literal
+from tradewind.sources.staging import quoted
 from tradewind.tables import Column, Table
 
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 EARLIEST = "1900-01-01"
+OFFSET = r"(?i)\d:\d\d[\d:.\s]*(z|utc|gmt|[+-]\d\d(:?\d\d){0,2})\s*$"
+OFFSETS = "its offset, if it carries one, as +02:00, Z, UTC or GMT; no other zone by name"
 
 SQL_TYPES = {
     "text": "VARCHAR",
@@ -22,10 +25,15 @@ SQL_TYPES = {
     "json": "VARCHAR",
 }
 
+PLANNED = ("live_sessions",)
+PROSE = ("name", "title", "description", "text", "reason")
+
 UNREADABLE = "cannot be read"
 EMPTY = "is empty"
+LINE_BREAK = "holds a line break"
 NOT_FINITE = "is not a finite number"
 OUT_OF_TIME = f"lies before {EARLIEST} or has no end"
+LATE = "lies after the import"
 NOT_AN_HOUR = "is not the start of an hour"
 TOO_LOW = "is too low"
 TOO_HIGH = "is too high"
@@ -79,13 +87,25 @@ def typed(column: Column, raw: str | None) -> str:
         return f"CASE WHEN {number} = trunc({number}) THEN TRY_CAST({name} AS BIGINT) END"
     if column.kind == "moment" and column.unit != "local":
         if raw == "VARCHAR":
-            # A cast to TIMESTAMP would drop an offset such as +02:00; the session's zone is UTC.
-            return f"(TRY_CAST({name} AS TIMESTAMPTZ) AT TIME ZONE 'UTC')"
+            return instant(name)
         if raw == "TIMESTAMP WITH TIME ZONE":
             return f"({name} AT TIME ZONE 'UTC')"
     if column.kind == "money" and raw == "VARCHAR":
         return amount(name)
     return f"TRY_CAST({name} AS {kind})"
+
+
+def instant(text: str) -> str:
+    """Return SQL that reads text as a moment in UTC, null where it is none; what carries no offset is UTC already."""
+    # A cast to TIMESTAMP drops an offset. One to TIMESTAMPTZ also reads the name of a zone, and then holds the
+    # values after it, which name none, to be of that zone too.
+    with_offset = f"TRY_CAST({text} AS TIMESTAMPTZ) AT TIME ZONE 'UTC'"
+    return f"CASE WHEN {has_offset(text)} THEN {with_offset} ELSE TRY_CAST({text} AS TIMESTAMP) END"
+
+
+def has_offset(text: str) -> str:
+    """Return SQL that is true where text that is a moment carries its offset."""
+    return f"regexp_matches({text}, {literal(OFFSET)})"
 
 
 def amount(text: str) -> str:
@@ -130,13 +150,14 @@ def typed_rows(table: Table, landed: str, raw: Mapping[str, str]) -> str:
     return f"SELECT {', '.join(parts)} FROM {landed}"
 
 
-def faults(table: Table, raw: Mapping[str, str], moments: Sequence[str]) -> list[Fault]:
+def faults(table: Table, raw: Mapping[str, str], moments: Sequence[str], imported_at: str | None) -> list[Fault]:
     """Return every way in which a typed row may break the table's contract, in the order in which they are named.
 
     Args:
         table: The canonical table.
         raw: SQL types of the landed columns by name.
         moments: Formats of moments that the source allows besides ISO 8601.
+        imported_at: After which nothing can have happened, give or take two days; None where the days are simulated.
 
     Returns:
         Faults of single rows; duplicate keys and orphans are told by comparing rows.
@@ -146,6 +167,8 @@ def faults(table: Table, raw: Mapping[str, str], moments: Sequence[str]) -> list
         name, spelled = quoted(column.name), column.spelled
         if moments and column.kind in ("moment", "day"):
             spelled += ", or in " + " or ".join(moments)
+        if column.kind == "moment" and column.unit != "local":
+            spelled += "; " + OFFSETS
 
         def add(reason: str, test: str, column: Column = column, spelled: str = spelled) -> None:
             found.append(Fault(column.name, reason, spelled, test))
@@ -156,10 +179,20 @@ def faults(table: Table, raw: Mapping[str, str], moments: Sequence[str]) -> list
             add(EMPTY, f"{filled(column, table)} IS NULL")
         if column.name not in raw:
             continue
+        if column.kind == "text" and column.name not in PROSE and not column.allowed:
+            # A quote that is closed by one of a later row takes the rows between them into one value.
+            test = f"contains({name}, chr(10)) OR contains({name}, chr(13))"
+            add(LINE_BREAK, test, spelled="text in one line; look for a quote that is never closed")
         if column.kind == "real":
             add(NOT_FINITE, f"NOT isfinite({name})")
         if column.kind in ("moment", "day"):
-            add(OUT_OF_TIME, f"NOT isfinite({name}) OR {name} < DATE '{EARLIEST}' OR year({name}) > 9999")
+            # What happened late on the last day that a calendar knows has no local day; an end may lie there.
+            last = 9998 if column.name == table.time else 9999
+            add(OUT_OF_TIME, f"NOT isfinite({name}) OR {name} < DATE '{EARLIEST}' OR year({name}) > {last}")
+        if imported_at and column.name == table.time and table.name not in PLANNED:
+            # One slip of the year would make the days of the slip the last ones that every question is about.
+            test = f"{name} > TIMESTAMP {literal(imported_at)} + INTERVAL 2 DAY"
+            add(LATE, test, spelled=f"at most two days after {imported_at} UTC, when it was imported")
         if column.name == "hour" and column.unit == "local":
             add(NOT_AN_HOUR, f"{name} <> date_trunc('hour', {name})")
         if column.low is not None:

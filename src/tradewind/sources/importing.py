@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from tradewind.engines.duckdb import staging
 from tradewind.engines.snapshot import REJECTED, DataFile, Draft, Manifest
-from tradewind.errors import BadInputError, CorruptStoreError
+from tradewind.errors import BadInputError, CorruptStoreError, FullDiskError, TradewindError, is_full_disk
 from tradewind.sources.landing import Landed, Landing
 from tradewind.sources.merging import Merging, ordered
 from tradewind.sources.report import FileCount, ImportReport, Reason, TableCount
@@ -43,9 +43,19 @@ def run_import(
     Raises:
         BadInputError: If the files or the source cannot be used, or the store holds another source, currency or
             timezone.
+        FullDiskError: If there is no room left where the store is; nothing was changed.
         BusyError: If somebody else is writing to the store.
     """
-    return _Import(source, data, store, progress).run(force)
+    try:
+        return _Import(source, data, store, progress).run(force)
+    except TradewindError:
+        raise
+    except Exception as error:
+        if is_full_disk(error):
+            raise FullDiskError(
+                "There is no room left to import into the store; nothing was changed", got=store, do="make room"
+            ) from error
+        raise
 
 
 class _Import:

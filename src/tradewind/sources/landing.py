@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from tradewind.errors import BadInputError
+from tradewind.engines.duckdb import literal
+from tradewind.errors import BadInputError, is_full_disk
 from tradewind.sources import contract
 from tradewind.sources.contract import Fault
 from tradewind.sources.report import FileCount, Reason
 from tradewind.sources.source import SKIPPED, Source
-from tradewind.sources.staging import NO_ROWS, Staged, as_record, literal, quoted
+from tradewind.sources.staging import NO_ROWS, Staged, as_record, quoted
 from tradewind.tables import TABLES, Reference, Table
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Landing:
         for schema in SCHEMAS:
             con.execute(f"CREATE SCHEMA {schema}")
         con.execute(REJECTED)
+        for form in source.moments:
+            self._try(form)
         for macro in _macros(source):
             con.execute(macro)
         for kind in source.files:
@@ -96,7 +99,9 @@ class Landing:
         self._run(name, f"CREATE TABLE landed.{name} AS {self.source.tables[name]}")
         raw = self._columns(f"landed.{name}")
         self._fits(table, raw)
-        landed = Landed(table, raw, contract.faults(table, raw, self.source.moments), self._count(f"landed.{name}"))
+        now = None if self.source.simulated else self.imported_at
+        faults = contract.faults(table, raw, self.source.moments, now)
+        landed = Landed(table, raw, faults, self._count(f"landed.{name}"))
         self.con.execute(f"CREATE VIEW typed.{name} AS {contract.typed_rows(table, f'landed.{name}', raw)}")
         self.con.execute(f"CREATE TABLE bad.{name} (_id BIGINT, fault INTEGER, further BIGINT)")
         tests = [f"coalesce({fault.test}, false)" for fault in landed.faults]
@@ -199,11 +204,26 @@ class Landing:
         try:
             self.con.execute(sql)
         except Exception as error:
+            if is_full_disk(error):
+                raise
+            for file in self.staged:
+                file.check()
             raise BadInputError(
                 f"{name}.sql of the source {self.source.name} cannot run",
                 got=" ".join(str(error).split())[:600],
                 allowed="DuckDB SQL over the names of its files: " + ", ".join(kind.name for kind in self.source.files),
                 do=f"mend {self.source.folder / (name + '.sql')}; values are text, so read numbers with TRY_CAST",
+            ) from error
+
+    def _try(self, form: str) -> None:
+        try:
+            self.con.execute(f"SELECT try_strptime('', {literal(form)})")
+        except Exception as error:
+            raise BadInputError(
+                "A format of moments cannot be read",
+                got=form,
+                allowed="the notation of strptime, such as %d.%m.%Y %H:%M",
+                do=f"mend `moments` in {self.source.folder / 'source.toml'}",
             ) from error
 
     def _fits(self, table: Table, raw: Mapping[str, str]) -> None:
@@ -298,19 +318,21 @@ class Landing:
 
 def _macros(source: Source) -> list[str]:
     """Return the macros of a source's SQL; each passes on what it cannot read, so that it is rejected by name."""
-    zone = literal(source.timezone)
-    parsed = ", ".join(f"try_strptime(trim(CAST(x AS VARCHAR)), {literal(form)})" for form in source.moments)
-    tries = f"list_distinct([{parsed}])" if source.moments else "CAST([] AS TIMESTAMP[])"
-    iso = r"regexp_matches(CAST(x AS VARCHAR), '^\s*\d{4}-\d') AND TRY_CAST(x AS TIMESTAMP) IS NOT NULL"
-    with_offset = r"regexp_matches(CAST(x AS VARCHAR), '\d:\d\d.*([zZ]|[+-]\d\d(:?\d\d)?)\s*$')"
+    zone, raw, text = literal(source.timezone), "CAST(x AS VARCHAR)", "trim(CAST(x AS VARCHAR))"
+    # As text one by one: in a list, moments without an offset would count as UTC beside those that carry theirs.
+    parsed = ", ".join(f"CAST(try_strptime({text}, {literal(form)}) AS VARCHAR)" for form in source.moments)
+    tries = f"list_distinct([{parsed}])" if parsed else "CAST([] AS VARCHAR[])"
+    iso = rf"regexp_matches({raw}, '^\s*\d{{4}}-\d') AND TRY_CAST(x AS TIMESTAMP) IS NOT NULL"
     # 1/2/24 casts to a moment in the year 1: what lies that far back was not written as ISO 8601.
-    unread = f"NOT coalesce(TRY_CAST(x AS TIMESTAMP) BETWEEN '{contract.EARLIEST}' AND '9999-12-31', false)"
+    known = f"BETWEEN '{contract.EARLIEST}' AND '9999-12-31'"
+    # Without a digit: `infinity` and `epoch` would be 1900-01-01 in any format.
+    one = f"regexp_matches({raw}, '\\d') AND len({tries}) = 1"
+    moment, instant = "TRY_CAST(x AS TIMESTAMP)", contract.instant(raw)
     return [
         f"CREATE MACRO money(x) AS {contract.amount('x')}",
-        f"CREATE MACRO moment(x) AS CASE WHEN {iso} THEN CAST(x AS VARCHAR)"
-        f" WHEN len({tries}) = 1 THEN CAST({tries}[1] AS VARCHAR) ELSE CAST(x AS VARCHAR) END",
-        f"CREATE MACRO utc(x) AS CASE WHEN {unread} OR {with_offset} THEN CAST(x AS VARCHAR)"
-        f" ELSE CAST(timezone('UTC', timezone({zone}, TRY_CAST(x AS TIMESTAMP))) AS VARCHAR) END",
-        f"CREATE MACRO local_time(x) AS CASE WHEN {unread} THEN CAST(x AS VARCHAR)"
-        f" ELSE CAST(timezone({zone}, TRY_CAST(x AS TIMESTAMPTZ)) AS VARCHAR) END",
+        f"CREATE MACRO moment(x) AS CASE WHEN {iso} THEN {raw} WHEN {one} THEN {tries}[1] ELSE {raw} END",
+        f"CREATE MACRO utc(x) AS CASE WHEN {moment} {known} AND NOT {contract.has_offset(raw)}"
+        f" THEN CAST(timezone('UTC', timezone({zone}, {moment})) AS VARCHAR) ELSE {raw} END",
+        f"CREATE MACRO local_time(x) AS CASE WHEN {instant} {known}"
+        f" THEN CAST(timezone({zone}, timezone('UTC', {instant})) AS VARCHAR) ELSE {raw} END",
     ]

@@ -7,10 +7,11 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tradewind.engines.duckdb import literal, parquet_files
 from tradewind.engines.snapshot import REJECTED, DataFile, Draft
 from tradewind.sources import contract
 from tradewind.sources.source import Replace, Source
-from tradewind.sources.staging import literal, quoted
+from tradewind.sources.staging import quoted
 from tradewind.tables import TABLES, Reference, Table
 
 if TYPE_CHECKING:
@@ -130,8 +131,8 @@ class Merging:
         rows = ["SELECT * FROM rejected_rows"]
         if files := self.based(REJECTED):
             names = ", ".join(literal(name) for name in read)
-            paths = ", ".join(literal(self._path(file)) for file in files)
-            rows.append(f"SELECT * FROM read_parquet([{paths}]) WHERE coalesce(file NOT IN ({names}), true)")
+            paths = parquet_files([self._path(file) for file in files])
+            rows.append(f"SELECT * FROM read_parquet({paths}) WHERE coalesce(file NOT IN ({names}), true)")
         union = " UNION ALL ".join(rows)
         return (self._copy(REJECTED, f'SELECT * FROM ({union}) ORDER BY imported_at, file, "row", "table"'),)
 
@@ -197,8 +198,8 @@ class Merging:
         return path
 
     def _read(self, files: Sequence[DataFile]) -> str:
-        paths = ", ".join(literal(self._path(file)) for file in files)
-        return f"read_parquet([{paths}], filename = true, file_row_number = true)"
+        paths = parquet_files([self._path(file) for file in files])
+        return f"read_parquet({paths}, filename = true, file_row_number = true)"
 
     def _path(self, file: DataFile) -> str:
         return str(self.draft.folder / file.path)

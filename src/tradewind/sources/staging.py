@@ -6,6 +6,7 @@ import codecs
 import csv
 import gzip
 import json
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.csv as pacsv
 import pyarrow.parquet as pq
 
-from tradewind.errors import BadInputError
+from tradewind.engines.duckdb import literal, parquet_files
+from tradewind.errors import BadInputError, is_full_disk
 from tradewind.sources.source import Files, Source
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -74,18 +76,29 @@ class Staged:
             )
             parts.append(f"{value} AS {quoted(column)}")
         row = "_row" if self.converted else "file_row_number + 1"
-        rows = f"read_parquet({literal(self.path)}, file_row_number = true)"
+        rows = f"read_parquet({parquet_files([self.path])}, file_row_number = true)"
         return f"SELECT {', '.join(parts)}, {literal(self.name)} AS _file, CAST({row} AS BIGINT) AS _row FROM {rows}"
+
+    def check(self) -> None:
+        """Read a Parquet file as a whole, which nobody has done before its SQL runs.
+
+        Raises:
+            BadInputError: If a part of it cannot be read.
+        """
+        if self.converted:
+            return
+        try:
+            for _ in pq.ParquetFile(self.path).iter_batches():
+                pass
+        except (pa.ArrowException, OSError) as error:
+            raise BadInputError(
+                "The Parquet file is damaged", got=f"{self.name}: {error}", do="export it again"
+            ) from error
 
 
 def quoted(name: str) -> str:
     """Return a name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
-
-
-def literal(value: object) -> str:
-    """Return text as an SQL literal."""
-    return "'" + str(value).replace("'", "''") + "'"
 
 
 def find_files(source: Source, data: Path) -> dict[str, list[Path]]:
@@ -322,7 +335,13 @@ def _transcode(path: Path, text: Path, name: str) -> None:
                 out.write(_as_utf8(_without_nul(block[:cut], name)))
                 rest = block[cut:]
             out.write(_as_utf8(_without_nul(rest, name)))
-    except (UnicodeError, OSError, EOFError) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise BadInputError(
+            "The packed file is cut short or damaged", got=f"{name}: {error}", do="fetch it or pack it again"
+        ) from error
+    except (UnicodeError, OSError) as error:
+        if is_full_disk(error):
+            raise
         raise BadInputError("The file cannot be read", got=f"{name}: {error}", do="save it as UTF-8") from error
 
 

@@ -8,6 +8,7 @@ from tradewind.tables.schema import Hop, Reference, Table, count, flag, ident, k
 SURFACES = ("feed", "search", "mall", "store", "external")
 FORMS = ("card", "video", "live")
 RELATIONS = ("own", "affiliate")
+MOST_PIECES = 1e9  # what a line may hold: more is a slip, such as a number of the article
 PAYERS = ("merchant", "platform", "creator", "brand")
 
 PRODUCT = Reference(("product_id",), "products")
@@ -91,7 +92,7 @@ TABLES = (
             ident("customer_id"),
             key("shop_id"),
             key("product_id"),
-            _Column("quantity", "integer", "count", null=False, low=1),
+            _Column("quantity", "integer", "count", null=False, low=1, high=MOST_PIECES),
             money("unit_price", null=False, doc="Before every discount, without tax."),
             money("unit_cost"),
             money("tax"),
@@ -151,7 +152,7 @@ TABLES = (
             key("refund_id"),
             ident("order_id"),
             _Column("line", "integer", "count", low=0),
-            count("quantity"),
+            count("quantity", high=MOST_PIECES),
             money("amount", null=False),
             money("subsidy_reversed", doc="Discounts of platform and brand that were taken back."),
             money("commission_reversed"),

@@ -65,7 +65,7 @@ class Column:
         if self.allowed:
             return "one of " + ", ".join(self.allowed)
         limits = (("at least", self.low), ("at most", self.high))
-        bounds = [f"{word} {limit:g}" for word, limit in limits if limit is not None]
+        bounds = [f"{word} {limit:,.12g}" for word, limit in limits if limit is not None]
         return ", ".join([SPELLED[self.kind], *bounds]) + ("" if self.null else "; never empty")
 
 

@@ -19,6 +19,7 @@ from tradewind.measures.assume import Assumptions
 from tradewind.period import Period
 from tradewind.scope import Scope
 from tradewind.study import Action, Assignment, Evidence, Lever, Party, Setting, Study, Subject
+from tradewind.tables import TABLES
 
 FORTNIGHT = Period(quay.LAST + timedelta(days=1), quay.LAST + timedelta(days=14))
 KEEN = [f"c{n:04d}" for n in range(0, 3_000, 2)]
@@ -197,6 +198,23 @@ def test_both_engines_say_the_same(opened: Callable[[Path], Store], tmp_path_fac
     joints = [found.appraise([coupon("keen", KEEN)])[0].menu[0].joint for found in (here, there)]
     assert joints[0].mid == pytest.approx(joints[1].mid, rel=1e-6)
     assert joints[0].high == pytest.approx(joints[1].high, rel=1e-6)
+
+
+def test_the_unit_of_money_changes_nothing(tmp_path: Path) -> None:
+    """A power of two scales every number exactly, so that nothing else may move either."""
+    store = quay.build(tmp_path / "store", people=600)
+    asked = Setting({"face": 2.0, "threshold": 8.0, "platform": 1.0}, {})
+    [[before]] = [action.menu for action in learn(store, quay.MONTH).appraise([coupon("keen", KEEN, asked)])]
+    dear = {}
+    for name in ("order_lines", "order_discounts", "coupons"):
+        rows, money = store.table(name), [c.name for c in TABLES[name].stored if c.kind == "money"]
+        dear[name] = rows.mutate(**{c: (rows[c] * 128).cast("decimal(18, 4)") for c in money})
+    store.write(dear)
+    asked = Setting({"face": 256.0, "threshold": 1024.0, "platform": 1.0}, {})
+    learnt = learn(open_store(str(tmp_path / "store")), quay.MONTH)
+    [[after]] = [action.menu for action in learnt.appraise([coupon("keen", KEEN, asked)])]
+    for end in ("low", "mid", "high"):
+        assert getattr(after.joint, end) == pytest.approx(128 * getattr(before.joint, end), rel=1e-9)
 
 
 def test_chances_that_nobody_wrote_down_are_guessed_and_graded_so(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ Ints = NDArray[np.int64]
 
 RECENT = 28  # days of visits that count
 LONG = 365.0  # days beyond which it does not matter how long ago something was
+LEAST = 1e-3  # of what an order is worth on average: below, it does not matter how little somebody's are worth
 EVEN = 0.3  # orders that everybody is taken to have made besides, so that nobody's pace is nought
 _BEYOND = 1 << 34  # more than any second
 
@@ -30,6 +31,8 @@ class Past:
     def __init__(self, record: Record):
         orders = record.orders
         self.record = record
+        # Against the average, as money has no size of its own.
+        self._average = float(np.mean(orders.value)) if np.sum(orders.value) > 0 else 1.0
         self._orders = _Counted(orders.customer, orders.at, orders.value)
         self._uses = _Counted(*record.uses)
         self._grants = _Counted(*record.grants)
@@ -43,7 +46,8 @@ class Past:
         held = self._grants.before(customer, when)[0]
         bought = count > 0
         away = np.where(bought, np.minimum((when - last) / DAY, LONG), LONG)
-        usual = np.where(bought, np.log(np.maximum(spent / np.maximum(count, 1), 0.01)), 0.0)
+        value = spent / np.maximum(count, 1) / self._average
+        usual = np.where(bought, np.log(np.maximum(value, LEAST)), 0.0)  # who never bought counts as one like all
         known = np.maximum(when - np.maximum(self.record.since[customer], self.record.first), 0) / DAY
         seen = np.zeros(len(customer))
         if self._visits is not None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
-from tradewind.measures.fact import Row
+from tradewind.measures.fact import MONEY, WHOLE, WIDE, Row, whole_seconds
 from tradewind.measures.facts import REFUNDS_BY_ORDER, SALES
 from tradewind.measures.query import present
 from tradewind.period import Period
@@ -177,11 +177,11 @@ def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
         there.pop("shipping_paid", None)  # what buyers pay to ship is no profit where its cost is not known
 
     def cost(row: Row) -> ir.Value:
-        return (row.unit_cost_or_assumed * row.quantity.cast("decimal(18, 0)")).cast("decimal(38, 4)")
+        return (row.unit_cost_or_assumed * row.quantity.cast(WHOLE)).cast(MONEY)
 
     def priced(row: Row) -> ir.Value:
         known = row.unit_cost.notnull() if row.has("order_lines", "unit_cost") else ibis.literal(value=False)
-        return known.ifelse(0.0, (row.unit_price * row.quantity.cast("decimal(18, 0)")).cast("float64"))
+        return known.ifelse(0.0, (row.unit_price.cast(WIDE) * row.quantity.cast(WHOLE)).cast("float64"))
 
     gets = [_get(n) for n in ("order_id", "customer_id", "ordered_at", "day", "quantity", "gmv", *there.values())]
     if store.assumptions.margin is not None:
@@ -189,7 +189,7 @@ def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
     within = (Period(min(store.span.first, period.first), period.last),)
     relation, row = SALES.rows(store, *gets, cost, within=within)
     rows = relation.select(
-        order_id=row.order_id, customer_id=row.customer_id, at=_whole_seconds(row.ordered_at), day=row.day,
+        order_id=row.order_id, customer_id=row.customer_id, at=whole_seconds(row.ordered_at), day=row.day,
         gmv=_number(row.gmv), cost=_number(cost(row)), quantity=row.quantity.cast("float64"),
         **{name: _number(getattr(row, field)) for name, field in there.items()},
         **({} if store.assumptions.margin is None else {"priced": priced(row)}),
@@ -204,11 +204,6 @@ def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
     if store.has("refunds", "order_id"):
         orders = _with_refunds(store, orders, moment)
     return store.run(orders)
-
-
-def _whole_seconds(at: ir.TimestampValue) -> ir.IntegerValue:
-    """Return a moment in whole seconds; a source may tell it to the microsecond, which no whole number holds."""
-    return at.truncate("s").epoch_seconds()
 
 
 def _get(name: str) -> Callable[[Row], ir.Value]:
@@ -298,7 +293,7 @@ def _people(store: Store, sales: pa.Table, moment: datetime) -> dict[str, int]:
         return {name: at + 1 for name, at in firsts.items()}
     people = store.table("customers")
     people = people.filter(people.first_seen_at.isnull() | (people.first_seen_at < ibis.literal(moment)))
-    found = store.run(people.select("customer_id", at=_whole_seconds(people.first_seen_at)))
+    found = store.run(people.select("customer_id", at=whole_seconds(people.first_seen_at)))
     known = zip(found["customer_id"].to_pylist(), found["at"].to_pylist(), strict=True)
     return firsts | {name: at if at is not None else firsts.get(name, 0) for name, at in known}
 
@@ -313,7 +308,7 @@ def _visits(store: Store, ids: pa.Array, period: Period) -> tuple[Ints, Ints] | 
         return None
     events = store.table("events")
     mine = events.filter((events.kind == "click") & (events.day <= ibis.literal(period.last)))
-    days = mine.group_by("customer_id", "day").aggregate(at=_whole_seconds(mine["at"].max()))
+    days = mine.group_by("customer_id", "day").aggregate(at=whole_seconds(mine["at"].max()))
     found = store.run(days.select("customer_id", "at"))
     if not len(found):
         return None
@@ -331,7 +326,7 @@ def _given(store: Store, moment: datetime) -> pa.Table:
             )  # fmt: skip
     grants, coupons = store.table("coupon_grants"), store.table("coupons")
     terms = coupons.select(
-        "coupon_id", "shop_id", start=_whole_seconds(coupons.starts_at), end=_whole_seconds(coupons.ends_at),
+        "coupon_id", "shop_id", start=whole_seconds(coupons.starts_at), end=whole_seconds(coupons.ends_at),
         face=coupons.face_value.cast("float64"), rate=coupons.rate.cast("float64"),
         threshold=coupons.threshold.cast("float64"),
     )  # fmt: skip
@@ -339,7 +334,7 @@ def _given(store: Store, moment: datetime) -> pa.Table:
     joined = given.join(terms, "coupon_id")
     return store.run(joined.select(
         "coupon_id", "customer_id", "shop_id", "start", "end", "face", "rate", "threshold",
-        granted=_whole_seconds(joined.granted_at), chance=joined.propensity.cast("float64"),
+        granted=whole_seconds(joined.granted_at), chance=joined.propensity.cast("float64"),
         order_id=joined.redeemed_order_id,
     ))  # fmt: skip
 
@@ -409,7 +404,7 @@ def _lots(store: Store, ids: pa.Array, start: Array, given: Bools, moment: datet
     table = store.table("assignments")
     rows = store.run(
         table.filter((table.unit_kind == "customer") & (table.assigned_at < ibis.literal(moment)))
-        .select("experiment_id", "unit_id", "arm", "propensity", at=_whole_seconds(table.assigned_at))
+        .select("experiment_id", "unit_id", "arm", "propensity", at=whole_seconds(table.assigned_at))
     )  # fmt: skip
     whose = _numbers(rows["unit_id"], ids)
     names = rows["experiment_id"].dictionary_encode().combine_chunks()

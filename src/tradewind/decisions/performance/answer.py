@@ -283,10 +283,14 @@ class _Teller:
         band: list[Estimate | None] | None = None
         numbers: dict[str, Any] = {"gmv": actual}
         if expected is None:
-            sentence = (
-                f"GMV was {self._said(actual / self.seen.days, m.GMV)} a day; history is too short to expect any."
+            unsold = self.cut >= FEWEST and not any(self.gmv[: self.cut])
+            why = (
+                "nothing was sold before, so that nothing is known to be normal"
+                if unsold
+                else ("history is too short to expect any")
             )
-            self.caveats.append("What is normal needs at least 28 days of history before the period.")
+            sentence = f"GMV was {self._said(actual / self.seen.days, m.GMV)} a day; {why}."
+            self.caveats.append(f"What is normal needs at least {FEWEST} days since the first sale before the period.")
         else:
             ends = list(zip(expected.mid, expected.low, expected.high, strict=True))
             band = [None] * (self.cut - first) + [Estimate(float(a), float(b), float(c)) for a, b, c in ends]

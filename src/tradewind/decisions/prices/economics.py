@@ -12,6 +12,7 @@ from tradewind.decisions.prices.panel import Panel
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
+from tradewind.measures.fact import WHOLE
 from tradewind.measures.facts import SALES
 from tradewind.measures.metric import Additive, Metric
 from tradewind.measures.query import Query, lights_up
@@ -24,7 +25,7 @@ RIPE = 28  # days after which refunds of an order have come
 PIECES = 50.0  # pieces of everybody's that a shop's or product's own rates are steadied by
 BOUGHT = Additive(
     name="cost_of_pieces", title="Cost of pieces sold", unit="money", better=-1, fact=SALES,
-    value=lambda row: row.unit_cost_or_assumed * row.quantity.cast("decimal(18, 0)"),
+    value=lambda row: row.unit_cost_or_assumed * row.quantity.cast(WHOLE),
     doc="Unit cost of what was sold, whether or not it came back.",
 )  # fmt: skip
 OF_SALES = {  # each a share of GMV

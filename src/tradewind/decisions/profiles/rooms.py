@@ -9,7 +9,7 @@ import ibis
 
 from tradewind.decisions.profiles.page import Page
 from tradewind.measures import metrics as m
-from tradewind.measures.fact import MONEY, during
+from tradewind.measures.fact import MONEY, during, whole_seconds
 from tradewind.measures.query import Query, lights_up
 from tradewind.study import Column, Evidence, Finding, Grid
 
@@ -31,8 +31,7 @@ def sessions(page: Page, column: str, id: str, sold: Mapping[str, Any] | None = 
     if sold:
         own = own | held.live_id.isin(sorted(sold))  # a room of several shops is nobody's own
     held = held.filter(own, during(held.day, page.seen))
-    began, ended = (at.truncate("s").epoch_seconds() for at in (held.started_at, held.ended_at))
-    seconds = (ended - began).cast("float64")
+    seconds = (whole_seconds(held.ended_at) - whole_seconds(held.started_at)).cast("float64")
     rows = held.select("live_id", "title", "creator_id", "shop_id", "day", "started_at", minutes=seconds / 60)
     if store.has("live_minutes", "viewers"):
         rows = rows.left_join(_watched(page, held), "live_id").drop("live_id_right")

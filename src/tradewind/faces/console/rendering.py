@@ -24,6 +24,7 @@ from tradewind.faces.order import long_columns, number, ranked, told_apart
 from tradewind.faces.report import GRADES, exact, whole
 from tradewind.faces.server.gate import Asking, keep
 from tradewind.faces.tabular import Laid, Row, laid
+from tradewind.letters import legible
 from tradewind.money import human, plainly
 from tradewind.study import Column, Estimate, Finding, Grid, Study
 
@@ -65,7 +66,7 @@ def page(request: Request, template: str, title: str, *, status: int = 200, **co
         "assets": assets.addresses(),
         "palette": _palette(),
     }
-    html = _environment().get_template(template).render(**known | context)
+    html = legible(_environment().get_template(template).render(**known | context))
     response = HTMLResponse(html, status)
     if asker is not None and asker.fresh:
         keep(response, asker.office, asker.secret)

@@ -9,6 +9,7 @@ SELECT
     CAST(TRY_CAST("Customer ID" AS DOUBLE) AS BIGINT)::VARCHAR AS customer_id,
     nullif(trim(Country), '') AS country,
     CASE
+        WHEN _file > min(_file) OVER (PARTITION BY Invoice) THEN 'its invoice stands in an earlier file too'
         WHEN invoice LIKE 'A%' OR code = 'B' THEN 'an adjustment of bad debt, not a sale'
         WHEN code IN ('ADJUST', 'ADJUST2') THEN 'an adjustment of the accounts, not a sale'
         WHEN code = 'BANK CHARGES' THEN 'bank charges, not a sale'

@@ -11,5 +11,5 @@ SELECT
     r._file,
     r._row
 FROM _classed AS r
-LEFT JOIN _matched AS m ON m.refund_row = r._row
+LEFT JOIN _matched AS m ON m.refund_file = r._file AND m.refund_row = r._row
 WHERE r.class = 'refund'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tradewind.engines.snapshot import Draft
-from tradewind.errors import BadInputError, FullDiskError
+from tradewind.errors import BadInputError, FullDiskError, is_full_disk
 from tradewind.sources.report import ImportReport, TableCount
 from tradewind.sources.worlds import checkpoint
 from tradewind.sources.worlds.aftermath import Aftermath, aftermath, check, plan, write
@@ -86,7 +85,7 @@ def fill(
             checkpoint.resume(draft, asked, world, sheets, book)
             truths = _live(draft, asked, (world, sheets, book), last, moves, progress)
         except OSError as error:
-            if error.errno != errno.ENOSPC and "No space left" not in str(error):
+            if not is_full_disk(error):
                 raise
             raise FullDiskError(
                 "There is no room left where the store is", got=store,
