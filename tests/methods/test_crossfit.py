@@ -9,7 +9,7 @@ from scipy.stats import binom, multivariate_normal
 from sklearn.linear_model import LogisticRegression
 
 from tradewind.errors import BadInputError
-from tradewind.methods.additive import DOUBT, HEAVY, SURFACES, Basis, moments, shrink
+from tradewind.methods.additive import DOUBT, HEAVY, SURFACES, Basis, additive, moments, shrink
 from tradewind.methods.crossfit import Crossfit, combined
 from tradewind.methods.learner import Learner
 
@@ -196,6 +196,18 @@ def test_intervals_that_rest_on_it_cover(per):
     low, high = binom.ppf([0.005, 0.995], runs, 0.9)
     assert low <= held <= high
     assert np.mean(widths) == pytest.approx(2 * 1.645 * np.std(errors), rel=0.25)
+
+
+def test_lines_too_weak_to_be_seen_are_in_the_intervals():
+    """Each line is as steep as its standard error; taken to be nothing, 0.68 of the means would be held."""
+    held = []
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(400, 3))
+        truth = 0.05 * (x @ rng.choice([-1.0, 1.0], 3))
+        mean, variance = additive(Basis.of(x, pairs=False), x, truth + rng.normal(size=400)).law(x)
+        held.append(np.mean(np.abs(mean - truth) < 1.645 * np.sqrt(variance)))
+    assert 0.78 < np.mean(held) < 0.95
 
 
 # Folds.
