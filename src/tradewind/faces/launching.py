@@ -105,7 +105,10 @@ def chosen(plan: Kept | Planned, approved: Collection[str] | None = None, withou
     keys = {choice.action.key for choice in plan.choices}
     wanted = keys if approved is None else set(approved)
     if strange := sorted((wanted | set(without)) - keys):
-        raise NotFoundError("The plan has no such action", got=", ".join(strange[:NAMED]))
+        raise NotFoundError(
+            "The plan has no such action", got=", ".join(strange[:NAMED]),
+            do="name actions as the column `action` of the plan's actions.parquet does",
+        )  # fmt: skip
     plan = replace(plan, choices=tuple(c for c in plan.choices if c.action.key in wanted - set(without)))
     if not plan.choices:
         raise BadInputError("The plan has no actions to launch", got=plan.name)
