@@ -73,7 +73,7 @@ def promised(experiment: Experiment, party: Party | None = None) -> Estimate | N
         party: Whose gain, or None for all parties together.
 
     Returns:
-        The sum over its launches; None where one of them does not say.
+        The sum over its launches, added as a plan adds them; None where one of them does not say.
     """
     parts = []
     for launch in experiment.treated:
@@ -81,8 +81,7 @@ def promised(experiment: Experiment, party: Party | None = None) -> Estimate | N
         if gain is None:
             return None
         parts.append(gain.scaled(experiment.done * launch.held))
-    sums = (sum(getattr(part, end) for part in parts) for end in ("mid", "low", "high"))
-    return Estimate(*sums) if parts else None
+    return Estimate.added(parts) if parts else None
 
 
 def standing(ledger: Ledger, plan: str | None = None) -> Grid:

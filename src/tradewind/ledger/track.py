@@ -167,10 +167,11 @@ def shrunk(actions: Sequence[Action], calibrated: Calibrated) -> list[Action]:
 def _parts(setting: Setting, factor: float) -> list[tuple[Estimate, float]]:
     """Return each gain of a setting, that of all together last, with how much of it no factor scales."""
     values = list(setting.gain.values())
+    whole = [] if setting.joint is None else [setting.joint]
+    if factor >= 1:
+        return [(value, 0.0) for value in (*values, *whole)]
     joint = sum(value.mid for value in values) if setting.joint is None else setting.joint.mid
     gained = sum(max(value.mid, 0.0) for value in values)
-    scales = 1.0 if factor >= 1 else 0.0 if joint <= 0 else min(joint / gained, 1.0) if gained > 0 else 0.0
-    parts = [(value, value.mid * (1 - (scales if value.mid > 0 or factor >= 1 else 0.0))) for value in values]
-    if setting.joint is not None:
-        parts.append((setting.joint, 0.0 if factor >= 1 or joint > 0 else joint))
-    return parts
+    scaled = min(joint / gained, 1.0) if joint > 0 and gained > 0 else 0.0  # of what gainers gain
+    parts = [(value, value.mid * (1 - scaled if value.mid > 0 else 1.0)) for value in values]
+    return [*parts, *((value, min(value.mid, 0.0)) for value in whole)]

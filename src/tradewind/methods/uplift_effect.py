@@ -89,18 +89,18 @@ class Effect:
         beside = self.beside(self.smooth[0].basis.clipped(x), start)
         *simple, last = self.smooth
         mean, variance = last.law(x, beside)
-        return start + np.array([*(part.predict(x, beside) for part in simple), mean]), variance + self.shake(
-            len(simple)
-        )
+        means = np.array([*(part.predict(x, beside) for part in simple), mean])
+        return start + means, variance + self.shake
 
     def known(self, way: int, beside: Array) -> Array:
         """Return the constant, and what start and trees contribute [n] as far as a way follows them."""
         beta = self.smooth[way].coefficients
         return np.asarray(beta[0] + beside @ (beta[1:3] + np.array([1.0, 0.0])))
 
-    def shake(self, way: int) -> float:
-        """Return the variance that a way takes from the trees."""
-        return self.shaken * float(self.smooth[way].coefficients[2]) ** 2
+    @property
+    def shake(self) -> float:
+        """The variance that the last way takes from the trees."""
+        return self.shaken * float(self.smooth[-1].coefficients[2]) ** 2
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class Effects:
             known = [effect.known(way, beside) for effect, beside in zip(self.folds, besides, strict=True)]
             middles[way] += np.mean(known, axis=0) - part.coefficients[0] - followed @ part.coefficients[1:3]
         # Trees of different folds share units, so that their average is as shaken as trees grown on all units.
-        variance += np.mean([effect.shake(len(WAYS)) for effect in self.folds]) * (1 - 1 / len(self.folds))
+        variance += np.mean([effect.shake for effect in self.folds]) * (1 - 1 / len(self.folds))
         return mixed(self.share, middles, variance)
 
 

@@ -284,11 +284,9 @@ class _Teller:
         numbers: dict[str, Any] = {"gmv": actual}
         if expected is None:
             unsold = self.cut >= FEWEST and not any(self.gmv[: self.cut])
-            why = (
-                "nothing was sold before, so that nothing is known to be normal"
-                if unsold
-                else ("history is too short to expect any")
-            )
+            why = "history is too short to expect any"
+            if unsold:
+                why = "nothing was sold before, so that nothing is known to be normal"
             sentence = f"GMV was {self._said(actual / self.seen.days, m.GMV)} a day; {why}."
             self.caveats.append(f"What is normal needs at least {FEWEST} days since the first sale before the period.")
         else:
