@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from scipy import optimize, special
 
 from tradewind.errors import BadInputError
 from tradewind.methods.moments import counted, numbers, probability
-from tradewind.study import Estimate
+from tradewind.study import SHARED, Estimate
 
 Array = NDArray[np.float64]
 
-_FACTORS = np.linspace(-1.5, 3.5, 41)  # what predictions of all levers are worth on average
-_SPREADS = np.geomspace(0.01, 2.0, 14)  # how levers differ about it
-_CENTRES = np.linspace(-3.0, 3.0, 16)  # logarithm of the width that intervals of all levers lack on average
+_LASTING = 0.5  # of what is not known of a launch, as a variance: what the next one of its lever may miss alike
+_FACTOR = (0.01, 0.5)  # least and most variance of a lever's factor before any reading
+_COMMON = np.linspace(-6.0, 6.0, 49)  # what the factors of all levers share, in its own standard deviations
+_ALL, _ONE = 0.6, 0.3  # how far widths may be off before any reading, as logarithms: of all levers, of one beside them
+_CENTRES = _ALL * np.linspace(-6.0, 6.0, 25)  # logarithm of the width that intervals of all levers lack on average
 _WIDTHS = np.linspace(-4.0, 5.0, 61)  # the same of one lever
 _AT_ONCE = 256  # predictions whose draws are in memory at a time
 _TURNS = 1_000  # directions of which ends are computed, where there are more predictions
@@ -33,8 +35,8 @@ class Shrinkage:
     Args:
         readings: Number of proven effects of this lever that it rests on.
         factor: What a predicted gain is to be multiplied by.
-        width: What the width of a predicted interval is to be multiplied by, about the new middle and before what is
-            not known of the factor is added.
+        width: What the width of a predicted interval is to be multiplied by, before what was learnt of the factor
+            narrows it.
     """
 
     readings: int
@@ -55,7 +57,7 @@ class Calibrated:
     levers: Mapping[str, Shrinkage]
     others: Shrinkage
     level: float
-    _draws: Mapping[str, tuple[Array, Array]] = field(repr=False, default_factory=dict)
+    _drawn: Mapping[str, _Drawn] = field(repr=False, default_factory=dict)
 
     def of(self, lever: str) -> Shrinkage:
         """Return what the predictions of a lever are worth."""
@@ -88,7 +90,8 @@ class Calibrated:
     def each(self, levers: Sequence[str], predicted: Sequence[Estimate]) -> list[Estimate]:
         """Return many predicted gains.
 
-        Ends of intervals scale with their prediction, so that they depend on the direction of (middle, spread) alone.
+        Each end is as far off as its own side of the interval was told. Ends scale with their prediction, so that they
+        depend on the direction of (middle, spread) alone.
         Of a lever with many predictions they are computed for `_TURNS` directions, and between two of these taken as
         the line. That differs from each one alone by some ten-thousandths of the interval's width, five thousandths at
         most where it was tried: less than other draws would.
@@ -118,41 +121,40 @@ class Calibrated:
             some = [predicted[number] for number in places]
             mids, lows, highs, levels = np.array([(each.mid, each.low, each.high, each.level) for each in some]).T
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
-                spreads = _spread(lows, highs, levels)
+                spreads = 2 * np.stack((_spread(lows, mids, levels), _spread(mids, highs, levels)))
             if not (np.isfinite(mids) & np.isfinite(spreads)).all():
                 raise BadInputError(
                     "A predicted gain or its interval is not finite", got=lever, allowed="finite numbers",
                     do="leave out what cannot be predicted",
                 )  # fmt: skip
-            ends = (self._turned if len(some) > _TURNS else self._ends)(lever, mids, spreads)
+            drawn = self._drawn[lever if lever in self.levers else ""]
+            owns = _own(mids, spreads, drawn.variance)
+            ends = self._turned if len(some) > _TURNS else self._ends
+            lows, highs = ends(drawn, mids, owns[0])[0], ends(drawn, mids, owns[1])[1]
             scaled = self.of(lever).factor.mid * mids
-            for number, mid, low, high in zip(places, scaled.tolist(), *ends.tolist(), strict=True):
+            for number, mid, low, high in zip(places, scaled.tolist(), lows.tolist(), highs.tolist(), strict=True):
                 found[number] = Estimate(mid, min(low, mid), max(high, mid), self.level)
         return [found[number] for number in range(len(predicted))]
 
-    def _ends(self, lever: str, mids: Array, spreads: Array) -> Array:
+    def _ends(self, drawn: _Drawn, mids: Array, owns: Array) -> Array:
         """Return the ends of the intervals of predictions, [2, n]."""
-        factor, width = self._draws[lever if lever in self.levers else ""]
-        # as many equally likely errors as draws, each met by each draw's width once over in a fixed shuffle
-        errors = special.ndtri((np.arange(len(factor)) + 0.5) / len(factor))
-        shuffled = np.random.default_rng(0).permutation(errors)
+        errors = _errors(len(drawn.factor))
         ends = np.empty((2, len(mids)))
         for start in range(0, len(mids), _AT_ONCE):
             some = slice(start, start + _AT_ONCE)
-            likely = factor * mids[some, None] + width * spreads[some, None] * shuffled
+            likely = drawn.factor * mids[some, None] + drawn.width * owns[some, None] * errors
             asked = [(1 - self.level) / 2, (1 + self.level) / 2]
             ends[:, some] = np.quantile(likely, asked, axis=1, overwrite_input=True)
         return ends
 
-    def _turned(self, lever: str, mids: Array, spreads: Array) -> Array:
+    def _turned(self, drawn: _Drawn, mids: Array, owns: Array) -> Array:
         """Return the same from the ends of some directions: every prediction lies between two of them."""
-        worth = self.of(lever)
         # in units in which what is not known of the factor and of the error weigh alike
-        across = max(worth.factor.high - worth.factor.low, 1e-9) / max(worth.width.mid, 1e-9)
+        across = max(float(np.ptp(np.quantile(drawn.factor, [0.05, 0.95]))), 1e-9) / float(np.median(drawn.width))
         step = np.pi / _TURNS
         directions = step * np.arange(_TURNS + 1)
-        known = self._ends(lever, np.cos(directions), across * np.maximum(np.sin(directions), 0.0))
-        angle, size = np.arctan2(spreads / across, mids), np.hypot(spreads / across, mids)
+        known = self._ends(drawn, np.cos(directions), across * np.maximum(np.sin(directions), 0.0))
+        angle, size = np.arctan2(owns / across, mids), np.hypot(owns / across, mids)
         before = np.minimum((angle / step).astype(int), _TURNS - 1)
         over = angle - directions[before]
         parts = size * np.sin(step - over) / np.sin(step), size * np.sin(over) / np.sin(step)
@@ -164,11 +166,15 @@ class Calibration:
     """Learns from launches what predicted gains are worth.
 
     A launch i of lever l was predicted to gain mᵢ, with a standard error sᵢ that its interval stands for, and proved to
-    gain yᵢ ± eᵢ. What came true is taken as θᵢ ~ Normal(f_l mᵢ, w_l² sᵢ²), and its reading as yᵢ ~ Normal(θᵢ, eᵢ²). The
-    levers share what they have in common: f_l ~ Normal(μ, τ²), log w_l ~ Normal(ω, ½²), with μ ~ Normal(1, ½²),
-    τ ~ |Normal(0, ½²)|, ω ~ Normal(0, 1): without readings predictions are taken as they are, and a lever with few
-    readings leans on the others. All is integrated on grids, f_l in closed form, so that nothing is plugged in as if
-    it were known; results are draws of what remains possible.
+    gain yᵢ ± eᵢ. What came true is taken as θᵢ ~ Normal(f_l mᵢ, w_l² oᵢ²), and its reading as yᵢ ~ Normal(θᵢ, eᵢ²).
+
+    Told intervals are the prior, so that readings that tell nothing change next to nothing. Half of what is not known
+    of a launch may be its lever's factor, which its next launches share: f_l ~ Normal(1, w_l² v_l), where v_l is the
+    mean of ½ sᵢ²/mᵢ², within 0.1² and ½. Half of the variance of factors is common to all levers, in units of w_l √v_l.
+    Of its own each launch has oᵢ² = sᵢ² − v_l mᵢ², and at least what actions of one lever do not share. Widths are
+    log w_l ~ Normal(ω, 0.3²), ω ~ Normal(c, 0.6²), with c such that an interval holds as often as it was told to. So a
+    lever with few readings leans on the others and on what was told. All is integrated on grids, f_l in closed form,
+    so that nothing is plugged in as if it were known; results are draws of what remains possible.
 
     Args:
         level: Level of the intervals, those given and those returned, in (0, 1).
@@ -188,6 +194,7 @@ class Calibration:
         level, seed = probability(level, "level"), counted(seed, "seed")
         draws = counted(draws, "number of draws", 500)
         self.level = level
+        self._centre = _centre(level)
         self.draws = draws
         self.seed = seed
 
@@ -221,15 +228,20 @@ class Calibration:
         sums = {name: _Sums.of(m[is_], s[is_], y[is_], e[is_]) for name, is_ in at.items()}
         rng = np.random.default_rng(self.seed)
         place = self._places([each.likelihood() for each in sums.values()], rng)
-        drawn = {name: self._drawn(each, place, rng) for name, each in sums.items()}
-        drawn[""] = self._drawn(_Sums.nothing(), place, rng)
+        drawn = {name: self._draw(each, place, rng) for name, each in sums.items()}
+        variance = float(np.mean([each.variance for each in sums.values()])) if found else _FACTOR[1]
+        drawn[""] = self._draw(_Sums.nothing(variance), place, rng)
         counts = {name: int(is_.sum()) for name, is_ in at.items()}
         if not found:  # the middle of the prior to the digit
-            prior = (self._summed(drawn[""][0], 1.0), self._summed(drawn[""][1], 1.0))
+            prior = (self._summed(drawn[""].factor, 1.0), self._summed(drawn[""].width, 1.0))
             return Calibrated({}, Shrinkage(0, *prior), self.level)
         worth = {
-            name: Shrinkage(counts.get(name, 0), self._summed(f, float(f.mean())), self._summed(w, float(np.median(w))))
-            for name, (f, w) in drawn.items()
+            name: Shrinkage(
+                counts.get(name, 0),
+                self._summed(each.factor, float(each.factor.mean())),
+                self._summed(each.width, self._held(each.width)),
+            )
+            for name, each in drawn.items()
         }
         return Calibrated({name: worth[name] for name in found}, worth[""], self.level, drawn)
 
@@ -237,59 +249,84 @@ class Calibration:
         low, high = np.quantile(draws, [(1 - self.level) / 2, (1 + self.level) / 2])
         return Estimate(mid, min(float(low), mid), max(float(high), mid), self.level)
 
-    def _places(self, likelihoods: Sequence[Array], rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Draw what the levers share: [draws] factor, spread of factors, and centre of widths."""
-        mu, tau, omega = _FACTORS[:, None, None], _SPREADS[None, :, None], _CENTRES[None, None, :]
-        # places of τ are not evenly spaced: each counts for its stretch
-        stretch = np.gradient(_SPREADS)[None, :, None]
-        logs = -2 * (mu - 1) ** 2 - 2 * tau**2 + np.log(stretch) - omega**2 / 2
-        for likelihood in likelihoods:  # [factors, spreads, widths]
+    def _held(self, widths: Array) -> float:
+        """Return the width at which an interval holds as often as it says, over all widths that remain possible."""
+        off = np.abs(widths * _errors(len(widths)))
+        return float(np.quantile(off, self.level) / special.ndtri((1 + self.level) / 2))
+
+    def _places(self, likelihoods: Sequence[Array], rng: np.random.Generator) -> tuple[Array, Array]:
+        """Draw what the levers share: [draws] deviation of factors, and centre of widths."""
+        centres = _CENTRES + self._centre
+        logs = -(_COMMON[:, None] ** 2) / 2 - (_CENTRES / _ALL) ** 2 / 2
+        for likelihood in likelihoods:  # [deviations, widths]
             top = likelihood.max()
-            near = np.exp(np.maximum(likelihood - top, -700.0)) @ _prior_of_widths(_CENTRES).T
+            near = np.exp(np.maximum(likelihood - top, -700.0)) @ _prior_of_widths(centres).T
             logs = logs + np.log(np.maximum(near, 1e-300)) + top
         weights = np.exp(np.maximum(logs - logs.max(), -_MARGIN)).ravel()
         picks = rng.choice(len(weights), size=self.draws, p=weights / weights.sum())
-        i, j, k = np.unravel_index(picks, logs.shape)
+        i, j = np.unravel_index(picks, logs.shape)
         # a draw lies anywhere in its cell
-        step = _FACTORS[1] - _FACTORS[0]
-        return _FACTORS[i] + step * (rng.random(self.draws) - 0.5), _SPREADS[j], _CENTRES[k]
+        step = _COMMON[1] - _COMMON[0]
+        return _COMMON[i] + step * (rng.random(self.draws) - 0.5), centres[j]
 
-    def _drawn(self, sums: _Sums, place: tuple[Array, Array, Array], rng: np.random.Generator) -> tuple[Array, Array]:
-        """Draw [draws] factors and widths of one lever, given what the levers share."""
-        mu, tau, omega = place
-        logs = sums.marginal(mu[:, None], tau[:, None]) + np.log(_prior_of_widths(omega))
+    def _draw(self, sums: _Sums, place: tuple[Array, Array], rng: np.random.Generator) -> _Drawn:
+        """Draw factors and widths of one lever, given what the levers share."""
+        common, centre = place
+        logs = sums.marginal(common[:, None]) + np.log(_prior_of_widths(centre))
         weights = np.exp(logs - logs.max(axis=1, keepdims=True))
         reached = np.cumsum(weights, axis=1)
         picks = (rng.random(self.draws)[:, None] * reached[:, -1:] > reached).sum(axis=1)
+        mu, tau = sums.prior(common[:, None])
+        mu, tau = mu[np.arange(self.draws), picks], tau[picks]
         precision = sums.precision[picks] + 1 / tau**2
         factor = (sums.cross[picks] + mu / tau**2) / precision + rng.standard_normal(self.draws) / np.sqrt(precision)
         step = _WIDTHS[1] - _WIDTHS[0]
-        return factor, np.exp(_WIDTHS[picks] + step * (rng.random(self.draws) - 0.5))
+        return _Drawn(factor, np.exp(_WIDTHS[picks] + step * (rng.random(self.draws) - 0.5)), sums.variance)
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What remains possible of one lever."""
+
+    factor: Array  # [draws]
+    width: Array  # [draws]
+    variance: float  # of the factor before any reading, at a width of one
 
 
 @dataclass(frozen=True)
 class _Sums:
     """What the launches of one lever come down to at each width: [widths] each."""
 
-    precision: Array  # Σ m²/v, where v = w²s² + e²
+    precision: Array  # Σ m²/v, where v = w²o² + e²
     cross: Array  # Σ my/v
     rest: Array  # Σ y²/v + log v
+    variance: float  # of the factor before any reading, at a width of one
 
     @classmethod
     def of(cls, m: Array, s: Array, y: Array, e: Array) -> _Sums:
-        v = np.exp(2 * _WIDTHS)[:, None] * s**2 + e**2
-        return cls((m**2 / v).sum(axis=1), (m * y / v).sum(axis=1), (y**2 / v + np.log(v)).sum(axis=1))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            told = np.where(m == 0, np.inf, _LASTING * (s / m) ** 2)
+        variance = max(float(np.minimum(told, _FACTOR[1]).mean()), _FACTOR[0])
+        v = np.exp(2 * _WIDTHS)[:, None] * _own(m, s, variance) ** 2 + e**2
+        return cls((m**2 / v).sum(axis=1), (m * y / v).sum(axis=1), (y**2 / v + np.log(v)).sum(axis=1), variance)
 
     @classmethod
-    def nothing(cls) -> _Sums:
-        return cls(*(np.zeros(len(_WIDTHS)) for _ in range(3)))
+    def nothing(cls, variance: float) -> _Sums:
+        none = np.zeros(len(_WIDTHS))
+        return cls(none, none, none, variance)
+
+    def prior(self, common: Array) -> tuple[Array, Array]:
+        """Middle and standard deviation of the factor at each width, given what the levers share."""
+        half: Array = np.exp(_WIDTHS) * np.sqrt(self.variance / 2)
+        return 1 + common * half, half
 
     def likelihood(self) -> Array:
-        """Log likelihood at every factor and spread that levers may share: [factors, spreads, widths]."""
-        return self.marginal(_FACTORS[:, None, None], _SPREADS[None, :, None])
+        """Log likelihood at everything that levers may share: [deviations, widths]."""
+        return self.marginal(_COMMON[:, None])
 
-    def marginal(self, mu: Array, tau: Array) -> Array:
+    def marginal(self, common: Array) -> Array:
         """Log likelihood with the lever's own factor integrated out."""
+        mu, tau = self.prior(common)
         missed = self.cross - mu * self.precision
         grown = 1 + tau**2 * self.precision
         squares = self.rest - 2 * mu * self.cross + mu**2 * self.precision - tau**2 * missed**2 / grown
@@ -297,11 +334,37 @@ class _Sums:
         return found
 
 
+def _errors(count: int) -> Array:
+    """Return as many equally likely errors as there are draws, in a fixed shuffle that each draw meets."""
+    return np.random.default_rng(0).permutation(special.ndtri((np.arange(count) + 0.5) / count))
+
+
 def _prior_of_widths(centres: Array) -> Array:
     """Chance of each width of a lever about each centre: [centres, widths]."""
-    logs = -2 * (_WIDTHS[None, :] - centres[:, None]) ** 2
+    logs = -(((_WIDTHS[None, :] - centres[:, None]) / _ONE) ** 2) / 2
     near = np.exp(logs)
     found: Array = np.maximum(near / near.sum(axis=1, keepdims=True), 1e-300)
+    return found
+
+
+def _centre(level: float) -> float:
+    """Return the middle of the logarithm of widths at which intervals hold as often as they were told to."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
+    told, off = special.ndtri((1 + level) / 2), np.hypot(_ALL, _ONE) * nodes
+
+    def more(centre: float) -> float:
+        return float(weights @ (2 * special.ndtr(told / np.exp(centre + off)) - 1) / weights.sum()) - level
+
+    return float(optimize.brentq(more, -3.0, 3.0))
+
+
+def _own(m: Array, s: Array, variance: float) -> Array:
+    """Return what is not known of predictions beside their lever's factor, as standard errors.
+
+    The factor accounts for as much as actions of a lever share: were it more, intervals of single actions would shrink
+    once a factor is known, however little its actions share.
+    """
+    found: Array = np.sqrt(s**2 - np.minimum(variance * m**2, SHARED * s**2))
     return found
 
 
