@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -79,6 +80,30 @@ def test_what_cannot_be_read_is_told_one_by_one(plan: Planned, market_store: Sto
     assert not read.found
     assert set(read.unread) == {each.id for each in due}
     assert len({each.name for each in due}) < len(due)
+    ledger.close()
+
+
+def test_an_edited_experiment_does_not_hold_up_the_others(plan: Planned, market_store: Store, tmp_path: Path) -> None:
+    ledger = opened(tmp_path / "l.db", market_store)
+    launched(market_store, ledger, plan, tmp_path)
+    (tmp_path / "autumn").mkdir()
+    again = replace(plan, plan=replace(plan.plan, name="autumn"))
+    launched(market_store, ledger, again, tmp_path / "autumn", terms=Terms(exclusive=False))
+    ledger.close()
+    file = sqlite3.connect(tmp_path / "l.db")
+    with file:
+        for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            file.execute(f"DROP TRIGGER {name}")
+        first = "(SELECT min(experiment) FROM assignments)"
+        file.execute(f"UPDATE assignments SET arm = 'holdout' WHERE experiment = {first}")
+    file.close()
+    late = eve(market_store) + timedelta(days=300)
+    ledger = open_ledger(tmp_path / "l.db", clock=lambda: late)
+    due = ledger.status().at(State.DUE)
+    read = read_due(market_store, ledger, "Bob")
+    edited = [id_ for id_, why in read.unread.items() if "not those that were registered" in why]
+    assert (len(edited), len(due)) == (1, len(read.unread) + len(read.found))
+    assert len(due) > 1
     ledger.close()
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tradewind import progress
-from tradewind.errors import BadInputError, ConflictError, MissingDataError
+from tradewind.errors import BadInputError, ConflictError, CorruptLedgerError, MissingDataError
 from tradewind.ledger import Experiment, Kept, Ledger, State
 from tradewind.study import Column, Estimate, Grid, Party
 
@@ -38,7 +38,7 @@ def read_due(store: Store, ledger: Ledger, who: str) -> Read:
             _promised_here(store, each)
             reading = proof.read(store, each, ledger.arms(each.id))
             found.append((each, ledger.read(reading, who)))
-        except (BadInputError, MissingDataError, ConflictError) as error:
+        except (BadInputError, MissingDataError, ConflictError, CorruptLedgerError) as error:
             unread[each.id] = f"{each.name}: {error}"
     return Read(tuple(found), unread)
 

@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_limits
 from tradewind.engines.gaps import gaps_said
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, NotFoundError
+from tradewind.measures.metrics import metric
 from tradewind.period import Period
 from tradewind.study import Study
 
@@ -126,7 +127,7 @@ def settings_read(name: str, given: Mapping[str, str]) -> dict[str, Any]:
     """Return a wing's settings from words, each as its type is; what is left empty keeps its default.
 
     Raises:
-        NotFoundError: If there is no such wing.
+        NotFoundError: If there is no such wing or metric.
         BadInputError: If a setting is not known or cannot be read.
     """
     known = setting_fields(name)
@@ -141,6 +142,8 @@ def settings_read(name: str, given: Mapping[str, str]) -> dict[str, Any]:
             found[key] = _setting(kind, text.strip())
         except ValueError as error:
             raise BadInputError(f"The setting {key} cannot be read", got=text, allowed=_allowed(kind)) from error
+        if key == "metric":
+            metric(found[key])
         if key == "seed" and found[key] < 0:
             raise BadInputError("A seed is a whole number of 0 or more", got=text)
     return found

@@ -127,6 +127,26 @@ def test_days_beyond_the_calendar_are_refused_clearly(here: Server, path: str) -
         assert answer.status_code == (200 if path.startswith("/plan") else 400), answer.text
 
 
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/api/v1/jobs?limit=2&limit=3", 400, "given more than once"),
+        ("/api/v1/jobs?ofset=2", 400, "no such parameter"),
+        ("/api/v1/studies/fluctuation?setting=metric=nope", 404, "no such metric"),
+        ("/api/v1/studies/fluctuation?setting=metric=gmv&setting=seed=1", 404, "Nobody has asked"),
+    ],
+)
+def test_what_the_api_does_not_understand_is_not_ignored(here: Server, path: str, status: int, words: str) -> None:
+    found = here.client.get(path)
+    assert (found.status_code, words in found.json()["error"]["what"]) == (status, True), found.text
+
+
+def test_a_word_that_no_question_has_is_refused(here: Server) -> None:
+    program = TestClient(here.client.app, base_url=BASE)
+    found = program.post("/api/v1/studies/performance", json={"perod": "2024"})
+    assert (found.status_code, found.json()["error"]["got"]) == (400, "perod"), found.text
+
+
 def test_a_bug_is_told_without_its_words_and_with_every_header(here: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise RuntimeError("/secret/place shop-09")

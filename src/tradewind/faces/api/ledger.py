@@ -18,7 +18,7 @@ from tradewind.ledger import Ledger
 router = APIRouter(tags=["ledger"])
 
 
-class Why(BaseModel):
+class Why(BaseModel, extra="forbid"):
     """Why an action is stopped."""
 
     reason: str = Field(min_length=1, max_length=500)

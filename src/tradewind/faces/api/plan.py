@@ -21,7 +21,7 @@ Amount = Annotated[float | None, Query(ge=0, le=1e12, description="Budget; one t
 Rules = Annotated[list[Annotated[str, Query(max_length=100)]], Query(max_length=10)]
 
 
-class Sought(BaseModel):
+class Sought(BaseModel, extra="forbid"):
     """What is asked of a plan."""
 
     platform: float | None = Field(default=None, ge=0, le=1e12, description="Budget of the platform.")
@@ -31,7 +31,7 @@ class Sought(BaseModel):
     rules: list[Annotated[str, Field(max_length=100)]] = Field(default_factory=list, max_length=10)
 
 
-class Decision(BaseModel):
+class Decision(BaseModel, extra="forbid"):
     """What is decided of actions."""
 
     actions: list[Annotated[str, Field(max_length=300)]] = Field(min_length=1, max_length=desk.MOST)

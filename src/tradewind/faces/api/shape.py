@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_origin
 from urllib.parse import urlencode
 
 from fastapi import Request
+from fastapi.dependencies.models import Dependant
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 
+from tradewind.errors import BadInputError
 from tradewind.study import jsonable
 
 
@@ -46,6 +49,26 @@ _SAID = {
 ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorShape, "description": said} for status, said in _SAID.items()
 }
+
+
+def understood(request: Request) -> None:
+    """Refuse a parameter that the address does not have, or one of a single value that is given twice.
+
+    Raises:
+        BadInputError: If there is one; ignored, it would answer another question.
+    """
+    known = _parameters(request.scope["route"].dependant)
+    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+        if name not in known:
+            raise BadInputError("The address has no such parameter", got=name, allowed=sorted(known) or "none")
+        if count > 1 and not known[name]:
+            raise BadInputError("A parameter of one value is given more than once", got=name, do="give it once")
+
+
+def _parameters(asked: Dependant) -> dict[str, bool]:
+    """Return the parameters of an address by name: whether each may be given more than once."""
+    own = {each.alias: get_origin(each.field_info.annotation) is list for each in asked.query_params}
+    return own | {name: many for part in asked.dependencies for name, many in _parameters(part).items()}
 
 
 def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -19,7 +19,7 @@ from tradewind.faces.server.reading import RECENT, Days, Words, period_of
 router = APIRouter(tags=["studies"])
 
 
-class Wanted(BaseModel):
+class Wanted(BaseModel, extra="forbid"):
     """What is asked of a study."""
 
     period: str = Field(default=RECENT, max_length=60, description="Days in question.")

@@ -139,6 +139,8 @@ def _misread(request: Request, error: Exception) -> Response:
     if first["type"] == "json_invalid":
         return _told(request, BadInputError("The body is no JSON that can be read", do="send one JSON object"))
     where = ".".join(str(part) for part in first["loc"][1:]) or str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        return _told(request, BadInputError("The body has no such field", got=where, do="see /api/v1/openapi.json"))
     got = first.get("input")
     said = BadInputError(
         f"The parameter {where} cannot be read", got=ascii(got)[:100] if isinstance(got, str | int | float) else None,
