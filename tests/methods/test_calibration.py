@@ -260,6 +260,10 @@ def test_money_of_any_size_is_calibrated_alike():
         scaled = Calibration()(lever, *(each * size for each in data)).of("lever 0")
         assert scaled.factor.mid == pytest.approx(found.factor.mid, rel=1e-6)
         assert scaled.width.high == pytest.approx(found.width.high, rel=1e-6)
+    calibrated = Calibration()(lever, *data)
+    for size in (1e-200, 1e200):
+        one, other = (calibrated("lever 0", Estimate(10 * s, 5 * s, 15 * s)) for s in (1.0, size))
+        assert (other.low, other.high) == (pytest.approx(one.low * size), pytest.approx(one.high * size))
 
 
 def test_predictions_that_cannot_be_used_are_refused():

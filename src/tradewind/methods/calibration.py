@@ -91,10 +91,10 @@ class Calibrated:
         """Return many predicted gains.
 
         Each end is as far off as its own side of the interval was told. Ends scale with their prediction, so that they
-        depend on the direction of (middle, spread) alone.
-        Of a lever with many predictions they are computed for `_TURNS` directions, and between two of these taken as
-        the line. That differs from each one alone by some ten-thousandths of the interval's width, five thousandths at
-        most where it was tried: less than other draws would.
+        depend on the direction of (middle, spread) alone. Of a lever with many predictions they are computed for
+        `_TURNS` directions, and between two of these taken as the line. That differs from each one alone by some
+        ten-thousandths of the interval's width, five thousandths at most where it was tried: less than other draws
+        would.
 
         Args:
             levers: [n] the lever of each.
@@ -227,7 +227,7 @@ class Calibration:
         at = {name: np.array([each == name for each in names]) for name in found}
         sums = {name: _Sums.of(m[is_], s[is_], y[is_], e[is_]) for name, is_ in at.items()}
         rng = np.random.default_rng(self.seed)
-        place = self._places([each.likelihood() for each in sums.values()], rng)
+        place = self._places([each.marginal(_COMMON[:, None]) for each in sums.values()], rng)
         drawn = {name: self._draw(each, place, rng) for name, each in sums.items()}
         variance = float(np.mean([each.variance for each in sums.values()])) if found else _FACTOR[1]
         drawn[""] = self._draw(_Sums.nothing(variance), place, rng)
@@ -320,12 +320,8 @@ class _Sums:
         half: Array = np.exp(_WIDTHS) * np.sqrt(self.variance / 2)
         return 1 + common * half, half
 
-    def likelihood(self) -> Array:
-        """Log likelihood at everything that levers may share: [deviations, widths]."""
-        return self.marginal(_COMMON[:, None])
-
     def marginal(self, common: Array) -> Array:
-        """Log likelihood with the lever's own factor integrated out."""
+        """Log likelihood of deviations that levers share, [..., 1], the lever's own factor integrated out."""
         mu, tau = self.prior(common)
         missed = self.cross - mu * self.precision
         grown = 1 + tau**2 * self.precision
@@ -355,7 +351,7 @@ def _centre(level: float) -> float:
     def more(centre: float) -> float:
         return float(weights @ (2 * special.ndtr(told / np.exp(centre + off)) - 1) / weights.sum()) - level
 
-    return float(optimize.brentq(more, -3.0, 3.0))
+    return float(optimize.brentq(more, -20.0, 20.0))
 
 
 def _own(m: Array, s: Array, variance: float) -> Array:
@@ -364,7 +360,9 @@ def _own(m: Array, s: Array, variance: float) -> Array:
     The factor accounts for as much as actions of a lever share: were it more, intervals of single actions would shrink
     once a factor is known, however little its actions share.
     """
-    found: Array = np.sqrt(s**2 - np.minimum(variance * m**2, SHARED * s**2))
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):  # what is known exactly has nothing of its own
+        share = np.minimum(variance * (m / s) ** 2, SHARED)
+    found: Array = s * np.sqrt(1 - np.where(s > 0, share, 0.0))
     return found
 
 
