@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
 from typing import Any
 
@@ -104,7 +104,8 @@ class Experiment:
         unit: `customer`, where customers of an action drew arms, or `action`, where the subjects of a group's actions
             did.
         days: When it holds.
-        due: Last day on which what it brings is counted.
+        due: Last day on which what it brings is counted. A stop does not move it: whoever looks and stops when it looks
+            proven would let chance decide.
         arms: Propensity of each arm; only `treated` where nothing was held out.
         units: Number of units by arm.
         launches: Its launches.
@@ -293,19 +294,14 @@ def _experiments(connection: sa.Connection, chosen: sa.Select[tuple[int]]) -> It
 
 def _experiment(said: Mapping[str, Any], members: tuple[Launch, ...], readings: Sequence[Entry]) -> Experiment:
     days = period_read(said["days"])
-    echo = date.fromisoformat(said["due"]) - days.last
-    # what was stopped early brings nothing new after the last one was stopped, but for its echo
-    last = max(
-        (min(each.stopped or days.last, days.last) for each in members if each.arm != HOLDOUT), default=days.last
-    )
-    due = max(last, days.first - timedelta(days=1)) + echo
     corrected = {entry.said["replaces"] for entry in readings}
     kept = (
         Kept(reading_read(entry.said), place, entry.at, entry.who, entry.said["early"], str(place) in corrected)
         for place, entry in enumerate(readings, start=1)
     )
     return Experiment(
-        said["experiment"], said["name"], Lever(said["lever"]), said["unit"], days, due,
+        said["experiment"], said["name"], Lever(said["lever"]), said["unit"], days,
+        date.fromisoformat(said["due"]),
         {arm: float(share) for arm, share in said["arms"].items()},
         {arm: int(count) for arm, count in said["units"].items()}, members, tuple(kept),
     )  # fmt: skip

@@ -17,6 +17,7 @@ from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.ledger import Approval, Experiment, Ledger, Promise, Receipt, Terms, open_ledger
 from tradewind.period import Period
+from tradewind.scope import Scope
 from tradewind.sources.worlds.filling import fill
 from tradewind.sources.worlds.preset import preset
 from tradewind.sources.worlds.truth import realised
@@ -102,6 +103,21 @@ def test_the_reading_holds_the_truth(launched: Launched) -> None:
     assert found.effect[Party.PLATFORM].high < 0, "the platform pays for what is redeemed"
     assert found.evidence == Evidence.RANDOMISED
     assert found.sample_ratio is None, "all are counted as they were drawn: their numbers say nothing"
+
+
+def test_who_reads_a_shops_experiment_makes_no_difference(launched: Launched) -> None:
+    shop = launched.choices[1].action.subject.shop
+    assert shop is not None
+    promised = Subject("customers", "all", shop)
+    launches = tuple(replace(each, subject=promised) for each in launched.coupon.launches)
+    trial, arms = replace(launched.coupon, launches=launches), launched.ledger.arms(launched.coupon.id)
+    own = launched.after.scoped(Scope.of([shop]))
+    found = proof.read(launched.after, trial, arms)
+    assert found == proof.read(own, trial, arms)
+    assert found.joint != proof.read(launched.after, launched.coupon, arms).joint
+    first = replace(launched.choices[0].action, subject=promised)
+    choices = [replace(launched.choices[0], action=first)]
+    assert holdouts(launched.before, choices, ECHO) == holdouts(launched.before.scoped(Scope.of([shop])), choices, ECHO)
 
 
 def test_the_reading_agrees_with_means_taken_by_hand(launched: Launched) -> None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from tradewind.decisions.plan.outcomes import SLOPED, before, outcomes
+from tradewind.decisions.plan.outcomes import SLOPED, before, outcomes, promised_from
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError
 from tradewind.methods.moments import tellable
@@ -115,6 +115,7 @@ def _drawn(kind: str, share: float, count: int) -> tuple[int, int]:
 
 def _share(store: Store, members: Sequence[Choice], echo: int) -> tuple[float, bool, str]:
     action = members[0].action
+    store = promised_from(store, action.subject)
     kind, units = _units(members)
     most, fewest = int(LARGEST * len(units)), FEWEST.get(kind, 2)
     if most < fewest or not tellable(most, len(units) - most, LEVEL):

@@ -13,7 +13,7 @@ from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
 from tradewind.measures.query import Query, lights_up
 from tradewind.period import Period
-from tradewind.study import Party
+from tradewind.study import Party, Subject
 
 Array = NDArray[np.float64]
 
@@ -61,6 +61,17 @@ def outcomes(store: Store, unit: str, ids: Sequence[str], days: Period) -> Mappi
         column[at[at >= 0]] = values[at >= 0]
         found[party] = column
     return found
+
+
+def promised_from(store: Store, subject: Subject) -> Store:
+    """Return the store as far as a promise reaches, whoever looks: of one shop's customers, what they buy in it.
+
+    Raises:
+        ForbiddenError: If the caller may not see the shop.
+    """
+    if subject.kind != "customers" or subject.shop is None:
+        return store
+    return store.scoped(store.scope.narrowed([subject.shop]))
 
 
 def before(days: Period, length: int | None = None) -> Period:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tradewind.decisions.plan.outcomes import SLOPED, before, outcomes
+from tradewind.decisions.plan.outcomes import SLOPED, before, outcomes, promised_from
 from tradewind.engines.gaps import gaps_said
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
@@ -23,8 +23,9 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
     """Return what an experiment did: treated beside held out, per unit and in total, by party and together.
 
     The outcome is the contribution profit of each unit from the first day to the day on which the reading is due, less
-    what the same days before foretell (CUPED) where each arm has ten units or more. Every unit is counted in the arm
-    that it drew, so that the sizes of the arms can tell nothing of whether the shop did as they say.
+    what the same days before foretell (CUPED) where each arm has ten units or more. Of one shop's customers it is what
+    they bring in that shop, as was promised. Every unit is counted in the arm that it drew, so that the sizes of the
+    arms can tell nothing of whether the shop did as they say.
 
     Args:
         store: The store with the days of the experiment.
@@ -50,6 +51,7 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
         )  # fmt: skip
     units = sorted(arms)
     kind = "customer" if experiment.unit == "customer" else experiment.launches[0].subject.kind
+    store = promised_from(store, experiment.launches[0].subject)
     now = outcomes(store, kind, units, days)
     past = before(days)
     arm = np.array([arms[unit] for unit in units])
