@@ -276,7 +276,8 @@ class Purse:
     Args:
         limit: The budget.
         spent: What the plan draws from it at most.
-        worth: What one more unit of it would gain at most, in the plan's objective; 0 where it is not used up.
+        worth: What one more unit of it is worth in the plan's objective: the price of the budget, the dual of the
+            linear program. Actions come in lumps, so that a single unit may gain nothing, or more than that.
     """
 
     limit: float

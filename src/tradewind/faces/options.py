@@ -17,6 +17,8 @@ from tradewind.scope import Scope
 
 DEFAULT_STORE = "tradewind-store"
 DEFAULT_PERIOD = "last-month"
+LATELY = "last-28d"
+"""Days that actions rest on where none are named: they begin on the day after, which is none of the past."""
 
 StoreOption = Annotated[
     str,
@@ -29,6 +31,9 @@ StoreOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer with one JSON document on standard output.")]
 PeriodOption = Annotated[
     str, typer.Option("--period", metavar="PERIOD", help=f"Days in question: {ALLOWED}. The last complete month else.")
+]
+LatelyOption = Annotated[
+    str, typer.Option("--period", metavar="PERIOD", help=f"Days to look back on; actions begin after. Else {LATELY}.")
 ]
 ShopOption = Annotated[
     list[str] | None,

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 ADDRESS = "TRADEWIND_LEDGER"
 DEFAULT_LEDGER = "tradewind-ledger.db"
-BACK = "last-28d"
 
 LedgerOption = Annotated[
     str,
@@ -71,9 +70,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the plan; the folder's otherwise.")] = "",
     seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Seed of all draws.")] = 0,
     ledger: LedgerOption = "",
-    period: Annotated[
-        str, typer.Option("--period", metavar="PERIOD", help=f"Days to look back on; actions begin after. Else {BACK}.")
-    ] = "",
+    period: options.LatelyOption = "",
     shop: options.ShopOption = None,
     assume: options.AssumeOption = None,
     top: options.TopOption = None,
@@ -90,7 +87,7 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     if out:
         out = out.absolute()
         check_folder(out)
-    days, origin = options.days(period or BACK, opened, voice), opened.provenance
+    days, origin = options.days(period or options.LATELY, opened, voice), opened.provenance
     asked = Asked(
         tuple(budget or ()), tuple(rule or ()), objective, caution, least, options.listed(wings), seed,
         soonest(origin),

@@ -17,7 +17,6 @@ from tradewind.faces.studies import WINGS, Answerer, Wing, answered, described
 from tradewind.faces.voice import Voice
 
 _SHARED: dict[str, tuple[Any, Any]] = {
-    "period": (options.PeriodOption, ""),
     "shop": (options.ShopOption, None),
     "assume": (options.AssumeOption, None),
     "top": (options.TopOption, None),
@@ -42,24 +41,24 @@ def command(wing: Wing) -> Any:
     """Return the command that answers a wing's question: its settings as options, then the shared ones."""
     answerer = wing.load()
     app = typer.Typer(add_completion=False)
-    app.command(wing.name, help=f"{wing.title}. {wing.question}")(_runner(answerer))
+    app.command(wing.name, help=f"{wing.title}. {wing.question}")(_runner(answerer, wing.acts))
     return typer.main.get_command(app)
 
 
-def _runner(answerer: Answerer) -> Callable[..., None]:
+def _runner(answerer: Answerer, acts: bool) -> Callable[..., None]:
     own = _settings(answerer.settings)
 
     def run(**given: Any) -> None:
         voice = Voice(given["as_json"])
         store = options.opened(given["store"], voice, options.listed(given["shop"]), given["assume"])
-        period = options.days(given["period"], store, voice)
+        period = options.days(given["period"] or (options.LATELY if acts else ""), store, voice)
         values = {n: options.listed(given[n]) if isinstance(given[n], list | tuple) else given[n] for n in own}
         with voice.counting() as told, progress.listening(told):
             answer = answered(answerer, store, period, answerer.settings(**values))
         limit = terminal.ROWS if given["top"] is None else given["top"]
         voice.answer(answer, lambda: terminal.study(answer, limit))
 
-    taken = {**own, **_SHARED}
+    taken = {**own, "period": (options.LatelyOption if acts else options.PeriodOption, ""), **_SHARED}
     kind = inspect.Parameter.KEYWORD_ONLY
     parameters = [inspect.Parameter(n, kind, default=d, annotation=a) for n, (a, d) in taken.items()]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect reads it

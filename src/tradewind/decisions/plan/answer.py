@@ -129,8 +129,9 @@ class _Teller:
         return ", ".join(str(payer) for payer, cost in choice.setting.cost.items() if cost > 0) or "nobody"
 
     def _parties(self) -> dict[Party, Estimate]:
-        """Gains of those whom the plan touches."""
-        return {party: value for party, value in self.plan.total.items() if value.low != 0 or value.high != 0}
+        """Gains of those whom the plan touches, by a cent or more."""
+        total = self.plan.total.items()
+        return {party: value for party, value in total if max(abs(value.low), abs(value.high)) >= CENT}
 
     def parties(self) -> Finding | None:
         """Who gains what."""
@@ -144,13 +145,15 @@ class _Teller:
         note = "Transfers between parties, such as a commission, cancel in the last line."
         if abs(elsewhere) >= CENT:
             rows.append({"party": "elsewhere", "gain": elsewhere, "low": None, "high": None})
-            note += " Elsewhere: what products of other shops gain or lose by it, all parties together."
+            note += " Elsewhere: what merchants of other shops than an action's gain or lose by it."
         rows.append({
             "party": "all together", "gain": self.plan.joint.mid, "low": self.plan.joint.low,
             "high": self.plan.joint.high,
         })  # fmt: skip
         said = ", ".join(
             f"the {party} {'gains' if value.mid >= 0 else 'loses'} {self.money(abs(value.mid))}"
+            if abs(value.mid) >= CENT
+            else f"the {party} neither gains nor loses"
             for party, value in self._parties().items()
         )
         columns = (
@@ -169,19 +172,19 @@ class _Teller:
                 "worth": purse.worth,
             })  # fmt: skip
             if purse.limit > 0:
-                more = (
-                    f"one more unit would gain about {purse.worth:.2f} at most" if purse.worth > 0
-                    else "more of it would gain nothing"
-                )  # fmt: skip
-                said.append(f"the {payer} draws up to {self.money(purse.spent)} of {self.money(purse.limit)}; {more}")
+                worth = f"about {purse.worth:.2f}" if purse.worth >= CENT else "next to nothing"
+                said.append(
+                    f"the {payer} draws up to {self.money(purse.spent)} of {self.money(purse.limit)}; one more unit is "
+                    f"worth {worth}"
+                )
         columns = (
             Column("payer", "Payer"), Column("limit", "Budget", "money"), Column("spent", "Draws at most", "money"),
-            Column("left", "Left", "money"), Column("worth", "Gain of one more unit, at most", "ratio"),
+            Column("left", "Left", "money"), Column("worth", "Worth of one more unit", "ratio"),
         )  # fmt: skip
         numbers = {f"worth_{payer}": purse.worth for payer, purse in self.plan.purses.items()}
         note = (
-            "The gain of one more unit is the dual price of the budget, and less where actions come in lumps: move "
-            "money to where it is largest."
+            "The worth of one more unit is the price of the budget (the dual of the linear program): move money to "
+            "where it is largest. Actions come in lumps, so that a single unit may gain nothing, or more than that."
         )
         sentence = _sentence("; ".join(said)) if said else "No payer has a budget."
         return Finding("budgets", sentence, self.grade, numbers, Grid(columns, tuple(rows)), None, note, 80.0)

@@ -30,8 +30,8 @@ class Point(NamedTuple):
     Args:
         budget: The budget.
         gain: Gain of the plan, in its objective.
-        worth: What one more unit of the budget would gain at most; 0 where it is not used up. At a budget of nothing,
-            what a unit gains on the way to the next point.
+        worth: What one more unit of the budget is worth, see `Purse`. At a budget of nothing, what a unit gains on the
+            way to the next point.
     """
 
     budget: float

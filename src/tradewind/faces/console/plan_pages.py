@@ -116,7 +116,7 @@ def _curve(asker: Asking, found: Board, payer: str) -> tuple[Grid, dict[str, Any
     rows = tuple({"budget": p.budget, "gain": p.gain, "worth": p.worth} for p in points)
     columns = (
         Column("budget", f"Budget of the {payer}", "money"), Column("gain", "Gain of the plan", "money"),
-        Column("worth", "Gain of one more unit, at most", "ratio"),
+        Column("worth", "Worth of one more unit", "ratio"),
     )  # fmt: skip
     currency = asker.store.provenance.currency
     bars = [(human(p.budget, "money", currency), p.gain) for p in points]
