@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.money import cents, human
+from tradewind.money import cents, human, smallest
 from tradewind.study import Estimate
 
 
@@ -26,6 +26,10 @@ from tradewind.study import Estimate
 def test_cents_round_half_to_even(amount: str, rounded: str) -> None:
     assert cents(Decimal(amount)) == Decimal(rounded)
     assert cents(float(amount)) == Decimal(rounded), "a float is read as it is written, not as it is stored"
+
+
+def test_some_currencies_have_no_cents() -> None:
+    assert [smallest(currency) for currency in ("VND", "JPY", "IDR", "BRL")] == [1, 1, Decimal("0.01"), Decimal("0.01")]
 
 
 @given(st.decimals(-(10**12), 10**12, places=4))

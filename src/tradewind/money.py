@@ -20,6 +20,11 @@ _SUFFIXES = {"share": "%", "points": " pp", "days": " days"}
 _STEPS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
+def smallest(currency: str) -> Decimal:
+    """Return the smallest amount that a currency has: 1 where it has no cents, else 0.01."""
+    return Decimal(1) if currency in WHOLE else CENT
+
+
 def cents(amount: Decimal | float | int) -> Decimal:
     """Return the amount rounded to the cent, half to even."""
     exact = amount if isinstance(amount, Decimal) else Decimal(str(amount))

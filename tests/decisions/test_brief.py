@@ -136,6 +136,26 @@ def test_factors_and_movers_add_up_to_the_change(market_store: Store, against: s
         }  # fmt: skip
 
 
+def test_large_money_is_taken_apart_as_small_money_is(tmp_path: Path) -> None:
+    def plant(line: harbour.Line) -> harbour.Line:
+        return {**line, "unit_price": cents(line["unit_price"] * 10**11 / 7)} if line["day"] in HALF else line
+
+    store = harbour.build(tmp_path / "store", plant)
+    told = brief(store, WEEK)
+    gmv = rows(told)["gmv"]
+    assert gmv["value"] > 10**14
+    assert total(row["contribution"] for row in rows(told, "factors").values()) == gmv["value"] - gmv["before"]
+
+
+def test_sales_of_no_known_buyer_are_not_taken_apart(tmp_path: Path) -> None:
+    def plant(line: harbour.Line) -> harbour.Line:
+        return {**line, "customer_id": None} if line["day"] in WEEK else line
+
+    told = brief(harbour.build(tmp_path / "store", plant), WEEK)
+    assert "factors" not in {finding.key for finding in told.findings}
+    assert any("do not multiply to it" in caveat for caveat in told.caveats)
+
+
 def test_one_shop_is_as_its_merchant_sees_it(quay: Store) -> None:
     merchant = quay.scoped(Scope.of(["s2"]))
     of_one, own = brief(quay, HALF, BriefSettings(shop="s2")), brief(merchant, HALF)

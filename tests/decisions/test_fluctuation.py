@@ -79,6 +79,25 @@ def test_factors_sum_to_the_change_to_the_cent(tmp_path: Path):
     assert sum(parts) == Decimal(str(round(verdict.numbers["change"], 2)))
 
 
+def test_large_money_is_taken_apart_as_small_money_is(tmp_path: Path):
+    def plant(line):
+        return {**line, "unit_price": line["unit_price"] * 10**11}
+
+    told = study(harbour.build(tmp_path, plant), WEEK)
+    verdict, factors = told.finding("verdict"), told.finding("factors")
+    assert verdict.numbers["actual"] > 10**15
+    assert sum(row["contribution"] for row in factors.grid.rows) == Decimal(str(verdict.numbers["change"]))
+
+
+def test_sales_of_no_known_buyer_are_not_taken_apart(tmp_path: Path):
+    def plant(line):
+        return {**line, "customer_id": None} if line["day"] in WEEK else line
+
+    told = study(harbour.build(tmp_path, plant), WEEK)
+    assert "factors" not in {finding.key for finding in told.findings}
+    assert any("do not multiply to it" in caveat for caveat in told.caveats)
+
+
 @pytest.mark.parametrize("against", ["previous", "expected"])
 def test_the_planted_slice_is_found(tmp_path: Path, against: str):
     store = harbour.build(tmp_path, beauty_on_feed_stops)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
+from fractions import Fraction
 from itertools import permutations, product
 
 import numpy as np
@@ -152,6 +153,8 @@ def test_a_whole_that_appears_is_all_volume():
         ([0.0, 0.0], "0.00", "0.01", ["0.00", "0.00"]),
         ([1.4, 1.6], "3", "1", ["1", "2"]),
         ([0.1], "0.1000", "0.0001", ["0.1000"]),
+        ([1e15 / 3] * 3, "1000000000000000.00", "0.01", ["333333333333333.34"] + ["333333333333333.33"] * 2),
+        ([1.0, 2.0, 1e16 + 2], "10000000000000009", "1", ["3", "3", "10000000000000003"]),
     ],
 )
 def test_to_cents(parts, total, quantum, expected):
@@ -394,6 +397,32 @@ def test_cents_sum_to_the_total_and_stay_near(parts):
     assert max(abs(float(value) - part) for value, part in zip(rounded, parts, strict=True)) <= 0.01 + 1e-6
 
 
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.integers(6, 25))
+def test_cents_of_any_size_sum_to_the_total(parts, size):
+    parts = [part * 10.0**size for part in parts]
+    total = Decimal(repr(math.fsum(parts))).quantize(Decimal("0.01"), context=Context(prec=100))
+    assert sum(map(Fraction, to_cents(parts, total))) == Fraction(total)
+
+
+@pytest.mark.parametrize("size", [1e13, 1e14, 1e16])
+@pytest.mark.parametrize("move", [0.3, 1e-6])
+def test_factors_of_any_money_sum_to_the_change_to_the_cent(size, move):
+    rng = np.random.default_rng(13)
+    for _ in range(50):
+        sides, totals = [], []
+        first = np.array([1e6, 1.3e6, 2e6, size])
+        for _ in range(2):
+            buyers, orders, items, gross = np.rint(first * (1 + move * rng.random(4)))
+            gmv = round(0.9 * gross)
+            sides.append({"buyers": buyers, "orders each": orders / buyers, "items each": items / orders,
+                          "price": gross / items, "kept": gmv / gross})  # fmt: skip
+            totals.append(gmv)
+        parts = [float(part) for part in factors(*sides).parts.values()]
+        total = Decimal(totals[1] - totals[0])
+        assert sum(to_cents(parts, total, whole=max(totals))) == total
+
+
 # Interval coverage, and width.
 
 
@@ -478,6 +507,8 @@ GOOD = {"buyers": 1.0, "AOV": 2.0}
         (lambda: to_cents([1.0], Decimal("1.00"), Decimal(0)), "whole number of quanta"),
         (lambda: to_cents([1.0], Decimal("NaN")), "whole number of quanta"),
         (lambda: to_cents([1.0], Decimal("2.00")), "do not sum"),
+        (lambda: to_cents([1e14], Decimal(10**14 + 3)), "do not sum"),
+        (lambda: to_cents([1.0], Decimal("1.00"), whole=math.inf), "finite"),
         (lambda: interval([1.0]), "vector of draws"),
         (lambda: interval([[1.0, 2.0]]), "vector of draws"),
         (lambda: interval([1.0, 2.0], level=1.0), "probability"),

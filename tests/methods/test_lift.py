@@ -74,6 +74,52 @@ def test_without_shrinkage_it_is_weighted_least_squares() -> None:
     assert fit.coefficients == pytest.approx(expected, rel=1e-3, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("block", "turn"),
+    [
+        ([-1, -1], [[1.0, 0.0], [0.0, 1e-5]]),
+        ([-1, -1], [[1.0, 1e4], [0.0, 1.0]]),
+        ([-1, -1], [[2e-3, 5e3], [-1e-3, 1e3]]),
+        ([-1, 0], [[1e-4, 0.0], [0.0, 1e-5]]),
+        ([-1, 0], [[1.0, 1e4], [0.0, 1.0]]),
+        ([0, 1], [[1e-5, 0.0], [0.0, 1e6]]),
+        ([0, 0], [[1e-5, 0.0], [0.0, 1e-5]]),
+    ],
+)
+def test_units_of_columns_change_nothing(block: list[int], turn: list[list[float]]) -> None:
+    rng = np.random.default_rng(10)
+    count = 10_000
+    x = rng.normal(size=count)
+    design, asked = np.column_stack([np.ones(count), x]), np.array([[1.0, 0.0], [0.0, 1.0], [1.0, -2.0]])
+    rows = replace(trial(rng, count, 0.3 + 0.2 * x.clip(-1, 1), np.full(count, 0.3)), design=design)
+    found, again = (Lift(block).fit(lambda beta, d=d: [replace(rows, design=d)]) for d in (design, design @ turn))
+    for plain, told in zip(found.linear(asked), again.linear(asked @ np.array(turn)), strict=True):
+        assert told == pytest.approx(plain, abs=1e-6)
+    assert again.freedom == pytest.approx(found.freedom, rel=1e-9)
+
+
+def test_a_column_of_single_digits_far_from_zero_is_told() -> None:
+    rng = np.random.default_rng(11)
+    x = rng.normal(size=10_000)
+    rows = trial(rng, len(x), 0.3 + 0.2 * x.clip(-1, 1), np.full(len(x), 0.3))
+    near, far = (with_design(rows, np.column_stack([np.ones(len(x)), x + shift])) for shift in (0, 1e4))
+    found, again = (Lift([-1, -1]).fit(lambda beta, some=some: [some]) for some in (near, far))
+    assert again.coefficients[1] == pytest.approx(found.coefficients[1], abs=1e-3)
+
+
+@pytest.mark.parametrize("second", [lambda x: 3 * x, lambda x: 0 * x, lambda x: x + 1e8])
+def test_columns_that_are_not_shrunk_and_say_the_same_are_refused(second) -> None:
+    rows = trial(np.random.default_rng(12), 1_000, np.full(1_000, 0.3), np.full(1_000, 0.3))
+    x = np.linspace(-1, 1, 1_000)
+    design = np.column_stack([np.ones(1_000), x, second(x)])
+    with pytest.raises(BadInputError, match="say the same, or one of them nothing"):
+        Lift([-1, -1, -1]).fit(lambda beta: [replace(rows, design=design)])
+    told = Lift([-1, -1, 0]).fit(lambda beta: [replace(rows, design=design)])  # shrunk, it adds nothing
+    alone = Lift([-1, -1]).fit(lambda beta: [replace(rows, design=design[:, :2])])
+    for left, right in zip(told.linear([[1.0, 0.5, second(0.5)]]), alone.linear([[1.0, 0.5]]), strict=True):
+        assert left == pytest.approx(right, abs=5e-3)
+
+
 def test_parts_may_lie_apart() -> None:
     rng = np.random.default_rng(5)
     rows = trial(rng, 10_000, np.full(10_000, 0.5), np.full(10_000, 0.2))

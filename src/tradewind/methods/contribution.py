@@ -16,7 +16,7 @@ import operator
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
+from decimal import MAX_PREC, Context, Decimal
 from fractions import Fraction
 from itertools import accumulate
 from typing import Literal
@@ -28,6 +28,9 @@ from tradewind.errors import BadInputError
 from tradewind.study import Estimate
 
 Array = NDArray[np.float64]
+
+ROUNDING = 1e-14  # of an amount, by which floats that were multiplied and added a few times may miss it
+EXACT = Context(prec=MAX_PREC)
 
 
 @dataclass(frozen=True)
@@ -317,20 +320,25 @@ def volume_mix_rate(
     return VolumeMixRate(volume, whole * ratio_mix, whole * ratio_rate, ratio_mix, ratio_rate)
 
 
-def to_cents(parts: ArrayLike, total: Decimal, quantum: Decimal = Decimal("0.01")) -> tuple[Decimal, ...]:
+def to_cents(
+    parts: ArrayLike, total: Decimal, quantum: Decimal = Decimal("0.01"), whole: float = 0.0
+) -> tuple[Decimal, ...]:
     """Round parts so that they sum to the total exactly: the largest remainders are rounded up, the first on a tie.
 
     Args:
-        parts: A vector of money, shape (n,), whose sum is the total to within one quantum.
+        parts: A vector of money, shape (n,), whose sum is the total to within one quantum and what floats round off.
         total: The total, a whole number of quanta.
         quantum: The smallest unit of money.
+        whole: The largest amount, in money, that the parts were computed from, such as GMV where they are of its
+            change: floats of that size carry its rounding.
 
     Returns:
-        One decimal per part, less than one quantum away from it, or one where the sum itself was off.
+        One decimal per part, whose exact sum is the total: less than one quantum away from the part, or as many more
+        as the sum itself was off for each.
 
     Raises:
-        BadInputError: If the parts are not a vector of finite numbers that sum to the total, or the total is not a
-            whole number of quanta.
+        BadInputError: If the parts are not a vector of finite numbers that sum to the total, the total is not a
+            whole number of quanta, or the whole is not finite.
 
     Reference:
         Balinski and Young (1982), Fair representation: Hamilton's method of largest remainders.
@@ -344,15 +352,20 @@ def to_cents(parts: ArrayLike, total: Decimal, quantum: Decimal = Decimal("0.01"
         raise BadInputError("Only a vector of numbers can be rounded", got=parts, allowed="one number or more, no NaN")
     if not (quantum.is_finite() and quantum > 0 and total.is_finite()) or Fraction(total) % Fraction(quantum):
         raise BadInputError("The total is not a whole number of quanta", got=total, allowed=f"a multiple of {quantum}")
-    if abs(Fraction(math.fsum(values)) - Fraction(total)) > Fraction(quantum):
-        raise BadInputError("The parts do not sum to the total", got=math.fsum(values), allowed=f"{total} ± {quantum}")
+    if not math.isfinite(whole):
+        raise BadInputError("What the parts were computed from is an amount", got=whole, allowed="a finite number")
     exact = [Fraction(value) / Fraction(quantum) for value in values.tolist()]
+    goal = int(Fraction(total) / Fraction(quantum))
+    slack = 1 + Fraction(ROUNDING) * (Fraction(abs(whole)) / Fraction(quantum) + sum(map(abs, exact)))
+    if abs(sum(exact, Fraction(-goal))) > slack:
+        allowed = f"{total} ± {float(slack * Fraction(quantum)):.3g}"
+        raise BadInputError("The parts do not sum to the total", got=math.fsum(values), allowed=allowed)
     units = [math.floor(value) for value in exact]
-    gap = int(Fraction(total) / Fraction(quantum)) - sum(units)
+    each, rest = divmod(goal - sum(units), len(units))
     by_remainder = sorted(range(len(units)), key=lambda i: units[i] - exact[i])
-    for i in by_remainder[:gap] if gap >= 0 else by_remainder[gap:]:
-        units[i] += 1 if gap > 0 else -1
-    return tuple(unit * quantum for unit in units)
+    for place, i in enumerate(by_remainder):
+        units[i] += each + (place < rest)
+    return tuple(EXACT.multiply(Decimal(unit), quantum) for unit in units)
 
 
 def interval(draws: ArrayLike, level: float = 0.9, mid: float | None = None) -> Estimate:

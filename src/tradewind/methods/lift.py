@@ -7,7 +7,7 @@ every order. The expected outcome need not be right: treatment less its chance i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,8 +24,9 @@ Ints = NDArray[np.int64]
 LEAST = 1e-9  # expected outcomes below it carry no weight, and a dispersion not above it is rounding
 STEPS = 60  # of the search for the spreads
 SETTLED = 0.01  # relative change of every spread at which the search ends
-OPEN = 1e4  # prior variance of what is not shrunk: a lift of a hundred
-NOTHING = 1e-8  # prior variance below which a block counts as nothing
+OPEN = 1e4  # prior variance of what is not shrunk, in columns of one scale: a lift of a hundred
+NOTHING = 1e-8  # the same, below which a block counts as nothing: a lift of a ten-thousandth
+ALIKE = 1e-12  # mean square, in columns of one scale, below which what sets columns apart is rounding
 ROUNDS = 2  # of base and lift, of which each rests on the other
 STEEPEST = 0.9  # no treatment is taken to drive away more than this share of what comes anyway
 
@@ -62,17 +63,24 @@ class Known:
         gram: [k, k] Σ d d', where d is what each coefficient is multiplied by, over the deviation of the outcome.
         cross: [k] Σ d r, where r is what is left to explain, over the same.
         square: Σ r².
+        weight: Σ w², where w is what the design is multiplied by in d: gram / weight is the mean of its products.
     """
 
     count: int
     gram: Array
     cross: Array
     square: float
+    weight: float
 
     def __add__(self, other: Known) -> Known:
         return Known(
-            self.count + other.count, self.gram + other.gram, self.cross + other.cross, self.square + other.square
-        )
+            self.count + other.count, self.gram + other.gram, self.cross + other.cross, self.square + other.square,
+            self.weight + other.weight,
+        )  # fmt: skip
+
+    def turned(self, turn: Array) -> Known:
+        """Return what is known of the columns that the design has after `turn` [k, k]."""
+        return replace(self, gram=turn.T @ self.gram @ turn, cross=turn.T @ self.cross)
 
 
 @dataclass(frozen=True)
@@ -143,6 +151,9 @@ class Lift:
     Coefficients of one block share a normal law around zero whose spread maximises the evidence, so that features which
     tell nothing are shrunk to nothing. Whatever μ is, the regression is right on average where e is.
 
+    No answer depends on the units of columns: those that are not shrunk may be scaled, shifted beside a constant or
+    mixed with each other, and a block may be scaled as a whole, since its columns share a law.
+
     The noise is judged by sums over clusters. G clusters that taught p parameters (a shrunk one is a part of one) fit
     their own noise: its variance is raised by G / (G − p), and intervals are Student's t with G − p degrees of freedom.
 
@@ -178,6 +189,7 @@ class Lift:
                 allowed="whole numbers from 0, −1 for what is not shrunk",
             )  # fmt: skip
         self.block = given.astype(np.int64)
+        self._blocks = [self.block == b for b in np.unique(self.block[self.block >= 0])]
 
     def fit(self, rows: Callable[[Array], Iterable[Rows]]) -> LiftFit:
         """Return the lift.
@@ -188,7 +200,8 @@ class Lift:
 
         Raises:
             BadInputError: If shapes do not fit, a number is missing or too large, who was treated could not have been,
-                nothing varies, or there are fewer clusters than parameters and one.
+                nothing varies, columns that are not shrunk say the same, or there are fewer clusters than parameters
+                and one.
         """
         beta, learnt = np.zeros(len(self.block)), 0.0
         for _ in range(ROUNDS - 1):
@@ -212,23 +225,26 @@ class Lift:
         Their noise is that of sums along the lift itself, as far as it is known. Counted are those that could teach.
         """
         width = len(self.block)
-        known = Known(0, np.zeros((width, width)), np.zeros(width), 0.0)
+        known = Known(0, np.zeros((width, width)), np.zeros(width), 0.0, 0.0)
         clusters, sums, alone = np.zeros(0, np.int64), np.zeros(0), 0.0
+        # What is not shrunk may lie far from zero beside its spread, which single precision would lose.
+        kind = np.float64 if (self.block < 0).any() else np.float32
         for part in rows:
             self._check(part)
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
                 root = np.sqrt(np.maximum(part.mean, LEAST))
                 push = np.where(part.mean > LEAST, (part.treated - part.chance) * part.base / root, 0.0)
                 left = np.where(part.mean > LEAST, (part.outcome - part.mean) / root, 0.0)
-                scaled = part.design * push[:, None].astype(np.float32)
-                gram, cross = (scaled.T @ side for side in (scaled, left.astype(np.float32)))
-                known += Known(len(left), gram.astype(float), cross.astype(float), float(left @ left))
+                scaled = part.design * push[:, None].astype(kind)
+                gram, cross = (scaled.T @ side for side in (scaled, left.astype(kind)))
+                square, weight = float(left @ left), float(push @ push)
+                known += Known(len(left), gram.astype(float), cross.astype(float), square, weight)
                 score = push * (left - scaled @ beta)
                 clusters, sums = _added(clusters, sums, part.cluster[push != 0], score[push != 0])
                 alone += float(score @ score)
         with np.errstate(over="ignore", invalid="ignore"):
             told = float(sums @ sums)
-        if not np.isfinite([*known.gram.ravel(), *known.cross, known.square, told, alone]).all():
+        if not np.isfinite([*known.gram.ravel(), *known.cross, known.square, known.weight, told, alone]).all():
             raise BadInputError("Outcomes, expected outcomes or features are too large to be added up")
         if known.count == 0 or not np.diag(known.gram).any():
             raise BadInputError(
@@ -240,18 +256,19 @@ class Lift:
 
     def _solved(self, known: Known, inflation: float) -> tuple[Array, Array, float, float]:
         """Return coefficients, their covariance, the noise, and how many parameters were learnt, by MacKay (1992)."""
+        turn = self._turn(known.gram / known.weight)
+        known = known.turned(turn)
         width, scale = len(self.block), np.maximum(np.diag(known.gram), LEAST)
         noise = max(known.square / known.count, LEAST) * inflation
-        blocks = [self.block == b for b in np.unique(self.block[self.block >= 0])]
         prior = np.full(width, OPEN)
-        for own in blocks:  # the start: as wide as a coefficient that the rows could just tell from nothing
+        for own in self._blocks:  # the start: as wide as a coefficient that the rows could just tell from nothing
             prior[own] = np.clip(4 * noise / np.mean(scale[own]), NOTHING, OPEN)
         for _ in range(STEPS):
             covariance = _inverse(known.gram / noise + np.diag(1 / prior))
             beta = covariance @ (known.cross / noise)
             certain = np.clip(1 - np.diag(covariance) / prior, 0.0, 1.0)
             before = prior.copy()
-            for own in blocks:
+            for own in self._blocks:
                 told = float(beta[own] @ beta[own]) / max(float(certain[own].sum()), 1e-9)
                 prior[own] = np.clip(told, NOTHING, OPEN)
             left = known.square - 2 * beta @ known.cross + beta @ known.gram @ beta
@@ -260,7 +277,36 @@ class Lift:
                 break
         if noise <= LEAST * inflation:
             raise BadInputError("The outcome is just as expected in every row, so that there is no chance to judge by")
-        return beta, covariance, float(noise), float(certain.sum())
+        return turn @ beta, turn @ covariance @ turn.T, float(noise), float(certain.sum())
+
+    def _turn(self, gram: Array) -> Array:
+        """Return [k, k] what turns the columns into such of one scale, from the mean of their products [k, k].
+
+        Those that are not shrunk become unrelated, each with a root mean square of one; what they say is taken out of
+        the others, as a mean is where one of them is constant; and of what is left each block has that scale.
+        """
+        free, turn = self.block < 0, np.eye(len(gram))
+        size = _root(self._levelled(np.diag(gram)), 0.0)
+        gram = gram / np.outer(size, size)
+        values, ways = np.linalg.eigh(gram[np.ix_(free, free)])
+        if (values <= ALIKE).any():
+            raise BadInputError(
+                "Columns that are not shrunk say the same, or one of them nothing", got=f"{len(values)} such columns",
+                do="leave one out, give them a block, or take its mean off a column far from zero",
+            )  # fmt: skip
+        apart = ways / np.sqrt(values)
+        said = apart.T @ gram[np.ix_(free, ~free)]
+        turn[np.ix_(free, free)], turn[np.ix_(free, ~free)] = apart, -apart @ said
+        left = np.diag(gram).copy()
+        left[~free] -= (said**2).sum(axis=0)
+        return np.asarray(turn / size[:, None] / _root(self._levelled(left), ALIKE))
+
+    def _levelled(self, values: Array) -> Array:
+        """Return values [k] of columns with those of each block at their mean."""
+        found = values.copy()
+        for own in self._blocks:
+            found[own] = found[own].mean()
+        return found
 
     def _check(self, part: Rows) -> None:
         count, width = len(part.outcome), len(self.block)
@@ -293,6 +339,11 @@ def _added(clusters: Ints, sums: Array, cluster: Ints, values: Array) -> tuple[I
     total[np.searchsorted(joint, new)] = np.bincount(code, weights=values, minlength=len(new))
     total[np.searchsorted(joint, clusters)] += sums
     return joint, total
+
+
+def _root(squares: Array, least: float) -> Array:
+    """Return the roots of squares, and one where a square is no more than the least."""
+    return np.asarray(np.sqrt(np.where(squares > least, squares, 1.0)))
 
 
 def _inverse(matrix: Array) -> Array:

@@ -22,7 +22,7 @@ from tradewind.measures.query import DIMENSIONS, Query, left_out, lights_up
 from tradewind.measures.tree import Edge, edges
 from tradewind.methods.contribution import Node, to_cents, tree, volume_mix_rate
 from tradewind.methods.localise import Localisation, Localise, Slice
-from tradewind.money import human
+from tradewind.money import CENT, human, smallest
 from tradewind.period import Period
 from tradewind.study import Column, Estimate, Evidence, Finding, Grid, Study
 
@@ -44,6 +44,7 @@ TIMES = ("day", "week", "month", "cohort")  # periods differ in their days by de
 MOST_DIMENSIONS = 8
 MOST_SHOWN = 8
 STEPS = 4
+CLOSE = 1e-9  # relative distance within which factors multiply to the metric
 TOLD = math.log(10)  # evidence of a slice that is told: odds of ten to one
 BEYOND = 9.2  # evidence (natural log) of a slice that is unusual by itself: odds of ten thousand to one
 NAMED = 10  # products or creators of a cause that are named
@@ -260,7 +261,10 @@ class _Teller:
         return Finding("verdict", head + tail + ".", Evidence.MEASURED, numbers, None, chart, note, weight)
 
     def factors(self) -> list[Finding]:
-        """Take the change apart over the metric tree; the parts sum to it to the cent."""
+        """Take the change apart over the metric tree; the parts sum to it to the cent.
+
+        Nothing, and a caveat, where factors do not multiply to the metric, such as sales of which no buyer is known.
+        """
         edge = self.edge
         if edge is None or not np.isfinite(self.base) or self.after[self.metric.name] is None:
             return []
@@ -269,12 +273,21 @@ class _Teller:
         kind: Any = edge.kind
         node = Node(self.metric.name, kind, tuple(Node(child.name) for child in edge.children), edge.signs)
         found = tree(node, before, after)
+        levels = [self.base, self.actual]
+        if kind == "product" and not np.allclose([found.before, found.after], levels, rtol=CLOSE, atol=0):
+            self.caveats += (
+                f"{self.metric.title} is not taken apart: on one side its factors do not multiply to it, since one of "
+                "them is nothing.",
+            )
+            return []
         names = [child.name for child in edge.children]
         parts = [float(found.parts[name]) * edge.scale for name in names]
         exact: list[Any] = list(parts)
         if self.metric.unit == "money":
-            total = Decimal(str(round(self.change, 2)))
-            exact = list(to_cents(parts, total))
+            quantum = CENT if isinstance(self.metric, Ratio) else smallest(self.currency)
+            total = Decimal(str(round(self.change, 2))).quantize(quantum)
+            levels += [*before.values(), *after.values()] if kind == "sum" else []
+            exact = list(to_cents(parts, total, quantum, max(map(abs, levels))))
         order = sorted(range(len(names)), key=lambda i: -abs(parts[i]))
         top = [i for i in order if parts[i]][:2]
         said = [

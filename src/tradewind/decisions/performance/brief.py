@@ -25,13 +25,14 @@ from tradewind.measures.metric import Distinct, Metric, Ratio, leaves
 from tradewind.measures.query import DIMENSIONS
 from tradewind.methods.contribution import factors, to_cents
 from tradewind.methods.usual import Usual
-from tradewind.money import cents, human
+from tradewind.money import cents, human, smallest
 from tradewind.period import Period
 from tradewind.study import Column, Estimate, Evidence, Finding, Grid, Study
 
 AGAINST = ("previous", "last-year")
 LONGEST = 2 * 365  # days from which what is usual is learnt
 MOST_DAYS = 120  # days that are drawn one by one
+CLOSE = 1e-9  # relative distance within which factors multiply to GMV
 MOST_BARS = 8  # values of a dimension that are told one by one
 
 
@@ -198,22 +199,26 @@ class _Teller:
 
     @cached_property
     def moved(self) -> tuple[tuple[Metric, Decimal], ...]:
-        """What each factor of GMV added to its change, to the cent; nothing where that cannot be told."""
+        """What each factor of GMV added to its change, to the cent; nothing where they do not multiply to it."""
         way = self.view.way
         if way is None or not self.past or not (self.now["gmv"] or self.past["gmv"]):
             return ()
         sides = [{x.name: _number(side[x.name]) for x in way.children} for side in (self.past, self.now)]
         signs = dict(zip(sides[0], way.signs, strict=True))
+        gmv = [float(side["gmv"] or 0) for side in (self.past, self.now)]
         try:
-            parts = factors(sides[0], sides[1], signs).parts
-            rounded = to_cents([float(parts[x.name]) for x in way.children], self._change)
+            found = factors(sides[0], sides[1], signs)
         except BadInputError:
-            return ()  # a side on which the product has no value, such as traffic without a click: said in the caveats
+            return ()  # a side on which the product has no value: said in the caveats
+        if not np.allclose([found.before, found.after], gmv, rtol=CLOSE, atol=0):
+            return ()  # a side on which a factor is nothing, such as sales without a click: said in the caveats
+        parts = [float(found.parts[x.name]) for x in way.children]
+        rounded = to_cents(parts, self._change, smallest(self.currency), max(map(abs, gmv)))
         return tuple(zip(way.children, rounded, strict=True))
 
     @property
     def _change(self) -> Decimal:
-        return cents(self.now["gmv"]) - cents(self.past["gmv"])
+        return (cents(self.now["gmv"]) - cents(self.past["gmv"])).quantize(smallest(self.currency))
 
     @cached_property
     def moving(self) -> dict[str, tuple[_Mover, ...]]:
@@ -434,7 +439,7 @@ class _Teller:
         if self.before is None:
             found.append(f"The data does not hold all of {self.then}, so there is nothing to compare with.")
         elif not self.moved:
-            found.append("GMV is not taken apart: its factors are unknown, or have no value on one side.")
+            found.append("GMV is not taken apart: its factors are unknown, or do not multiply to it on one side.")
         short = [x.title for x in self.standings if x.usual is None]
         if short:
             found.append(
