@@ -253,13 +253,13 @@ def contrast(control: Moments, treated: Moments, spread: Spread = "larger", slop
         )  # fmt: skip
     ratios, own = zip(*(_linear(arm) for arm in arms), strict=True)
     apart = ratios[1] - ratios[0]
-    plain = _error(counts, known, np.array([each[0, 0] for each in own]), spread)
+    plain = spread_error(counts, known, np.array([each[0, 0] for each in own]), spread)
     if plain[0] <= _NOTHING * max(ratio[0] ** 2 for ratio in ratios):
         raise BadInputError(
             "The outcome is the same for everybody, so that there is no chance to judge by", got=float(ratios[0][0])
         )
     if len(apart) == 1:
-        return Contrast(float(apart[0]), math.sqrt(plain[0]), plain[1], 0.0)
+        return Contrast(float(apart[0]), math.sqrt(plain[0]), float(plain[1]), 0.0)
     keep, scale = _telling(ratios, own)
     apart, own = apart[keep] / scale, tuple(each[np.ix_(keep, keep)] / np.outer(scale, scale) for each in own)
     shares = counts - 1 if slope == "common" else 1 / counts
@@ -267,18 +267,41 @@ def contrast(control: Moments, treated: Moments, spread: Spread = "larger", slop
     noise = own[0][1:, 1:] / counts[0] + own[1][1:, 1:] / counts[1]
     beta, _, rank, _ = np.linalg.lstsq(joint[1:, 1:], joint[1:, 0], rcond=1e-10)
     line = np.concatenate([[1.0], -beta])
-    variance, freedom = _error(counts, known, np.array([line @ each @ line for each in own]), spread)
+    variance, freedom = spread_error(counts, known, np.array([line @ each @ line for each in own]), spread)
     if plain[1] > rank + 1 and variance <= 1e-12 * plain[0]:
         raise BadInputError("The values from before are the outcome itself", do="give values from before the start")
-    of_slope = float(known.sum() - 2) if slope == "common" else freedom  # both arms tell a slope in common
+    of_slope = float(known.sum() - 2 if slope == "common" else freedom)  # both arms tell a slope in common
     if min(plain[1], freedom) <= 1 or of_slope <= rank + 1:
         raise BadInputError(
             "There are too many covariates for so few randomised units", got=(int(rank), counts.tolist())
         )
     chance = float(apart[1:] @ np.linalg.pinv(noise, rcond=1e-10, hermitian=True) @ apart[1:])
     variance *= of_slope / (of_slope - rank) * (1 + chance / of_slope)  # what the slope itself does not know
-    left = min(freedom, of_slope - int(rank))
+    left = min(float(freedom), of_slope - int(rank))
     return Contrast(float(line @ apart), math.sqrt(variance), left, float(1 - variance / plain[0]))
+
+
+def spread_error(
+    counts: ArrayLike, known: ArrayLike, variances: Array, spread: Spread = "larger"
+) -> tuple[Array, Array]:
+    """Return the variance of the difference of two arms, and its degrees of freedom.
+
+    Args:
+        counts: [2] randomised units of each arm.
+        known: [2] how many units of one weight would tell as much; above 1.
+        variances: [..., 2] variance of one randomised unit in each arm.
+        spread: Whether an arm's variance is its `own`, or the `larger`, see `contrast`.
+
+    Returns:
+        [...] variance and [...] degrees of freedom, 0 where nothing varies.
+    """
+    counts, known = np.asarray(counts), np.asarray(known)
+    if spread == "larger":
+        variances = np.maximum(variances, (variances @ (counts - 1) / (counts.sum() - 2))[..., None])
+    parts = variances / counts
+    total = parts.sum(axis=-1)
+    shares = parts / np.where(total > 0, total, 1.0)[..., None]
+    return total, (total > 0) / np.where(total > 0, (shares**2 / (known - 1)).sum(axis=-1), 1.0)
 
 
 def pooled(contrasts: Sequence[Contrast], units: ArrayLike) -> Contrast:
@@ -416,15 +439,6 @@ def _linear(arm: Moments) -> tuple[Array, Array]:
     ratio = arm.mean[1:] / arm.mean[0]
     line = np.column_stack([-ratio, np.eye(len(ratio))]) / arm.mean[0]
     return ratio, line @ (arm.scatter / (arm.count - 1)) @ line.T
-
-
-def _error(counts: NDArray[np.int64], known: Array, variances: Array, spread: Spread) -> tuple[float, float]:
-    """Variance of the difference, and its degrees of freedom, from counts and effective numbers of units."""
-    if spread == "larger":
-        variances = np.maximum(variances, variances @ (counts - 1) / (counts.sum() - 2))
-    parts = variances / counts
-    total = float(parts.sum())
-    return total, float(1 / ((parts / total) ** 2 / (known - 1)).sum()) if total > 0 else 0.0
 
 
 def _telling(ratios: Sequence[Array], own: Sequence[Array]) -> tuple[NDArray[np.intp], Array]:
