@@ -116,10 +116,10 @@ def test_clusters_are_the_cluster_robust_regression():
 
 def test_weights_are_the_weighted_regression():
     rng = np.random.default_rng(9)
-    outcome, weight = rng.gamma(0.3, 20, 500), 1 / rng.uniform(0.1, 0.9, 500)
+    outcome, chance = rng.gamma(0.3, 20, 500), rng.uniform(0.1, 0.9, 500)
     treated = rng.permutation(500) < 250
-    found = contrast(*two(outcome, treated, weight=weight), spread="own")
-    fit = sm.WLS(outcome, sm.add_constant(treated.astype(float)), weights=weight).fit(cov_type="HC0")
+    found = contrast(*two(outcome, treated, propensity=chance), spread="own")
+    fit = sm.WLS(outcome, sm.add_constant(treated.astype(float)), weights=1 / chance).fit(cov_type="HC0")
     assert found.effect == pytest.approx(fit.params[1])
     assert found.error == pytest.approx(fit.bse[1] * np.sqrt(250 / 249))
 
@@ -133,7 +133,7 @@ def test_a_ratio_over_clusters_is_that_of_sums():
 
     def of(who):
         rows = np.column_stack([orders, spent])[who]
-        return Moments.from_sums(len(rows), rows.sum(axis=0), rows.T @ rows)
+        return Moments.from_sums(len(rows), rows.sum(axis=0), rows.T @ rows, units=int(orders[who].sum()))
 
     found = contrast(of(~treated), of(treated), spread="own")
     ratio = [spent[who].sum() / orders[who].sum() for who in (~treated, treated)]
@@ -197,7 +197,12 @@ def test_how_few_can_tell_anything(control, treated, level, told):
         lambda: Moments.of([1.0, np.nan]),
         lambda: Moments.of([1.0, 2.0], before=[1.0]),
         lambda: Moments.of([1.0, 2.0], before=[1.0, np.inf]),
-        lambda: Moments.of([1.0, 2.0], weight=[1.0, 0.0]),
+        lambda: Moments.of([1.0, 2.0], propensity=[0.5, 0.0]),
+        lambda: Moments.of([1.0, 2.0], propensity=[3.0, 2.0]),
+        lambda: Moments.of([1.0, 2.0], propensity=[0.5]),
+        lambda: Moments.from_sums(2, [3.0, 1.0], np.ones((2, 2))),
+        lambda: Moments.from_sums(2, [2.0, 1.0], [[2.5, 1.0], [1.0, 1.0]]),
+        lambda: Moments.from_sums(2, [3.0, 1.0], np.ones((2, 2)), units=0),
         lambda: Moments.of([1.0, 2.0], cluster=["a", None]),
         lambda: Moments.of([1.0, 2.0], cluster=["a"]),
         lambda: Moments.from_sums(0, [0.0, 0.0], np.zeros((2, 2))),
@@ -238,9 +243,9 @@ def test_a_slope_in_common_costs_a_small_holdout_little():
 
 
 def test_arms_of_unequal_weights_tell_less():
-    alike = Moments.of([1, 2, 3, 4], weight=[2, 2, 2, 2])
+    alike = Moments.of([1, 2, 3, 4], propensity=[0.5] * 4)
     assert alike.effective == 4
-    assert Moments.of([1, 2, 3, 4], weight=[1, 1, 1, 5]).effective == pytest.approx(8**2 / 28)
+    assert Moments.of([1, 2, 3, 4], propensity=[0.5, 0.5, 0.5, 0.1]).effective == pytest.approx(8**2 / 28)
 
 
 def test_ways_to_draw_as_counted():

@@ -34,19 +34,20 @@ def arms(population, rng, runs, units):
 
 
 def test_agrees_with_the_noncentral_t_of_statsmodels():
-    for units, effect in ((40, 0.7), (400, 0.2), (20_000, 0.04)):
+    """But for what the larger spread costs, which passes as the units grow."""
+    for units, effect, cost in ((40, 0.7, 0.03), (400, 0.2, 0.01), (20_000, 0.04, 0.002)):
         expected = power.TTestIndPower().power(effect, units // 2, 0.1)
-        assert Power().chance(Outcome(1, 1), units, 0.5, effect) == pytest.approx(expected, abs=2e-3)
+        assert expected - cost < Power().chance(Outcome(1, 1), units, 0.5, effect) < expected
     for level, chance in ((0.9, 0.8), (0.95, 0.9)):
         expected = power.TTestIndPower().solve_power(None, 5000, 1 - level, chance, ratio=1)
-        assert Power(level, chance).detectable(Outcome(1, 3), 10_000, 0.5) == pytest.approx(3 * expected, rel=1e-4)
+        assert Power(level, chance).detectable(Outcome(1, 3), 10_000, 0.5) == pytest.approx(3 * expected, rel=3e-3)
 
 
 def test_agrees_with_the_normal_formula_where_units_are_many():
     found = Power()(Outcome(10, 40), 500_000, ONE)
     share = found.share
     held = power.NormalIndPower().solve_power(1 / 40, None, 0.1, 0.8, ratio=(1 - share) / share)
-    assert found.held == pytest.approx(held, rel=2e-3)
+    assert found.held == pytest.approx(held, rel=5e-3)
 
 
 def test_agrees_with_the_tables_for_shares_of_buyers():
@@ -64,7 +65,7 @@ def test_it_is_the_smallest_and_says_what_it_sees_and_costs():
     assert Power().chance(outcome, 100_000, (found.held - 1) / 100_000, 1.0) < 0.8
     assert found.chances[0] < 0.8 <= found.chances[1] < found.chances[2]
     assert found.detectable == pytest.approx(1, rel=1e-3)
-    assert found.error == pytest.approx(outcome.left * math.sqrt(1 / found.held + 1 / (100_000 - found.held)))
+    assert found.error == pytest.approx(outcome.left * math.sqrt(1 / found.held + 1 / (100_000 - found.held)), rel=1e-4)
     assert found.cost == ONE.scaled(found.held)
     assert Power()(outcome, 100_000, ONE, gain=Estimate(0.2, 0.1, 0.3)).cost.mid == pytest.approx(0.2 * found.held)
     assert Power()(outcome, 100_000, -ONE).held == found.held
@@ -88,6 +89,50 @@ def test_the_promised_power_is_achieved_on_money():
         treated = arms((people[0] + effect, people[1]), rng, runs, units - found.held)
         proven = [contrast(a, b).interval(0.9).low > 0 for a, b in zip(held, treated, strict=True)]
         assert np.mean(proven) == pytest.approx(found.chances[1], abs=3 * math.sqrt(0.16 / runs))
+
+
+def normal(rng, count, effect, columns=0):
+    """Moments of normal units, adjusted for columns of which the first tells a quarter of the variance."""
+    before = rng.normal(size=(count, columns))
+    left = rng.normal(size=count)
+    return Moments.of(left + effect if not columns else 0.5 * before[:, 0] + math.sqrt(0.75) * left + effect, before)
+
+
+@pytest.mark.parametrize(
+    ("units", "held", "columns", "anytime"),
+    [(200, 3, 0, False), (200, 5, 0, False), (40, 20, 0, False), (20, 4, 1, False), (30, 8, 4, False),
+     (200, 27, 0, True), (30, 5, 0, True)],
+)  # fmt: skip
+def test_the_promised_power_is_achieved_with_few_held_out(units, held, columns, anytime):
+    """Where the larger spread costs most, and what slopes cost; Welch's own power is 3 to 8 points higher."""
+    rng, runs = np.random.default_rng(held), 2500
+    outcome, plan = Outcome(0, 1, 0.5 if columns else None, columns=columns), Power(anytime=anytime)
+    effect = plan.detectable(outcome, units, held / units)
+    assert plan.chance(outcome, units, held / units, effect) == pytest.approx(0.8)
+    error = outcome.left * math.sqrt(1 / held + 1 / (units - held))
+    proven = 0
+    for _ in range(runs):
+        arms = normal(rng, held, 0, columns), normal(rng, units - held, effect, columns)
+        found = Sequence(error)(*arms).effect if anytime else contrast(*arms).interval(0.9)
+        proven += found.low > 0
+    assert proven / runs == pytest.approx(0.8, abs=0.024)
+
+
+def test_the_promised_power_is_achieved_with_unequal_clusters():
+    rng, runs = np.random.default_rng(5), 3000
+    sizes = rng.integers(1, 30, 300)
+    outcome = Outcome(0, 1, intraclass=0.2)
+    found = Power()(outcome, sizes, Estimate(0.25, 0.2, 0.3))
+    proven = 0
+    for _ in range(runs):
+        order = rng.permutation(300)
+        arms = []
+        for who, effect in ((order[: found.drawn], 0.0), (order[found.drawn :], 0.25)):
+            mean = effect + rng.normal(size=len(who)) * np.sqrt(0.2 + 0.8 / sizes[who])
+            rows = sizes[who, None] * np.column_stack([np.ones(len(who)), mean])
+            arms.append(Moments.from_sums(len(rows), rows.sum(axis=0), rows.T @ rows, units=int(sizes[who].sum())))
+        proven += contrast(*arms).interval(0.9).low > 0
+    assert proven / runs == pytest.approx(found.chances[1], abs=3 * math.sqrt(0.16 / runs))
 
 
 def test_the_promised_power_is_achieved_with_clusters():
@@ -218,12 +263,14 @@ def test_three_clusters_tell_nothing():
         lambda: Outcome(np.nan, 1.0),
         lambda: Outcome(1.0, 1.0, 1.0),
         lambda: Outcome(1.0, 1.0, intraclass=1.1),
+        lambda: Outcome(1.0, 1.0, columns=-1),
         lambda: Outcome.of([1.0, 1.0, 1.0]),
         lambda: Outcome.of([1.0, np.nan, 2.0]),
         lambda: Outcome.of([1.0, 2.0, 3.0], before=[1.0]),
         lambda: Outcome.of([1.0, 2.0, 3.0], before=[1.0, 2.0, 3.0]),
         lambda: Outcome.of([1.0, 2.0, 3.0], cluster=[1, 2, 3]),
         lambda: Power()(Outcome(1, 1), 0, ONE),
+        lambda: Power()(Outcome(1, 1, 0.5, columns=17), 20, ONE),
         lambda: Power()(Outcome(1, 1), 3, ONE),
         lambda: Power()(Outcome(1, 1), [], ONE),
         lambda: Power()(Outcome(1, 1), [5, 0, 5, 5, 5, 5, 5], ONE),

@@ -62,6 +62,39 @@ def test_recovers_a_known_effect_per_unit_and_in_total():
     assert gain.p_value == gain.p_family < 0.01
 
 
+def test_the_total_of_a_ratio_is_that_of_all_orders():
+    """Money per order: the orders are the units and the customers the clusters, from rows as from sums."""
+    rng = np.random.default_rng(16)
+    orders = rng.poisson(3, 4000) + 1
+    customer = np.repeat(np.arange(4000), orders)
+    arm = np.where(rng.random(4000) < 0.5, "holdout", "treated")
+    worth = 20 * np.exp(rng.normal(0, 0.3, len(customer))) + 2.0 * (arm[customer] == "treated")
+    read = Readout(shares={"holdout": 0.5, "treated": 0.5})
+    found = read(worth, arm[customer], cluster=customer)
+    assert found.arms[0].effect.mid == pytest.approx(2, abs=0.3)
+    assert found.arms[0].units == orders[arm == "treated"].sum()
+    assert found.arms[0].total.mid == pytest.approx(found.arms[0].effect.mid * orders[arm == "treated"].sum())
+    rows, sums = np.column_stack([orders, np.bincount(customer, worth)]), {}
+    for name in ("holdout", "treated"):
+        mine = rows[arm == name]
+        with pytest.raises(BadInputError, match="what the effect is per"):
+            Moments.from_sums(len(mine), mine.sum(axis=0), mine.T @ mine)
+        sums[name] = Moments.from_sums(len(mine), mine.sum(axis=0), mine.T @ mine, units=int(mine[:, 0].sum()))
+    assert read.of(sums).arms[0].total.mid == pytest.approx(found.arms[0].total.mid)
+
+
+def test_the_total_of_weighted_units_is_that_of_all_treated():
+    rng = np.random.default_rng(17)
+    chance = rng.uniform(0.2, 0.8, 2000)
+    treated = rng.random(2000) < chance
+    own, arm = np.where(treated, chance, 1 - chance), np.where(treated, "treated", "holdout")
+    outcome = rng.gamma(0.3, 20, 2000) + 2.0 * treated
+    found = Readout()(outcome, arm, propensity=own).arms[0]
+    assert found.total.mid == pytest.approx(found.effect.mid * treated.sum())
+    arms = {name: Moments.of(outcome[arm == name], propensity=own[arm == name]) for name in ("holdout", "treated")}
+    assert Readout().of(arms).arms[0].total == found.total
+
+
 def test_halves_raise_as_many_false_alarms_as_they_say():
     """A/A on money, skewness 10, four of five at zero: each arm's own spread is exact, the larger no less careful."""
     people = customers(2)
@@ -175,6 +208,73 @@ def test_the_check_of_the_split_is_itself_seldom_wrong():
     assert tilted / 300 < 0.09
 
 
+def weighted(chance, treated, **settings):
+    """The split of two arms by the chance of being treated."""
+    arm, own = np.where(treated, "treated", "holdout"), np.where(treated, chance, 1 - chance)
+    return Readout(**settings)(np.arange(len(arm)) % 7.0, arm, propensity=own).split
+
+
+@pytest.mark.parametrize("chances", ["even", "skewed", "alike"])
+def test_the_check_of_propensities_is_as_seldom_wrong_as_it_says(chances):
+    """Few expected in an arm, and chances from .005 on: weights of one over them cry wolf up to 50 times too often."""
+    rng, runs = np.random.default_rng(18), 1000
+    said = []
+    for _ in range(runs):
+        draw = rng.random(400)
+        chance = {"even": 0.05 + 0.9 * draw, "skewed": 0.005 + 0.495 * draw**3, "alike": np.full(400, 0.03)}[chances]
+        said.append(weighted(chance, rng.random(400) < chance).p_value)
+    for level, most in ((0.05, 0.05), (0.01, 0.01), (0.001, 0.001)):
+        assert np.mean(np.array(said) < level) <= most + 2.6 * np.sqrt(most / runs)
+    assert np.mean(np.array(said) < 0.05) > 0.01
+
+
+def test_the_check_of_propensities_is_the_law_of_unequal_draws():
+    """As the binomial where all have one chance, and as scipy's Poisson binomial where each has its own."""
+    rng = np.random.default_rng(19)
+    treated = rng.random(500) < 0.13
+    p_value = stats.binomtest(int(treated.sum()), 500, 0.1).pvalue
+    assert weighted(np.full(500, 0.1), treated).p_value == pytest.approx(p_value, rel=1e-9)
+    chance = np.repeat([0.2, 0.2 + 1e-7], 20)  # too near to be told apart, so that there is one test
+    law = stats.poisson_binom(chance).pmf(np.arange(41))
+    for count in (2, 8, 14):
+        found = weighted(chance, np.arange(40) % 20 < count // 2)
+        assert found.p_value == pytest.approx(law[law <= law[count] * (1 + 1e-7)].sum(), rel=1e-6)
+        assert found.expected["treated"] == pytest.approx(8)
+
+
+def test_what_was_lost_or_mixed_up_is_found():
+    """Treated customers lost from the log, chances of the wrong arm, and chances a tenth too large."""
+    rng = np.random.default_rng(20)
+    chance = rng.uniform(0.2, 0.8, 20_000)
+    treated = rng.random(20_000) < chance
+    assert weighted(chance, treated).holds
+    low = np.flatnonzero(treated & (chance < 0.4))
+    lost = np.isin(np.arange(20_000), rng.choice(low, treated.sum() // 20, replace=False))
+    assert not weighted(chance[~lost], treated[~lost]).holds
+    mixed = weighted(1 - chance, treated)
+    assert not mixed.holds
+    assert "than the average chance of 'holdout'; chance alone" in mixed.sentence
+    assert not weighted(chance * 1.1, treated).holds
+
+
+def test_several_arms_are_judged_by_the_chances_of_each():
+    rng = np.random.default_rng(21)
+    names, said = np.array(["a", "b", "holdout"]), []
+    for _ in range(300):
+        chances = rng.dirichlet([2, 3, 1], 300).clip(0.01)
+        chances /= chances.sum(axis=1, keepdims=True)
+        place = (rng.random((300, 1)) > chances.cumsum(axis=1)).sum(axis=1)
+        found = Readout()(rng.random(300), names[place], propensity=chances)
+        said.append(found.split.p_value)
+    assert np.mean(np.array(said) < 0.1) < 0.1 + tolerance(0.1, 300)
+    assert found.split.expected == pytest.approx(dict(zip(names, chances.sum(axis=0), strict=True)))
+    alone = Readout()(np.arange(300.0), names[place], propensity=chances[:, [1, 0, 2]])
+    assert not alone.split.holds
+    clusters = np.arange(600) // 2
+    twice = Readout()(rng.random(600), names[place][clusters], cluster=clusters, propensity=chances[clusters])
+    assert twice.split == found.split
+
+
 def test_three_arms_are_judged_by_the_chi_square():
     arm = np.repeat(["a", "b", "holdout"], [330, 290, 380])
     shares = {"a": 0.3, "b": 0.3, "holdout": 0.4}
@@ -249,6 +349,8 @@ N, HALF = np.arange(40.0) % 7, np.repeat(["holdout", "treated"], 20)
         ({}, {"propensity": np.zeros(40)}, "propensity is out of range"),
         ({}, {"propensity": np.full(40, np.nan)}, "propensity is out of range"),
         ({}, {"propensity": [0.5]}, "propensity is out of range"),
+        ({}, {"propensity": np.full((40, 2), 0.4)}, "do not sum to 1"),
+        ({}, (N, np.arange(40) % 3, None, None, np.full(40, 0.3)), r"propensity is out of range.*\[40, 3\]"),
         ({}, {"propensity": np.arange(1, 41) / 50, "cluster": np.arange(40) // 2}, "several propensities"),
         ({}, (N[:4], HALF[18:22]), "nothing can be told"),
         ({"shares": {"holdout": 0.5, "other": 0.5}}, (N, HALF), "not those registered"),

@@ -147,6 +147,21 @@ def test_totals_and_counts():
     assert look.verdict is Verdict.GAIN
 
 
+def test_the_total_of_a_ratio_is_that_of_all_orders():
+    """Money per order from the sums of customers, some without any order."""
+    rng = np.random.default_rng(6)
+    orders = rng.poisson(0.8, 4000)
+    spent, treated = orders * rng.gamma(2, 10, 4000), np.arange(4000) < 3000
+    rows = np.column_stack([orders, spent + 2.0 * orders * treated])
+    arms = [
+        Moments.from_sums(int(who.sum()), rows[who].sum(axis=0), rows[who].T @ rows[who], units=int(orders[who].sum()))
+        for who in (~treated, treated)
+    ]
+    look = Sequence(0.3)(*arms)
+    assert look.effect.mid == pytest.approx(2, abs=1)
+    assert look.total.mid == pytest.approx(look.effect.mid * orders[treated].sum())
+
+
 @pytest.mark.parametrize("error", [1e-9, 1e9])
 def test_a_plan_far_off_is_wide_but_finite(error):
     look = Sequence(error)(Moments.of([0.0, 1, 2, 3]), Moments.of([1.0, 4, 5, 6]))

@@ -41,11 +41,13 @@ class Moments:
     """What a read-out needs of the units of one arm; moments of different units add up with `+`.
 
     The columns are weight, weighted outcome and weighted covariates, summed over each randomised unit: a customer with
-    weight 1 where customers are drawn one by one, a cluster with its number of units where clusters are.
+    weight 1 where customers are drawn one by one, a cluster with its number of units where clusters are; each unit with
+    1 over its propensity where these differ. A ratio such as money per order is one of clusters: its units are the
+    orders, its clusters the customers that were drawn.
 
     Args:
         count: Number of randomised units: units, or clusters where whole clusters are drawn.
-        units: Number of units in them.
+        units: Number of units in them, each counted once whatever it weighs: a total is the effect times these.
         mean: [2 + covariates] mean of the columns over the randomised units.
         scatter: [2 + covariates, same] sums of products of their deviations from the mean.
 
@@ -70,8 +72,8 @@ class Moments:
         size = len(self.mean) if np.ndim(self.mean) == 1 else 0
         if size < 2 or np.shape(self.scatter) != (size, size):
             raise BadInputError("The moments do not fit together", got=(np.shape(self.mean), np.shape(self.scatter)))
-        if self.count < 1 or self.units < self.count:
-            raise BadInputError("An arm has no units, or fewer than clusters", got=(self.count, self.units))
+        if self.count < 1 or self.units < 1:
+            raise BadInputError("An arm has no units", got=(self.count, self.units))
         if not (np.isfinite(self.mean).all() and np.isfinite(self.scatter).all()) or self.mean[0] <= 0:
             raise BadInputError("A moment is not a finite number, or the weights are not positive")
 
@@ -81,21 +83,23 @@ class Moments:
         outcome: ArrayLike,
         before: ArrayLike | None = None,
         cluster: ArrayLike | None = None,
-        weight: ArrayLike | None = None,
+        propensity: ArrayLike | None = None,
     ) -> Moments:
         """Return the moments of units.
 
         Args:
             outcome: [units] their outcome, such as money in the period.
             before: [units] or [units, covariates] what was known of them before the start.
-            cluster: [units] label of the cluster that was drawn as a whole.
-            weight: [units] weights, such as 1 over the propensity; positive.
+            cluster: [units] label of the cluster that was drawn as a whole: of an order, the customer.
+            propensity: [units] probability with which each was drawn for this arm, where these differ; in (0, 1). Each
+                unit weighs 1 over it.
 
         Returns:
             The moments.
 
         Raises:
-            BadInputError: If lengths differ, there are no units, a number is not finite or a label is missing.
+            BadInputError: If lengths differ, there are no units, a number is not finite, a label is missing or a
+                propensity out of range.
         """
         values = numbers(outcome, "outcome")
         if values.ndim != 1 or not len(values):
@@ -103,14 +107,15 @@ class Moments:
         units = len(values)
         known = np.empty((units, 0)) if before is None else numbers(before, "value from before")
         known = known[:, None] if known.ndim == 1 else known
-        weights = np.ones(units) if weight is None else numbers(weight, "weight")
-        if known.ndim != 2 or len(known) != units or weights.shape != (units,):
-            got = (values.shape, known.shape, weights.shape)
-            raise BadInputError("Outcome, values from before and weights do not fit", got=got, allowed="one row a unit")
-        rows = np.column_stack([np.ones(units), values, known]) * weights[:, None]
-        if not np.isfinite(rows).all() or (weights <= 0).any():
+        if known.ndim != 2 or len(known) != units:
+            got = (values.shape, known.shape)
+            raise BadInputError("Outcome and values from before do not fit", got=got, allowed="one row a unit")
+        rows = np.column_stack([np.ones(units), values, known])
+        if propensity is not None:
+            rows /= propensities(propensity, (units,))[:, None]
+        if not np.isfinite(rows).all():
             raise BadInputError(
-                "An outcome, a value from before or a weight is not a finite number, or a weight is not positive",
+                "An outcome or a value from before is not a finite number",
                 do="leave units out that were not observed; for new customers write 0 and add a column that marks them",
             )
         if cluster is not None:
@@ -128,16 +133,16 @@ class Moments:
 
         Args:
             count: Number of randomised units.
-            sums: [2 + covariates] Σ of weight, outcome and covariates over the randomised units; Σ weight is the count
-                where units are drawn one by one.
+            sums: [2 + covariates] Σ of weight, outcome and covariates over the randomised units. Money per order:
+                the orders of each customer, none included, are its weight, and its money is the outcome.
             products: [2 + covariates, same] Σ of their products.
-            units: Number of units; the count where left out.
+            units: Number of units, such as the orders; the count where left out, and then each weighs 1.
 
         Returns:
             The moments. A spread below 1e-10 of the squares is lost to rounding and counts as none.
 
         Raises:
-            BadInputError: As for the moments themselves.
+            BadInputError: As for the moments themselves, or if units were left out and weights are not 1.
         """
         total, square = np.asarray(sums, float), np.asarray(products, float)
         if count < 1 or total.ndim != 1 or square.shape != (len(total), len(total)):
@@ -146,6 +151,11 @@ class Moments:
         lost = np.diag(scatter) <= 1e-10 * np.abs(np.diag(square))
         scatter[lost, :] = 0
         scatter[:, lost] = 0
+        if units is None and not (lost[0] and math.isclose(total[0], count, rel_tol=1e-9)):
+            raise BadInputError(
+                "Where weights are not 1, the sums do not say what the effect is per", got=float(total[0]),
+                do="give the number of units, such as the orders where the weights are those",
+            )  # fmt: skip
         return cls(count, count if units is None else units, total / count, scatter)
 
     def __add__(self, other: Moments) -> Moments:
@@ -243,13 +253,13 @@ def contrast(control: Moments, treated: Moments, spread: Spread = "larger", slop
         )  # fmt: skip
     ratios, own = zip(*(_linear(arm) for arm in arms), strict=True)
     apart = ratios[1] - ratios[0]
-    plain = _error(counts, known, np.array([each[0, 0] for each in own]), spread)
+    plain = spread_error(counts, known, np.array([each[0, 0] for each in own]), spread)
     if plain[0] <= _NOTHING * max(ratio[0] ** 2 for ratio in ratios):
         raise BadInputError(
             "The outcome is the same for everybody, so that there is no chance to judge by", got=float(ratios[0][0])
         )
     if len(apart) == 1:
-        return Contrast(float(apart[0]), math.sqrt(plain[0]), plain[1], 0.0)
+        return Contrast(float(apart[0]), math.sqrt(plain[0]), float(plain[1]), 0.0)
     keep, scale = _telling(ratios, own)
     apart, own = apart[keep] / scale, tuple(each[np.ix_(keep, keep)] / np.outer(scale, scale) for each in own)
     shares = counts - 1 if slope == "common" else 1 / counts
@@ -257,18 +267,41 @@ def contrast(control: Moments, treated: Moments, spread: Spread = "larger", slop
     noise = own[0][1:, 1:] / counts[0] + own[1][1:, 1:] / counts[1]
     beta, _, rank, _ = np.linalg.lstsq(joint[1:, 1:], joint[1:, 0], rcond=1e-10)
     line = np.concatenate([[1.0], -beta])
-    variance, freedom = _error(counts, known, np.array([line @ each @ line for each in own]), spread)
+    variance, freedom = spread_error(counts, known, np.array([line @ each @ line for each in own]), spread)
     if plain[1] > rank + 1 and variance <= 1e-12 * plain[0]:
         raise BadInputError("The values from before are the outcome itself", do="give values from before the start")
-    of_slope = float(known.sum() - 2) if slope == "common" else freedom  # both arms tell a slope in common
+    of_slope = float(known.sum() - 2 if slope == "common" else freedom)  # both arms tell a slope in common
     if min(plain[1], freedom) <= 1 or of_slope <= rank + 1:
         raise BadInputError(
             "There are too many covariates for so few randomised units", got=(int(rank), counts.tolist())
         )
     chance = float(apart[1:] @ np.linalg.pinv(noise, rcond=1e-10, hermitian=True) @ apart[1:])
     variance *= of_slope / (of_slope - rank) * (1 + chance / of_slope)  # what the slope itself does not know
-    left = min(freedom, of_slope - int(rank))
+    left = min(float(freedom), of_slope - int(rank))
     return Contrast(float(line @ apart), math.sqrt(variance), left, float(1 - variance / plain[0]))
+
+
+def spread_error(
+    counts: ArrayLike, known: ArrayLike, variances: Array, spread: Spread = "larger"
+) -> tuple[Array, Array]:
+    """Return the variance of the difference of two arms, and its degrees of freedom.
+
+    Args:
+        counts: [2] randomised units of each arm.
+        known: [2] how many units of one weight would tell as much; above 1.
+        variances: [..., 2] variance of one randomised unit in each arm.
+        spread: Whether an arm's variance is its `own`, or the `larger`, see `contrast`.
+
+    Returns:
+        [...] variance and [...] degrees of freedom, 0 where nothing varies.
+    """
+    counts, known = np.asarray(counts), np.asarray(known)
+    if spread == "larger":
+        variances = np.maximum(variances, (variances @ (counts - 1) / (counts.sum() - 2))[..., None])
+    parts = variances / counts
+    total = parts.sum(axis=-1)
+    shares = parts / np.where(total > 0, total, 1.0)[..., None]
+    return total, (total > 0) / np.where(total > 0, (shares**2 / (known - 1)).sum(axis=-1), 1.0)
 
 
 def pooled(contrasts: Sequence[Contrast], units: ArrayLike) -> Contrast:
@@ -382,6 +415,19 @@ def probability(value: float, what: str) -> float:
     return value
 
 
+def propensities(given: ArrayLike, shape: tuple[int, ...]) -> Array:
+    """Return the propensities; raise where one is not between 0 and 1, or they are not of the shape."""
+    chances = numbers(given, "propensity")
+    if chances.shape != shape or not ((chances > 0) & (chances < 1)).all():
+        wrong = chances.shape if chances.shape != shape else chances[~((chances > 0) & (chances < 1))][:3].tolist()
+        raise BadInputError(
+            "A propensity is out of range, or one is missing", got=wrong,
+            allowed=f"between 0 and 1, in the shape {list(shape)}",
+            do="leave out those who could not have been drawn for the other arm: they tell nothing",
+        )  # fmt: skip
+    return chances
+
+
 def _none(label: object) -> bool:
     """Whether a label stands for none: None, an empty text, and what does not equal itself, as NaN, NaT and NA."""
     same = label == label  # noqa: PLR0124
@@ -393,15 +439,6 @@ def _linear(arm: Moments) -> tuple[Array, Array]:
     ratio = arm.mean[1:] / arm.mean[0]
     line = np.column_stack([-ratio, np.eye(len(ratio))]) / arm.mean[0]
     return ratio, line @ (arm.scatter / (arm.count - 1)) @ line.T
-
-
-def _error(counts: NDArray[np.int64], known: Array, variances: Array, spread: Spread) -> tuple[float, float]:
-    """Variance of the difference, and its degrees of freedom, from counts and effective numbers of units."""
-    if spread == "larger":
-        variances = np.maximum(variances, variances @ (counts - 1) / (counts.sum() - 2))
-    parts = variances / counts
-    total = float(parts.sum())
-    return total, float(1 / ((parts / total) ** 2 / (known - 1)).sum()) if total > 0 else 0.0
 
 
 def _telling(ratios: Sequence[Array], own: Sequence[Array]) -> tuple[NDArray[np.intp], Array]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -11,11 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 from tradewind.errors import BadInputError
-from tradewind.methods.moments import enough, labels, numbers, probability, tellable
+from tradewind.methods.moments import counted, enough, labels, numbers, probability, spread_error, tellable
 from tradewind.methods.sequence import boundary, narrowest
 from tradewind.money import human
 from tradewind.study import Estimate
 
+Array = NDArray[np.float64]
+_NODES, _WEIGHTS = (np.polynomial.legendre.leggauss(32) + np.array([[1], [0]])) / 2
 MOST = 2**50
 """Number of units beyond which nobody searches."""
 
@@ -30,15 +32,17 @@ class Outcome:
         correlation: Correlation of the outcome with what was known before, 0 to 1: of one such period with the next.
             None where nothing from before is at hand, so that the read-out cannot adjust for it.
         intraclass: Correlation between two units of one cluster, in what is left after that; 0 to 1.
+        columns: Number of values from before that the read-out will adjust for, where there is a correlation.
 
     Raises:
-        BadInputError: If the outcome does not vary, or a correlation is out of range.
+        BadInputError: If the outcome does not vary, or a correlation or the number of columns is out of range.
     """
 
     mean: float
     sd: float
     correlation: float | None = None
     intraclass: float = 0.0
+    columns: int = 1
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.mean) and math.isfinite(self.sd) and self.sd > 0):
@@ -50,6 +54,7 @@ class Outcome:
             raise BadInputError(
                 "A correlation is out of range", got=(self.correlation, self.intraclass), allowed="0 to 1"
             )
+        counted(self.columns, "number of values from before")
 
     @classmethod
     def of(cls, values: ArrayLike, before: ArrayLike | None = None, cluster: ArrayLike | None = None) -> Outcome:
@@ -75,7 +80,7 @@ class Outcome:
             raise BadInputError("The outcome is one finite number for each of three units or more", got=own.shape)
         if np.ptp(own) <= 1e-12 * np.abs(own).max():  # what rounding leaves is no spread
             return cls(float(own[0]), 0.0)
-        left, correlation = own - own.mean(), None
+        left, correlation, rank = own - own.mean(), None, 1
         if before is not None:
             known = numbers(before, "value from before")
             known = known[:, None] if known.ndim == 1 else known
@@ -93,12 +98,48 @@ class Outcome:
             share = 1 - float((left**2).sum()) / (freedom - rank) * freedom / whole if whole > 0 else 0.0
             correlation = math.sqrt(max(0.0, share))  # adjusted: columns that tell nothing explain a little by chance
         intraclass = 0.0 if cluster is None else _intraclass(left, labels(cluster, len(own), "cluster")[1])
-        return cls(float(own.mean()), float(own.std(ddof=1)), correlation, intraclass)
+        return cls(float(own.mean()), float(own.std(ddof=1)), correlation, intraclass, int(rank))
 
     @property
     def left(self) -> float:
         """Standard deviation that what was known before leaves."""
         return self.sd * math.sqrt(1 - (self.correlation or 0.0) ** 2)
+
+    @property
+    def adjusted(self) -> int:
+        """Number of values from before that are adjusted for: none where nothing is at hand."""
+        return 0 if self.correlation is None else self.columns
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """What is drawn.
+
+    Args:
+        count: Number of randomised units.
+        size: Mean number of units in each.
+        sd: Standard deviation of the mean of one.
+        columns: Number of values from before that are adjusted for.
+        weight: How many of one weight tell as much as one does.
+        spread: How many that vary alike tell as much of the variance as one does.
+    """
+
+    count: int
+    size: float
+    sd: float
+    columns: int
+    weight: float = 1.0
+    spread: float = 1.0
+
+    def error(self, held: int) -> float:
+        """Standard error of the effect per unit with so many held out, and what the slope itself does not know."""
+        slope = self.columns / (self.count - self.columns - 3)
+        return self.sd * math.sqrt((1 / held + 1 / (self.count - held)) * (1 + slope))
+
+    @property
+    def what(self) -> str:
+        """What is drawn, in the plural."""
+        return "clusters" if self.size > 1 else "units"
 
 
 @dataclass(frozen=True)
@@ -190,9 +231,10 @@ class Power:
 
     The difference of two arms of k and K − k randomised units has the variance s²(1 − ρ²)·D/m·(1/k + 1/(K − k)), with
     m units on average in each; D = 1 + (Σm²/Σm − 1)·r is what drawing whole clusters costs at an intraclass correlation
-    r, and 1 − ρ² is what values from before leave. The chance to prove an effect is that of the noncentral t, with
-    Welch's degrees of freedom, in the effect's own direction. An outcome with rare and large amounts in a very small
-    holdout is less regular than that; see the figures in the documentation.
+    r, and 1 − ρ² is what values from before leave; p slopes cost 1 + p/(K − p − 3). An effect is proven where it passes
+    the bound of the read-out, by the larger spread: the chance is the mean over what variances of both arms may be
+    found, chi-square each, of that of the normal, in the effect's own direction. An outcome with rare and large amounts
+    in a very small holdout is less regular than that; see the figures in the documentation.
 
     Args:
         level: Level of the read-out's interval, in (0, 1); an effect is proven where the interval leaves zero out.
@@ -204,7 +246,8 @@ class Power:
     Reference:
         Cohen (1988), Statistical power analysis for the behavioral sciences, chapter 2; Eldridge, Ashby and Kerry
         (2006), Sample size for cluster randomized trials: effect of coefficient of variation of cluster size, equation
-        5; Deng, Xu, Kohavi and Walker (2013), section 3.
+        5; Deng, Xu, Kohavi and Walker (2013), section 3; Cochran (1957), Analysis of covariance (what slopes cost);
+        Satterthwaite (1946), An approximate distribution of estimates of variance components (unequal clusters).
     """
 
     def __init__(self, level: float = 0.9, power: float = 0.8, anytime: bool = False, largest: float = 0.5):
@@ -241,9 +284,10 @@ class Power:
             The holdout, or why there is none.
 
         Raises:
-            BadInputError: If the effect is zero, a cluster is empty, or there are so few that nothing can be told.
+            BadInputError: If the effect is zero, a cluster is empty, values from before are too many, or there are so
+                few that nothing can be told.
         """
-        count, size, sd = self._drawn(outcome, units)
+        drawn = _drawn(outcome, units)
         if not all(map(math.isfinite, (effect.low, effect.mid, effect.high))) or effect.mid == 0:
             raise BadInputError(
                 "The predicted effect is zero, or no number, and no holdout tells that from nothing", got=effect.mid,
@@ -251,16 +295,19 @@ class Power:
             )  # fmt: skip
         if days is not None and not days > 0:
             raise BadInputError("The experiment lasts for a positive number of days", got=days)
-        fewest, most = self._bounds(count, size > 1)
-        total = round(count * size)
-        if self._chance(most, count - most, sd, effect.mid) < self.power:
-            return self._instead(outcome, (count, size, sd), most, effect.mid, (days, arriving))
-        low = self._smallest(fewest, most, count, sd, effect.mid)
-        each = [self._chance(low, count - low, sd, ahead) for ahead in (effect.low, effect.mid, effect.high)]
+        count, size = drawn.count, drawn.size
+        fewest, most = self._bounds(drawn)
+        if self._chance(drawn, most, effect.mid) < self.power:
+            return self._instead(outcome, drawn, most, effect.mid, (days, arriving))
+        low = self._smallest(drawn, fewest, most, effect.mid)
+        low_chance, chance, high_chance = (
+            self._chance(drawn, low, ahead) for ahead in (effect.low, effect.mid, effect.high)
+        )
         forgone = (effect if gain is None else gain).scaled(low * size)
-        error = sd * math.sqrt(1 / low + 1 / (count - low))
-        seen = self._least(low, count - low, sd)
-        return Holdout(low / count, round(low * size), total, low, (each[0], each[1], each[2]), seen, error, forgone)
+        return Holdout(
+            low / count, round(low * size), round(count * size), low, (low_chance, chance, high_chance),
+            self._least(drawn, low), drawn.error(low), forgone,
+        )  # fmt: skip
 
     def detectable(self, outcome: Outcome, units: ArrayLike, share: float) -> float:
         """Return the smallest effect per unit that a holdout of this share proves as often as asked.
@@ -274,10 +321,10 @@ class Power:
             The effect, in the unit of the outcome.
 
         Raises:
-            BadInputError: If the share is out of range, a cluster is empty, or nothing can be told.
+            BadInputError: If the share is out of range, a cluster is empty, values from before are too many, or nothing
+                can be told.
         """
-        held, rest, sd = self._shared(outcome, units, share)
-        return self._least(held, rest, sd)
+        return self._least(*self._shared(outcome, units, share))
 
     def chance(self, outcome: Outcome, units: ArrayLike, share: float, effect: float) -> float:
         """Return the probability that a holdout of this share proves the effect, in the effect's own direction.
@@ -292,102 +339,100 @@ class Power:
             The probability.
 
         Raises:
-            BadInputError: If the share is out of range, a cluster is empty, or nothing can be told.
+            BadInputError: If the share is out of range, a cluster is empty, values from before are too many, or nothing
+                can be told.
         """
-        held, rest, sd = self._shared(outcome, units, share)
+        drawn, held = self._shared(outcome, units, share)
         if not math.isfinite(effect):
             raise BadInputError("The effect is not a finite number", got=effect)
-        return self._chance(held, rest, sd, effect)
+        return self._chance(drawn, held, effect)
 
-    def _drawn(self, outcome: Outcome, units: ArrayLike) -> tuple[int, float, float]:
-        """How many are drawn, units in each, and the standard deviation of the mean of one that is drawn."""
-        sizes = numbers(units, "number of units")
-        if sizes.ndim > 1 or not np.isfinite(sizes).all() or sizes.size == 0:
-            raise BadInputError("The units are a number, or the number in each cluster", got=sizes.shape)
-        if (sizes > MOST).any() or (sizes % 1 != 0).any():
-            raise BadInputError(
-                "The units are whole numbers that can be counted", got=float(sizes.max()), allowed=f"1 to {MOST:,}"
-            )
-        if (sizes < 1).any():
-            what = "There are no units" if sizes.ndim == 0 else "A cluster is empty"
-            raise BadInputError(
-                what, got=f"{int((sizes < 1).sum())} of {sizes.size}", allowed="one unit or more in each"
-            )
-        if sizes.ndim == 0:
-            return int(sizes), 1.0, outcome.left
-        size = float(sizes.mean())
-        spread = 1 + (float((sizes**2).sum() / sizes.sum()) - 1) * outcome.intraclass
-        return len(sizes), size, outcome.left * math.sqrt(spread / size)
+    def _shared(self, outcome: Outcome, units: ArrayLike, share: float) -> tuple[_Drawn, int]:
+        drawn = _drawn(outcome, units)
+        held = round(probability(share, "share held out") * drawn.count)
+        enough(held, drawn.count - held, self.level, drawn.what)
+        return drawn, held
 
-    def _shared(self, outcome: Outcome, units: ArrayLike, share: float) -> tuple[int, int, float]:
-        count, size, sd = self._drawn(outcome, units)
-        held = round(probability(share, "share held out") * count)
-        enough(held, count - held, self.level, "clusters" if size > 1 else "units")
-        return held, count - held, sd
-
-    def _bounds(self, count: int, clustered: bool) -> tuple[int, int]:
+    def _bounds(self, drawn: _Drawn) -> tuple[int, int]:
         """Fewest and most that can be held out; raise where nothing can be told."""
-        what = "clusters" if clustered else "units"
+        count = drawn.count
         most = math.floor(self.largest * count + 1e-9)
-        enough(most, count - most, self.level, what)
+        enough(most, count - most, self.level, drawn.what)
         return next(held for held in range(2, most + 1) if tellable(held, count - held, self.level)), most
 
-    def _smallest(self, low: int, high: int, count: int, sd: float, effect: float) -> int:
+    def _smallest(self, drawn: _Drawn, low: int, high: int, effect: float) -> int:
         """The fewest held out, of `low` to `high`, that see the effect; `high` is known to."""
         while low < high:
             middle = (low + high) // 2
-            if self._chance(middle, count - middle, sd, effect) >= self.power:
+            if self._chance(drawn, middle, effect) >= self.power:
                 high = middle
             else:
                 low = middle + 1
         return low
 
-    def _chance(self, held: int, rest: int, sd: float, effect: float) -> float:
-        error, freedom, bound = self._bound(held, rest, sd)
-        return proven(abs(effect) / error, freedom, bound)
+    def _chance(self, drawn: _Drawn, held: int, effect: float) -> float:
+        bound, weight = self._bound(drawn, held)
+        return float(weight @ special.ndtr(abs(effect) / drawn.error(held) - bound))
 
-    def _least(self, held: int, rest: int, sd: float) -> float:
+    def _least(self, drawn: _Drawn, held: int) -> float:
         """Effect that is proven as often as asked."""
-        error, freedom, bound = self._bound(held, rest, sd)
-        return error * distance(freedom, bound, self.power)
+        bound, weight = self._bound(drawn, held)
 
-    def _bound(self, held: int, rest: int, sd: float) -> tuple[float, float, float]:
-        """Standard error, degrees of freedom, and how many standard errors prove an effect."""
-        parts = np.array([1 / held, 1 / rest])
-        freedom = float(parts.sum() ** 2 / (parts**2 / np.array([held - 1, rest - 1])).sum())
+        def short(away: float) -> float:
+            return float(weight @ special.ndtr(away - bound)) - self.power
+
+        above = 1.0
+        while short(above) < 0:
+            above *= 2
+        return drawn.error(held) * float(optimize.brentq(short, 0, above))
+
+    def _bound(self, drawn: _Drawn, held: int) -> tuple[Array, Array]:
+        """[spreads] how many true standard errors prove an effect, by the spread that is found, and how likely that is.
+
+        The share of all squares that the held out have, Beta, is independent of their sum, chi-square.
+        """
+        counts = np.array([held, drawn.count - held])
+        freedom = (counts - 1) * drawn.spread
+        whole = freedom.sum()
+        share = special.betaincinv(*(freedom / 2), _NODES)  # of all squares, in the arm held out
+        found = np.column_stack([share, 1 - share]) * whole / freedom
+        variance, told = spread_error(counts, 1 + (counts - 1) * drawn.weight, found)
+        times = variance / (1 / counts).sum()
+        told = np.minimum(told, drawn.count - 2 - drawn.columns)
         tail = (1 - self.level) / 2
         if self.anytime:
-            tail = float(special.ndtr(-boundary(narrowest(self.level), self.level)))
-        return sd * math.sqrt(parts.sum()), freedom, float(-special.stdtrit(freedom, tail))
+            tail = special.ndtr([-boundary(narrowest(self.level) / each, self.level) for each in times])
+        scale = special.chdtri(whole, 1 - _NODES) / whole
+        bound = np.outer(-special.stdtrit(told, tail) * np.sqrt(times), np.sqrt(scale))
+        return bound.ravel(), np.outer(_WEIGHTS, _WEIGHTS).ravel()
 
     def _instead(
-        self, outcome: Outcome, drawn: tuple[int, float, float], held: int, effect: float,
-        time: tuple[float | None, bool],
-    ) -> Unlearnable:  # fmt: skip
+        self, outcome: Outcome, drawn: _Drawn, held: int, effect: float, time: tuple[float | None, bool]
+    ) -> Unlearnable:
         """Say what could be learnt where the largest holdout does not see the effect."""
-        (count, size, sd), (days, arriving) = drawn, time
-        seen = self._least(held, count - held, sd)
-        needed = self._needed(count, sd, effect)
+        count, size, (days, arriving) = drawn.count, drawn.size, time
+        seen = self._least(drawn, held)
+        needed = self._needed(drawn, effect)
         half = count // 2
         share = None
-        if held < half and self._chance(half, count - half, sd, effect) >= self.power:
-            share = self._smallest(held, half, count, sd, effect) / count
+        if held < half and self._chance(drawn, half, effect) >= self.power:
+            share = self._smallest(drawn, held, half, effect) / count
         times = min(seen / abs(effect), MOST) ** 2
         longer = times if arriving else _longer(times, outcome.correlation)
         return Unlearnable(
-            "units", round(count * size), held / count, effect, self._chance(held, count - held, sd, effect), seen,
+            "units", round(count * size), held / count, effect, self._chance(drawn, held, effect), seen,
             None if needed is None else round(needed * size), None if needed is None else math.ceil(needed / count),
             share, days, None if days is None or longer is None else math.ceil(days * longer - 1e-9),
         )  # fmt: skip
 
-    def _needed(self, count: int, sd: float, effect: float) -> int | None:
+    def _needed(self, drawn: _Drawn, effect: float) -> int | None:
         """Number that must be drawn from, at the largest share."""
 
         def sees(total: int) -> bool:
             held = max(2, math.floor(self.largest * total + 1e-9))
-            return self._chance(held, total - held, sd, effect) >= self.power
+            return self._chance(replace(drawn, count=total), held, effect) >= self.power
 
-        low, high = count, 2 * count
+        low, high = drawn.count, 2 * drawn.count
         while not sees(high):
             low, high = high, 2 * high
             if high > MOST:
@@ -396,6 +441,39 @@ class Power:
             middle = (low + high) // 2
             low, high = (low, middle) if sees(middle) else (middle, high)
         return high
+
+
+def _drawn(outcome: Outcome, units: ArrayLike) -> _Drawn:
+    """What is drawn, of a number of units or of the number in each cluster."""
+    sizes = numbers(units, "number of units")
+    if sizes.ndim > 1 or not np.isfinite(sizes).all() or sizes.size == 0:
+        raise BadInputError("The units are a number, or the number in each cluster", got=sizes.shape)
+    if (sizes > MOST).any() or (sizes % 1 != 0).any():
+        raise BadInputError(
+            "The units are whole numbers that can be counted", got=float(sizes.max()), allowed=f"1 to {MOST:,}"
+        )
+    if (sizes < 1).any():
+        what = "There are no units" if sizes.ndim == 0 else "A cluster is empty"
+        raise BadInputError(what, got=f"{int((sizes < 1).sum())} of {sizes.size}", allowed="one unit or more in each")
+    if sizes.ndim == 0:
+        drawn = _Drawn(int(sizes), 1.0, outcome.left, outcome.adjusted)
+    else:
+        size = float(sizes.mean())
+        design = 1 + (float((sizes**2).sum() / sizes.sum()) - 1) * outcome.intraclass
+        sums = sizes * (1 + (sizes - 1) * outcome.intraclass)  # as the variances of the sums of clusters
+        sd = outcome.left * math.sqrt(design / size)
+        drawn = _Drawn(len(sizes), size, sd, outcome.adjusted, _alike(sizes), _alike(sums))
+    if drawn.columns and drawn.count - 3 <= drawn.columns:
+        raise BadInputError(
+            f"There are too many values from before for so few {drawn.what}", got=(drawn.columns, drawn.count),
+            do="give fewer columns",
+        )  # fmt: skip
+    return drawn
+
+
+def _alike(values: Array) -> float:
+    """Share of the values that, all alike, would count as much (Kish)."""
+    return float(values.mean() ** 2 / (values**2).mean())
 
 
 def proven(away: float, freedom: float, bound: float) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtr
+from scipy import fft
 
 from tradewind.errors import BadInputError
 from tradewind.methods.moments import (
@@ -22,6 +22,7 @@ from tradewind.methods.moments import (
     labels,
     numbers,
     probability,
+    propensities,
 )
 from tradewind.study import Estimate
 
@@ -38,17 +39,20 @@ class Split:
         expected: How many were to be expected by arm.
         p_value: Probability of a split at least as far off, had it been drawn as registered.
         holds: Whether that is not too small to be chance.
+        among: Of whom these are the numbers: all where it is empty, or where only some of them are split otherwise.
     """
 
     counted: Mapping[str, int]
     expected: Mapping[str, float]
     p_value: float
     holds: bool
+    among: str = ""
 
     @property
     def sentence(self) -> str:
         """What it means, in words."""
         said = ", ".join(f"{n:,} in '{arm}', {self.expected[arm]:,.0f} due" for arm, n in self.counted.items())
+        said += self.among
         if self.holds:
             return f"The split is the one that was registered: {said}."
         chance = f"in one of {1 / self.p_value:,.0f} draws" if self.p_value > 1e-12 else "as good as never"
@@ -141,7 +145,8 @@ class Readout:
 
     Reference:
         Deng, Xu, Kohavi and Walker (2013), section 3; Lin (2013); Hájek (1971), Comment on a paper by Basu;
-        Fabijan et al. (2019), Diagnosing sample ratio mismatch; Holm (1979), A simple sequentially rejective procedure.
+        Fabijan et al. (2019), Diagnosing sample ratio mismatch; Hong (2013), On computing the distribution function for
+        the Poisson binomial distribution (propensities); Holm (1979), A simple sequentially rejective procedure.
     """
 
     def __init__(
@@ -191,8 +196,9 @@ class Readout:
             arm: [units] name of the arm that it was drawn for, not of what it took.
             before: [units] or [units, covariates] what was known before the start, such as its money in as many days.
             cluster: [units] label of its cluster, where whole clusters were drawn.
-            propensity: [units] probability with which it was drawn for its arm, where these differ; in (0, 1). The
-                split is then judged by these.
+            propensity: [units] probability with which it was drawn for its arm, where these differ; in (0, 1). With
+                more than two arms [units, arms], that of each arm in the order of their names. The split is then judged
+                by these.
             unit: [units] its id, to find units that are there twice.
 
         Returns:
@@ -200,8 +206,8 @@ class Readout:
 
         Raises:
             BadInputError: If there is one arm only, arms and registered shares differ, an outcome is not a number or
-                the same for all, a unit is there twice, a cluster in two arms, a propensity out of range, one unit
-                outweighs its arm, or so few were drawn that nothing can be told.
+                the same for all, a unit is there twice, a cluster in two arms, a propensity out of range, those of a
+                unit do not sum to 1, one unit outweighs its arm, or so few were drawn that nothing can be told.
         """
         values = numbers(outcome, "outcome")
         if values.ndim != 1 or not len(values):
@@ -215,18 +221,19 @@ class Readout:
         known = None if before is None else numbers(before, "value from before")
         if known is not None and known.shape[:1] != values.shape:
             raise BadInputError("Values from before do not fit", got=known.shape, allowed=f"{len(values)} rows")
-        weight = None if propensity is None else 1 / _propensities(propensity, len(values))
+        chances = None if propensity is None else _chances(propensity, place, len(names))
+        own = None if chances is None else chances[np.arange(len(values)), place]
         capped = 0 if self.cap is None else int((values > self.cap).sum())
         if self.cap is not None:
             values = np.minimum(values, self.cap)
         moments = {}
         for number, name in enumerate(names):
             here = place == number
-            parts = (None if each is None else each[here] for each in (known, codes, weight))
+            parts = (None if each is None else each[here] for each in (known, codes, own))
             moments[name] = Moments.of(values[here], *parts)
         split = self._split(moments)
-        if weight is not None:
-            split = self._weighted_split(moments, weight, place, codes)
+        if chances is not None:
+            split = self._unequal_split(chances, place, codes, names)
         said = []
         if self.cap is not None:
             said.append(
@@ -306,22 +313,40 @@ class Readout:
             p_value = min(1.0, len(each) * float(min(each)))
         return Split(counted, expected, p_value, p_value >= self.mismatch)
 
-    def _weighted_split(
-        self, moments: Mapping[str, Moments], weight: NDArray[np.float64], place: NDArray[np.intp],
-        codes: NDArray[np.intp] | None,
-    ) -> Split:  # fmt: skip
-        """Check that in each arm one over the propensities sums to the number of all that were drawn."""
+    def _unequal_split(
+        self, chances: NDArray[np.float64], place: NDArray[np.intp], codes: NDArray[np.intp] | None, names: list[str]
+    ) -> Split:
+        """Check the number in each arm by its exact law: of all, and of those with more and with less chance of it.
+
+        All together would not tell propensities that were mixed up; of two arms the first tells of the other.
+        """
         if codes is not None:
             first = np.unique(codes, return_index=True)[1]
-            if not np.allclose(weight, weight[first][codes], rtol=1e-9):
+            if not np.allclose(chances, chances[first][codes], rtol=1e-9):
                 raise BadInputError("A cluster has several propensities", do="give the one with which it was drawn")
-            weight, place = weight[first], place[first]
-        sums = [weight[place == number] for number in range(len(moments))]
-        off = [(each.sum() - len(weight)) / math.sqrt((each * (each - 1)).sum()) for each in sums]
-        p_value = min(1.0, len(off) * float(2 * ndtr(-max(map(abs, off)))))
-        counted = {arm: each.count for arm, each in moments.items()}
-        expected = {arm: len(weight) / float(each.mean()) for arm, each in zip(counted, sums, strict=True)}
-        return Split(counted, expected, p_value, p_value >= self.mismatch)
+            chances, place = chances[first], place[first]
+        whole = np.ones(len(place), bool)
+        tests = []
+        for number, name in enumerate(names[:1] if len(names) == 2 else names):
+            chance = chances[:, number]
+            apart = chance - chance.mean()
+            said = f"than the average chance of '{name}'"
+            sets = {
+                "": whole,
+                f", of those with more {said}": apart > 1e-6,
+                f", of those with less {said}": apart < -1e-6,
+            }
+            for among, who in sets.items():
+                if who.any():
+                    tests.append((_as_far_off(place[who] == number, chance[who]), among, who))
+        least, among, who = min(tests, key=lambda test: test[0])
+        p_value = min(1.0, len(tests) * least)
+        holds = p_value >= self.mismatch
+        if holds:
+            among, who = "", whole
+        counted = {name: int((place[who] == number).sum()) for number, name in enumerate(names)}
+        expected = dict(zip(names, chances[who].sum(axis=0).tolist(), strict=True))
+        return Split(counted, expected, p_value, holds, among)
 
 
 def _holm(values: list[float]) -> list[float]:
@@ -333,15 +358,29 @@ def _holm(values: list[float]) -> list[float]:
     return [float(value) for value in held]
 
 
-def _propensities(given: ArrayLike, units: int) -> NDArray[np.float64]:
-    chances = numbers(given, "propensity")
-    if chances.shape != (units,) or not ((chances > 0) & (chances < 1)).all():
-        wrong = chances.shape if chances.shape != (units,) else chances[~((chances > 0) & (chances < 1))][:3].tolist()
-        raise BadInputError(
-            "A propensity is out of range, or one is missing", got=wrong, allowed="between 0 and 1, one for each unit",
-            do="leave out those who could not have been drawn for the other arm: they tell nothing",
-        )  # fmt: skip
+def _chances(given: ArrayLike, place: NDArray[np.intp], arms: int) -> NDArray[np.float64]:
+    """Probability of each arm, by unit; of two arms that of the own one tells both."""
+    if arms <= 2 and np.ndim(given) == 1:
+        own = propensities(given, (len(place),))
+        return np.column_stack([np.where(place == number, own, 1 - own) for number in range(2)])
+    chances = propensities(given, (len(place), arms))
+    if not np.allclose(chances.sum(axis=1), 1, atol=1e-6):
+        raise BadInputError("The propensities of a unit do not sum to 1", got=chances.sum(axis=1).min())
     return chances
+
+
+def _as_far_off(drawn: NDArray[np.bool_], chances: NDArray[np.float64]) -> float:
+    """Probability of a number of drawn that is as rare or rarer, where each has its own chance."""
+    parts = np.zeros((1 << (len(chances) - 1).bit_length(), 2))  # laws of the number, of ever more units together
+    parts[:, 0] = 1
+    parts[: len(chances)] = np.column_stack([1 - chances, chances])
+    while len(parts) > 1:
+        size = 2 * parts.shape[1] - 1
+        fast = fft.next_fast_len(size, real=True)
+        waves = fft.rfft(parts, fast, axis=1)
+        parts = fft.irfft(waves[::2] * waves[1::2], fast, axis=1)[:, :size]
+    law = np.maximum(parts[0], 0)
+    return float(law[law <= law[drawn.sum()] * (1 + 1e-7)].sum())
 
 
 def _refuse_twice(unit: ArrayLike, place: NDArray[np.intp]) -> None:
