@@ -86,15 +86,15 @@ class Teller:
                 "each_before": float(share[row] * full * (1 - worth.before[n]) - amount[row]),
                 "each": float(share[row] * full * (1 - offs[n]) - amount[row]),
                 "elasticity": float(-self.learnt.response.elasticity[row]),
-                "gain": _estimate(worth.joint[n, best[n]]),
+                "elsewhere": float(worth.elsewhere[n, best[n]]), "gain": _estimate(worth.joint[n, best[n]]),
             })  # fmt: skip
         columns = (
             Column("product", "Product"), Column("before", "Usually off", "share"), Column("off", "Best off", "share"),
-            Column("price", "Price", "money"), Column("without", "Pieces as usual", "count"),
-            Column("pieces", "Pieces at that price", "count"),
+            Column("price", "Price", "money"), Column("without", "Pieces as usual", "ratio"),
+            Column("pieces", "Pieces at that price", "ratio"),
             Column("each_before", "A piece brings as usual", "money"),
             Column("each", "A piece brings", "money"), Column("elasticity", "Elasticity", "ratio"),
-            Column("gain", "Gain", "money"),
+            Column("elsewhere", "Other products bring more", "money"), Column("gain", "Gain", "money"),
         )  # fmt: skip
         numbers: dict[str, Estimate | int] = {
             "dearer": int(dearer.sum()),
@@ -117,9 +117,10 @@ class Teller:
         if shown:
             chart = charts.ranked_bars([(row["product"], row["gain"]) for row in shown], currency=self.currency)
         note = (
-            "Gain is incremental contribution profit of all parties against the seller's usual discounting, "
-            "over the days "
-            "and what is pulled forward from after them. GMV would fall where a product gets dearer."
+            "Gain is incremental contribution profit of all parties against the seller's usual discounting, over the "
+            "days and what is pulled forward from after them: pieces times what a piece brings, less the same as "
+            "usual, and what other products bring more. Usually off: on average of the pieces. GMV would fall where a "
+            "product gets dearer."
         )
         return Finding("prices", sentence, self.weakest, numbers, Grid(columns, tuple(shown)), chart, note, 100.0)
 
