@@ -24,7 +24,14 @@ UTC_MIDNIGHT = time(3)  # the zone of the market made by hand lies three hours b
 
 
 def build(
-    folder: Path, seed: int = 1, *, listings: bool = True, cost: bool = True, lot: bool = True, still: bool = False
+    folder: Path,
+    seed: int = 1,
+    *,
+    listings: bool = True,
+    cost: bool = True,
+    lot: bool = True,
+    still: bool = False,
+    titles: int = PRODUCTS,
 ) -> Store:
     """Write a store in which every product answers to its price with the same elasticity."""
     draw = np.random.default_rng(seed)
@@ -72,7 +79,10 @@ def build(
     tables: dict[str, list[dict[str, Any]]] = {
         "order_lines": lines, "order_discounts": discounts,
         "products": [
-            {"product_id": name(n), "shop_id": shop(n), "title": f"Product {n}", "category": f"Home/Sort {n % 5}"}
+            {
+                "product_id": name(n), "shop_id": shop(n), "title": f"Product {n % titles}",
+                "category": f"Home/Sort {n % 5}",
+            }
             for n in range(PRODUCTS)
         ],
         "shops": [{"shop_id": f"s{n}", "name": f"Shop {n}"} for n in range(SHOPS)],

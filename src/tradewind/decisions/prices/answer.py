@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tradewind import progress
 from tradewind.decisions.prices.economics import economics
 from tradewind.decisions.prices.findings import Teller
-from tradewind.decisions.prices.learnt import CHEAPEST, DEAREST, Learnt
+from tradewind.decisions.prices.learnt import CHEAPEST, DEAREST, Learnt, several
 from tradewind.decisions.prices.outlook import outlook
 from tradewind.decisions.prices.panel import read
 from tradewind.decisions.prices.response import response
@@ -174,7 +174,7 @@ def study(store: Store, period: Period, settings: PricesSettings | None = None) 
     )  # fmt: skip
     told = [part() for part in parts]
     title = f"Which prices pay after {period.title}?"
-    more = f"{unnamed:,} more products would gain by another price, each less than the {len(order):,} proposed."
+    more = f"{several(unnamed, 'more product')} would gain by another price, each less than what is proposed."
     cut = (more,) if unnamed and settings.most else ()
     found = tuple(sorted((f for f in told if f is not None), key=lambda finding: -finding.weight))
     return Study(

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind import charts
-from tradewind.decisions.prices.learnt import DRAWS, LEVEL, Learnt, Worth
+from tradewind.decisions.prices.learnt import DRAWS, LEVEL, Learnt, Worth, several
 from tradewind.engines.store import Store
 from tradewind.money import human
 from tradewind.period import Period
@@ -24,6 +24,7 @@ SETTLED = 8  # weeks for which a product must have been on sale before its stock
 NARROW = 0.15  # standard error of an elasticity that a test would be planned for
 DEEPER = 0.05  # how much deeper than usual a campaign's price must be for buyers to notice
 SOLD = 20.0  # pieces below which a product's own prices tell next to nothing
+ABSURD = 9.0  # rise in pieces from which a need is told in words
 
 
 class Teller:
@@ -51,14 +52,23 @@ class Teller:
     def _money(self, value: float, *, signed: bool = False) -> str:
         return human(value, "money", self.currency, signed=signed)
 
+    def _gained(self, value: float) -> str:
+        """A gain or loss, in words where it rounds to nothing."""
+        said = self._money(value, signed=True)
+        return said if any(digit in said for digit in "123456789") else "next to nothing"
+
     def _names(self, products: list[str]) -> dict[str, str]:
-        """Titles of some products; their ids where they have none."""
+        """Titles of some products, with the id where another one is called the same; ids where they have none."""
         if not self.store.has("products", "title") or not products:
             return {name: name for name in products}
         table = self.store.table("products")
         rows = self.store.run(table.filter(table.product_id.isin(products)).select("product_id", "title")).to_pylist()
-        titles = {row["product_id"]: row["title"] for row in rows}
-        return {name: titles.get(name) or name for name in products}
+        titles = {row["product_id"]: row["title"] for row in rows if row["title"]}
+        alike = table.filter(table.title.isin(sorted(set(titles.values()))))
+        counted = self.store.run(alike.group_by("title").aggregate(products=alike.count())).to_pylist()
+        shared = {row["title"] for row in counted if row["products"] > 1}
+        told = {name: f"{title} ({name})" if title in shared else title for name, title in titles.items()}
+        return {name: told.get(name, name) for name in products}
 
     def prices(self) -> Finding:
         """Which products should be dearer or cheaper than they are usually sold."""
@@ -86,40 +96,51 @@ class Teller:
                 "each_before": float(share[row] * full * (1 - worth.before[n]) - amount[row]),
                 "each": float(share[row] * full * (1 - offs[n]) - amount[row]),
                 "elasticity": float(-self.learnt.response.elasticity[row]),
-                "gain": _estimate(worth.joint[n, best[n]]),
+                "elsewhere": float(worth.elsewhere[n, best[n]]), "gain": _estimate(worth.joint[n, best[n]]),
             })  # fmt: skip
         columns = (
             Column("product", "Product"), Column("before", "Usually off", "share"), Column("off", "Best off", "share"),
-            Column("price", "Price", "money"), Column("without", "Pieces as usual", "count"),
-            Column("pieces", "Pieces at that price", "count"),
+            Column("price", "Price", "money"), Column("without", "Pieces as usual", "ratio"),
+            Column("pieces", "Pieces at that price", "ratio"),
             Column("each_before", "A piece brings as usual", "money"),
             Column("each", "A piece brings", "money"), Column("elasticity", "Elasticity", "ratio"),
-            Column("gain", "Gain", "money"),
+            Column("elsewhere", "Other products bring more", "money"), Column("gain", "Gain", "money"),
         )  # fmt: skip
+        dearest = panel.list_price[self.rows] * (1 - min(self.menu))
+        losing = int((share[self.rows] * dearest < amount[self.rows]).sum())
         numbers: dict[str, Estimate | int] = {
             "dearer": int(dearer.sum()),
             "cheaper": int((sure & ~dearer).sum()),
             "gain": together,
+            "losing": losing,
         }
         if good.any():
             sentence = (
-                f"{int(sure.sum()):,} of {len(good):,} products would surely earn more at a steady price for "
-                f"{self.days.days} days: {numbers['dearer']:,} dearer than they are usually sold, "
+                f"{int(sure.sum()):,} of {several(len(good), 'product')} would surely earn more at a steady price for "
+                f"{several(self.days.days, 'day')}: {numbers['dearer']:,} dearer than they are usually sold, "
                 f"{numbers['cheaper']:,} cheaper. With those that may, it is "
                 f"{self._money(together.mid, signed=True)} contribution profit "
                 f"({self._money(together.low, signed=True)} to {self._money(together.high, signed=True)})."
             )
         else:
             sentence = (
-                f"None of {len(good):,} products would earn more at any of these prices than as it is usually sold."
+                f"None of {several(len(good), 'product')} would earn more at any of these prices than as it is usually "
+                "sold."
+            )
+        if losing:
+            lose, them = ("loses", "it") if losing == 1 else ("lose", "them")
+            sentence += (
+                f" {several(losing, 'product')} {lose} money on each piece at every one of these prices: a list price "
+                f"that is dearer, or taking {them} off sale, is what would help."
             )
         chart = None
         if shown:
             chart = charts.ranked_bars([(row["product"], row["gain"]) for row in shown], currency=self.currency)
         note = (
-            "Gain is incremental contribution profit of all parties against the seller's usual discounting, "
-            "over the days "
-            "and what is pulled forward from after them. GMV would fall where a product gets dearer."
+            "Gain is incremental contribution profit of all parties against the seller's usual discounting, over the "
+            "days and what is pulled forward from after them: pieces times what a piece brings, less the same as "
+            "usual, and what other products bring more. Usually off: on average of the pieces. GMV would fall where a "
+            "product gets dearer."
         )
         return Finding("prices", sentence, self.weakest, numbers, Grid(columns, tuple(shown)), chart, note, 100.0)
 
@@ -170,16 +191,17 @@ class Teller:
         top = shown[0]
         if good.any():
             sentence = (
-                f"In a campaign of {days.days} days {int(good.sum())} of {len(rows)} products would earn more at a "
-                f"lower price: {self._money(together.mid, signed=True)} "
+                f"In a campaign of {several(days.days, 'day')} {int(good.sum())} of {several(len(rows), 'product')} "
+                f"would earn more at a lower price: {self._gained(together.mid)} "
                 f"({self._money(together.low, signed=True)} to {self._money(together.high, signed=True)}), first of "
                 f"all {top['product']} at {human(top['off'], 'share')} off: {top['pieces']:.1f} pieces instead of "
                 f"{top['without']:.1f}, of which {top['pulled']:.1f} are missing afterwards."
             )
         else:
+            each_of = f"each of {int(cuts.sum())} products, least on " if cuts.sum() > 1 else ""
             sentence = (
-                f"A campaign price for {days.days} days would lose on each of {int(cuts.sum())} products, least on "
-                f"{top['product']} at {human(top['off'], 'share')} off: {self._money(top['gain'].mid, signed=True)}."
+                f"A campaign price for {several(days.days, 'day')} would lose on {each_of}{top['product']} at "
+                f"{human(top['off'], 'share')} off: {self._gained(top['gain'].mid)}."
             )
         chart = charts.ranked_bars([(row["product"], row["gain"]) for row in shown], currency=self.currency)
         note = (
@@ -194,66 +216,69 @@ class Teller:
     def promotions(self) -> Finding | None:
         """What past promotions of each depth sold more, beside what they would have had to sell more."""
         panel, bands = self.learnt.panel, self.learnt.response.bands
-        share, amount = self.learnt.economics.joint
-        full = np.nan_to_num(panel.list_price)
-        plain = share * full - np.nan_to_num(amount)
+        share, amount = (np.nan_to_num(values)[self.rows, None] for values in self.learnt.economics.joint)
+        full, off = np.nan_to_num(panel.list_price)[self.rows, None], np.nan_to_num(panel.off)[self.rows]
+        diverted = self.learnt.response.diverted.mid
         shown: list[dict[str, Any]] = []
         for band in bands:
-            off = np.nan_to_num(panel.off)
-            sold = np.where((off >= band.low) & (off < band.high), panel.units, 0.0)[self.rows]
+            on = (off >= band.low) & (off < band.high)
+            sold = np.where(on, panel.units[self.rows], 0.0)
             if not sold.any():
                 continue
-            at_list = (sold * plain[self.rows, None]).sum()
-            at_price = (sold * (share * full)[self.rows, None] * (1 - off[self.rows])).sum() - (
-                sold * np.nan_to_num(amount)[self.rows, None]
-            ).sum()
-            kept = 1 - self.learnt.response.diverted.mid
-            needed = float((at_list / at_price - 1) / kept) if at_price > 0 else None
-            lost = [
-                float(at_price - at_list * (1 + uplift * (1 - kept)) / (1 + uplift))
+            at_list = float((sold * (share * full - amount)).sum())
+            at_price = float((sold * (share * full * (1 - off) - amount)).sum())
+            one_more = at_price - diverted * at_list
+            brought = [
+                at_price - at_list * (1 + uplift * diverted) / (1 + uplift)
                 for uplift in (band.uplift.mid, band.uplift.low, band.uplift.high)
             ]
             shown.append({
-                "depth": _said(band.low, band.high), "weeks": band.weeks,
-                "pieces": float(sold.sum()), "uplift": band.uplift, "needed": needed,
-                "brought": Estimate(lost[0], min(lost), max(lost), LEVEL),
+                "depth": _said(band.low, band.high), "weeks": int(on.sum()), "pieces": float(sold.sum()),
+                "uplift": band.uplift, "needed": (at_list - at_price) / one_more if one_more > 0 else None,
+                "one_more": one_more / float(sold.sum()),
+                "brought": Estimate(brought[0], min(brought), max(brought), LEVEL),
             })  # fmt: skip
         if not shown:
             return None
         columns = (
             Column("depth", "Depth"), Column("weeks", "Product-weeks", "count"),
-            Column("pieces", "Pieces sold", "count"),
-            Column("uplift", "Sold more", "share"), Column("needed", "Needed to break even", "share"),
+            Column("pieces", "Pieces sold", "count"), Column("uplift", "Sold more, all products", "share"),
+            Column("needed", "Needed to break even", "share"), Column("one_more", "One more piece brings", "money"),
             Column("brought", "Profit against no promotion", "money"),
         )  # fmt: skip
         losing = [row for row in shown if row["brought"].high < 0]
         total = sum(row["brought"].mid for row in shown)
+        sentence = f"Promotions of the last {len(panel.weeks)} weeks brought {self._gained(total)} against no promotion"
         if losing:
             worst = min(losing, key=lambda row: row["brought"].mid)
-            needs = (
-                f"needed {human(worst['needed'], 'share')}"
-                if worst["needed"] is not None
-                else "sold below cost, so that no uplift could pay"
-            )
-            sentence = (
-                f"Promotions of the last {len(panel.weeks)} weeks brought {self._money(total, signed=True)} against no "
-                f"promotion. At {worst['depth']} off they sold {human(worst['uplift'].mid, 'share')} more and {needs}."
+            sentence += (
+                f". At {worst['depth']} off all products together sold {_more(worst['uplift'].mid)}; "
+                f"{self._needed(worst)}."
             )
         else:
-            sentence = (
-                f"Promotions of the last {len(panel.weeks)} weeks brought {self._money(total, signed=True)} against no "
-                f"promotion; no depth surely lost money."
-            )
+            sentence += "; no depth surely lost money."
         chart = charts.ranked_bars([(row["depth"], row["brought"]) for row in shown], currency=self.currency)
         note = (
-            "Sold more: within each product, against its weeks at the list price, weeks of all products taken "
-            "out. Needed: "
-            "by how much pieces must rise for profit to stay the same. The interval carries the uplift's error alone."
+            "Sold more: of all products in the data, also where a category is asked for; within each product, against "
+            "its weeks at the list price, weeks of all products taken out. All else is of the products judged. "
+            "Needed: by how much pieces must rise for profit to stay the same; unknown where one more piece, less what "
+            "other products lose by it, brings all parties nothing. The interval carries the uplift's error alone."
         )
         grade = Evidence.weakest([self.weakest, Evidence.OBSERVATIONAL])
         return Finding(
             "promotions", sentence, grade, {"brought": total}, Grid(columns, tuple(shown)), chart, note, 90.0
         )
+
+    def _needed(self, row: dict[str, Any]) -> str:
+        """What products would have had to sell more at a depth, in words."""
+        needed = row["needed"]
+        if needed is None:
+            return (
+                "no rise could have paid, since one more piece of those judged, after refunds, shipping, subsidies and "
+                f"what other products lose by it, brought all parties {self._gained(row['one_more'])}"
+            )
+        much = "more than ten times as many pieces" if needed > ABSURD else f"{human(needed, 'share')} more"
+        return f"those judged needed {much} to break even"
 
     def losers(self) -> Finding | None:
         """The products whose past discounts cost most."""
@@ -294,7 +319,7 @@ class Teller:
         sentence = (
             f"The discounts of {first['product']} cost most: {self._money(first['brought'].mid, signed=True)} "
             "against its "
-            f"list price, over {first['weeks']} weeks at {human(first['depth'], 'share')} off."
+            f"list price, over {several(first['weeks'], 'week')} at {human(first['depth'], 'share')} off."
         )
         chart = charts.ranked_bars([(row["product"], row["brought"]) for row in shown], currency=self.currency)
         note = (
@@ -395,7 +420,9 @@ class Teller:
             }
             for n in order.tolist()
         ]  # fmt: skip
-        off = human(self.menu[deepest], "share")
+        off, count = human(self.menu[deepest], "share"), int(slow.sum())
+        have, they = ("has", "it") if count == 1 else ("have", "they")
+        more = float((self.worth.pieces[:, deepest] - self.worth.without)[slow].sum())
         columns = (
             Column("product", "Product"), Column("pieces", "On hand", "count"),
             Column("cover", "Weeks of cover", "count"),
@@ -403,12 +430,10 @@ class Teller:
             Column("more", f"Pieces more at {off} off", "count"), Column("gain", f"Gain at {off} off", "money"),
         )  # fmt: skip
         sentence = (
-            f"{int(slow.sum()):,} products have stock for more than {SLOW:.0f} weeks, "
-            f"{self._money(float(bound[slow].sum()))} at "
-            f"cost; at {off} off they would sell "
-            f"{float((self.worth.pieces[:, deepest] - self.worth.without)[slow].sum()):,.0f} pieces more in "
-            f"{self.days.days} "
-            f"days."
+            f"{several(count, 'product')} {have} stock for more than {SLOW:.0f} weeks, "
+            f"{self._money(float(bound[slow].sum()))} at cost; at {off} off {they} would sell "
+            f"{several(abs(round(more)), 'piece')} {'more' if more >= 0 else 'fewer'} in "
+            f"{several(self.days.days, 'day')}."
         )
         chart = charts.ranked_bars(
             [(row["product"], row["bound"]) for row in shown], currency=self.currency, signed=False
@@ -425,14 +450,13 @@ class Teller:
         panel, answer, profit = self.learnt.panel, self.learnt.response, self.learnt.economics
         found = []
         if len(self.rows) < int(panel.active.sum()):
-            found.append(f"{len(self.rows):,} of {int(panel.active.sum()):,} products on sale are judged.")
+            found.append(f"Judged: {len(self.rows):,} of {several(int(panel.active.sum()), 'product')} on sale.")
         few = panel.units[self.rows].sum(axis=1) < SOLD
         still = np.nan_to_num(np.nanstd(np.where(np.isnan(panel.off), 0.0, panel.off)[self.rows], axis=1)) < 0.01
         if few.any() or still.any():
             found.append(
-                f"{int((few | still).sum()):,} of {len(self.rows):,} products sold fewer than {SOLD:.0f} pieces or "
-                "never changed "
-                f"their price: their elasticity is their category's, no product's own."
+                f"{int((few | still).sum()):,} of {several(len(self.rows), 'product')} sold fewer than {SOLD:.0f} "
+                "pieces or never changed in price: the elasticity taken is the category's, no product's own."
             )
         pace = float(panel.units[self.rows].sum() / max(int((~np.isnan(panel.off[self.rows])).sum()), 1))
         needed = int(
@@ -442,12 +466,12 @@ class Teller:
             found.append(
                 "No price was drawn by lot, so that sellers' timing may be taken for an answer to price. The "
                 "cheapest test: "
-                f"draw 0, 10 or 20% off by lot for {min(needed, 10**7):,} product-weeks, a week each."
+                f"draw 0, 10 or 20% off by lot for {several(min(needed, 10**7), 'product-week')}, a week each."
             )
         elif _sd(answer.randomised) > NARROW:
             found.append(
                 f"Prices drawn by lot tell the elasticity to ±{1.645 * _sd(answer.randomised):.2f} only; for ±"
-                f"{1.645 * NARROW:.2f} draw {min(needed, 10**7):,} product-weeks in all."
+                f"{1.645 * NARROW:.2f} draw {several(min(needed, 10**7), 'product-week')} in all."
             )
         found.append(
             "What other products lose to a cheaper one is hardly told by prices that move one by one. The "
@@ -464,12 +488,16 @@ class Teller:
             found.append(f"Profit is computed without {', '.join(profit.absent)}: the source has none.")
         unknown = int((panel.active & np.isnan(panel.cost)).sum())
         if unknown:
-            found.append(f"{unknown} products on sale have no known unit cost and are left out.")
+            found.append(f"Left out since nothing tells a unit cost: {several(unknown, 'product')} on sale.")
         return tuple(found)
 
 
 def _said(low: float, high: float) -> str:
     return f"{human(low, 'share')} or more" if high >= 1 else f"{human(low, 'share')} to {human(high, 'share')}"
+
+
+def _more(share: float) -> str:
+    return f"{human(abs(share), 'share')} {'more' if share >= 0 else 'less'}"
 
 
 def _of_draws(draws: Array) -> Estimate:

@@ -39,8 +39,10 @@ class Worth:
         party: [parties, n, settings, 3] the same by party.
         pieces: [n, settings] pieces that would be sold.
         without: [n] pieces that would be sold otherwise.
-        gmv: [n, settings] GMV of the product meanwhile.
-        before: [n] mean share off the list price otherwise.
+        before: [n] share off the list price at which these would be sold on average, each piece counted once.
+        elsewhere: [n, settings] what other products bring all parties more. The joint gain is this, and what the pieces
+            bring at the price, less what they would bring otherwise at `before`.
+        attributed: [n, settings] GMV sold at a discount, which attribution credits; no full price is credited with any.
         break_even: [n, settings] margin of list prices at which the joint gain would be nought, were it assumed of all
             that it is assumed of; NaN where none is assumed, or the gain does not hang on it.
         best: [draws] gain of all products at their best settings together, those left alone that gain nothing.
@@ -50,8 +52,9 @@ class Worth:
     party: Array
     pieces: Array
     without: Array
-    gmv: Array
     before: Array
+    elsewhere: Array
+    attributed: Array
     break_even: Array
     best: Array
 
@@ -114,7 +117,7 @@ class Learnt:
             raise BadInputError("No product was named", do="name one that is on sale")
         shares = np.asarray(offs, float)
         parts = [self._drawn(rows[at : at + BLOCK], shares, days) for at in range(0, len(rows), BLOCK)]
-        names = ("joint", "pieces", "without", "gmv", "before", "break_even")
+        names = ("joint", "pieces", "without", "before", "elsewhere", "attributed", "break_even")
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         party = np.concatenate([part.party for part in parts], axis=1)
         return Worth(party=party, best=np.sum([part.best for part in parts], axis=0), **joined)
@@ -141,19 +144,20 @@ class Learnt:
         )
         base = level / out.rate[rows, None] * drift * (days.days / 7)
         often = np.stack([each.beta(a, b, DRAWS) for each, (a, b) in zip(luck, out.often[rows].tolist(), strict=True)])
-        usual, usual_price, before = self._without(rows, steep, days, often, luck)
+        usual, usual_price = self._without(rows, steep, days, often, luck)
         full, share, amount = self.panel.list_price[rows], self.economics.share[:, rows], self.economics.amount[:, rows]
         full, amount = np.nan_to_num(full), np.nan_to_num(amount)
         others, same = self.economics.others, self.economics.same_shop[rows]
         shape = (len(rows), len(offs))
         party, joint = np.zeros((len(PARTIES), *shape, 3)), np.zeros((*shape, 3))
-        pieces, break_even = np.zeros(shape), np.full(shape, np.nan)
+        pieces, elsewhere, break_even = np.zeros(shape), np.zeros(shape), np.full(shape, np.nan)
         best, best_mean = np.zeros((len(rows), DRAWS)), np.zeros(len(rows))
         for k, off in enumerate(offs.tolist()):
             sold = _answer(off, steep)
             more, money = sold - usual, sold * (1 - off) - usual_price
             lost = base * diverted * more
             total = -lost * float(others.sum())
+            elsewhere[:, k] = total.mean(axis=1)
             for n, who in enumerate(PARTIES):
                 gain = base * (share[n][:, None] * full[:, None] * money - amount[n][:, None] * more)
                 total = total + gain
@@ -168,8 +172,10 @@ class Learnt:
                 slope = grows.mean(axis=1)
                 told = np.abs(slope) > 1e-9
                 break_even[told, k] = self.economics.margin - joint[told, k, 0] / slope[told]
-        gmv = pieces * (1 - offs) * full[:, None]
-        return Worth(joint, party, pieces, (base * usual).mean(axis=1), gmv, before, break_even, best.sum(axis=0))
+        without = (base * usual).mean(axis=1)
+        before = 1 - (base * usual_price).mean(axis=1) / without
+        attributed = np.where(offs > 0, pieces * (1 - offs) * full[:, None], 0.0)
+        return Worth(joint, party, pieces, without, before, elsewhere, attributed, break_even, best.sum(axis=0))
 
     def _without(
         self,
@@ -178,8 +184,8 @@ class Learnt:
         days: Period,
         often: Array,
         luck: Sequence[np.random.Generator],
-    ) -> tuple[Array, Array, Array]:
-        """Return what would be sold and taken without the action, for each piece at the list price, and the share off.
+    ) -> tuple[Array, Array]:
+        """Return what would be sold and taken without the action, for each piece at the list price.
 
         The price of the last known day stands to the end of its week; then the seller discounts week by week.
         """
@@ -189,7 +195,7 @@ class Learnt:
         while sum(lengths) < days.days:
             lengths.append(min(7, days.days - sum(lengths)))
         bounds = np.cumsum(out.chances[rows], axis=1)
-        sold, taken, before = np.zeros(steep.shape), np.zeros(steep.shape), np.zeros(len(rows))
+        sold, taken = np.zeros(steep.shape), np.zeros(steep.shape)
         for n, length in enumerate(lengths):
             if n == 0 and rest:
                 off = np.broadcast_to(out.now[rows, None], steep.shape)
@@ -203,8 +209,7 @@ class Learnt:
             answer = _answer(off, steep)
             sold += weight * answer
             taken += weight * answer * (1 - off)
-            before += weight * off.mean(axis=1)
-        return sold, taken, before
+        return sold, taken
 
     def _offs(self, action: Action, place: dict[str, int]) -> tuple[float, ...]:
         if action.lever != Lever.PRICE or action.subject.kind != "product":
@@ -233,7 +238,7 @@ class Learnt:
             Setting(
                 setting.dose, setting.cost,
                 {party: _interval(worth.party[n, at, k]) for n, party in enumerate(PARTIES)},
-                _interval(worth.joint[at, k]), float(worth.gmv[at, k]),
+                _interval(worth.joint[at, k]), float(worth.attributed[at, k]),
             )
             for k, setting in enumerate(action.menu)
         )  # fmt: skip
@@ -255,12 +260,14 @@ class Learnt:
             return human(value, "money", self.currency, signed=signed)
 
         low, high = worth.joint[at, k, 1:]
-        each = money(share * full * (1 - off) - amount)
+        each, others = money(share * full * (1 - off) - amount), float(worth.elsewhere[at, k])
+        beside = f", other products {money(abs(others))} {'more' if others > 0 else 'less'}"
         said = (
             f"At {human(off, 'share')} off the list price of {money(full)} it would sell about "
-            f"{worth.pieces[at, k]:.1f} pieces in {action.days.days} days instead of {worth.without[at]:.1f} at "
-            f"{human(before, 'share')} off as usual, and a piece would bring all parties {each} instead of "
-            f"{money(share * full * (1 - before) - amount)}: {money(worth.joint[at, k, 0], signed=True)} in all "
+            f"{_pieces(worth.pieces[at, k])} pieces in {several(action.days.days, 'day')} instead of "
+            f"{_pieces(worth.without[at])} at {human(before, 'share')} off as usual, and a piece would bring all "
+            f"parties {each} instead of {money(share * full * (1 - before) - amount)}"
+            f"{beside if round(others, 2) else ''}: {money(worth.joint[at, k, 0], signed=True)} in all "
             f"({money(low, signed=True)} to {money(high, signed=True)})"
         )
         margin = float(worth.break_even[at, k])
@@ -269,6 +276,15 @@ class Learnt:
         pays = worth.joint[at, k, 0] > 0
         side = "above" if (margin < self.economics.margin) == pays else "below"
         return f"{said}; it pays at margins {side} {human(min(max(margin, 0.0), 1.0), 'share')}."
+
+
+def several(count: int, name: str) -> str:
+    """Return how many there are of something, in the singular where it is one."""
+    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
+
+
+def _pieces(count: float) -> str:
+    return f"{count:,.1f}" if count >= 10 else f"{count:.2f}"
 
 
 def _answer(off: Array | float, steep: Array) -> Array:

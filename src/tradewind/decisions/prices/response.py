@@ -41,17 +41,11 @@ class Band:
     Args:
         low: Lower end of the depth.
         high: Upper end.
-        depth: Mean depth.
-        weeks: Product-weeks.
-        units: Pieces sold in them.
-        uplift: Pieces sold for each one without a promotion, less 1.
+        uplift: Pieces of all products sold for each one without a promotion, less 1.
     """
 
     low: float
     high: float
-    depth: float
-    weeks: int
-    units: float
     uplift: Estimate
 
 
@@ -253,10 +247,7 @@ def _bands(panel: Panel, known: Flags, slopes: Fitted) -> tuple[Band, ...]:
     for place, n in enumerate(used):
         line = _estimate(float(found.mid[place]), float(found.error[place]))
         uplift = Estimate(*(float(np.expm1(value)) for value in (line.mid, line.low, line.high)))
-        mask = masks[n]
-        told.append(
-            Band(ends[n], ends[n + 1], float(off[mask].mean()), int(mask.sum()), float(panel.units[mask].sum()), uplift)
-        )
+        told.append(Band(ends[n], ends[n + 1], uplift))
     return tuple(told)
 
 
