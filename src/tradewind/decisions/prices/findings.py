@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind import charts
-from tradewind.decisions.prices.learnt import DRAWS, LEVEL, Learnt, Worth, several
+from tradewind.decisions.prices.learnt import LEVEL, Learnt, Worth, several
 from tradewind.engines.store import Store
 from tradewind.money import human
 from tradewind.period import Period
@@ -80,7 +80,7 @@ class Teller:
         good = gain > 0
         sure = good & (worth.joint[each, best, 1] > 0)
         dearer = sure & (offs < worth.before)
-        together = _of_draws(worth.best)
+        together = Estimate.added([_estimate(worth.joint[n, best[n]]) for n in np.flatnonzero(good)])
         order = np.argsort(-gain, kind="stable")[:SHOWN]
         order = order[good[order]]
         names = self._names([panel.products[self.rows[n]] for n in order])
@@ -167,7 +167,7 @@ class Teller:
         ahead = deeper ** (-steep * max(1 - answer.lasting.mid, 0.0))  # what is missing later, sold on these days
         on_days = worth.pieces[each, best] * ahead
         good = gain > 0
-        together = _estimate(worth.joint[each, best][good].sum(axis=0))
+        together = Estimate.added([_estimate(worth.joint[n, best[n]]) for n in np.flatnonzero(good)])
         order = np.argsort(-gain, kind="stable")[:SHOWN]
         order = order[cuts[order]]
         names = self._names([panel.products[rows[n]] for n in order])
@@ -498,12 +498,6 @@ def _said(low: float, high: float) -> str:
 
 def _more(share: float) -> str:
     return f"{human(abs(share), 'share')} {'more' if share >= 0 else 'less'}"
-
-
-def _of_draws(draws: Array) -> Estimate:
-    low, high = np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]) if len(draws) == DRAWS else (0.0, 0.0)
-    mid = float(draws.mean())
-    return Estimate(mid, min(float(low), mid), max(float(high), mid), LEVEL)
 
 
 def _estimate(ends: Array) -> Estimate:

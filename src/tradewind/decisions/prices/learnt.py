@@ -45,7 +45,6 @@ class Worth:
         attributed: [n, settings] GMV sold at a discount, which attribution credits; no full price is credited with any.
         break_even: [n, settings] margin of list prices at which the joint gain would be nought, were it assumed of all
             that it is assumed of; NaN where none is assumed, or the gain does not hang on it.
-        best: [draws] gain of all products at their best settings together, those left alone that gain nothing.
     """
 
     joint: Array
@@ -56,7 +55,6 @@ class Worth:
     elsewhere: Array
     attributed: Array
     break_even: Array
-    best: Array
 
 
 @dataclass(frozen=True)
@@ -120,7 +118,7 @@ class Learnt:
         names = ("joint", "pieces", "without", "before", "elsewhere", "attributed", "break_even")
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         party = np.concatenate([part.party for part in parts], axis=1)
-        return Worth(party=party, best=np.sum([part.best for part in parts], axis=0), **joined)
+        return Worth(party=party, **joined)
 
     def _drawn(self, rows: Ints, offs: Array, days: Period) -> Worth:
         """Draw what is not known and sum the draws up.
@@ -151,7 +149,6 @@ class Learnt:
         shape = (len(rows), len(offs))
         party, joint = np.zeros((len(PARTIES), *shape, 3)), np.zeros((*shape, 3))
         pieces, elsewhere, break_even = np.zeros(shape), np.zeros(shape), np.full(shape, np.nan)
-        best, best_mean = np.zeros((len(rows), DRAWS)), np.zeros(len(rows))
         for k, off in enumerate(offs.tolist()):
             sold = _answer(off, steep)
             more, money = sold - usual, sold * (1 - off) - usual_price
@@ -164,8 +161,6 @@ class Learnt:
                 loses = lost * others[n]
                 party[n, :, k] = _ends(gain - (loses * same[:, None] if who == Party.MERCHANT else loses))
             joint[:, k] = _ends(total)
-            better = joint[:, k, 0] > best_mean
-            best[better], best_mean[better] = total[better], joint[better, k, 0]
             pieces[:, k] = (base * sold).mean(axis=1)
             if self.economics.margin is not None:  # the gain is a line in the margin
                 grows = self.economics.priced[rows, None] * base * more - self.economics.others_priced * lost
@@ -175,7 +170,7 @@ class Learnt:
         without = (base * usual).mean(axis=1)
         before = 1 - (base * usual_price).mean(axis=1) / without
         attributed = np.where(offs > 0, pieces * (1 - offs) * full[:, None], 0.0)
-        return Worth(joint, party, pieces, without, before, elsewhere, attributed, break_even, best.sum(axis=0))
+        return Worth(joint, party, pieces, without, before, elsewhere, attributed, break_even)
 
     def _without(
         self,
