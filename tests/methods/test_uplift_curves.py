@@ -234,6 +234,109 @@ def test_one_score_for_all_is_a_random_order():
     assert found.uplift[0.3].value.mid == pytest.approx(found.effect.mid)
 
 
+# Scores with ties, from a uniform x.
+TIED = {
+    "one": np.zeros_like,
+    "two": lambda x: (x > 0.6).astype(float),
+    "sevenths": lambda x: np.floor(7 * x),
+    "most": lambda x: np.where(x > 0.8, x, 0.0),
+    "between": lambda x: np.where((x > 0.2) & (x < 0.85), 0.5, x),
+    "coarse": lambda x: np.round(x, 2),
+}
+
+
+def known(rng, units):
+    """A strong effect whose model is known, so that what comes of estimated ranks outweighs the noise of outcomes."""
+    x, arm = rng.random(units), rng.integers(0, 2, units)
+    means = np.column_stack([np.zeros(units), 1 + 4 * x])
+    return x, arm, means[np.arange(units), arm] + 0.5 * rng.normal(size=units), means
+
+
+@pytest.mark.parametrize("kind", TIED)
+def test_among_the_tied_the_order_of_rows_does_not_matter(kind):
+    x, arm, y, means = known(np.random.default_rng(13), 600)
+    score, fold = TIED[kind](x), np.arange(600) % 2
+    found = UpliftCurves()(score, arm, y, means=means, fold=fold)
+    for order in (np.argsort(y), np.argsort(-y), np.argsort(arm, kind="stable")):
+        again = UpliftCurves()(score[order], arm[order], y[order], means=means[order], fold=fold[order])
+        for name, estimate in values(found).items():
+            other = values(again)[name]
+            assert (other.low, other.high) == pytest.approx((estimate.low, estimate.high), abs=1e-9), name
+        assert again.high == pytest.approx(found.high, abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", TIED)
+def test_errors_of_ties_agree_with_a_bootstrap(kind):
+    rng = np.random.default_rng(14)
+    x, arm, y, means = known(rng, 1000)
+    score, half, settings = TIED[kind](x), np.full(1000, 0.5), UpliftCurves(at=(0.3,))
+    found = values(settings(score, arm, y, half, means))
+    drawn = {name: [] for name in found}
+    for _ in range(150):
+        take = rng.integers(0, 1000, 1000)
+        for name, estimate in values(settings(score[take], arm[take], y[take], half, means[take])).items():
+            drawn[name].append(estimate.mid)
+    for name, estimate in found.items():
+        told = (estimate.high - estimate.low) / 3.29
+        assert told == pytest.approx(np.std(drawn[name]), rel=0.2, abs=1e-9), name
+
+
+def test_intervals_of_ties_cover_as_often_as_they_say():
+    runs, settings = 150, UpliftCurves(at=(0.3,))
+    x, arm, _, means = known(np.random.default_rng(15), 200_000)
+    truth = values(settings(TIED["most"](x), arm, means[np.arange(len(x)), arm], 0.5 + 0 * x, means))
+    found = []
+    for seed in range(runs):
+        x, arm, y, means = known(np.random.default_rng(seed), 800)
+        found.append(values(settings(TIED["most"](x), arm, y, 0.5 + 0 * x, means)))
+    low, high = binom.ppf([0.001, 0.999], runs, 0.9)
+    for name, right in truth.items():
+        held = sum(run[name].low <= right.mid <= run[name].high for run in found)
+        assert low <= held <= high, (name, held)
+
+
+def test_no_single_unit_decides_how_wide_an_interval_is():
+    """Rare money; a fifth have scores of their own, the others 0. Only who stands last of the fifth differs."""
+    rng = np.random.default_rng(3)
+    x, arm = rng.random(4000), rng.integers(0, 2, 4000)
+    y = np.where(rng.random(4000) < 0.15 + 0.1 * (x > 0.8) * arm, rng.lognormal(3, 1.2, 4000), 0)
+    widths = []
+    for unit in np.argsort(-y * (x > 0.8))[[0, 1, 2, 200, 400]]:
+        score = np.where(x > 0.8, x, 0.0)
+        score[unit] = 0.8
+        found = UpliftCurves(at=(0.3,))(score, arm, y)
+        widths.append([e.high - e.low for e in (found.uplift[0.3].value, found.policy[0.3].value, found.worth[0.3])])
+    assert np.ptp(widths, axis=0) == pytest.approx(0, abs=0.01 * np.min(widths))
+
+
+def test_a_constant_ranking_has_nothing_to_tell():
+    x, arm, y, _ = trial(np.random.default_rng(16), 500)
+    found, alone = UpliftCurves()(np.ones(500), arm, y), UpliftCurves()(x, arm, y)
+    for measure in (found.qini, found.autoc, found.policy[0.1], found.policy[0.3]):
+        assert (measure.value.low, measure.value.high) == pytest.approx((0, 0), abs=1e-12)
+    assert found.uplift[0.3].value.low == pytest.approx(found.effect.low)
+    assert found.auuc.value.high == pytest.approx(found.effect.high / 2)
+    beside = UpliftCurves()(x, arm, y, versus=np.ones(500))
+    for measure in ("qini", "autoc"):
+        one, two = getattr(beside, measure).value, getattr(alone, measure).value
+        assert (one.low, one.high) == pytest.approx((two.low, two.high), rel=1e-9)
+
+
+def test_how_a_share_between_blocks_is_rounded_does_not_matter():
+    x, arm, y, means = known(np.random.default_rng(17), 400)
+    found = UpliftCurves(at=(0.15,))(x >= np.sort(x)[-60], arm, y, means=means)
+    assert found.shares[3] != 0.15
+    assert 0.15 * found.uplift[0.15].value.low == pytest.approx(found.low[3], rel=1e-9)
+
+
+def test_missing_scores_are_counted():
+    x, arm, y, _ = trial(np.random.default_rng(18), 100)
+    with pytest.raises(BadInputError, match=r"A score is missing or infinite\. Got: 7 of 100"):
+        UpliftCurves()(np.where(np.arange(100) < 7, np.nan, x), arm, y)
+    with pytest.raises(BadInputError, match="There is not one score for each unit"):
+        UpliftCurves()(x[1:], arm, y)
+
+
 def test_scale_and_order_of_rows_do_not_matter():
     rng = np.random.default_rng(11)
     x, arm, y, _ = trial(rng, 500)

@@ -26,7 +26,7 @@ from tradewind.study import Estimate
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 POINTS = 21  # of a curve
-NEAR = 0.05  # half-width, as a share of the units, of the window in which the effect at a share is read
+NEAR = 0.05  # of the units: half-width of the window in which the effect at a share is read; wider ties tell it alone
 
 
 @dataclass(frozen=True)
@@ -154,22 +154,23 @@ class UpliftCurves:
         def measured(weight: _Weight, mid: float = 0.0, influence: Array | None = None) -> Estimate:
             total, times = np.zeros(n) if influence is None else influence.copy(), np.zeros(n)
             for sign, order in sides:
-                total[order.rows] += sign * order.influence(weight)
-                times[order.rows] += sign * order.weights(weight)
-                mid += sign * order.mean(weight)
+                weights = order.weights(weight)
+                total[order.rows] += sign * order.influence(weight, weights)
+                times[order.rows] += sign * weights
+                mid += sign * order.mean(weights)
             return draw.estimate(mid, total, (times if influence is None else times - 1, times))
 
         def measure(weight: _Weight) -> Measure:
-            return Measure(measured(weight), best.mean(weight))
+            return Measure(measured(weight), best.mean(best.weights(weight)))
 
         shares = np.linspace(0, 1, POINTS)
         curve = [measured(_first(p)) for p in shares]
         start = (float(without.mean()), without - without.mean()) if versus is None else ()
         return Ranking(
             effect=draw.estimate(float(gains.mean()), gains - gains.mean()),
-            qini=measure(_Weight(lambda p: p * (1 - p) / 2, lambda p: -np.ones_like(p))),
-            auuc=measure(_Weight(lambda p: p - p**2 / 2, lambda p: -np.ones_like(p))),
-            autoc=measure(_Weight(lambda p: -xlogy(p, p), lambda p: -1 / p)),
+            qini=measure(_Weight(lambda p: p * (1 - p) / 2, _Smooth(lambda p: 0.5 - p, lambda p: -np.ones_like(p)))),
+            auuc=measure(_Weight(lambda p: p - p**2 / 2, _Smooth(lambda p: 1 - p, lambda p: -np.ones_like(p)))),
+            autoc=measure(_Weight(lambda p: -xlogy(p, p), _Smooth(lambda p: -np.log(p) - 1, lambda p: -1 / p))),
             uplift={k: measure(_first(k, 1 / k)) for k in self.at},
             policy={k: measure(_first(k, 1.0, k)) for k in self.at},
             worth={k: measured(_first(k), *start) for k in self.at},
@@ -181,79 +182,146 @@ class UpliftCurves:
 
 
 @dataclass(frozen=True)
+class _Smooth:
+    """A weight that falls without a jump, and its slope."""
+
+    value: Callable[[Array], Array]
+    slope: Callable[[Array], Array]
+
+
+@dataclass(frozen=True)
+class _Jump:
+    """A weight that is level but for where it jumps, and by how much."""
+
+    share: float
+    height: float
+
+
+@dataclass(frozen=True)
 class _Weight:
-    """A weight over places: its integral from 0, its slope, and where it jumps and by how much."""
+    """A weight over places: its integral from 0, and how it goes from place to place."""
 
     integral: Callable[[Array], Array]
-    slope: Callable[[Array], Array] | None = None
-    jump: tuple[float, float] | None = None
+    form: _Smooth | _Jump
 
 
 def _first(share: float, height: float = 1.0, less: float = 0.0) -> _Weight:
-    return _Weight(lambda p: height * np.minimum(p, share) - less * p, None, (share, -height))
+    return _Weight(lambda p: height * np.minimum(p, share) - less * p, _Jump(share, -height))
 
 
 @dataclass(frozen=True)
 class _Order:
-    """Units in the order of their scores, one part after the other.
+    """Units in the order of their scores, one part after the other; the tied stand in a block.
 
     Args:
         rows: [n] which unit stands where.
         parts: Stretches of `rows`, one for each part.
-        begin: [n] share of the part that stands before the unit and those tied with it.
-        end: [n] the same, with them.
+        first: [n] how many of the part stand before the unit's block.
+        last: [n] the same, with it.
+        begin: [n] `first` as a share of the part.
+        end: [n] `last` as a share of the part.
         gains: [n] gains in this order.
+        level: [n] the mean of the gains in the unit's block.
     """
 
     rows: Rows
     parts: tuple[slice, ...]
+    first: Rows
+    last: Rows
     begin: Array
     end: Array
     gains: Array
+    level: Array
 
     @classmethod
     def of(cls, score: ArrayLike, gains: Array, part: Rows) -> _Order:
         values = numbers(score, "score")
-        if values.shape != part.shape or not np.isfinite(values).all():
-            raise BadInputError("Every unit needs a score that is a number", got=values.shape, allowed=part.shape)
+        if values.shape != part.shape:
+            raise BadInputError("There is not one score for each unit", got=values.shape, allowed=f"[{len(part)}]")
+        missing = ~np.isfinite(values)
+        if missing.any():
+            got = f"{int(missing.sum())} of {len(part)}"
+            raise BadInputError("A score is missing or infinite", got=got, do="leave out the units without a score")
         if np.asarray(score).dtype.kind in "iu":  # floats would make one of large whole numbers
             values = np.unique(np.asarray(score), return_inverse=True)[1].astype(float)
         rows = np.lexsort((-values, part))
-        begin, end, parts = np.empty(len(values)), np.empty(len(values)), []
+        ranked, n = gains[rows], len(rows)
+        first, last, parts = np.empty(n, np.int64), np.empty(n, np.int64), []
+        begin, end, level = np.empty(n), np.empty(n), np.empty(n)
         bounds = np.r_[0, np.cumsum(np.bincount(part))]
-        for first, last in pairwise(bounds):
-            own, count = slice(int(first), int(last)), last - first
+        for start, stop in pairwise(bounds):
+            own, count = slice(int(start), int(stop)), stop - start
             fresh = np.flatnonzero(np.r_[True, np.diff(values[rows[own]]) != 0])
             size = np.diff(np.r_[fresh, count])
-            begin[own] = np.repeat(fresh, size) / count
-            end[own] = np.repeat(fresh + size, size) / count
+            first[own], last[own] = np.repeat(fresh, size), np.repeat(fresh + size, size)
+            begin[own], end[own] = first[own] / count, last[own] / count
+            level[own] = np.repeat(np.add.reduceat(ranked[own], fresh) / size, size)
             parts.append(own)
-        return cls(rows, tuple(parts), begin, end, gains[rows])
+        return cls(rows, tuple(parts), first, last, begin, end, ranked, level)
 
     def weights(self, weight: _Weight) -> Array:
         """Return the weight [n] of every unit, in this order."""
         return (weight.integral(self.end) - weight.integral(self.begin)) / (self.end - self.begin)
 
-    def mean(self, weight: _Weight) -> float:
+    def mean(self, weights: Array) -> float:
         """Return the weighted mean of the gains."""
-        return float(self.weights(weight) @ self.gains / len(self.gains))
+        return float(weights @ self.gains / len(self.gains))
 
-    def influence(self, weight: _Weight) -> Array:
+    def influence(self, weight: _Weight, weights: Array) -> Array:
         """Return the influence [n] of every unit, in this order, on the weighted mean."""
-        out = self.weights(weight) * self.gains
-        middle = (self.begin + self.end) / 2
+        out = weights * self.gains
         for own in self.parts:
-            # One more unit ahead moves all behind it back: E[w'(P) Γ (1(ahead) − P)].
             out[own] -= out[own].mean()
-            place, gains = middle[own], self.gains[own]
-            if weight.slope is not None:
-                push = weight.slope(place) * gains / len(place)
-                out[own] += push.sum() - np.cumsum(push) - place @ push
-            elif weight.jump is not None and 0 < weight.jump[0] < 1:
-                share, height = weight.jump
-                off = np.abs(place - share)
-                out[own] += height * gains[off <= max(NEAR, off.min())].mean() * ((place < share) - share)
+            if isinstance(weight.form, _Smooth):
+                out[own] += self._pushed(own, weight.form, weights[own])
+            elif 0 < weight.form.share < 1:
+                out[own] += weight.form.height * self._crossed(own, weight.form.share)
         return out
+
+    def _pushed(self, own: slice, weight: _Smooth, weights: Array) -> Array:
+        """Return what one more unit of a part does to the weighted mean by moving the others, [units of the part].
+
+        A unit moves the end of its own block and both ends of all behind it. A block from a to b whose mean weight is m
+        has dm = ((w(b) − m) db + (m − w(a)) da) / (b − a); where nobody is tied, E[w'(P) Γ (1(ahead) − P)] is left.
+        """
+        first, last, begin, end, level = self._of(own)
+        size, middle = last - first, (begin + end) / 2
+        alone = size == 1
+        start = np.where(begin > 0, begin, end)  # nobody stands before the first block, so that it never moves
+        far = np.where(alone, weight.slope(middle) * level / len(level), level * (weights - weight.value(start)) / size)
+        near = np.where(alone, 0.0, level * (weight.value(end) - weights) / size)
+        behind, inside = np.r_[0.0, np.cumsum(far + near)], np.r_[0.0, np.cumsum(near)]
+        usual = np.where(alone, middle, begin) @ far + end @ near
+        return np.asarray(behind[-1] - behind[last] + inside[last] - inside[first] - usual)
+
+    def _crossed(self, own: slice, share: float) -> Array:
+        """Return the gain that one more unit of a part moves across a share, [units of the part].
+
+        It moves the units at the share: those of the block that holds it, where that is wide enough to tell their mean
+        gain, else all that are near. A share between two blocks, to within half a unit, is held by both.
+        """
+        first, last, begin, end, level = self._of(own)
+        size, count = last - first, len(level)
+        here = np.searchsorted(end, share)
+        ahead = np.zeros(count)
+        ahead[: first[here]] = 1
+        if size[here] == 1:
+            ahead[here] = (begin[here] + end[here]) / 2 < share
+        else:
+            ahead[first[here] : last[here]] = (share - begin[here]) / (end[here] - begin[here])
+        steps = np.arange(count + 1) / count
+        off = np.abs((steps[:-1] + steps[1:]) / 2 - share)
+        near = off <= max(NEAR, off.min())
+        before = np.searchsorted(end, share - 0.5 / count)
+        after = np.searchsorted(begin, share + 0.5 / count, "right") - 1
+        if size[before] > max(1, NEAR * count):
+            near[: first[before]] = False
+        if size[after] > max(1, NEAR * count):
+            near[last[after] :] = False
+        return (ahead - share) * float(level[near].mean())
+
+    def _of(self, own: slice) -> tuple[Rows, Rows, Array, Array, Array]:
+        return self.first[own], self.last[own], self.begin[own], self.end[own], self.level[own]
 
 
 def _gains(
