@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -11,14 +12,16 @@ import numpy as np
 import pytest
 import quay
 
-from tradewind.decisions.coupons import CouponsSettings, Learnt, learn, study
+from tradewind.decisions.coupons import CouponsSettings, Learnt, answer, learn, study
+from tradewind.decisions.coupons.audiences import Group
+from tradewind.decisions.coupons.learnt import gained, several
 from tradewind.decisions.coupons.record import read
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.measures.assume import Assumptions
 from tradewind.period import Period
 from tradewind.scope import Scope
-from tradewind.study import Action, Assignment, Evidence, Lever, Party, Setting, Study, Subject
+from tradewind.study import Action, Assignment, Estimate, Evidence, Lever, Party, Setting, Study, Subject
 from tradewind.tables import TABLES
 
 FORTNIGHT = Period(quay.LAST + timedelta(days=1), quay.LAST + timedelta(days=14))
@@ -224,6 +227,29 @@ def test_chances_that_nobody_wrote_down_are_guessed_and_graded_so(tmp_path: Path
     assert "guessed" in found.cases.odds.sentence
     assert found.record.issues.face == pytest.approx(np.full(quay.WEEKS, quay.FACE))  # as it was taken off
     assert not found.tried
+
+
+def test_one_is_not_told_as_several() -> None:
+    assert [several(count, "audience") for count in (0, 1, 2, 1_000)] == [
+        "0 audiences", "1 audience", "2 audiences", "1,000 audiences",
+    ]  # fmt: skip
+
+
+def test_a_study_of_one_audience_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    everybody = np.arange(3_000)
+    for who in (everybody[::2], everybody[1::2]):
+        monkeypatch.setattr(answer, "groups", lambda _, who=who: (Group("one", "they", "they", who),))
+        found = study(store, quay.MONTH, CouponsSettings(days=1))
+        told = " ".join([*(finding.sentence for finding in found.findings), *found.caveats])
+        assert not re.search(r"\b1 (audiences|customers|days|coupons)\b", told), told
+        assert "1 day and the two weeks" in told or "No audience is worth a coupon;" in told
+
+
+@pytest.mark.parametrize("value", [0.0, 0.004, -0.004, Estimate(0.001, -2.0, 2.0)])
+def test_a_gain_that_rounds_to_nothing_is_told_in_words(value: float | Estimate) -> None:
+    assert gained(value, "USD").startswith("next to nothing")
+    assert gained(0.006, "USD") == "+$0.01"
+    assert gained(Estimate(-3.0, -5.0, 1.0), "USD") == "−$3.00 (−$5.00 to +$1.00)"
 
 
 def test_chances_written_down_for_holders_are_reproduced_for_the_others(tmp_path: Path) -> None:
