@@ -229,6 +229,60 @@ def test_chances_that_nobody_wrote_down_are_guessed_and_graded_so(tmp_path: Path
     assert not found.tried
 
 
+def test_coupons_whose_holders_are_known_only_by_their_use_teach_nothing(tmp_path: Path) -> None:
+    """Of the first half of the coupons the store tells only who used one, as Complete Journey of some."""
+    store = quay.build(tmp_path / "used", seed=2, people=1_500, lot=False, written=False, by_use=8)
+    grants = store.run(store.table("coupon_grants").select("coupon_id", "redeemed_order_id")).to_pylist()
+    silent = [row["redeemed_order_id"] for row in grants if row["coupon_id"] < "u08"]
+    assert all(silent)
+    found = learn(store, quay.MONTH)
+    assert len(found.record.issues) == quay.WEEKS - 8
+    assert found.record.by_use == (8, len(silent))
+    for units, kind in ((KEEN[:750], "keen"), (COOL[:750], "cool")):
+        joint = found.appraise([coupon(kind, units)])[0].menu[0].joint
+        assert joint.low < quay.worth(750, kind, 14) < joint.high
+    # That they had one is known from its use on.
+    held = set(zip(*(ends.tolist() for ends in found.record.grants), strict=True))
+    used = set(zip(*(ends.tolist() for ends in found.record.uses), strict=True))
+    eighth = found.record.issues.start[0]
+    assert {(who, at) for who, at in held if at < eighth} == {(who, at) for who, at in used if at < eighth}
+    caveats = study(store, quay.MONTH).caveats
+    assert any(f"Left out: 8 coupons (those of the same days count as one) with {len(silent):,}" in c for c in caveats)
+    with pytest.raises(MissingDataError, match="only who used one is known"):
+        learn(quay.build(tmp_path / "all", people=1_500, lot=False, written=False, by_use=quay.WEEKS), quay.MONTH)
+
+
+def test_coupons_whose_holders_are_known_are_kept(tmp_path: Path, store: Store, told: Study) -> None:
+    """That few had one, or all used it, says nothing against chances that were written down, nor for a handful."""
+    assert learn(store, quay.MONTH).record.by_use == (0, 0)
+    assert not any("Left out" in caveat for caveat in told.caveats)
+    written = quay.build(tmp_path / "written", people=1_500, lot=False, by_use=8)
+    assert read(written, quay.MONTH).by_use == (0, 0)
+    few = quay.build(tmp_path / "few", people=60, lot=False, written=False, by_use=quay.WEEKS)
+    with pytest.raises(MissingDataError, match=r"by the end of the period\. Got"):
+        read(few, quay.MONTH)
+
+
+def test_cost_is_what_was_taken_off(tmp_path: Path) -> None:
+    """Where coupons name no face value, the last one took off three times as much, and orders do not always tell."""
+    store = quay.build(tmp_path / "taken", people=1_500, named=False)
+    rows = store.table("order_discounts")
+    last = f"u{quay.WEEKS - 1}"
+    kept = rows.filter((rows.coupon_id != "u14") | (rows.order_id.right(1) != "0"))
+    kept = kept.filter(kept.coupon_id != "u13")
+    dear = kept.mutate(amount=(kept.amount * (kept.coupon_id == last).ifelse(3, 1)).cast("decimal(18, 4)"))
+    uses = {row["coupon_id"]: row["uses"] for row in store.run(
+        rows.group_by("coupon_id").aggregate(uses=rows.count())).to_pylist()}  # fmt: skip
+    seen = {row["coupon_id"]: row["uses"] for row in store.run(
+        kept.group_by("coupon_id").aggregate(uses=kept.count())).to_pylist()}  # fmt: skip
+    store.write({"order_discounts": dear})
+    found = study(open_store(str(tmp_path / "taken")), quay.MONTH).finding("anyway")
+    costs = [row["cost"] for row in found.grid.rows]
+    assert costs == [2.0 * uses["u12"], None, 2.0 * seen["u14"], 6.0 * uses[last]]
+    assert found.numbers["cost"] == sum(cost for cost in costs if cost)
+    assert f"of {uses['u13'] + uses['u14'] - seen['u14']} uses they do not" in found.note
+
+
 def test_one_is_not_told_as_several() -> None:
     assert [several(count, "audience") for count in (0, 1, 2, 1_000)] == [
         "0 audiences", "1 audience", "2 audiences", "1,000 audiences",

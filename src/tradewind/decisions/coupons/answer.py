@@ -258,7 +258,7 @@ class _Teller:
     def anyway(self) -> Finding:
         """What of the cost of coupons given lately went to orders that would have come anyway."""
         learnt, issues = self.learnt, self.learnt.record.issues
-        rows, cost, anyway = [], 0.0, np.zeros(1 + DRAWS)  # the middle first
+        rows, cost, untold, anyway = [], 0.0, 0, np.zeros(1 + DRAWS)  # the middle first
         draws = learnt.fit.drawn(DRAWS, self.settings.seed)
         for issue in learnt.cases.teaching[-4:].tolist():
             who = np.flatnonzero(issues.given[:, issue])
@@ -266,17 +266,19 @@ class _Teller:
             days = max(round((issues.end[issue] - issues.start[issue]) / 86_400), 1)
             found = [learnt.cases.spent(issue, beta) for beta in (learnt.fit.coefficients, *draws)]
             used, shares = found[0][0], np.array([each[1] for each in found])
+            paid, unknown = float(issues.cost[issue]), int(issues.untold[issue])
             rows.append({
                 "coupon": self._terms(Setting({"face": face, "threshold": threshold}, {})), "days": days,
-                "customers": len(who), "used": used, "cost": used * face, "anyway": _share(shares),
+                "customers": len(who), "used": used, "cost": paid if paid or not unknown else None,
+                "anyway": _share(shares),
             })  # fmt: skip
-            cost, anyway = cost + used * face, anyway + used * face * shares
+            cost, anyway, untold = cost + paid, anyway + paid * shares, untold + unknown
         share = _share(anyway / cost) if cost > 0 else Estimate(0.0, 0.0, 0.0)
         lately = f"the last {len(rows)} coupons" if len(rows) > 1 else "the last coupon"
         if cost > 0:
             sentence = f"Of what {lately} cost, {human(share, 'share')} went to orders that would have come anyway."
         else:
-            sentence = "Coupons given lately were not used."
+            sentence = f"What {lately} cost is not known." if untold else "Coupons given lately were not used."
         columns = (
             Column("coupon", "Coupon"), Column("days", "Days", "count"), Column("customers", "Customers", "count"),
             Column("used", "Used", "count"), Column("cost", "Cost", "money"),
@@ -286,6 +288,8 @@ class _Teller:
             "Orders that come anyway are those expected without it, with what is not known of what a coupon brings; "
             "coupons used are counted."
         )
+        if untold:
+            note += f" Cost is what was taken off, as far as orders tell; of {several(untold, 'use')} they do not."
         numbers: dict[str, Any] = {"share": share, "cost": cost}
         return Finding(
             "anyway", sentence, learnt.cases.odds.evidence, numbers, Grid(columns, tuple(rows)), None, note, 85.0
@@ -366,6 +370,13 @@ class _Teller:
         """What the data could not answer, and the cheapest test that would."""
         learnt = self.learnt
         told = [learnt.cases.odds.sentence]
+        coupons, holders = learnt.record.by_use
+        if coupons:
+            told.append(
+                f"Left out: {several(coupons, 'coupon')} (those of the same days count as one) with "
+                f"{several(holders, 'known holder')}, nearly all of whom used theirs. The source seems to tell who "
+                "used one, but not who else had it: to have had one is then to have ordered, and tells no effect."
+            )
         if learnt.cases.odds.evidence != Evidence.RANDOMISED:
             told.append(
                 "The cheapest test that would tell for sure: give the recommended coupons to half of each audience, "
