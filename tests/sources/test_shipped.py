@@ -1,6 +1,7 @@
 """The shipped sources against totals computed straight from their raw files, without the import's SQL."""
 
 import importlib.util
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import ClassVar
@@ -10,7 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from needs import DATA, lacking, shared
+from tradewind.decisions.coupons.record import read
 from tradewind.engines.snapshot import existing
+from tradewind.engines.store import open_store
+from tradewind.measures.assume import Assumptions
+from tradewind.period import Period
 from tradewind.sources import load, run_import
 
 
@@ -201,3 +206,17 @@ class TestCompleteJourney:
         redeemed = raw("coupon_redemptions", "count(DISTINCT (household_id, coupon_upc, campaign_id))")[0]
         assert _value(store, "coupon_grants", "count(redeemed_order_id)") == (redeemed,)
         assert existing(store).provenance.simulated
+
+    def test_coupons_of_type_a_teach_nothing(self, imported, raw):
+        """Campaigns 8, 13, 18 and 27, whose holders are known by what they redeemed."""
+        found = read(
+            open_store(str(imported[0])).assuming(Assumptions(margin=0.3)),
+            Period(date(2017, 12, 1), date(2017, 12, 31)),
+        )
+        some = "FILTER (campaign_id IN ('8', '13', '18', '27'))"
+        redeemed = raw("coupon_redemptions", f"count(DISTINCT (household_id, campaign_id)) {some}")
+        assert found.by_use == (4, *redeemed) == (4, 604)
+        assert not (found.issues.used.sum(axis=0) > 0.2 * found.issues.given.sum(axis=0)).any()
+        # What was taken off by campaigns 16, 17 and 19, where one redeemed coupon fits; their other redemptions.
+        assert found.issues.cost[-6:-3] == pytest.approx([27.0, 24.2, 31.0])
+        assert found.issues.untold[-6:-3].tolist() == [23, 21, 11]

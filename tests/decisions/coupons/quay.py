@@ -28,7 +28,7 @@ COST, FEE = 0.5, 0.05
 
 def build(
     folder: Path, seed: int = 1, people: int = 3_000, *, lot: bool = True, written: bool = True, cost: bool = True,
-    named: bool = True, shops: int = 1,
+    named: bool = True, shops: int = 1, by_use: int = 0,
 ) -> Store:  # fmt: skip
     """Write a store in which half of the customers, those who look often, answer to coupons.
 
@@ -41,6 +41,7 @@ def build(
         cost: Whether unit costs are known.
         named: Whether coupons name their face value and threshold.
         shops: Number of shops among which orders are spread.
+        by_use: Number of the first coupons of which only those who used one are known.
     """
     draw = np.random.default_rng(seed)
     ids = [f"c{n:04d}" for n in range(people)]
@@ -76,7 +77,7 @@ def build(
                         {"order_id": name, "line": 0, "n": 0, "payer": "platform", "kind": "coupon",
                          "coupon_id": coupon, "amount": Decimal(FACE)}
                     )  # fmt: skip
-        for n in np.flatnonzero(given).tolist():
+        for n in used if week < by_use else np.flatnonzero(given).tolist():
             tables["coupon_grants"].append({
                 "coupon_id": coupon, "customer_id": ids[n], "granted_at": start, "redeemed_order_id": used.get(n),
                 "propensity": CHANCE if written else None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -11,14 +12,16 @@ import numpy as np
 import pytest
 import quay
 
-from tradewind.decisions.coupons import CouponsSettings, Learnt, learn, study
+from tradewind.decisions.coupons import CouponsSettings, Learnt, answer, learn, study
+from tradewind.decisions.coupons.audiences import Group
+from tradewind.decisions.coupons.learnt import gained, several
 from tradewind.decisions.coupons.record import read
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.measures.assume import Assumptions
 from tradewind.period import Period
 from tradewind.scope import Scope
-from tradewind.study import Action, Assignment, Evidence, Lever, Party, Setting, Study, Subject
+from tradewind.study import Action, Assignment, Estimate, Evidence, Lever, Party, Setting, Study, Subject
 from tradewind.tables import TABLES
 
 FORTNIGHT = Period(quay.LAST + timedelta(days=1), quay.LAST + timedelta(days=14))
@@ -224,6 +227,83 @@ def test_chances_that_nobody_wrote_down_are_guessed_and_graded_so(tmp_path: Path
     assert "guessed" in found.cases.odds.sentence
     assert found.record.issues.face == pytest.approx(np.full(quay.WEEKS, quay.FACE))  # as it was taken off
     assert not found.tried
+
+
+def test_coupons_whose_holders_are_known_only_by_their_use_teach_nothing(tmp_path: Path) -> None:
+    """Of the first half of the coupons the store tells only who used one, as Complete Journey of some."""
+    store = quay.build(tmp_path / "used", seed=2, people=1_500, lot=False, written=False, by_use=8)
+    grants = store.run(store.table("coupon_grants").select("coupon_id", "redeemed_order_id")).to_pylist()
+    silent = [row["redeemed_order_id"] for row in grants if row["coupon_id"] < "u08"]
+    assert all(silent)
+    found = learn(store, quay.MONTH)
+    assert len(found.record.issues) == quay.WEEKS - 8
+    assert found.record.by_use == (8, len(silent))
+    for units, kind in ((KEEN[:750], "keen"), (COOL[:750], "cool")):
+        joint = found.appraise([coupon(kind, units)])[0].menu[0].joint
+        assert joint.low < quay.worth(750, kind, 14) < joint.high
+    # That they had one is known from its use on.
+    held = set(zip(*(ends.tolist() for ends in found.record.grants), strict=True))
+    used = set(zip(*(ends.tolist() for ends in found.record.uses), strict=True))
+    eighth = found.record.issues.start[0]
+    assert {(who, at) for who, at in held if at < eighth} == {(who, at) for who, at in used if at < eighth}
+    caveats = study(store, quay.MONTH).caveats
+    assert any(f"Left out: 8 coupons (those of the same days count as one) with {len(silent):,}" in c for c in caveats)
+    with pytest.raises(MissingDataError, match="only who used one is known"):
+        learn(quay.build(tmp_path / "all", people=1_500, lot=False, written=False, by_use=quay.WEEKS), quay.MONTH)
+
+
+def test_coupons_whose_holders_are_known_are_kept(tmp_path: Path, store: Store, told: Study) -> None:
+    """That few had one, or all used it, says nothing against chances that were written down, nor for a handful."""
+    assert learn(store, quay.MONTH).record.by_use == (0, 0)
+    assert not any("Left out" in caveat for caveat in told.caveats)
+    written = quay.build(tmp_path / "written", people=1_500, lot=False, by_use=8)
+    assert read(written, quay.MONTH).by_use == (0, 0)
+    few = quay.build(tmp_path / "few", people=60, lot=False, written=False, by_use=quay.WEEKS)
+    with pytest.raises(MissingDataError, match=r"by the end of the period\. Got"):
+        read(few, quay.MONTH)
+
+
+def test_cost_is_what_was_taken_off(tmp_path: Path) -> None:
+    """Where coupons name no face value, the last one took off three times as much, and orders do not always tell."""
+    store = quay.build(tmp_path / "taken", people=1_500, named=False)
+    rows = store.table("order_discounts")
+    last = f"u{quay.WEEKS - 1}"
+    kept = rows.filter((rows.coupon_id != "u14") | (rows.order_id.right(1) != "0"))
+    kept = kept.filter(kept.coupon_id != "u13")
+    dear = kept.mutate(amount=(kept.amount * (kept.coupon_id == last).ifelse(3, 1)).cast("decimal(18, 4)"))
+    uses = {row["coupon_id"]: row["uses"] for row in store.run(
+        rows.group_by("coupon_id").aggregate(uses=rows.count())).to_pylist()}  # fmt: skip
+    seen = {row["coupon_id"]: row["uses"] for row in store.run(
+        kept.group_by("coupon_id").aggregate(uses=kept.count())).to_pylist()}  # fmt: skip
+    store.write({"order_discounts": dear})
+    found = study(open_store(str(tmp_path / "taken")), quay.MONTH).finding("anyway")
+    costs = [row["cost"] for row in found.grid.rows]
+    assert costs == [2.0 * uses["u12"], None, 2.0 * seen["u14"], 6.0 * uses[last]]
+    assert found.numbers["cost"] == sum(cost for cost in costs if cost)
+    assert f"of {uses['u13'] + uses['u14'] - seen['u14']} uses they do not" in found.note
+
+
+def test_one_is_not_told_as_several() -> None:
+    assert [several(count, "audience") for count in (0, 1, 2, 1_000)] == [
+        "0 audiences", "1 audience", "2 audiences", "1,000 audiences",
+    ]  # fmt: skip
+
+
+def test_a_study_of_one_audience_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    everybody = np.arange(3_000)
+    for who in (everybody[::2], everybody[1::2]):
+        monkeypatch.setattr(answer, "groups", lambda _, who=who: (Group("one", "they", "they", who),))
+        found = study(store, quay.MONTH, CouponsSettings(days=1))
+        told = " ".join([*(finding.sentence for finding in found.findings), *found.caveats])
+        assert not re.search(r"\b1 (audiences|customers|days|coupons)\b", told), told
+        assert "1 day and the two weeks" in told or "No audience is worth a coupon;" in told
+
+
+@pytest.mark.parametrize("value", [0.0, 0.004, -0.004, Estimate(0.001, -2.0, 2.0)])
+def test_a_gain_that_rounds_to_nothing_is_told_in_words(value: float | Estimate) -> None:
+    assert gained(value, "USD").startswith("next to nothing")
+    assert gained(0.006, "USD") == "+$0.01"
+    assert gained(Estimate(-3.0, -5.0, 1.0), "USD") == "−$3.00 (−$5.00 to +$1.00)"
 
 
 def test_chances_written_down_for_holders_are_reproduced_for_the_others(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tradewind import charts, progress
 from tradewind.decisions.coupons.audiences import Group, groups
-from tradewind.decisions.coupons.learnt import Learnt, dose, learn, shares
+from tradewind.decisions.coupons.learnt import Learnt, dose, gained, learn, several, shares
 from tradewind.decisions.coupons.meeting import Audience
 from tradewind.decisions.coupons.settings import CouponsSettings
 from tradewind.engines.store import Store
@@ -150,14 +150,15 @@ class _Teller:
         parts = {Party.MERCHANT: merchant, Party.PLATFORM: platform, Party.BRAND: brand}
         return {party: float(part * audience.cost) for party, part in parts.items() if part > 0}
 
-    def _said(self, value: Any, *, signed: bool = True) -> str:
-        return human(value, "money", self.currency, signed=signed)
+    def _said(self, value: float) -> str:
+        return human(value, "money", self.currency)
+
+    def _gained(self, value: Estimate | float) -> str:
+        return gained(value, self.currency)
 
     def _terms(self, setting: Setting) -> str:
         face, threshold = dose(setting, "")
-        return f"{self._said(face, signed=False)} off" + (
-            f" from {self._said(threshold, signed=False)}" if threshold else ""
-        )
+        return f"{self._said(face)} off" + (f" from {self._said(threshold)}" if threshold else "")
 
     @property
     def _evidence(self) -> Evidence:
@@ -180,14 +181,18 @@ class _Teller:
         settings = (action.menu[int(np.argmax(self.mid[n]))] for n, action in enumerate(self.actions))
         sure = sum(setting.joint is not None and setting.joint.low > 0 for setting in settings)
         pays = int((best > 0).sum())
-        several = f"{pays} of {len(best)} audiences are worth a coupon" if pays else "No audience is worth a coupon"
-        surely = f", {sure or 'none'} of them surely" if pays else ""
+        of = f"{pays} of {several(len(best), 'audience')}"
+        surely = f"are worth a coupon, {sure or 'none'} of them surely"
+        if pays == 1:
+            surely = f"is worth a coupon, {'surely' if sure else 'not surely'}"
         everybody = float(self.mid.sum(axis=0).max())
         sentence = (
-            f"{several}{surely}: together {self._said(float(best[best > 0].sum()))} of joint profit over "
-            f"{self.settings.days} days and the two weeks after; given to everybody, the best one would make "
-            f"{self._said(everybody)}."
+            f"{of} {surely}: together {self._gained(float(best[best > 0].sum()))} of joint profit over "
+            f"{several(self.settings.days, 'day')} and the two weeks after"
+            if pays
+            else "No audience is worth a coupon"
         )
+        sentence += f"; given to everybody, the best one would make {self._gained(everybody)}."
         columns = (
             Column("audience", "Audience"), Column("customers", "Customers", "count"), Column("coupon", "Best coupon"),
             Column("orders", "Orders that come anyway", "count"), Column("brought", "Orders it brings", "count"),
@@ -225,16 +230,18 @@ class _Teller:
             })  # fmt: skip
         total = Estimate(mid, spread[0], spread[1])
         budget = self.settings.budget
-        limit = f"of a budget of {self._said(budget, signed=False)} " if budget else ""
+        limit = f"of a budget of {self._said(budget)} " if budget else ""
         if not rows:
             sentence = f"Give none: nothing {limit}is better spent on coupons than kept."
         else:
             sentence = (
-                f"Give coupons to {customers:,} customers in {len(rows)} audiences: they cost "
-                f"{self._said(cost, signed=False)} {limit}where used, and gain {self._said(total)}."
+                f"Give coupons to {several(customers, 'customer')} in {several(len(rows), 'audience')}: they cost "
+                f"{self._said(cost)} {limit}where used, and gain {self._gained(total)}."
             )
             losers = [
-                f"{party}s" if party == Party.MERCHANT else f"the {party}" for party, g in parties.items() if g < 0
+                f"{party}s" if party == Party.MERCHANT else f"the {party}"
+                for party, g in parties.items()
+                if g < 0 and self._said(g) != self._said(0.0)
             ]
             if losers:
                 sentence += f" It costs {' and '.join(losers)} more than it brings in there."
@@ -251,7 +258,7 @@ class _Teller:
     def anyway(self) -> Finding:
         """What of the cost of coupons given lately went to orders that would have come anyway."""
         learnt, issues = self.learnt, self.learnt.record.issues
-        rows, cost, anyway = [], 0.0, np.zeros(1 + DRAWS)  # the middle first
+        rows, cost, untold, anyway = [], 0.0, 0, np.zeros(1 + DRAWS)  # the middle first
         draws = learnt.fit.drawn(DRAWS, self.settings.seed)
         for issue in learnt.cases.teaching[-4:].tolist():
             who = np.flatnonzero(issues.given[:, issue])
@@ -259,18 +266,19 @@ class _Teller:
             days = max(round((issues.end[issue] - issues.start[issue]) / 86_400), 1)
             found = [learnt.cases.spent(issue, beta) for beta in (learnt.fit.coefficients, *draws)]
             used, shares = found[0][0], np.array([each[1] for each in found])
+            paid, unknown = float(issues.cost[issue]), int(issues.untold[issue])
             rows.append({
                 "coupon": self._terms(Setting({"face": face, "threshold": threshold}, {})), "days": days,
-                "customers": len(who), "used": used, "cost": used * face, "anyway": _share(shares),
+                "customers": len(who), "used": used, "cost": paid if paid or not unknown else None,
+                "anyway": _share(shares),
             })  # fmt: skip
-            cost, anyway = cost + used * face, anyway + used * face * shares
+            cost, anyway, untold = cost + paid, anyway + paid * shares, untold + unknown
         share = _share(anyway / cost) if cost > 0 else Estimate(0.0, 0.0, 0.0)
-        sentence = (
-            f"Of what the last {len(rows)} coupons cost, {human(share, 'share')} went to orders that would have come "
-            "anyway."
-            if cost > 0
-            else "Coupons given lately were not used."
-        )
+        lately = f"the last {len(rows)} coupons" if len(rows) > 1 else "the last coupon"
+        if cost > 0:
+            sentence = f"Of what {lately} cost, {human(share, 'share')} went to orders that would have come anyway."
+        else:
+            sentence = f"What {lately} cost is not known." if untold else "Coupons given lately were not used."
         columns = (
             Column("coupon", "Coupon"), Column("days", "Days", "count"), Column("customers", "Customers", "count"),
             Column("used", "Used", "count"), Column("cost", "Cost", "money"),
@@ -280,6 +288,8 @@ class _Teller:
             "Orders that come anyway are those expected without it, with what is not known of what a coupon brings; "
             "coupons used are counted."
         )
+        if untold:
+            note += f" Cost is what was taken off, as far as orders tell; of {several(untold, 'use')} they do not."
         numbers: dict[str, Any] = {"share": share, "cost": cost}
         return Finding(
             "anyway", sentence, learnt.cases.odds.evidence, numbers, Grid(columns, tuple(rows)), None, note, 85.0
@@ -299,16 +309,17 @@ class _Teller:
                 "audience": self.groups[n].title, "customers": len(self.groups[n].who), "gain": settings[place],
                 "brought": round(self.audiences[n][place].brought, 1),
             })  # fmt: skip
-        annoyed = sum(len(group.who) for n, group in enumerate(self.groups) if self.audiences[n][0].brought < 0)
+        fewer = (round(told[0].brought, 1) < 0 for told in self.audiences)
+        annoyed = sum(len(group.who) for group, some in zip(self.groups, fewer, strict=True) if some)
         known = (
-            f" In audiences of {annoyed:,} customers a small coupon brings fewer orders, not more."
+            f" In audiences of {several(annoyed, 'customer')} a small coupon is expected to bring fewer orders."
             if annoyed
             else " No audience as a whole buys less for having one; single customers who do cannot be told apart."
         )
         everyone = len(self.learnt.record.ids)
         sentence = (
-            f"Leave {customers:,} of {everyone:,} customers alone: even the best coupon would surely lose there, "
-            f"{self._said(lost)} in all.{known}"
+            f"Leave {customers:,} of {several(everyone, 'customer')} alone: even the best coupon would surely lose "
+            f"there, {self._gained(lost)} in all.{known}"
             if rows
             else f"For no audience is it sure that every coupon loses.{known}"
         )
@@ -327,8 +338,8 @@ class _Teller:
         )
         last = rows[-1]
         sentence = (
-            f"Spending up to {self._said(last['cost'], signed=False)} on coupons gains up to "
-            f"{self._said(last['gain'])}; beyond, each coupon loses."
+            f"Spending up to {self._said(last['cost'])} on coupons gains up to {self._gained(last['gain'])}; beyond, "
+            "each coupon loses."
             if last["gain"] > 0
             else "Every sum spent on coupons would lose."
         )
@@ -359,6 +370,13 @@ class _Teller:
         """What the data could not answer, and the cheapest test that would."""
         learnt = self.learnt
         told = [learnt.cases.odds.sentence]
+        coupons, holders = learnt.record.by_use
+        if coupons:
+            told.append(
+                f"Left out: {several(coupons, 'coupon')} (those of the same days count as one) with "
+                f"{several(holders, 'known holder')}, nearly all of whom used theirs. The source seems to tell who "
+                "used one, but not who else had it: to have had one is then to have ordered, and tells no effect."
+            )
         if learnt.cases.odds.evidence != Evidence.RANDOMISED:
             told.append(
                 "The cheapest test that would tell for sure: give the recommended coupons to half of each audience, "
@@ -373,7 +391,8 @@ class _Teller:
         )
         if self.settings.days > longest:
             told.append(
-                f"Coupons ran for {longest} days at most; for {self.settings.days} days they are taken to work as well."
+                f"Coupons ran for {several(longest, 'day')} at most; for {several(self.settings.days, 'day')} they are "
+                "taken to work as well."
             )
         if learnt.record.orders.by_piece:
             told.append(

@@ -179,9 +179,10 @@ class Learnt:
             "" if (round(face, 2), round(threshold, 2)) in self.tried else " Such a coupon is not known to be tried."
         )
         least = f" from {human(threshold, 'money', self.currency)}" if threshold else ""
+        come = "comes" if round(audience.orders) == 1 else "come"
         return (
             f"{human(face, 'money', self.currency)} off{least} would bring "
-            f"{audience.brought:,.1f} orders beside {audience.orders:,.0f} that come anyway, and "
+            f"{audience.brought:,.1f} orders beside {audience.orders:,.0f} that {come} anyway, and "
             f"{human(wasted, 'share')} of its cost would go to these: {self._said(menu[best])} is left.{tried}"
             f"{self.break_even(menu[best], audience)}"
         )
@@ -198,7 +199,22 @@ class Learnt:
         return f" It pays from a margin of {human(max(least, 0.0), 'share')}; {human(self.margin, 'share')} is assumed."
 
     def _said(self, setting: Setting) -> str:
-        return human(setting.joint, "money", self.currency, signed=True)
+        return gained(setting.joint, self.currency) if setting.joint else "unknown"
+
+
+def several(count: int, name: str) -> str:
+    """Return a number of things in words: `1 customer`, `2 customers`."""
+    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
+
+
+def gained(value: Estimate | float, currency: str) -> str:
+    """Return a gain or loss as it is told: in words where it rounds to nothing."""
+    mid = human(value.mid if isinstance(value, Estimate) else value, "money", currency, signed=True)
+    said = mid if any(digit in mid for digit in "123456789") else "next to nothing"
+    if not isinstance(value, Estimate):
+        return said
+    low, high = (human(end, "money", currency, signed=True) for end in (value.low, value.high))
+    return f"{said} ({low} to {high})"
 
 
 def dose(setting: Setting, key: str) -> tuple[float, float]:

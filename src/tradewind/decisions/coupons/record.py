@@ -31,6 +31,10 @@ DAY = 86_400
 PARTIES = (Party.MERCHANT, Party.PLATFORM, Party.CREATOR)
 FEWEST_GRANTS = 50
 """Customers to whom a coupon of the marketplace was given, from which on it teaches anything."""
+BY_USE = 0.9
+"""Share of the known holders of a coupon who used it, from which on they are taken to be known by that alone."""
+HANDFUL = 10
+"""Holders below which it says nothing that nearly all used theirs."""
 LOT = 0.95
 """Share of one arm that has a coupon, and of the others that has none, for an experiment to be this coupon's lot."""
 ENOUGH = 50
@@ -75,11 +79,13 @@ class Issues:
         names: Their ids.
         start: [issues] second from which it could be used.
         end: [issues] second at which it ended.
-        face: [issues] face value; where coupons name none, what was taken off on average when one was used.
+        face: [issues] face value; where coupons name none, what was taken off on average of orders that used any.
         threshold: [issues] least value of an order that it could be used on.
         told: [issues] whether the face value is the coupon's own, and not what was seen.
         given: [customers, issues] who was given it.
         used: [customers, issues] whether it was used.
+        cost: [issues] what was taken off where it was used, as far as orders or its face value tell.
+        untold: [issues] uses of which neither tells.
         recorded: [customers, issues] chance with which it was given, as written down; NaN where it was not.
         lot: [customers, issues] whether it was drawn by lot whether this customer gets it.
         lot_chance: [customers, issues] the chance of that lot; NaN where there was none.
@@ -93,6 +99,8 @@ class Issues:
     told: Bools
     given: Bools
     used: Bools
+    cost: Array
+    untold: Ints
     recorded: Array
     lot: Bools
     lot_chance: Array
@@ -115,6 +123,7 @@ class Record:
         grants: Customer and second of each coupon given.
         visits: Customer and second of each day on which one was seen; None where the source logs no clicks.
         issues: Coupons of the marketplace.
+        by_use: How many more of these there are whose holders are known only by having used them, and how many holders.
     """
 
     ids: tuple[str, ...]
@@ -126,6 +135,7 @@ class Record:
     grants: tuple[Ints, Ints]
     visits: tuple[Ints, Ints] | None
     issues: Issues
+    by_use: tuple[int, int]
 
 
 def read(store: Store, period: Period) -> Record:
@@ -146,15 +156,18 @@ def read(store: Store, period: Period) -> Record:
     orders = _orders(sales, ids, now)
     at_order = dict(zip(sales["order_id"].to_pylist(), sales["at"].to_pylist(), strict=True))
     grants = _given(store, moment)
-    issues = _issues(store, grants, ids, moment, now)
-    orders = _held_against(orders, issues)
     whose = _numbers(grants["customer_id"], ids)
+    silent, by_use = _known_by_use(grants, whose)
+    issues = _issues(store, grants.filter(pa.array(~silent)), ids, moment, now, by_use[0])
+    orders = _held_against(orders, issues)
     redeemed = np.array([at_order.get(name, -1) for name in grants["order_id"].to_pylist()], np.int64)
-    mine, used = whose >= 0, (whose >= 0) & (redeemed >= 0)
-    granted_at = grants["granted"].to_numpy().astype(np.int64)
+    used = (whose >= 0) & (redeemed >= 0)
+    mine = (whose >= 0) & (~silent | used)
+    granted_at = np.where(silent, redeemed, _floats(grants, "granted")).astype(np.int64)  # known from its use on
     return Record(
         tuple(ids.to_pylist()), since, now, _seconds(store.span.first, zone), orders,
         (whose[used], redeemed[used]), (whose[mine], granted_at[mine]), _visits(store, ids, period), issues,
+        by_use,
     )  # fmt: skip
 
 
@@ -317,7 +330,7 @@ def _visits(store: Store, ids: pa.Array, period: Period) -> tuple[Ints, Ints] | 
 
 
 def _given(store: Store, moment: datetime) -> pa.Table:
-    """Every coupon given by then: to whom, when, by what chance, and the order that used it."""
+    """Every coupon given by then: to whom, when, by what chance, which order used it and what was taken off there."""
     for table in ("coupons", "coupon_grants"):
         if not store.has(table):
             raise MissingDataError(
@@ -332,28 +345,71 @@ def _given(store: Store, moment: datetime) -> pa.Table:
     )  # fmt: skip
     given = grants.filter(grants.granted_at < ibis.literal(moment))
     joined = given.join(terms, "coupon_id")
+    taken: ir.Value = ibis.null("float64")
+    if store.has("order_discounts", "coupon_id"):
+        discounts = store.table("order_discounts").filter(lambda rows: rows.coupon_id.notnull())
+        off = discounts.group_by(of=discounts.coupon_id, on=discounts.order_id).aggregate(
+            taken=discounts.amount.cast(WIDE).sum().cast("float64")
+        )
+        joined = joined.left_join(off, (joined.coupon_id == off.of) & (joined.redeemed_order_id == off.on))
+        taken = joined.taken
     return store.run(joined.select(
         "coupon_id", "customer_id", "shop_id", "start", "end", "face", "rate", "threshold",
         granted=whole_seconds(joined.granted_at), chance=joined.propensity.cast("float64"),
-        order_id=joined.redeemed_order_id,
+        order_id=joined.redeemed_order_id, taken=taken,
     ))  # fmt: skip
 
 
-def _issues(store: Store, grants: pa.Table, ids: pa.Array, moment: datetime, now: int) -> Issues:
+def _marketwide(grants: pa.Table) -> Bools:
+    """Which grants are of coupons of the whole marketplace that name their days."""
+    dated = pc.and_(pc.is_valid(grants["start"]), pc.is_valid(grants["end"]))
+    return np.asarray(pc.and_(pc.is_null(grants["shop_id"]), dated), bool)
+
+
+def _spans(grants: pa.Table) -> tuple[Array, Ints]:
+    """First and last second [spans, 2] of coupons, those of the same days once, and the span of each grant."""
+    key = np.stack([_floats(grants, "start"), _floats(grants, "end")], axis=1)
+    spans, of = np.unique(key, axis=0, return_inverse=True)
+    return spans, of.ravel()
+
+
+def _known_by_use(grants: pa.Table, whose: Ints) -> tuple[Bools, tuple[int, int]]:
+    """Find the marketplace's coupons of which only those who used one are known: to have had one is to have ordered.
+
+    Where the chances were written down, or more than a few are known to have let theirs lapse, holders are known.
+
+    Returns:
+        Which grants are of these; how many such coupons there are, and how many holders of them.
+    """
+    some = np.flatnonzero(_marketwide(grants) & (whose >= 0))
+    spans, of = _spans(grants.take(some))
+    people = int(whose.max(initial=0)) + 1
+    pairs, place = np.unique(of * people + whose[some], return_inverse=True)
+    used = np.bincount(place, np.asarray(pc.is_valid(grants["order_id"]))[some], len(pairs)) > 0
+    holders = np.bincount(pairs // people, minlength=len(spans))
+    users = np.bincount(pairs // people, used, len(spans))
+    written = np.bincount(of, np.isfinite(_floats(grants, "chance"))[some], len(spans)) > 0
+    only = (holders >= HANDFUL) & (users >= BY_USE * holders) & ~written
+    silent = np.zeros(len(grants), bool)
+    silent[some] = only[of]
+    return silent, (int(only.sum()), int(holders[only].sum()))
+
+
+def _issues(store: Store, grants: pa.Table, ids: pa.Array, moment: datetime, now: int, by_use: int) -> Issues:
     """Gather the marketplace's coupons of the same days; those claimed by whoever came first teach nothing."""
-    common = pc.and_(pc.is_null(grants["shop_id"]), pc.is_valid(grants["end"]))
-    mine = grants.filter(pc.and_(common, pc.is_valid(grants["start"])))
+    mine = grants.filter(pa.array(_marketwide(grants)))
     if mine["chance"].null_count < len(mine):
         mine = mine.filter(pc.is_valid(mine["chance"]))
-    key = np.stack([_floats(mine, "start"), _floats(mine, "end")], axis=1)
-    spans, of = np.unique(key, axis=0, return_inverse=True)
+    spans, of = _spans(mine)
     whose = _numbers(mine["customer_id"], ids)
-    people = np.unique(np.stack([of.ravel(), whose], axis=1)[whose >= 0], axis=0)[:, 0]
+    people = np.unique(np.stack([of, whose], axis=1)[whose >= 0], axis=0)[:, 0]
     large = np.bincount(people, minlength=len(spans)) >= FEWEST_GRANTS
-    spans, place = spans[large], np.where(large, np.cumsum(large) - 1, -1)[of.ravel()]
+    spans, place = spans[large], np.where(large, np.cumsum(large) - 1, -1)[of]
     if not len(spans):
         raise MissingDataError(
-            "No coupon of the whole marketplace was given by the end of the period", got=store.provenance.source,
+            "No coupon of the whole marketplace was given by the end of the period"
+            + ", but for those of which only who used one is known" * (by_use > 0),
+            got=store.provenance.source,
             do="give one to half of some customers by lot for a week",
         )  # fmt: skip
     shape = (len(ids), len(spans))
@@ -365,12 +421,13 @@ def _issues(store: Store, grants: pa.Table, ids: pa.Array, moment: datetime, now
     used[who[redeemed], which[redeemed]] = True
     recorded = np.full(shape, np.nan)
     recorded[who, which] = _floats(mine, "chance")[real]
-    face, threshold, told = _terms(store, mine.filter(pa.array(real)), which, len(spans))
+    face, threshold, told = _terms(mine.filter(pa.array(real)), which, len(spans))
+    cost, untold = _cost(mine.filter(pa.array(real)), which, len(spans))
     lot, chance = _lots(store, ids, spans[:, 0], given, moment)
     names = tuple(f"{int(start)}" for start in spans[:, 0])
     return Issues(
         names, spans[:, 0].astype(np.int64), np.minimum(spans[:, 1], now + 10**9).astype(np.int64) + 1, face, threshold,
-        told, given, used, recorded, lot, chance,
+        told, given, used, cost, untold, recorded, lot, chance,
     )  # fmt: skip
 
 
@@ -378,22 +435,26 @@ def _floats(table: pa.Table, name: str) -> Array:
     return np.asarray(table[name].to_numpy(), float)
 
 
-def _terms(store: Store, mine: pa.Table, which: Ints, count: int) -> tuple[Array, Array, Bools]:
+def _terms(mine: pa.Table, which: Ints, count: int) -> tuple[Array, Array, Bools]:
     """Face value and threshold of each issue, and whether coupons name them or only their use shows them."""
-    face = mine["face"].to_numpy().astype(float)
+    face, taken = _floats(mine, "face"), _floats(mine, "taken")
     told = np.isfinite(face)
     weight = np.bincount(which[told], minlength=count)
     mean = np.bincount(which[told], face[told], count) / np.maximum(weight, 1)
-    least = np.nan_to_num(mine["threshold"].to_numpy().astype(float))
+    least = np.nan_to_num(_floats(mine, "threshold"))
     threshold = np.bincount(which, least, count) / np.maximum(np.bincount(which, minlength=count), 1)
     known = weight > 0
-    if not known.all() and store.has("order_discounts", "coupon_id"):
-        discounts = store.table("order_discounts")
-        taken = discounts.filter(discounts.coupon_id.notnull())
-        found = store.run(taken.aggregate(total=taken.amount.cast("float64").sum(), orders=taken.order_id.nunique()))
-        each = (found["total"][0].as_py() or 0.0) / max(found["orders"][0].as_py() or 0, 1)
-        mean = np.where(known, mean, each)
-    return mean, threshold, known
+    orders = pc.count_distinct(mine["order_id"].filter(pa.array(np.isfinite(taken)))).as_py()
+    return np.where(known, mean, np.nansum(taken) / max(orders, 1)), threshold, known
+
+
+def _cost(mine: pa.Table, which: Ints, count: int) -> tuple[Array, Ints]:
+    """What was taken off by coupons of each issue, and how many uses tell neither that nor a face value."""
+    taken = _floats(mine, "taken")
+    each = np.where(np.isfinite(taken), taken, _floats(mine, "face"))
+    used, told = np.asarray(pc.is_valid(mine["order_id"])), np.isfinite(each)
+    cost = np.bincount(which[used & told], each[used & told], count)
+    return np.asarray(cost, float), np.bincount(which[used & ~told], minlength=count).astype(np.int64)
 
 
 def _lots(store: Store, ids: pa.Array, start: Array, given: Bools, moment: datetime) -> tuple[Bools, Array]:
