@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
+from oracles.queries import database
 from tradewind.decisions.commissions import CommissionsSettings, Learnt, learn, study
 from tradewind.decisions.commissions.effort import SUPPOSED, believed, effort
 from tradewind.decisions.commissions.gains import Brought
@@ -34,6 +35,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture(scope="module")
 def learnt(store: Store) -> Learnt:
     return learn(store, bazaar.LAST)
+
+
+@pytest.fixture(scope="module")
+def discounted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bazaar whose sellers take a fifth off their list prices, and where a tenth comes back."""
+    return bazaar.build(tmp_path_factory.mktemp("discounted"), off=0.2, back=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +77,61 @@ def test_a_piece_brings_what_its_price_leaves(learnt: Learnt):
     goods = learnt.goods
     assert goods.merchant == pytest.approx(goods.price * (bazaar.MARGIN - bazaar.FEE), rel=1e-6)
     assert goods.platform == pytest.approx(goods.price * bazaar.FEE, rel=1e-6)
+
+
+SOLD = """
+    with taken as (
+        select order_id, line, sum(amount) as amount from order_discounts where payer = 'merchant' group by all
+    ), lines as (
+        select order_lines.product_id, order_lines.quantity, order_lines.quantity * unit_price as gross,
+            gross - coalesce(taken.amount, 0) as gmv, unit_cost,
+            platform_fee - coalesce(fee_reversed, 0) as fee, coalesce(refunds.amount, 0) as back
+        from order_lines left join taken using (order_id, line)
+            left join refunds using (order_id, line)
+        where order_lines.day between '{first}' and '{last}'
+    ), sold as (
+        select product_id, sum(quantity) as pieces, sum(gross) as gross, sum(gmv) as gmv, sum(unit_cost) as cost,
+            sum(fee) as fee, sum(back) as back
+        from lines group by all
+    )
+    select pieces, gmv, cost, fee, back, list_price,
+        sum(gmv) over k / sum(gross) over k, sum(cost) over k / sum(gross) over k,
+        sum(fee) over k / sum(gmv) over k, sum(back) over k / sum(gmv) over k
+    from sold join products using (product_id) join product_history using (product_id)
+    window k as (partition by split_part(category, '/', 1)) order by product_id
+"""
+
+
+def test_commission_is_a_share_of_gmv(discounted: Path):
+    goods = learn(open_store(str(discounted)), bazaar.LAST).goods
+    first = bazaar.LAST.last - timedelta(days=7 * (bazaar.WEEKS - 1) - 1)
+    rows = database(discounted).sql(SOLD.format(first=first, last=bazaar.LAST.last)).fetchall()
+    pieces, gmv, cost, fee, back, listed, kept, costs, fees, backs = np.array(rows, float).T
+    assert (kept < 0.82).all()
+    usual = listed * kept
+    price, costing, fee, back = (
+        (total + 5 * each) / (pieces + 5)
+        for total, each in ((gmv, usual), (cost, listed * costs), (fee, usual * fees), (back, usual * backs))
+    )
+    assert goods.price == pytest.approx(price, rel=1e-9)
+    assert goods.returned == pytest.approx(back / price, rel=1e-9)
+    assert goods.platform == pytest.approx(fee, rel=1e-9)
+    assert goods.merchant == pytest.approx(price - costing - fee - back, rel=1e-9)
+
+
+def test_what_is_paid_now_meets_what_was_booked(discounted: Path):
+    gains = learn(open_store(str(discounted)), bazaar.LAST).gains()
+    products = np.unique(gains.of)
+    told = gains(products, np.full(len(products), 0.1), np.full(len(products), 28.0)).before.mean(axis=0).sum()
+    [(booked,)] = database(discounted).sql(f"""
+        select sum(commission - coalesce(commission_reversed, 0))
+        from order_lines left join refunds using (order_id, line, product_id)
+        where order_lines.day >= '{bazaar.LAST.first}' and product_id in (
+            select product_id from commissions
+            where accepted_at <= '{bazaar.LAST.last}' and ends_at >= '{bazaar.LAST.last} 23:59:59'
+        )
+    """).fetchall()  # fmt: skip
+    assert told == pytest.approx(float(booked), rel=0.08)
 
 
 def test_both_engines_say_the_same(opened: Callable[[Path], Store], tmp_path_factory: pytest.TempPathFactory):

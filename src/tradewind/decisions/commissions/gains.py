@@ -35,7 +35,7 @@ class Brought:
         others: All other merchants.
         before: Commission of the product at the rates that hold.
         after: Commission of the product at the setting.
-        through: Gross sales through creators at the setting.
+        through: GMV through creators at the setting.
     """
 
     merchant: Array
