@@ -20,6 +20,7 @@ from tradewind.decisions.commissions.past import Rows
 from tradewind.decisions.commissions.terms import lines, split
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError, NotFoundError
+from tradewind.money import human
 from tradewind.period import Period
 from tradewind.scope import Scope
 from tradewind.study import Action, Evidence, Lever, Party, Setting, Study, Subject
@@ -208,7 +209,7 @@ def test_no_rate_is_proposed_that_leaves_a_payer_worse_off(platform: float, prop
         of, tier, rate, share, given = (np.array([v]) for v in (0, 0, 0.1, 0.0, np.ones(200)))
 
         def __call__(self, product: np.ndarray, *_: object) -> Brought:
-            parts = (6.0, platform, 0.0, 0.0, 10.0, 12.0, 100.0)
+            parts = (6.0, platform, 0.0, 0.0, 10.0, 12.0, 100.0, 0.0)
             return Brought(*(np.full((200, len(product)), part) for part in parts))
 
     Raise.given = Raise.given.T
@@ -250,6 +251,37 @@ def test_contracts_that_tell_nothing_leave_what_is_supposed():
     assert sure.mid == pytest.approx(0.9, abs=0.01)
     even = believed(2.0, prior.error, prior)
     assert (even.mid, even.error) == pytest.approx(((2 + prior.mid) / 2, prior.error / 2**0.5))
+
+
+def test_why_says_where_gains_come_from(learnt: Learnt):
+    """A creator's hours for a product that sells nothing are worth something elsewhere: all of it to others."""
+    past, live = learnt.past, np.isfinite(learnt.past.rate)
+    product = int(past.product[live][np.argmax(learnt.effort.level[live])])
+    unsold = np.where(np.arange(len(learnt.goods.ids)) == product, 1e-9, 1.0)
+    known = replace(
+        learnt.worth, sells=learnt.worth.sells * unsold, seen=learnt.worth.seen * unsold,
+        through=learnt.worth.through * unsold,
+    )  # fmt: skip
+    asked = replace(action(learnt.goods.ids[product], 0.01), days=Period(DAYS.first, DAYS.first))
+    [told] = replace(learnt, worth=known).appraise([asked])
+    joint, merchant = told.menu[0].joint.mid, told.menu[0].gain[Party.MERCHANT].mid
+    others = joint - sum(gain.mid for gain in told.menu[0].gain.values())
+    assert joint > merchant > 0
+    assert f"1 day would bring {human(told.menu[0].joint, 'money', 'EUR', signed=True)}" in told.why
+    assert f"other shops {human(others, 'money', 'EUR', signed=True)}" in told.why
+    assert f"Of this, {human(joint, 'money', 'EUR', signed=True)} comes of what the same creators then show" in told.why
+    [unknown] = learnt.appraise([action("unheard-of", 0.1)])
+    assert "No contract" in unknown.why
+
+
+def test_other_products_of_the_shop_are_the_merchants(store: Store):
+    """Alone in the world, a shop has no other shops: what its creators show besides is its own, fees aside."""
+    alone = learn(store.scoped(Scope.of(["s1"])), bazaar.LAST)
+    gains = alone.gains()
+    product = np.unique(gains.of)
+    brought = gains(product, np.full(len(product), 0.2), np.full(len(product), 28.0))
+    assert np.abs(brought.beside.mean(axis=0)).max() > 0.01
+    assert brought.others == pytest.approx(np.zeros_like(brought.others), abs=1e-6)
 
 
 def test_a_creator_is_told_of_the_own_contracts_only(store: Store, learnt: Learnt):
