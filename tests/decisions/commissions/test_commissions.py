@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import bazaar
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
@@ -206,7 +208,7 @@ def test_no_rate_is_proposed_that_leaves_a_payer_worse_off(platform: float, prop
     """A raise of 2 that brings the merchant 6: all together gain, whatever it costs the platform."""
 
     class Raise:
-        of, tier, rate, share, given = (np.array([v]) for v in (0, 0, 0.1, 0.0, np.ones(200)))
+        of, tier, rate, share, given, contracts = (np.array([v]) for v in (0, 0, 0.1, 0.0, np.ones(200), 1))
 
         def __call__(self, product: np.ndarray, *_: object) -> Brought:
             parts = (6.0, platform, 0.0, 0.0, 10.0, 12.0, 100.0, 0.0)
@@ -251,6 +253,28 @@ def test_contracts_that_tell_nothing_leave_what_is_supposed():
     assert sure.mid == pytest.approx(0.9, abs=0.01)
     even = believed(2.0, prior.error, prior)
     assert (even.mid, even.error) == pytest.approx(((2 + prior.mid) / 2, prior.error / 2**0.5))
+
+
+def test_contracts_are_counted_and_what_tiers_sell_is_gmv(discounted: Path, tmp_path: Path):
+    folder = shutil.copytree(discounted, tmp_path / "twice")
+    store = open_store(str(folder))
+    contracts = store.run(store.table("commissions"))
+    number = contracts.schema.get_field_index("contract_id")
+    again = contracts.set_column(number, "contract_id", pc.binary_join_element_wise(contracts["contract_id"], "b", ""))
+    store = store.write({"commissions": pa.concat_tables([contracts, again[:90]])})
+    rows = study(store, bazaar.LAST).finding("tiers").grid.rows
+    [(held, gmv)] = database(folder).sql(f"""
+        with live as (
+            select * from commissions
+            where accepted_at <= '{bazaar.LAST.last}' and ends_at >= '{bazaar.LAST.last} 23:59:59'
+        )
+        select (select count(*) from live), (
+            select sum(unit_price - amount) from order_lines join order_discounts using (order_id, line)
+            semi join live using (product_id, creator_id) where day >= '{bazaar.LAST.first}'
+        )
+    """).fetchall()  # fmt: skip
+    assert sum(row["contracts"] for row in rows) == held
+    assert sum(row["gmv"] for row in rows) == pytest.approx(float(gmv))
 
 
 def test_why_says_where_gains_come_from(learnt: Learnt):

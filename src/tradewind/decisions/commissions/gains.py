@@ -73,7 +73,7 @@ class Gains:
         rng = np.random.default_rng(seed)
         live = np.flatnonzero(np.isfinite(past.rate))
         self.of, self.by, self.rate = past.product[live], past.creator[live], past.rate[live]
-        self.share = past.share[live]
+        self.share, self.contracts = past.share[live], past.contracts[live]
         self.tier = past.tier[self.by]
         self.luck, self.beyond = rng.standard_normal((DRAWS, len(TIERS))), rng.uniform(*BEYOND, DRAWS)
 
