@@ -30,9 +30,12 @@ def truth(rate: np.ndarray, hours: np.ndarray, by: np.ndarray, pull: np.ndarray)
     return hours[by] * drive / load**CROWDING
 
 
-def build(folder: Path, seed: int = 1, leave: tuple[str, ...] = ()) -> Path:
-    """Write a store of the bazaar; tables named in `leave` are left out."""
-    rng = np.random.default_rng(seed)
+def build(folder: Path, seed: int = 1, leave: tuple[str, ...] = (), off: float = 0.0, back: float = 0.0) -> Path:
+    """Write a store of the bazaar; tables named in `leave` are left out.
+
+    Sellers take a share of `off` off their list prices, twice that on every other piece, and a share `back` comes back.
+    """
+    rng, luck = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     price = np.round(rng.uniform(10, 60, PRODUCTS), 2)
     base = rng.lognormal(7.5, 0.7, PRODUCTS)
     sells = 0.004 * rng.lognormal(0, 0.3, PRODUCTS)
@@ -46,7 +49,6 @@ def build(folder: Path, seed: int = 1, leave: tuple[str, ...] = ()) -> Path:
     product, by, begin, end = (np.array([c[n] for c in kept]) for n in (0, 1, 3, 4))
     rate, pull = np.array([c[2] for c in kept]), np.array([c[5] for c in kept])
     rows: market.Rows = {name: [] for name in market.TABLES}
-    number = 0
     for week in range(WEEKS):
         live = np.flatnonzero((begin <= week) & (end > week))
         effort = truth(rate[live], hours, by[live], pull[live])
@@ -71,14 +73,7 @@ def build(folder: Path, seed: int = 1, leave: tuple[str, ...] = ()) -> Path:
                  "clicks": int(rng.binomial(count, 0.02)), "carts": 0}
             )  # fmt: skip
             for _ in range(int(rng.poisson(count * sells[p]))):
-                paid = 0.0 if c is None else price[p] * rate[c]
-                rows["order_lines"].append({
-                    "order_id": f"o{number:06d}", "line": 0, "ordered_at": moment, "known_at": moment,
-                    "customer_id": f"c{number % 500}", "quantity": 1, "unit_price": _money(price[p]),
-                    "unit_cost": _money(price[p] * (1 - MARGIN)), "platform_fee": _money(price[p] * FEE),
-                    "commission": _money(paid), "commission_platform_share": None if c is None else 0.0, **where,
-                })  # fmt: skip
-                number += 1
+                _sell(rows, luck, where, moment, price[p], 0.0 if c is None else rate[c], off, back)
     midnight = datetime(FIRST.year, FIRST.month, FIRST.day)
     for n, (p, k, r, first, last, _) in enumerate(kept):
         rows["commissions"].append({
@@ -96,19 +91,50 @@ def build(folder: Path, seed: int = 1, leave: tuple[str, ...] = ()) -> Path:
         rows["products"].append(
             {"product_id": f"p{p:03d}", "shop_id": f"s{p % SHOPS}", "title": f"Product {p}", "category": f"D{p % 3}/X"}
         )
+        if off:
+            rows["product_history"].append(
+                {"product_id": f"p{p:03d}", "shop_id": f"s{p % SHOPS}", "valid_from": midnight,
+                 "list_price": _money(price[p])}
+            )  # fmt: skip
     with Draft(folder) as draft:
         files: dict[str, list[Path]] = {}
         for name, found in rows.items():
             if found and name not in leave:
                 for row in found:
-                    if name in ("traffic", "order_lines"):
-                        moment = row.get("hour", row.get("ordered_at"))
+                    if name in ("traffic", "order_lines", "refunds"):
+                        moment = row.get("hour") or row.get("ordered_at") or row["refunded_at"]
                         row |= {"day": moment.date(), "hour": moment}
                 path = draft.new_file(name)
                 pq.write_table(market.arrow(name, found), path)
                 files[name] = [path]
         draft.commit(PROVENANCE, files, {"digest": "made by hand"})
     return folder
+
+
+def _sell(
+    rows: market.Rows, luck: np.random.Generator, where: dict[str, object], moment: datetime, price: float, rate: float,
+    off: float, back: float,
+) -> None:  # fmt: skip
+    number = len(rows["order_lines"])
+    name = {"order_id": f"o{number:06d}", "line": 0}
+    less = round(price * 2 * off * (number % 2), 4)
+    left = price - less
+    paid, fee = _money(left * rate), _money(left * FEE)
+    rows["order_lines"].append({
+        **name, "ordered_at": moment, "known_at": moment, "customer_id": f"c{number % 500}", "quantity": 1,
+        "unit_price": _money(price), "unit_cost": _money(price * (1 - MARGIN)), "platform_fee": fee, "commission": paid,
+        "commission_platform_share": None if where["creator_id"] is None else 0.0, **where,
+    })  # fmt: skip
+    if off:
+        rows["order_discounts"].append(
+            {**name, "n": 0, "payer": "merchant", "kind": "promotion", "amount": _money(less)}
+        )
+    if luck.random() < back:
+        rows["refunds"].append({
+            "refund_id": f"r{number:06d}", **name, "product_id": where["product_id"], "shop_id": where["shop_id"],
+            "quantity": 1, "amount": _money(left), "commission_reversed": paid,
+            "fee_reversed": fee, "restocked": False, "refunded_at": moment, "known_at": moment,
+        })  # fmt: skip
 
 
 def _money(value: float) -> Decimal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import timedelta
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import bazaar
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from oracles.queries import database
 from tradewind.decisions.commissions import CommissionsSettings, Learnt, learn, study
 from tradewind.decisions.commissions.effort import SUPPOSED, believed, effort
 from tradewind.decisions.commissions.gains import Brought
@@ -19,6 +22,7 @@ from tradewind.decisions.commissions.past import Rows
 from tradewind.decisions.commissions.terms import lines, split
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError, NotFoundError
+from tradewind.money import human
 from tradewind.period import Period
 from tradewind.scope import Scope
 from tradewind.study import Action, Evidence, Lever, Party, Setting, Study, Subject
@@ -34,6 +38,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture(scope="module")
 def learnt(store: Store) -> Learnt:
     return learn(store, bazaar.LAST)
+
+
+@pytest.fixture(scope="module")
+def discounted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bazaar whose sellers take a fifth off their list prices, and where a tenth comes back."""
+    return bazaar.build(tmp_path_factory.mktemp("discounted"), off=0.2, back=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +80,61 @@ def test_a_piece_brings_what_its_price_leaves(learnt: Learnt):
     goods = learnt.goods
     assert goods.merchant == pytest.approx(goods.price * (bazaar.MARGIN - bazaar.FEE), rel=1e-6)
     assert goods.platform == pytest.approx(goods.price * bazaar.FEE, rel=1e-6)
+
+
+SOLD = """
+    with taken as (
+        select order_id, line, sum(amount) as amount from order_discounts where payer = 'merchant' group by all
+    ), lines as (
+        select order_lines.product_id, order_lines.quantity, order_lines.quantity * unit_price as gross,
+            gross - coalesce(taken.amount, 0) as gmv, unit_cost,
+            platform_fee - coalesce(fee_reversed, 0) as fee, coalesce(refunds.amount, 0) as back
+        from order_lines left join taken using (order_id, line)
+            left join refunds using (order_id, line)
+        where order_lines.day between '{first}' and '{last}'
+    ), sold as (
+        select product_id, sum(quantity) as pieces, sum(gross) as gross, sum(gmv) as gmv, sum(unit_cost) as cost,
+            sum(fee) as fee, sum(back) as back
+        from lines group by all
+    )
+    select pieces, gmv, cost, fee, back, list_price,
+        sum(gmv) over k / sum(gross) over k, sum(cost) over k / sum(gross) over k,
+        sum(fee) over k / sum(gmv) over k, sum(back) over k / sum(gmv) over k
+    from sold join products using (product_id) join product_history using (product_id)
+    window k as (partition by split_part(category, '/', 1)) order by product_id
+"""
+
+
+def test_commission_is_a_share_of_gmv(discounted: Path):
+    goods = learn(open_store(str(discounted)), bazaar.LAST).goods
+    first = bazaar.LAST.last - timedelta(days=7 * (bazaar.WEEKS - 1) - 1)
+    rows = database(discounted).sql(SOLD.format(first=first, last=bazaar.LAST.last)).fetchall()
+    pieces, gmv, cost, fee, back, listed, kept, costs, fees, backs = np.array(rows, float).T
+    assert (kept < 0.82).all()
+    usual = listed * kept
+    price, costing, fee, back = (
+        (total + 5 * each) / (pieces + 5)
+        for total, each in ((gmv, usual), (cost, listed * costs), (fee, usual * fees), (back, usual * backs))
+    )
+    assert goods.price == pytest.approx(price, rel=1e-9)
+    assert goods.returned == pytest.approx(back / price, rel=1e-9)
+    assert goods.platform == pytest.approx(fee, rel=1e-9)
+    assert goods.merchant == pytest.approx(price - costing - fee - back, rel=1e-9)
+
+
+def test_what_is_paid_now_meets_what_was_booked(discounted: Path):
+    gains = learn(open_store(str(discounted)), bazaar.LAST).gains()
+    products = np.unique(gains.of)
+    told = gains(products, np.full(len(products), 0.1), np.full(len(products), 28.0)).before.mean(axis=0).sum()
+    [(booked,)] = database(discounted).sql(f"""
+        select sum(commission - coalesce(commission_reversed, 0))
+        from order_lines left join refunds using (order_id, line, product_id)
+        where order_lines.day >= '{bazaar.LAST.first}' and product_id in (
+            select product_id from commissions
+            where accepted_at <= '{bazaar.LAST.last}' and ends_at >= '{bazaar.LAST.last} 23:59:59'
+        )
+    """).fetchall()  # fmt: skip
+    assert told == pytest.approx(float(booked), rel=0.08)
 
 
 def test_both_engines_say_the_same(opened: Callable[[Path], Store], tmp_path_factory: pytest.TempPathFactory):
@@ -143,10 +208,10 @@ def test_no_rate_is_proposed_that_leaves_a_payer_worse_off(platform: float, prop
     """A raise of 2 that brings the merchant 6: all together gain, whatever it costs the platform."""
 
     class Raise:
-        of, tier, rate, share, given = (np.array([v]) for v in (0, 0, 0.1, 0.0, np.ones(200)))
+        of, tier, rate, share, given, contracts = (np.array([v]) for v in (0, 0, 0.1, 0.0, np.ones(200), 1))
 
         def __call__(self, product: np.ndarray, *_: object) -> Brought:
-            parts = (6.0, platform, 0.0, 0.0, 10.0, 12.0, 100.0)
+            parts = (6.0, platform, 0.0, 0.0, 10.0, 12.0, 100.0, 0.0)
             return Brought(*(np.full((200, len(product)), part) for part in parts))
 
     Raise.given = Raise.given.T
@@ -188,6 +253,59 @@ def test_contracts_that_tell_nothing_leave_what_is_supposed():
     assert sure.mid == pytest.approx(0.9, abs=0.01)
     even = believed(2.0, prior.error, prior)
     assert (even.mid, even.error) == pytest.approx(((2 + prior.mid) / 2, prior.error / 2**0.5))
+
+
+def test_contracts_are_counted_and_what_tiers_sell_is_gmv(discounted: Path, tmp_path: Path):
+    folder = shutil.copytree(discounted, tmp_path / "twice")
+    store = open_store(str(folder))
+    contracts = store.run(store.table("commissions"))
+    number = contracts.schema.get_field_index("contract_id")
+    again = contracts.set_column(number, "contract_id", pc.binary_join_element_wise(contracts["contract_id"], "b", ""))
+    store = store.write({"commissions": pa.concat_tables([contracts, again[:90]])})
+    rows = study(store, bazaar.LAST).finding("tiers").grid.rows
+    [(held, gmv)] = database(folder).sql(f"""
+        with live as (
+            select * from commissions
+            where accepted_at <= '{bazaar.LAST.last}' and ends_at >= '{bazaar.LAST.last} 23:59:59'
+        )
+        select (select count(*) from live), (
+            select sum(unit_price - amount) from order_lines join order_discounts using (order_id, line)
+            semi join live using (product_id, creator_id) where day >= '{bazaar.LAST.first}'
+        )
+    """).fetchall()  # fmt: skip
+    assert sum(row["contracts"] for row in rows) == held
+    assert sum(row["gmv"] for row in rows) == pytest.approx(float(gmv))
+
+
+def test_why_says_where_gains_come_from(learnt: Learnt):
+    """A creator's hours for a product that sells nothing are worth something elsewhere: all of it to others."""
+    past, live = learnt.past, np.isfinite(learnt.past.rate)
+    product = int(past.product[live][np.argmax(learnt.effort.level[live])])
+    unsold = np.where(np.arange(len(learnt.goods.ids)) == product, 1e-9, 1.0)
+    known = replace(
+        learnt.worth, sells=learnt.worth.sells * unsold, seen=learnt.worth.seen * unsold,
+        through=learnt.worth.through * unsold,
+    )  # fmt: skip
+    asked = replace(action(learnt.goods.ids[product], 0.01), days=Period(DAYS.first, DAYS.first))
+    [told] = replace(learnt, worth=known).appraise([asked])
+    joint, merchant = told.menu[0].joint.mid, told.menu[0].gain[Party.MERCHANT].mid
+    others = joint - sum(gain.mid for gain in told.menu[0].gain.values())
+    assert joint > merchant > 0
+    assert f"1 day would bring {human(told.menu[0].joint, 'money', 'EUR', signed=True)}" in told.why
+    assert f"other shops {human(others, 'money', 'EUR', signed=True)}" in told.why
+    assert f"Of this, {human(joint, 'money', 'EUR', signed=True)} comes of what the same creators then show" in told.why
+    [unknown] = learnt.appraise([action("unheard-of", 0.1)])
+    assert "No contract" in unknown.why
+
+
+def test_other_products_of_the_shop_are_the_merchants(store: Store):
+    """Alone in the world, a shop has no other shops: what its creators show besides is its own, fees aside."""
+    alone = learn(store.scoped(Scope.of(["s1"])), bazaar.LAST)
+    gains = alone.gains()
+    product = np.unique(gains.of)
+    brought = gains(product, np.full(len(product), 0.2), np.full(len(product), 28.0))
+    assert np.abs(brought.beside.mean(axis=0)).max() > 0.01
+    assert brought.others == pytest.approx(np.zeros_like(brought.others), abs=1e-6)
 
 
 def test_a_creator_is_told_of_the_own_contracts_only(store: Store, learnt: Learnt):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tradewind import charts, progress
 from tradewind.decisions.commissions.effort import SUPPOSED
 from tradewind.decisions.commissions.gains import TOGETHER, Gains
-from tradewind.decisions.commissions.learning import CommissionsSettings, Learnt, estimates, learn
+from tradewind.decisions.commissions.learning import CommissionsSettings, Learnt, counted, estimates, learn
 from tradewind.decisions.commissions.past import TIERS
 from tradewind.decisions.commissions.terms import BLOCK, NEAR, SURE, Line, lines, split
 from tradewind.engines.store import Store
@@ -165,9 +165,9 @@ class _Teller:
         total = sum(line.joint.mid for line in moved)
         days = self.learnt.settings.days
         sentence = (
-            f"Of {human(len(self.found), 'count')} lines of product and tier, {human(len(higher), 'count')} would earn "
+            f"Of {counted(len(self.found), 'line')} of product and tier, {human(len(higher), 'count')} would earn "
             f"more at a higher rate and {human(len(lower), 'count')} at a lower one; together the lines' own gains "
-            f"come to {self._money(total)} in {days} days. For the rest no other rate is better for sure."
+            f"come to {self._money(total)} in {counted(days, 'day')}. For the rest no other rate is better for sure."
         )
         columns = (
             Column("line", "Product · tier"), Column("now", "Rate now", "share"), Column("rate", "Proposed", "share"),
@@ -208,10 +208,10 @@ class _Teller:
         middle = float(np.median([line.share for line in shared])) if shared else None
         even = self.gains.break_even()
         sentence = (
-            f"Of {human(len(raised), 'count')} raises that would pay, the merchant should fund "
+            f"Of {counted(len(raised), 'raise')} that would pay, the merchant should fund "
             f"{human(len(alone), 'count')} alone, the platform {human(theirs, 'count')} alone, and both together "
             f"{human(len(shared), 'count')}"
-            + ("" if middle is None else f" (half of these with {human(middle, 'share')} or more from the platform)")
+            + ("" if middle is None else f" (the platform's part of these is {human(middle, 'share')} in the middle)")
             + ": each side pays in proportion to what it gains, so that whoever pays keeps a gain."
         )
         columns = (
@@ -238,7 +238,7 @@ class _Teller:
         short = sum(line.short.mid for line in refused if line.short)
         theirs = sum(line.theirs for line in refused)
         sentence = (
-            f"Refuse a higher rate on {human(len(refused), 'count')} of {human(len(self.found), 'count')} lines: the "
+            f"Refuse a higher rate on {human(len(refused), 'count')} of {counted(len(self.found), 'line')}: the "
             f"next rate up would cost merchant and platform {self._money(-short, signed=False)} more than it brings "
             f"them, however they split it. On {human(theirs, 'count')} of these all parties together would gain, but "
             "the creators more than all of it."
@@ -267,21 +267,22 @@ class _Teller:
             error = curve.error[number, -1] / (log[-1] - log[0])
             held = [line for line in self.found if line.tier == number]
             rows.append({
-                "tier": name, "creators": len(np.unique(self.gains.by[mine])), "contracts": int(mine.sum()),
+                "tier": name, "creators": len(np.unique(self.gains.by[mine])),
+                "contracts": int(self.gains.contracts[mine].sum()),
                 "rate": float(np.average(self.gains.rate[mine], weights=self.gains.given.mean(axis=0)[mine])),
                 "answer": human(_slope(float(answer), float(error)), "ratio"),
-                "gross": float(past.gross[np.isfinite(past.rate)][mine].sum()),
+                "gmv": float(past.gmv[np.isfinite(past.rate)][mine].sum()),
                 "higher": sum(line.rate > line.now for line in held), "refused": sum(line.refused for line in held),
             })  # fmt: skip
         columns = (
             Column("tier", "Tier"), Column("creators", "Creators", "count"), Column("contracts", "Contracts", "count"),
             Column("rate", "Rate now", "share"), Column("answer", "Effort for 1% more rate, in %"),
-            Column("gross", "Sold in the period", "money"), Column("higher", "Higher pays", "count"),
+            Column("gmv", "GMV in the period", "money"), Column("higher", "Higher pays", "count"),
             Column("refused", "Refuse higher", "count"),
         )  # fmt: skip
-        most = max(rows, key=lambda row: float(str(row["gross"])), default=None)
+        most = max(rows, key=lambda row: float(str(row["gmv"])), default=None)
         words = f"; most is sold by the {most['tier']} tier" if most else ""
-        sentence = f"Contracts of {len(rows)} tiers of creators hold{words}."
+        sentence = f"Contracts of {counted(len(rows), 'tier')} of creators hold{words}."
         note = (
             "Tiers by followers on the last day: small below a third, large the top tenth of creators with contracts."
         )

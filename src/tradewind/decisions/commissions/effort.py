@@ -177,7 +177,7 @@ def _curve(past: Past, seed: int) -> Curve:
     line, week, rate, shown = rows.line[some], rows.week[some], rows.rate[some], rows.shown[some]
     if len(line) < FEWEST:
         raise MissingDataError(
-            "There are too few contracts to learn how creators answer to a rate", got=f"{len(line)} contract-weeks",
+            "There are too few contracts to learn how creators answer to a rate", got=f"contract-weeks: {len(line)}",
             allowed=f"{FEWEST} or more", do="take more shops, or wait for more contracts",
         )  # fmt: skip
     knots = np.unique(np.round(np.quantile(rate, KNOTS), 4))

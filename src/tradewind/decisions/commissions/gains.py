@@ -29,13 +29,14 @@ class Brought:
     """What settings bring over their days, against doing nothing: [draws, settings] each.
 
     Args:
-        merchant: The product's own merchant before any commission of the product.
+        merchant: The product's own merchant before any commission of the product; other products of the shop count.
         platform: The platform before its share of that commission.
         creators: Creators by their other lines.
         others: All other merchants.
         before: Commission of the product at the rates that hold.
         after: Commission of the product at the setting.
-        through: Gross sales through creators at the setting.
+        through: GMV through creators at the setting.
+        beside: What all parties gain by what the same creators show of other products, part of `joint`.
     """
 
     merchant: Array
@@ -45,6 +46,7 @@ class Brought:
     before: Array
     after: Array
     through: Array
+    beside: Array
 
     @property
     def joint(self) -> Array:
@@ -71,7 +73,7 @@ class Gains:
         rng = np.random.default_rng(seed)
         live = np.flatnonzero(np.isfinite(past.rate))
         self.of, self.by, self.rate = past.product[live], past.creator[live], past.rate[live]
-        self.share = past.share[live]
+        self.share, self.contracts = past.share[live], past.contracts[live]
         self.tier = past.tier[self.by]
         self.luck, self.beyond = rng.standard_normal((DRAWS, len(TIERS))), rng.uniform(*BEYOND, DRAWS)
 
@@ -109,6 +111,10 @@ class Gains:
         }  # fmt: skip
         self.lines = self._of_lines()
         self.whole = {name: summed(each, self.by, len(past.creators)) for name, each in self.lines.items()}
+        shop = np.unique([name or "" for name in goods.shop], return_inverse=True)[1]
+        self.stall = np.unique(np.stack([self.by, shop[self.of]]), axis=1, return_inverse=True)[1].ravel()
+        self.keeps = self.lines["merchant"] - self.lines["creators"]
+        self.stalls = summed(self.keeps, self.stall, len(live))
         self._order = np.argsort(self.of, kind="stable")
         self._sorted = self.of[self._order]
 
@@ -171,6 +177,7 @@ class Gains:
             name: summed((pressed - 1) * (whole[:, creator] - self.lines[name][:, line]), setting, len(product)) * days
             for name, whole in self.whole.items()
         }
+        besides = (pressed - 1) * (self.stalls[:, self.stall[line]] - self.keeps[:, line])
         bend = self.effort.bend
         seen, through = self.seen[:, product] * days, self.through[:, product] * days
         made, makes = self.made[:, product], self.makes[:, line]
@@ -185,12 +192,13 @@ class Gains:
         }
         kept = self.goods.price[product] * (1 - self.goods.returned[product])
         sold = through * wider * grown
+        merchant = own["merchant"] + self.together * summed(besides, setting, len(product)) * days
         platform = own["platform"] + self.together * lost["platform"]
         creators = self.together * lost["creators"]
         joint = own["joint"] + self.together * lost["joint"]
         found = Brought(
-            own["merchant"], platform, creators, joint - own["merchant"] - platform - creators, through * kept * paid,
-            sold * kept * asked, sold * self.goods.price[product],
+            merchant, platform, creators, joint - merchant - platform - creators, through * kept * paid,
+            sold * kept * asked, sold * self.goods.price[product], self.together * lost["joint"],
         )  # fmt: skip
         for values in vars(found).values():
             values[:, product < 0] = 0.0

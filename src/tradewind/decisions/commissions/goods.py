@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +36,7 @@ class Goods:
         title: What they are called; the id where nobody says.
         shop: The shop of each, None where several sell it.
         department: Number of the department.
-        price: What a piece usually sells for, before coupons.
+        price: What a piece usually sells for, sellers' own discounts off: its GMV, which commissions are shares of.
         merchant: What a piece brings its merchant before commission, returns counted.
         platform: What a piece brings the platform before its share of commission.
         returned: Share of the goods' value that comes back, and with it the commission.
@@ -81,24 +80,28 @@ def goods(store: Store, window: Period) -> Goods:
         out[at] = np.array(sums[name], float)
         return out
 
-    pieces, gross = spread("items"), spread("gross_sales")
+    pieces, gross, gmv = (spread(metric.name) for metric in (m.ITEMS, m.GROSS_SALES, m.GMV))
     names = [described.get(name, (name, "", None))[1] for name in ids]
     kinds = {name: n for n, name in enumerate(sorted(set(names)))}
     department = np.array([kinds[name] for name in names], np.int64)
-    current = _current(store, window, place)
-    usual = gross.sum() / max(pieces.sum(), 1.0)
-    own = np.divide(gross, pieces, out=np.full(len(ids), usual), where=pieces > 0)
-    listed = np.where(np.isfinite(current[0]), current[0], own)
-    price = (gross + PSEUDO * listed) / (pieces + PSEUDO)
-    gross_of, pieces_of = _by(department, gross), _by(department, pieces)
+
+    def of_department(over: Array, under: Array) -> Array:
+        return _ratio(_by(department, over), _by(department, under))[department]
+
+    listing, asked, unit_cost = _current(store, window, place)
+    own = np.divide(gross, pieces, out=np.full(len(ids), gross.sum() / max(pieces.sum(), 1.0)), where=pieces > 0)
+    listed = np.where(np.isfinite(listing), listing, own)  # before what sellers take off
+    usual = np.where(np.isfinite(listing) | np.isnan(asked), listed * of_department(gmv, gross), asked)
+    price = (gmv + PSEUDO * usual) / (pieces + PSEUDO)
     worth = {}
     for term in known:
         total = spread(term.name)
-        of = _by(department, total)
-        by_piece = term in BY_PIECE
-        each = (1.0 if by_piece else price) * _ratio(of, pieces_of if by_piece else gross_of)[department]
-        if term is m.COST:
-            each = np.where(np.isfinite(current[1]), current[1], each)
+        if term in BY_PIECE:
+            each = of_department(total, pieces)
+        elif term is m.COST:  # a seller's discount makes no goods cheaper
+            each = np.where(np.isfinite(unit_cost), unit_cost, listed * of_department(total, gross))
+        else:
+            each = usual * of_department(total, gmv)
         worth[term] = (total + PSEUDO * each) / (pieces + PSEUDO)
     zero = np.zeros(len(ids))
     merchant, platform = (
@@ -147,24 +150,20 @@ def _shops(store: Store) -> dict[str, str | None]:
     return told
 
 
-def _current(store: Store, window: Period, place: dict[str, int]) -> tuple[Array, Array]:
-    """Price and unit cost of each product in its last version; not a number where the source has none."""
-    price, cost = np.full(len(place), np.nan), np.full(len(place), np.nan)
+def _current(store: Store, window: Period, place: dict[str, int]) -> Array:
+    """List price, sale price and unit cost of each product in its last version: [3, n], NaN where nobody says."""
+    names = ("list_price", "sale_price", "unit_cost")
+    found = np.full((len(names), len(place)), np.nan)
     if not store.has("product_history"):
-        return price, cost
+        return found
     history = store.table("product_history")
     until = history.filter(history.valid_from.date() <= window.last)
-    rows = store.run(
-        until.select("product_id", "valid_from", "sale_price", "list_price", "unit_cost").order_by("valid_from")
-    ).to_pydict()
-    columns: Sequence[list[object]] = [rows[name] for name in ("product_id", "sale_price", "list_price", "unit_cost")]
-    for name, sale, listed, unit in zip(*columns, strict=True):  # the last version stays
-        if name in place:
-            at = place[str(name)]
-            asked = sale if sale is not None else listed
-            price[at] = float(str(asked)) if asked is not None else price[at]
-            cost[at] = float(str(unit)) if unit is not None else cost[at]
-    return price, cost
+    rows = store.run(until.select("product_id", "valid_from", *names).order_by("valid_from")).to_pydict()
+    for row, name in enumerate(names):
+        for product, value in zip(rows["product_id"], rows[name], strict=True):  # the last version stays
+            if product in place and value is not None:
+                found[row, place[product]] = float(value)
+    return found
 
 
 __all__ = ["Goods", "goods"]

@@ -113,22 +113,25 @@ class Learnt:
         days = np.array([float(actions[n].days.days) for n, _ in flat])
         platform = np.array([setting.dose.get("platform", np.nan) for _, setting in flat])
         gains = self.gains()
-        share = np.nan_to_num(np.append(gains.pays()[1], 0.0))
-        live = set(gains.of.tolist())
+        pays = np.append(gains.pays(), [[np.nan], [np.nan]], axis=1)  # the last is that of a product nobody knows
+        share = np.nan_to_num(pays[1])
         told: list[Setting] = []
+        beside: list[float] = []
         for start in range(0, len(flat), BLOCK):
             part = slice(start, start + BLOCK)
             brought = gains(product[part], rate[part], days[part])
             told += _told([setting for _, setting in flat[part]], brought, share[product[part]], platform[part])
+            beside += brought.beside.mean(axis=0).tolist()
         found, at = [], 0
         for action in actions:
-            menu = tuple(told[at : at + len(action.menu)])
-            at += len(action.menu)
-            known = number.get(action.subject.id, -1) in live and not self.supposed
+            some = slice(at, at + len(action.menu))
+            at, menu, now = some.stop, tuple(told[some]), pays[0][number.get(action.subject.id, -1)]
+            known = np.isfinite(now) and not self.supposed
             found.append(
                 replace(
                     action, menu=menu, evidence=Evidence.OBSERVATIONAL if known else Evidence.ASSUMED,
-                    why=self._why(action, menu), expires=self.period.last + timedelta(days=STANDS),
+                    why=self._why(replace(action, menu=menu), now, beside[some]),
+                    expires=self.period.last + timedelta(days=STANDS),
                 )
             )  # fmt: skip
         return tuple(found)
@@ -148,16 +151,26 @@ class Learnt:
         """Return what tells the gains of rates: one set of draws."""
         return Gains(self.goods, self.past, self.effort, self.worth, self.settings.seed)
 
-    def _why(self, action: Action, menu: Sequence[Setting]) -> str:
-        best = max(menu, key=lambda setting: setting.joint.mid if setting.joint else 0.0)
-        if best.joint is None or not self.goods.ids:
-            return ""
-        rate = human(best.dose["rate"], "share")
-        merchant = best.gain[Party.MERCHANT]
-        told = f"{human(best.joint, 'money', self.currency, signed=True)} for all parties together"
+    def _why(self, action: Action, now: float, beside: Sequence[float]) -> str:
+        """Say what the best setting brings to whom, and how much of it comes of what creators show besides."""
+        if not np.isfinite(now):
+            return "No contract of this product holds, so that no rate of it changes anything."
+        joints = [setting.joint.mid if setting.joint else 0.0 for setting in action.menu]
+        place = int(np.argmax(joints))
+        best, among = action.menu[place], " the best of these rates," if len(joints) > 1 else ""
+
+        def money(value: float | Estimate | None, signed: bool = True) -> str:
+            return human(value, "money", self.currency, signed=signed)
+
+        merchant, platform, creators = (best.gain[party] for party in (Party.MERCHANT, Party.PLATFORM, Party.CREATOR))
+        others = joints[place] - sum(gain.mid for gain in best.gain.values())
         return (
-            f"At {rate}, the best of these rates, {action.days.days} days would bring {told}, and the merchant "
-            f"{human(merchant, 'money', self.currency, signed=True)}."
+            f"At {human(best.dose['rate'], 'share')} in place of {human(now, 'share')},{among} "
+            f"{counted(action.days.days, 'day')} would bring {money(best.joint)} for all parties together: "
+            f"the merchant {money(merchant)}, the platform {money(platform.mid)}, creators {money(creators.mid)} and "
+            f"other shops {money(others)}. Of this, {money(beside[place])} comes of what the "
+            "same creators then show of other products; of this product they would sell "
+            f"{money(best.attributed, False)}."
         )
 
 
@@ -222,6 +235,11 @@ def _told(settings: Sequence[Setting], brought: Brought, share: Array, platform:
     ]
 
 
+def counted(count: int, name: str) -> str:
+    """Return how many there are, such as `1 line` and `2 lines`."""
+    return f"{human(count, 'count')} {name}" + ("" if count == 1 else "s")
+
+
 def estimates(values: Array) -> list[Estimate]:
     """Return means over draws [draws, n], with intervals."""
     low, high = np.quantile(values, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
@@ -230,4 +248,4 @@ def estimates(values: Array) -> list[Estimate]:
     return [Estimate(middle, least, most, LEVEL) for middle, least, most in ends]
 
 
-__all__ = ["NEEDS", "CommissionsSettings", "Learnt", "estimates", "learn"]
+__all__ = ["NEEDS", "CommissionsSettings", "Learnt", "counted", "estimates", "learn"]

@@ -60,13 +60,14 @@ class Past:
         rows: Lines week by week.
         rate: [lines] mean rate that holds on the last day; not a number where no contract holds.
         share: [lines] the platform's share of that commission.
+        contracts: [lines] number of contracts that hold on the last day.
         own: [products, weeks] times that sellers showed the product where creators show theirs in the same way.
         seen: [products, weeks] exposure where creators are at work, rooms aside; places weighted by what they sell.
         elsewhere: [products, weeks] exposure in all other places.
         clicked: [products, 2] clicks and exposure, of all weeks and places.
         sold: [products, 2, 2] by sellers and by creators: pieces and exposure where both show products alike.
         pieces: [products, 2] pieces sold where creators are at work and elsewhere, rooms aside, in all weeks.
-        gross: [lines] gross sales through the line in the base period, rooms counted.
+        gmv: [lines] GMV through the line in the base period, rooms counted.
         through: [products, 3] through creators, rooms counted: pieces and exposure of all weeks, exposure of the base.
         base: Number of days of the base period.
     """
@@ -78,13 +79,14 @@ class Past:
     rows: Rows
     rate: Array
     share: Array
+    contracts: Codes
     own: Array
     seen: Array
     elsewhere: Array
     clicked: Array
     sold: Array
     pieces: Array
-    gross: Array
+    gmv: Array
     through: Array
     base: int
 
@@ -155,7 +157,7 @@ class _Reader:
         exposure = self._exposure(places)
         return Past(
             tuple(names), self._tiers(names), of, by, self._rows(line, begins, ends, rate, shown), mean[0], mean[1],
-            self._by_week({"relation": ("own",), **same}), *exposure, self._clicked(), self._sold(same),
+            held, self._by_week({"relation": ("own",), **same}), *exposure, self._clicked(), self._sold(same),
             self._pieces(tuple(places)),
             self._through_lines(line_of, number, len(keys)), self._through(), self.period.days,
         )  # fmt: skip
@@ -280,15 +282,13 @@ class _Reader:
         return np.stack([self._column(metric, days, by) for metric, days in asked], axis=1)
 
     def _through_lines(self, line_of: Mapping[tuple[int, int], int], number: Mapping[str, int], lines: int) -> Array:
-        query = Query(
-            (m.GROSS_SALES,), self.period, by=("product_id", "creator_id"), where={"relation": ("affiliate",)}
-        )
+        query = Query((m.GMV,), self.period, by=("product_id", "creator_id"), where={"relation": ("affiliate",)})
         found = self.store.metrics(query).to_pydict()
         out = np.zeros(lines)
-        for p, c, gross in zip(found["product_id"], found["creator_id"], found["gross_sales"], strict=True):
+        for p, c, gmv in zip(found["product_id"], found["creator_id"], found["gmv"], strict=True):
             at = line_of.get((self.product.get(p, -1), number.get(c, -1)))
             if at is not None:
-                out[at] += float(gross)
+                out[at] += float(gmv)
         return out
 
     def _by_week(self, where: Where) -> Array:

@@ -94,7 +94,7 @@ def _terms(gains: Gains, menu: Array, days: int, keys: Codes, chosen: NDArray[np
     effort = gains.given.mean(axis=0)[inside]
     whole = np.maximum(np.bincount(at[inside], effort, size), 1e-12)
     now, funded = (np.bincount(at[inside], effort * v[inside], size) / whole for v in (gains.rate, gains.share))
-    contracts = np.bincount(at[inside], minlength=size)
+    contracts = np.bincount(at[inside], gains.contracts[inside], size)
     rate, before = np.tile(menu, size), np.repeat(now, count)
     brought = gains(np.repeat(product, count), rate, np.full(size * count, float(days)), np.repeat(tier, count), chosen)
     raised = brought.after - brought.before
