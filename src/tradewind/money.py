@@ -86,6 +86,20 @@ def human(value: Any, unit: str, currency: str = "", *, signed: bool = False) ->
     return f"{sign}{prefix}{written}{_SUFFIXES.get(unit, '')}"
 
 
+def several(count: int, name: str) -> str:
+    """Write how many there are of something: `1 product`, `12,300 products`."""
+    return f"{human(count, 'count')} {name}{'' if count == 1 else 's'}"
+
+
+def gained(value: Any, currency: str) -> str:
+    """Write a gain or loss of money, or an `Estimate` of one, with its sign; in words where it reads 0."""
+    if isinstance(value, Estimate):
+        low, high = (human(end, "money", currency, signed=True) for end in (value.low, value.high))
+        return f"{gained(value.mid, currency)} ({low} to {high})"
+    said = human(value, "money", currency, signed=True)
+    return said if any(digit in said for digit in "123456789") else "next to nothing"
+
+
 def _shortened(size: float, unit: str, currency: str) -> str:
     for step, letter in _STEPS:
         if size >= step * 0.9995 and (size >= 9_999.5 or step > 1e3):

@@ -14,11 +14,11 @@ import quay
 
 from tradewind.decisions.coupons import CouponsSettings, Learnt, answer, learn, study
 from tradewind.decisions.coupons.audiences import Group
-from tradewind.decisions.coupons.learnt import gained, several
 from tradewind.decisions.coupons.record import read
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.measures.assume import Assumptions
+from tradewind.money import gained, several
 from tradewind.period import Period
 from tradewind.scope import Scope
 from tradewind.study import Action, Assignment, Estimate, Evidence, Lever, Party, Setting, Study, Subject

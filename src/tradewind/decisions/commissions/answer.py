@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from tradewind import charts, progress
 from tradewind.decisions.commissions.effort import SUPPOSED
 from tradewind.decisions.commissions.gains import TOGETHER, Gains
-from tradewind.decisions.commissions.learning import CommissionsSettings, Learnt, counted, estimates, learn
+from tradewind.decisions.commissions.learning import CommissionsSettings, Learnt, estimates, learn
 from tradewind.decisions.commissions.past import TIERS
 from tradewind.decisions.commissions.terms import BLOCK, NEAR, SURE, Line, lines, split
 from tradewind.engines.store import Store
 from tradewind.errors import NotFoundError
-from tradewind.money import human
+from tradewind.money import human, several
 from tradewind.period import Period
 from tradewind.study import Action, Column, Estimate, Evidence, Finding, Grid, Lever, Party, Setting, Study, Subject
 
@@ -165,9 +165,9 @@ class _Teller:
         total = sum(line.joint.mid for line in moved)
         days = self.learnt.settings.days
         sentence = (
-            f"Of {counted(len(self.found), 'line')} of product and tier, {human(len(higher), 'count')} would earn "
+            f"Of {several(len(self.found), 'line')} of product and tier, {human(len(higher), 'count')} would earn "
             f"more at a higher rate and {human(len(lower), 'count')} at a lower one; together the lines' own gains "
-            f"come to {self._money(total)} in {counted(days, 'day')}. For the rest no other rate is better for sure."
+            f"come to {self._money(total)} in {several(days, 'day')}. For the rest no other rate is better for sure."
         )
         columns = (
             Column("line", "Product · tier"), Column("now", "Rate now", "share"), Column("rate", "Proposed", "share"),
@@ -208,7 +208,7 @@ class _Teller:
         middle = float(np.median([line.share for line in shared])) if shared else None
         even = self.gains.break_even()
         sentence = (
-            f"Of {counted(len(raised), 'raise')} that would pay, the merchant should fund "
+            f"Of {several(len(raised), 'raise')} that would pay, the merchant should fund "
             f"{human(len(alone), 'count')} alone, the platform {human(theirs, 'count')} alone, and both together "
             f"{human(len(shared), 'count')}"
             + ("" if middle is None else f" (the platform's part of these is {human(middle, 'share')} in the middle)")
@@ -238,7 +238,7 @@ class _Teller:
         short = sum(line.short.mid for line in refused if line.short)
         theirs = sum(line.theirs for line in refused)
         sentence = (
-            f"Refuse a higher rate on {human(len(refused), 'count')} of {counted(len(self.found), 'line')}: the "
+            f"Refuse a higher rate on {human(len(refused), 'count')} of {several(len(self.found), 'line')}: the "
             f"next rate up would cost merchant and platform {self._money(-short, signed=False)} more than it brings "
             f"them, however they split it. On {human(theirs, 'count')} of these all parties together would gain, but "
             "the creators more than all of it."
@@ -282,7 +282,7 @@ class _Teller:
         )  # fmt: skip
         most = max(rows, key=lambda row: float(str(row["gmv"])), default=None)
         words = f"; most is sold by the {most['tier']} tier" if most else ""
-        sentence = f"Contracts of {counted(len(rows), 'tier')} of creators hold{words}."
+        sentence = f"Contracts of {several(len(rows), 'tier')} of creators hold{words}."
         note = (
             "Tiers by followers on the last day: small below a third, large the top tenth of creators with contracts."
         )

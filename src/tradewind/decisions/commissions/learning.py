@@ -16,7 +16,7 @@ from tradewind.decisions.commissions.past import Past, past, weeks_until
 from tradewind.decisions.commissions.worth import Worth, worth
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
-from tradewind.money import human
+from tradewind.money import human, several
 from tradewind.period import Period
 from tradewind.study import Action, Estimate, Evidence, Lever, Party, Setting
 
@@ -166,7 +166,7 @@ class Learnt:
         others = joints[place] - sum(gain.mid for gain in best.gain.values())
         return (
             f"At {human(best.dose['rate'], 'share')} in place of {human(now, 'share')},{among} "
-            f"{counted(action.days.days, 'day')} would bring {money(best.joint)} for all parties together: "
+            f"{several(action.days.days, 'day')} would bring {money(best.joint)} for all parties together: "
             f"the merchant {money(merchant)}, the platform {money(platform.mid)}, creators {money(creators.mid)} and "
             f"other shops {money(others)}. Of this, {money(beside[place])} comes of what the "
             "same creators then show of other products; of this product they would sell "
@@ -235,11 +235,6 @@ def _told(settings: Sequence[Setting], brought: Brought, share: Array, platform:
     ]
 
 
-def counted(count: int, name: str) -> str:
-    """Return how many there are, such as `1 line` and `2 lines`."""
-    return f"{human(count, 'count')} {name}" + ("" if count == 1 else "s")
-
-
 def estimates(values: Array) -> list[Estimate]:
     """Return means over draws [draws, n], with intervals."""
     low, high = np.quantile(values, ((1 - LEVEL) / 2, (1 + LEVEL) / 2), axis=0)
@@ -248,4 +243,4 @@ def estimates(values: Array) -> list[Estimate]:
     return [Estimate(middle, least, most, LEVEL) for middle, least, most in ends]
 
 
-__all__ = ["NEEDS", "CommissionsSettings", "Learnt", "counted", "estimates", "learn"]
+__all__ = ["NEEDS", "CommissionsSettings", "Learnt", "estimates", "learn"]

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from tradewind import charts, progress
 from tradewind.decisions.coupons.audiences import Group, groups
-from tradewind.decisions.coupons.learnt import Learnt, dose, gained, learn, several, shares
+from tradewind.decisions.coupons.learnt import Learnt, dose, learn, shares
 from tradewind.decisions.coupons.meeting import Audience
 from tradewind.decisions.coupons.settings import CouponsSettings
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.methods.allocate import Allocate, frontier
-from tradewind.money import human
+from tradewind.money import gained, human, several
 from tradewind.period import Period
 from tradewind.study import (
     Action,

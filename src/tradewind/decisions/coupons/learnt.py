@@ -22,7 +22,7 @@ from tradewind.engines.store import Store
 from tradewind.errors import BadInputError
 from tradewind.measures.metrics import COST, assumed
 from tradewind.methods.lift import Lift, LiftFit
-from tradewind.money import human
+from tradewind.money import gained, human
 from tradewind.period import Period
 from tradewind.study import Action, Estimate, Evidence, Lever, Setting
 
@@ -200,21 +200,6 @@ class Learnt:
 
     def _said(self, setting: Setting) -> str:
         return gained(setting.joint, self.currency) if setting.joint else "unknown"
-
-
-def several(count: int, name: str) -> str:
-    """Return a number of things in words: `1 customer`, `2 customers`."""
-    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
-
-
-def gained(value: Estimate | float, currency: str) -> str:
-    """Return a gain or loss as it is told: in words where it rounds to nothing."""
-    mid = human(value.mid if isinstance(value, Estimate) else value, "money", currency, signed=True)
-    said = mid if any(digit in mid for digit in "123456789") else "next to nothing"
-    if not isinstance(value, Estimate):
-        return said
-    low, high = (human(end, "money", currency, signed=True) for end in (value.low, value.high))
-    return f"{said} ({low} to {high})"
 
 
 def dose(setting: Setting, key: str) -> tuple[float, float]:

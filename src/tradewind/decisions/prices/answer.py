@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from tradewind import progress
 from tradewind.decisions.prices.economics import economics
 from tradewind.decisions.prices.findings import Teller
-from tradewind.decisions.prices.learnt import CHEAPEST, DEAREST, Learnt, several
+from tradewind.decisions.prices.learnt import CHEAPEST, DEAREST, Learnt
 from tradewind.decisions.prices.outlook import outlook
 from tradewind.decisions.prices.panel import read
 from tradewind.decisions.prices.response import response
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError, NotFoundError
+from tradewind.money import several
 from tradewind.period import Period
 from tradewind.study import Action, Finding, Lever, Party, Setting, Study, Subject
 

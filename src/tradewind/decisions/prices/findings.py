@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind import charts
-from tradewind.decisions.prices.learnt import LEVEL, Learnt, Worth, several
+from tradewind.decisions.prices.learnt import LEVEL, Learnt, Worth
 from tradewind.engines.store import Store
-from tradewind.money import human
+from tradewind.money import gained, human, several
 from tradewind.period import Period
 from tradewind.study import Column, Estimate, Evidence, Finding, Grid
 
@@ -53,9 +53,7 @@ class Teller:
         return human(value, "money", self.currency, signed=signed)
 
     def _gained(self, value: float) -> str:
-        """A gain or loss, in words where it rounds to nothing."""
-        said = self._money(value, signed=True)
-        return said if any(digit in said for digit in "123456789") else "next to nothing"
+        return gained(value, self.currency)
 
     def _names(self, products: list[str]) -> dict[str, str]:
         """Titles of some products, with the id where another one is called the same; ids where they have none."""

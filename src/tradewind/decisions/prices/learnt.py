@@ -14,7 +14,7 @@ from tradewind.decisions.prices.outlook import Outlook
 from tradewind.decisions.prices.panel import Panel
 from tradewind.decisions.prices.response import Response
 from tradewind.errors import BadInputError
-from tradewind.money import human
+from tradewind.money import human, several
 from tradewind.period import Period
 from tradewind.study import Action, Estimate, Evidence, Lever, Party, Setting
 
@@ -271,11 +271,6 @@ class Learnt:
         pays = worth.joint[at, k, 0] > 0
         side = "above" if (margin < self.economics.margin) == pays else "below"
         return f"{said}; it pays at margins {side} {human(min(max(margin, 0.0), 1.0), 'share')}."
-
-
-def several(count: int, name: str) -> str:
-    """Return how many there are of something, in the singular where it is one."""
-    return f"{count:,} {name}" if count == 1 else f"{count:,} {name}s"
 
 
 def _pieces(count: float) -> str:
