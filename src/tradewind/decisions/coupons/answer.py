@@ -209,7 +209,7 @@ class _Teller:
 
     def recommended(self) -> Finding:
         """Whom to give which coupon within the budget."""
-        rows, mid, spread, cost = [], 0.0, [0.0, 0.0], 0.0
+        rows, joints, cost = [], [], 0.0
         parties = dict.fromkeys((Party.MERCHANT, Party.PLATFORM, Party.CREATOR, Party.BRAND), 0.0)
         customers = 0
         for n, place in enumerate(self.choice.tolist()):
@@ -217,9 +217,8 @@ class _Teller:
                 continue
             action, setting = self.actions[n], self.actions[n].menu[place]
             joint = setting.joint or Estimate(0.0, 0.0, 0.0)
-            mid, cost = mid + joint.mid, cost + sum(setting.cost.values())
-            # All rest on one lift, so that their errors go together: ends are added, not squares.
-            spread = [spread[0] + joint.low, spread[1] + joint.high]
+            joints.append(joint)
+            cost += sum(setting.cost.values())
             customers += len(self.groups[n].who)
             for party, gain in setting.gain.items():
                 parties[party] += gain.mid
@@ -228,7 +227,7 @@ class _Teller:
                 "platform": setting.dose.get("platform"), "cost": sum(setting.cost.values()), "gain": joint,
                 "assignment": action.assignment.name if action.assignment else "",
             })  # fmt: skip
-        total = Estimate(mid, spread[0], spread[1])
+        total = Estimate.added(joints)
         budget = self.settings.budget
         limit = f"of a budget of {self._said(budget)} " if budget else ""
         if not rows:
@@ -252,7 +251,7 @@ class _Teller:
         )  # fmt: skip
         numbers: dict[str, Any] = {"customers": customers, "cost": cost, "gain": total}
         numbers |= {f"gain_{party}": gain for party, gain in parties.items()}
-        note = "Intervals of one model add up: the total is as uncertain as its parts together."
+        note = "The interval of the total is added up as a plan does: errors of audiences go together in part."
         return Finding("recommended", sentence, self._evidence, numbers, Grid(columns, tuple(rows)), None, note, 95.0)
 
     def anyway(self) -> Finding:
