@@ -11,12 +11,12 @@ import harbour
 import pytest
 
 import market
-from tradewind.decisions.fluctuation import FluctuationSettings, study
+from tradewind.decisions.fluctuation import FluctuationSettings, explored, metrics_of, study
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError, NotFoundError
 from tradewind.measures.assume import Assumptions
 from tradewind.measures.metric import Ratio
-from tradewind.measures.metrics import METRICS
+from tradewind.measures.metrics import GMV, METRICS
 from tradewind.measures.query import Query
 from tradewind.period import Period
 from tradewind.scope import Scope
@@ -93,9 +93,17 @@ def test_sales_of_no_known_buyer_are_not_taken_apart(tmp_path: Path):
     def plant(line):
         return {**line, "customer_id": None} if line["day"] in WEEK else line
 
-    told = study(harbour.build(tmp_path, plant), WEEK)
+    store = harbour.build(tmp_path, plant)
+    told = study(store, WEEK)
     assert "factors" not in {finding.key for finding in told.findings}
     assert any("do not multiply to it" in caveat for caveat in told.caveats)
+    week = timedelta(days=7)
+    found = explored(store, store.panel(metrics_of(store)), GMV, WEEK, Period(WEEK.first - week, WEEK.last - week))
+    assert found is not None
+    assert found.root.ways
+    for way in found.root.ways:  # what does not make up the change is no way down
+        assert sum(child.contribution for child in way.children) == pytest.approx(found.root.contribution)
+    assert not any("buyers" in {child.metric for child in way.children} for way in found.root.ways)
 
 
 @pytest.mark.parametrize("against", ["previous", "expected"])

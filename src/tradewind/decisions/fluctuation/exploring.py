@@ -21,6 +21,8 @@ from tradewind.study import Column, Grid
 
 DEEPEST = 3
 """Levels below the metric that are taken apart."""
+CLOSE = 1e-6
+"""Distance from the change, of the larger of its sides, up to which parts sum to it."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,10 @@ def _way(store: Store, metric: Metric, edge: Edge, before: Mapping[str, Any], af
     except BadInputError:  # a factor has no value on one side and none is zero: this way does not lead there
         return None
     brought = {**found.parts, **found.nodes}
+    levels = [_number(side[metric.name]) for side in (before, after)]
+    told = math.fsum(float(brought[child.name]) for child in edge.children) * edge.scale
+    if not math.isclose(told, levels[1] - levels[0], rel_tol=CLOSE, abs_tol=CLOSE * max(map(abs, levels))):
+        return None  # on one side its parts do not make up the metric, such as sales of which no buyer is known
 
     def branch(each: Metric) -> Branch:
         deeper = below.get(each.name)
