@@ -126,7 +126,7 @@ def test_the_planted_slice_is_found(tmp_path: Path, against: str):
 
 def test_a_price_change_is_worth_what_it_was_worth(tmp_path: Path):
     told = study(harbour.build(tmp_path, prices_up), WEEK)
-    prices = next(row for row in told.finding("causes").grid.rows if row["cause"].startswith("Prices of"))
+    prices = next(row for row in told.finding("causes").grid.rows if row["cause"].startswith("Prices that changed"))
     assert prices["evidence"] == "measured"
     store = harbour.build(tmp_path / "again", prices_up)
     lines = store.run(store.table("order_lines")).to_pylist()
@@ -190,9 +190,9 @@ def test_stock_outs_are_told_as_an_upper_bound(tmp_path: Path):
         {"product_id": "p7", "shop_id": "s3", "day": WEEK.first + timedelta(days=n), "on_hand": 0} for n in range(3)
     ]
     told = study(harbour.build(tmp_path, inventory=rows), WEEK)
-    found = next(row for row in told.finding("causes").grid.rows if "out of stock" in row["cause"])
+    found = next(row for row in told.finding("causes").grid.rows if "without stock" in row["cause"])
     assert found["amount"] < 0
-    assert "1 products out of stock on 3 product-days" in found["cause"]
+    assert found["cause"] == "3 product-days without stock at 1 product, 0 in the days compared with"
 
 
 def test_a_ratio_is_split_into_mix_and_rate(tmp_path: Path):
@@ -352,9 +352,9 @@ def test_what_appears_vanishes_and_costs_more_by_hand(tmp_path: Path):
     assert told.finding("verdict").numbers["change"] == change
     amounts = {row["cause"]: row["amount"] for row in rows}
     assert amounts == {
-        "1 products that stopped selling": -7 * 80, "1 shops that stopped selling": -7 * 80,
-        "1 new products": 7 * 50, "1 new shops": 7 * 50,
-        "Prices of 1 products that sold in both periods": pytest.approx((110 - 100) * (7 + 14) / 2),
+        "1 product that stopped selling": -7 * 80, "1 shop that stopped selling": -7 * 80,
+        "1 new product": 7 * 50, "1 new shop": 7 * 50,
+        "Prices that changed at 1 of 3 products sold in both periods": pytest.approx((110 - 100) * (7 + 14) / 2),
     }  # fmt: skip
     sizes = [abs(row["amount"]) for row in rows]
     assert sizes == sorted(sizes, reverse=True)
@@ -454,7 +454,9 @@ def test_a_day_without_stock_is_worth_a_usual_day(tmp_path: Path, against: str):
     rows = [{"product_id": "p7", "shop_id": "s3", "day": day, "on_hand": 0} for day in out]
     store = harbour.build(tmp_path, inventory=[*rows, {**rows[0], "day": WEEK.first + timedelta(days=1), "on_hand": 1}])
     told = study(store, WEEK, FluctuationSettings(against=against))
-    found = next(row for row in told.finding("causes").grid.rows if "out of stock on 3 product-days" in row["cause"])
+    found = next(
+        row for row in told.finding("causes").grid.rows if row["cause"].startswith("3 product-days without stock")
+    )
     weeks = [back(WEEK, 7 * n) for n in ((1,) if against == "previous" else (1, 2, 3, 4))]
     lines = [line for line in lines_of(store) if any(line["day"] in week for week in weeks)]
     pace = worth(line for line in lines if line["product_id"] == "p7") / (7 * len(weeks))

@@ -17,6 +17,7 @@ from tradewind.measures.metric import Additive, Distinct, Metric
 from tradewind.measures.metrics import BUYERS, GMV, GROSS_SALES, ITEMS, NEW_BUYERS, ORDERS, RETURNING_BUYERS
 from tradewind.measures.query import Query, lights_up
 from tradewind.methods.difference import FEWEST_GROUPS, Difference
+from tradewind.money import several
 from tradewind.period import Period
 from tradewind.study import Estimate, Evidence
 
@@ -90,9 +91,9 @@ def _products(store: Store, comparison: Comparison) -> list[Cause]:
     fresh, gone = once & fresh, once & gone & ~fresh
     test = "where chance would leave so long a silence in fewer than one of twenty cases at the product's own pace."
     found = [
-        Cause(f"{fresh.sum():,} new products", since, float((new - old)[fresh].sum()), Evidence.MEASURED,
+        Cause(several(int(fresh.sum()), "new product"), since, float((new - old)[fresh].sum()), Evidence.MEASURED,
               f"Counted: products whose first order lies after the days compared with, {test}"),
-        Cause(f"{gone.sum():,} products that stopped selling", since, float((new - old)[gone].sum()),
+        Cause(f"{several(int(gone.sum()), 'product')} that stopped selling", since, float((new - old)[gone].sum()),
               Evidence.MEASURED, f"Counted: products whose last order lies before the period, {test}"),
     ]  # fmt: skip
     if priced:
@@ -103,7 +104,8 @@ def _products(store: Store, comparison: Comparison) -> list[Cause]:
         moved = np.abs(now / np.where(was > 0, was, np.nan) - 1) > 0.01
         found.append(
             Cause(
-                f"Prices of {moved.sum():,} products that sold in both periods", since,
+                f"Prices that changed at {moved.sum():,} of {several(int(kept.sum()), 'product')} sold in both periods",
+                since,
                 float(((now - was) * pieces).sum()), Evidence.MEASURED,
                 "Counted: change in price times mean pieces, over products that sold in both periods (Bennet's "
                 "indicator). It says what the price change was worth at the pieces sold, not how demand answered.",
@@ -144,10 +146,10 @@ def _shops(store: Store, comparison: Comparison) -> list[Cause]:
     fresh, gone = once & fresh, once & gone & ~fresh
     test = "where chance would leave so long a silence in fewer than one of twenty cases at the shop's own pace."
     found = [
-        Cause(f"{fresh.sum():,} new shops", since, float((new - old)[fresh].sum()), Evidence.MEASURED,
+        Cause(several(int(fresh.sum()), "new shop"), since, float((new - old)[fresh].sum()), Evidence.MEASURED,
               f"Counted: shops whose first order lies after the days compared with, {test}"),
-        Cause(f"{gone.sum():,} shops that stopped selling", since, float((new - old)[gone].sum()), Evidence.MEASURED,
-              f"Counted: shops whose last order lies before the period, {test}"),
+        Cause(f"{several(int(gone.sum()), 'shop')} that stopped selling", since, float((new - old)[gone].sum()),
+              Evidence.MEASURED, f"Counted: shops whose last order lies before the period, {test}"),
     ]  # fmt: skip
     return [cause for cause in found if cause.size]
 
@@ -265,21 +267,23 @@ def _stock_outs(store: Store, comparison: Comparison) -> list[Cause]:
     was, now = cells.was.fill_null(0) * length / len(comparison.bases), cells.now.fill_null(0)
     pace = cells.before / comparison.base.days
     hit = (cells.before > 0) & (now > 0)
+    sold = cells.before > 0
     missed = store.run(
-        cells.aggregate(
-            missed=(pace * (now - was)).sum(where=cells.before > 0), products=hit.sum(), days=now.sum(where=hit)
-        )
+        cells.aggregate(missed=(pace * (now - was)).sum(where=sold), now=now.sum(where=sold), was=was.sum(where=sold))
     ).to_pylist()[0]
-    if not missed["products"]:
+    lost = cells.filter(hit).group_by("product_id").aggregate(lost=(pace * now).sum())
+    out = store.run(lost.order_by(ibis.desc("lost"), "product_id")).to_pydict()["product_id"]
+    if not out:
         return []
     silence = sold_out(store, comparison)
     return [
         Cause(
-            f"{missed['products']:,} products out of stock on {missed['days']:,} product-days", comparison.period.title,
-            -float(missed["missed"]), Evidence.OBSERVATIONAL,
+            f"{several(int(missed['now']), 'product-day')} without stock at {several(len(out), 'product')}, "
+            f"{round(missed['was']):,} in the days compared with",
+            comparison.period.title, -float(missed["missed"]), Evidence.OBSERVATIONAL,
             "Days without stock, less those of the days compared with, at the product's pace in these; buyers who took "
             "another product instead are not counted back, so it is an upper bound.",
-            silence.names if silence else (), bool(silence and _unusual(comparison, silence)),
+            tuple(out), bool(silence and _unusual(comparison, silence)),
         )
     ]  # fmt: skip
 
@@ -287,17 +291,17 @@ def _stock_outs(store: Store, comparison: Comparison) -> list[Cause]:
 def _unshown(store: Store, comparison: Comparison) -> list[Cause]:
     """Products and creators that are usually shown, and were not shown once in the period."""
     found = []
-    for dimension, who in (("product_id", "products"), ("creator_id", "creators")):
+    for dimension, who in (("product_id", "product"), ("creator_id", "creator")):
         silence = unshown(store, comparison, dimension)
         if silence is None:
             continue
         found.append(
             Cause(
-                f"{len(silence.names):,} {who} no longer shown", comparison.period.title, -silence.missed,
+                f"{several(len(silence.names), who)} no longer shown", comparison.period.title, -silence.missed,
                 Evidence.OBSERVATIONAL,
-                f"Counted: {who} with stock that are shown {SHOWN:.0f} times or more in a usual period and not once in "
-                "this one, at their usual pace; buyers who took another product instead are not counted back, so it is "
-                f"an upper bound. Usual is {silence.usual:,.0f}.",
+                f"Counted: {who}s with stock that are shown {SHOWN:.0f} times or more in a usual period and not once "
+                "in this one, at their usual pace; buyers who took another product instead are not counted back, so it "
+                f"is an upper bound. Usual is {silence.usual:,.0f}.",
                 silence.names, _unusual(comparison, silence),
             )
         )  # fmt: skip

@@ -107,7 +107,8 @@ def coupons(page: Page, shop: str) -> Finding | None:
         columns += [Column("orders", "Orders that used it", "count"), Column("amount", "Taken off", "money")]
         numbers["used"] = sum(bool(row["orders"]) for row in found)
         numbers["amount"] = sum((row["amount"] or 0) for row in found)
-        sentence += f"; {numbers['used']:,} were used, and took off {page.money(numbers['amount'])}"
+        were = "was" if numbers["used"] == 1 else "were"
+        sentence += f"; {numbers['used']:,} {were} used, and took off {page.money(numbers['amount'])}"
     note = "Counted over what was ordered, paid or not. Coupons of the whole marketplace are not among them."
     grid = Grid(tuple(columns), table)
     return Finding("coupons", sentence + ".", Evidence.MEASURED, numbers, grid, None, note, 38.0)

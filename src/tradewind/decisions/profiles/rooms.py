@@ -11,6 +11,7 @@ from tradewind.decisions.profiles.page import Page
 from tradewind.measures import metrics as m
 from tradewind.measures.fact import MONEY, during, whole_seconds
 from tradewind.measures.query import Query, lights_up
+from tradewind.money import human
 from tradewind.study import Column, Evidence, Finding, Grid
 
 
@@ -68,9 +69,14 @@ def sessions(page: Page, column: str, id: str, sold: Mapping[str, Any] | None = 
         numbers["gmv"] = sum(row["gmv"] for row in found)
         best = top[0]["title"] or top[0]["live_id"]
         sentence += f"; they brought {page.money(numbers['gmv'])} GMV" if len(found) > 1 else ""
-        sentence += f", most of it in “{best}” of {top[0]['day']}" if len(found) > 1 and top[0]["gmv"] else ""
+        if len(found) > 1 and top[0]["gmv"]:
+            part = human(float(top[0]["gmv"] / numbers["gmv"]), "share")
+            sentence += f", {part} of it in “{best}” of {top[0]['day']}"
     source = "of paid orders placed in the room, whoever is credited" if ordered else "what the rooms recorded"
     note = f"Counted. GMV is {source}, before refunds."
+    elsewhere = sum(value or 0 for value in (sold or {}).values()) - numbers.get("gmv", 0) if ordered else 0
+    if page.money(elsewhere) != page.money(0):
+        note += f" Another {page.money(elsewhere)} was sold in rooms that are not to be seen here."
     grid = Grid(tuple(columns), table)
     return Finding("sessions", sentence + ".", Evidence.MEASURED, numbers, grid, None, note, 50.0)
 

@@ -34,6 +34,15 @@ def listed(request: Request, asker: Asker, plan: Words = "", limit: Limit = 50, 
     return paged(request, rows[offset : offset + limit], len(rows), limit, offset)
 
 
+@router.get("/ledger/launches", summary="Launches, the newest first", response_model=Page)
+def launches(request: Request, asker: Asker, plan: Words = "", limit: Limit = 50, offset: Offset = 0) -> JSONResponse:
+    """Return the actions that were launched, also those of experiments that reach beyond the caller's shops."""
+    asker.store.table("order_lines")
+    found = () if asker.ledger is None else asker.ledger.status(plan or None).launches
+    page = tuple(reversed(found))[offset : offset + limit]
+    return paged(request, page, len(found), limit, offset)
+
+
 @router.get("/ledger/calibration", summary="How far promises came true, by lever")
 def calibration(asker: Asker) -> JSONResponse:
     """Return what predictions were worth."""
