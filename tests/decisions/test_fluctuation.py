@@ -517,3 +517,26 @@ def test_stock_outs_are_valued_by_the_days_of_their_own_month(tmp_path: Path):
     store = harbour.sold(tmp_path, ({"day": day} for day in days), inventory=out)
     found = study(store, Period(date(2024, 3, 1), date(2024, 3, 31))).finding("causes")
     assert [row["amount"] for row in found.grid.rows] == [pytest.approx(-200)]
+
+
+def test_slices_and_mix_count_every_part_of_a_profit(market_store: Store):
+    """A slice by what refunds or ads do not know would be of another metric than the one that moved."""
+    period = market.Period(market.date(2024, 1, 15), market.date(2024, 2, 4))
+    store = market_store.assuming(Assumptions(margin=0.3))
+    for name in ("merchant_margin", "merchant_profit", "platform_profit", "creator_profit"):
+        told = study(store, period, FluctuationSettings(metric=name))
+        keys = {finding.key: finding for finding in told.findings}
+        assert any("is not looked at by" in caveat and "surface" in caveat for caveat in told.caveats)
+        assert "slices" not in keys or "surface" not in keys["slices"].note
+        if "mix" in keys:
+            parts = keys["mix"].numbers
+            assert parts["mix"] + parts["rate"] == pytest.approx(keys["verdict"].numbers["change"])
+    with pytest.raises(BadInputError, match="not known by it"):
+        study(store, period, FluctuationSettings(metric="merchant_profit", by=("surface",)))
+
+
+def test_several_refunds_were_and_one_rate_was(market_store: Store):
+    period = market.Period(market.date(2024, 1, 15), market.date(2024, 2, 4))
+    for name, said in (("refunds", "Refunds were "), ("refund_rate", "Refund rate was ")):
+        told = study(market_store, period, FluctuationSettings(metric=name))
+        assert told.finding("verdict").sentence.startswith(said)

@@ -89,8 +89,8 @@ def study(store: Store, period: Period, settings: FluctuationSettings | None = N
     progress.told("comparing with what was to be expected", 0, STEPS)
     comparison = compare(store, metric, period, settings.against, settings.seed)
     progress.told("taking the metric apart", 1, STEPS)
-    dimensions = _dimensions(store, comparison, settings.by)
     teller = _Teller(store, comparison)
+    dimensions = teller.whole(_dimensions(store, comparison, settings.by), settings.by)
     if comparison.period != period:
         teller.caveats += (
             f"The data holds {comparison.period.days} of the {period.days} days of {period.title}; as many days are "
@@ -185,6 +185,26 @@ class _Teller:
         unit = (metric or self.metric).unit
         return human(value, "points" if unit == "share" and signed else unit, self.currency, signed=signed)
 
+    def whole(self, dimensions: tuple[str, ...], wanted: Sequence[str]) -> tuple[str, ...]:
+        """Return the dimensions by which every part of the metric is known, and say in a caveat which are none."""
+        absent = set(left_out(self.metric, self.store))
+        lost = {name: [m for m in left_out(self.metric, self.store, (name,)) if m not in absent] for name in dimensions}
+        if not any(lost.values()):
+            return dimensions
+        parts = ", ".join(dict.fromkeys(part.title.lower() for lacking in lost.values() for part in lacking))
+        names = ", ".join(DIMENSIONS[name].lower() for name, lacking in lost.items() if lacking)
+        if any(lost[name] for name in wanted):
+            raise BadInputError(
+                f"{self.metric.title} cannot be split by this, since parts of it are not known by it ({parts})",
+                got=names,
+                do="choose another dimension, or a metric that is known by it, such as gmv",
+            )
+        self.caveats += (
+            f"{self.metric.title} is not looked at by {names}: not all of {parts} is known by these, and slices "
+            "without it would not add up to the change.",
+        )
+        return tuple(name for name, lacking in lost.items() if not lacking)
+
     @property
     def change(self) -> float:
         """The metric now less what it is compared with."""
@@ -210,7 +230,7 @@ class _Teller:
         metric, comparison, band = self.metric, self.comparison, self.comparison.band
         if not np.isfinite(self.base) or self.after[metric.name] is None:
             sentence = (
-                f"{metric.title} was {self._said(self.after[metric.name])} in {comparison.period.title} and "
+                f"{metric.title} {_was(metric)} {self._said(self.after[metric.name])} in {comparison.period.title} and "
                 f"{self._said(self.base)} {comparison.said}: on one side there was nothing to compare."
             )
             return Finding("verdict", sentence, Evidence.MEASURED, {"actual": self.after[metric.name]}, weight=100.0)
@@ -219,7 +239,7 @@ class _Teller:
         percent = f" ({human(abs(relative), 'share')})" if relative is not None else ""
         moved = f"{'up' if self.change > 0 else 'down'} {size}{percent} on" if self.change else "the same as the"
         head = (
-            f"{metric.title} was {self._said(self.actual)} in {comparison.period.title}, {moved} "
+            f"{metric.title} {_was(metric)} {self._said(self.actual)} in {comparison.period.title}, {moved} "
             f"{self._said(self.base)} {comparison.said}"
         )
         numbers: dict[str, Any] = {
@@ -419,6 +439,8 @@ class _Teller:
             return []  # in each split some slice has a numerator and nothing under it, such as orders without a buyer
         found = volume_mix_rate(cube.before(over), cube.before(under), cube.now(over), cube.now(under))
         mix, rate = (float(part.sum()) * metric.times for part in (found.ratio_mix, found.ratio_rate))
+        if not math.isclose(mix + rate, self.change, rel_tol=CLOSE, abs_tol=CLOSE * abs(self.base)):
+            return []
         names = [str(value) for value in cube.attributes[dimension]]
         order = np.argsort(-np.abs(found.ratio_mix + found.ratio_rate))[:MOST_SHOWN]
         rows = tuple(
@@ -490,6 +512,11 @@ class _Teller:
 def _levels(metric: Metric) -> tuple[Metric, ...]:
     """Return a metric and, for a ratio, what its level is computed from."""
     return (metric, *_levels(metric.over), *_levels(metric.under)) if isinstance(metric, Ratio) else (metric,)
+
+
+def _was(metric: Metric) -> str:
+    """Return the verb of a metric's title in the past: refunds were, the refund rate was."""
+    return "were" if metric.unit == "count" or metric.title.split()[0].endswith("s") else "was"
 
 
 def _named(dimension: str, value: Any) -> str:
