@@ -519,3 +519,87 @@ def test_stock_outs_are_valued_by_the_days_of_their_own_month(tmp_path: Path):
     store = harbour.sold(tmp_path, ({"day": day} for day in days), inventory=out)
     found = study(store, Period(date(2024, 3, 1), date(2024, 3, 31))).finding("causes")
     assert [row["amount"] for row in found.grid.rows] == [pytest.approx(-200)]
+
+
+def test_slices_and_mix_count_every_part_of_a_profit(market_store: Store):
+    """A slice by what refunds or ads do not know would be of another metric than the one that moved."""
+    period = market.Period(market.date(2024, 1, 15), market.date(2024, 2, 4))
+    store = market_store.assuming(Assumptions(margin=0.3))
+    for name in ("merchant_margin", "merchant_profit", "platform_profit", "creator_profit"):
+        told = study(store, period, FluctuationSettings(metric=name))
+        keys = {finding.key: finding for finding in told.findings}
+        assert any("is not looked at by" in caveat and "surface" in caveat for caveat in told.caveats)
+        assert "slices" not in keys or "surface" not in keys["slices"].note
+        if "mix" in keys:
+            parts = keys["mix"].numbers
+            assert parts["mix"] + parts["rate"] == pytest.approx(keys["verdict"].numbers["change"])
+    with pytest.raises(BadInputError, match="not known by it"):
+        study(store, period, FluctuationSettings(metric="merchant_profit", by=("surface",)))
+
+
+def test_several_refunds_were_and_one_rate_was(market_store: Store):
+    period = market.Period(market.date(2024, 1, 15), market.date(2024, 2, 4))
+    for name, said in (("refunds", "Refunds were "), ("refund_rate", "Refund rate was ")):
+        told = study(market_store, period, FluctuationSettings(metric=name))
+        assert told.finding("verdict").sentence.startswith(said)
+
+
+def test_slices_that_chance_would_give_are_not_led_with(tmp_path: Path):
+    """One slice moved and one is the same as before: what leads excludes nothing having happened."""
+    store = harbour.build(tmp_path, beauty_on_feed_stops)
+    for against in ("previous", "expected"):
+        slices = study(store, WEEK, FluctuationSettings(against=against)).finding("slices")
+        first = next(row for row in slices.grid.rows if slices.sentence.startswith(row["slice"]))
+        assert first["change"].high < 0
+
+
+def test_a_slice_of_which_others_hold_some_is_named_the_rest(tmp_path: Path):
+    """Feed stops, and so does Beauty elsewhere: its row counts what is not on the feed, and says so."""
+
+    def plant(line):
+        beauty = int(line["product_id"][1:]) % 3 == 0
+        return None if line["day"] in WEEK and (beauty or line["surface"] == "feed") else line
+
+    store = harbour.build(tmp_path, plant)
+    told = study(store, WEEK, FluctuationSettings(by=("department", "surface")))
+    rows = {row["slice"]: row for row in told.finding("slices").grid.rows}
+    lines = [line for line in lines_of(store) if line["day"] in back(WEEK, 7)]
+    beauty = [line for line in lines if int(line["product_id"][1:]) % 3 == 0]
+    feed = [line for line in lines if line["surface"] == "feed"]
+    wholes = {"Department Beauty": worth(beauty), "Surface feed": worth(feed)}
+    assert len(rows) == 2
+    for name, row in rows.items():
+        is_whole = row["before"] == pytest.approx(wholes[name.removeprefix("The rest of ")])
+        assert is_whole != name.startswith("The rest of ")
+
+
+def test_slices_of_a_ratio_are_held_against_their_own_rate_before(tmp_path: Path):
+    """One shop's prices double: what it would be is its price before on its pieces now, however thin its leaves."""
+
+    def plant(line):
+        dear = line["day"] in WEEK and line["shop_id"] == "s1"
+        return {**line, "unit_price": line["unit_price"] * 2} if dear else line
+
+    store = harbour.build(tmp_path, plant)
+    told = study(store, WEEK, FluctuationSettings(metric="price_per_item", by=("shop_id", "department", "surface")))
+    slices = told.finding("slices")
+    assert slices.grid.columns[1].title == "At the earlier rate"
+    row = next(row for row in slices.grid.rows if row["slice"] == "Shop s1")
+    then, now = ([x for x in lines_of(store) if x["shop_id"] == "s1" and x["day"] in w] for w in (back(WEEK, 7), WEEK))
+    items = sum(line["quantity"] for line in now) / sum(line["quantity"] for line in then)
+    assert row["before"] == pytest.approx(worth(then) * items)
+    assert row["change"].mid == pytest.approx(worth(now) - worth(then) * items)
+
+
+def test_slices_of_a_ratio_that_do_not_add_up_are_left_out(tmp_path: Path):
+    """Beauty sells a piece for each of Home's, then three: no slice's own price moved, the mix did."""
+    week = Period(days(63, 63)[0], days(69, 69)[0])
+    sales = [
+        {"day": day, "product_id": name, "quantity": 3 if name == "b" and day in week else 1, "unit_price": price}
+        for day in days(0, 69)
+        for name, price in (("b", Decimal(10)), ("h", Decimal(30)))
+    ]
+    products = [{"product_id": "b", "category": "Beauty"}, {"product_id": "h", "category": "Home"}]
+    told = study(harbour.sold(tmp_path, sales, products=products), week, FluctuationSettings(metric="price_per_item"))
+    assert "slices" not in {finding.key for finding in told.findings}
+    assert any("does not add up to the whole" in caveat for caveat in told.caveats)

@@ -56,6 +56,7 @@ class Slice:
         actual: Sum of the metric over the slice's leaves, without leaves that an earlier slice explains.
         expected: What the sum would be without the slice's own change (with the external one, if there is one).
         change: `actual − expected`, in the metric's unit.
+        spread: The change with its interval.
         share: The slice's share of the total change, with its interval; above 1 where other changes offset it.
         effect: Common effect of the leaves, in (−1, 1): the part of the way to nothing or to everything.
         evidence: Log Bayes factor for the slice, less the log of the number of slices it was picked from.
@@ -66,6 +67,7 @@ class Slice:
     actual: float
     expected: float
     change: float
+    spread: Estimate
     share: Estimate
     effect: float
     evidence: float
@@ -318,7 +320,10 @@ class Localise:
         slices = []
         for i, pick in enumerate(picks):
             share = quotient(parts[i] + noise[:, i], totals)
-            low, high = np.quantile(share, [(1 - self.level) / 2, (1 + self.level) / 2])
+            ends = [(1 - self.level) / 2, (1 + self.level) / 2]
+            low, high = np.quantile(share, ends)
+            least, most = np.quantile(parts[i] + noise[:, i], ends)
+            moved = float(parts[i])
             mid = float(quotient(parts[i : i + 1], np.array([total]))[0])
             leaf = int(np.argmax(pick.mask))
             where = {cube.names[a]: cube.values[a].tolist()[cube.codes[a][leaf]] for a in pick.axes}
@@ -327,7 +332,8 @@ class Localise:
                     where=where,
                     actual=float(cube.actual[pick.mask].sum()),
                     expected=float(expected[pick.mask].sum()),
-                    change=float(parts[i]),
+                    change=moved,
+                    spread=Estimate(moved, min(float(least), moved), max(float(most), moved), self.level),
                     share=Estimate(mid, min(float(low), mid), max(float(high), mid), self.level),
                     effect=pick.effect,
                     evidence=pick.evidence,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -48,6 +48,7 @@ CLOSE = 1e-9  # relative distance within which factors multiply to the metric
 TOLD = math.log(10)  # evidence of a slice that is told: odds of ten to one
 BEYOND = 9.2  # evidence (natural log) of a slice that is unusual by itself: odds of ten thousand to one
 NAMED = 10  # products or creators of a cause that are named
+ASTRAY = 0.02  # part of a ratio's whole by which its slices at earlier rates may miss it
 EVERYTHING = 0.9  # a slice that holds more of the metric than this is the whole, not a part
 
 
@@ -89,8 +90,8 @@ def study(store: Store, period: Period, settings: FluctuationSettings | None = N
     progress.told("comparing with what was to be expected", 0, STEPS)
     comparison = compare(store, metric, period, settings.against, settings.seed)
     progress.told("taking the metric apart", 1, STEPS)
-    dimensions = _dimensions(store, comparison, settings.by)
     teller = _Teller(store, comparison)
+    dimensions = teller.whole(_dimensions(store, comparison, settings.by), settings.by)
     if comparison.period != period:
         teller.caveats += (
             f"The data holds {comparison.period.days} of the {period.days} days of {period.title}; as many days are "
@@ -185,6 +186,26 @@ class _Teller:
         unit = (metric or self.metric).unit
         return human(value, "points" if unit == "share" and signed else unit, self.currency, signed=signed)
 
+    def whole(self, dimensions: tuple[str, ...], wanted: Sequence[str]) -> tuple[str, ...]:
+        """Return the dimensions by which every part of the metric is known, and say in a caveat which are none."""
+        absent = set(left_out(self.metric, self.store))
+        lost = {name: [m for m in left_out(self.metric, self.store, (name,)) if m not in absent] for name in dimensions}
+        if not any(lost.values()):
+            return dimensions
+        parts = ", ".join(dict.fromkeys(part.title.lower() for lacking in lost.values() for part in lacking))
+        names = ", ".join(DIMENSIONS[name].lower() for name, lacking in lost.items() if lacking)
+        if any(lost[name] for name in wanted):
+            raise BadInputError(
+                f"{self.metric.title} cannot be split by this, since parts of it are not known by it ({parts})",
+                got=names,
+                do="choose another dimension, or a metric that is known by it, such as gmv",
+            )
+        self.caveats += (
+            f"{self.metric.title} is not looked at by {names}: not all of {parts} is known by these, and slices "
+            "without it would not add up to the change.",
+        )
+        return tuple(name for name, lacking in lost.items() if not lacking)
+
     @property
     def change(self) -> float:
         """The metric now less what it is compared with."""
@@ -210,7 +231,7 @@ class _Teller:
         metric, comparison, band = self.metric, self.comparison, self.comparison.band
         if not np.isfinite(self.base) or self.after[metric.name] is None:
             sentence = (
-                f"{metric.title} was {self._said(self.after[metric.name])} in {comparison.period.title} and "
+                f"{metric.title} {_was(metric)} {self._said(self.after[metric.name])} in {comparison.period.title} and "
                 f"{self._said(self.base)} {comparison.said}: on one side there was nothing to compare."
             )
             return Finding("verdict", sentence, Evidence.MEASURED, {"actual": self.after[metric.name]}, weight=100.0)
@@ -219,7 +240,7 @@ class _Teller:
         percent = f" ({human(abs(relative), 'share')})" if relative is not None else ""
         moved = f"{'up' if self.change > 0 else 'down'} {size}{percent} on" if self.change else "the same as the"
         head = (
-            f"{metric.title} was {self._said(self.actual)} in {comparison.period.title}, {moved} "
+            f"{metric.title} {_was(metric)} {self._said(self.actual)} in {comparison.period.title}, {moved} "
             f"{self._said(self.base)} {comparison.said}"
         )
         numbers: dict[str, Any] = {
@@ -334,12 +355,19 @@ class _Teller:
         if isinstance(metric, Ratio):
             weight, weight_expected = cube.now(over[1].name), cube.before(over[1].name)
             found = Localise(seed=seed)(cube.attributes, now, was, weight=weight, weight_expected=weight_expected)
+            level = was.sum() / weight_expected.sum() * weight.sum()
+            if abs(now.sum() - found.total_change - level) > ASTRAY * abs(level):
+                self.caveats += (
+                    f"Slices of {metric.title} are left out: the mix between them moved, or they are too thin to have "
+                    "a rate of their own, so that what they would be at earlier rates does not add up to the whole.",
+                )
+                return None
         else:
             # outside the normal range something did happen: the best slice is told from even odds
             least = 0.0 if self.comparison.is_outside and self.comparison.against == "expected" else TOLD
             method = Localise(seed=seed, min_evidence=least)
             found = method(cube.attributes, now, was, history=cube.earlier(metric.name))
-        return self._told(found, dimensions, float(was.sum()), cube)
+        return self._told(found, dimensions, cube)
 
     def _earlier(self) -> tuple[Period, ...]:
         """Periods before those compared with, which tell how noisy each slice is."""
@@ -351,49 +379,70 @@ class _Teller:
             found.append(period)
         return tuple(found)
 
-    def _told(self, found: Localisation, dimensions: tuple[str, ...], base: float, cube: Leaves) -> Finding:
+    def _told(self, found: Localisation, dimensions: tuple[str, ...], cube: Leaves) -> Finding:
         title = {name: DIMENSIONS[name] for name in dimensions}
-        rows, bars = [], []
-        told = [piece for piece in found.slices if piece.expected <= EVERYTHING * base][:MOST_SHOWN]
-        alike = found.external or len(told) < len(found.slices[:MOST_SHOWN])
-        for piece in told:
-            name = ", ".join(_named(k, v) for k, v in piece.where.items())
-            share = piece.share if self.change_is_plain else None
-            change = _spread(piece, found)
-            rows.append(
-                {"slice": name, "before": piece.expected, "now": piece.actual, "change": change, "share": share}
-            )
-            bars.append((name, _spread(piece, found)))
+        whole = self._at_earlier_rates(cube, np.ones(len(next(iter(cube.attributes.values()))), dtype=bool))
+        ratio = isinstance(self.metric, Ratio)
+        moved = float(cube.now(self.metric.over.name).sum()) - whole if isinstance(self.metric, Ratio) else self.change
+        rows: list[dict[str, Any]] = []
+        told: list[dict[str, Any]] = []
+        for name, mask, piece in _named_pieces(found, cube):
+            if piece.expected > EVERYTHING * whole or len(rows) == MOST_SHOWN:
+                continue
+            before = self._at_earlier_rates(cube, mask) if ratio else piece.expected
+            change = piece.spread.moved(piece.expected - before)
+            share = None
+            if self.change_is_plain and moved:
+                share = change.scaled(1 / moved) if ratio else piece.share.scaled(found.total_change / moved)
+            rows.append({"slice": name, "before": before, "now": piece.actual, "change": change, "share": share})
+            if change.low > 0 or change.high < 0:
+                told.append(rows[-1])
             if self._beyond(piece, cube):
                 self.unusual += (f"{name} ({self._signed(piece.change)})",)
+        alike = found.external or len(rows) < len(found.slices[:MOST_SHOWN])
         if alike and not rows:
             sentence = f"Every slice moved alike by {', '.join(title.values()).lower()}: look outside for the cause."
-        elif not rows:
+        elif not told:
             sentence = f"No slice by {', '.join(title.values()).lower()} stands out from the noise of the others."
         else:
             first = told[0]
-            verb = "stands out most" if len(rows) > 1 else "explains it" if first.share.mid > 0 else "moved against it"
-            part = f", {human(first.share, 'share')} of the change" if self.change_is_plain else ""
+            along = first["change"].mid * moved > 0
+            verb = "stands out most" if len(told) > 1 else "explains it" if along else "moved against it"
+            part = f", {human(first['share'], 'share')} of the change" if first["share"] is not None else ""
             sentence = (
-                f"{rows[0]['slice']} {verb}: {self._signed(first.change)}{part}"
-                + (f"; {len(rows)} slices stand out." if len(rows) > 1 else ".")
+                f"{first['slice']} {verb}: {self._signed(first['change'].mid)}{part}"
+                + (f"; {len(told)} slices stand out." if len(told) > 1 else ".")
                 + (" The rest moved alike." if alike else "")
             )
+        then = comparison_title(self.comparison)
+        if ratio:
+            then = "At the earlier rate"
+        elif found.external:
+            then = "Had it moved as the rest"
+        bars = [(row["slice"], row["change"]) for row in rows]
         unit = self.metric.over.unit if isinstance(self.metric, Ratio) else self.metric.unit
         columns = (
-            Column("slice", "Slice"), Column("before", comparison_title(self.comparison), unit),
+            Column("slice", "Slice"), Column("before", then, unit),
             Column("now", "Now", unit), Column("change", "Change", unit), *self._shares(),
         )  # fmt: skip
         chart = charts.ranked_bars(bars, unit=unit, currency=self.currency) if bars else None
         note = (
             f"Searched all combinations of up to three of {', '.join(title.values()).lower()} for the fewest slices "
             "that explain the change beyond the noise; intervals resample the noise of each slice, and share out the "
-            "change, not its causes."
+            "change, not its causes. The rest of a slice is what slices found before it leave of it."
         )
         grid = Grid(columns, tuple(rows)) if rows else None
-        strongest = max((piece.evidence for piece in told), default=None)
+        strongest = max((piece.evidence for piece in found.slices), default=None)
         numbers = {"explained": found.explained, "evidence": strongest}
         return Finding("slices", sentence, Evidence.OBSERVATIONAL, numbers, grid, chart, note, 80.0)
+
+    def _at_earlier_rates(self, cube: Leaves, mask: np.ndarray[Any, Any]) -> float:
+        """What leaves would be without a change: their level before; for a ratio, at their rate before."""
+        if not isinstance(self.metric, Ratio):
+            return float(cube.before(self.metric.name)[mask].sum())
+        over, under = self.metric.over.name, self.metric.under.name
+        then = cube.before(under)[mask].sum()
+        return float(cube.before(over)[mask].sum() / then * cube.now(under)[mask].sum()) if then else 0.0
 
     def _beyond(self, piece: Slice, cube: Leaves) -> bool:
         """Whether a slice is unusual by itself: beyond chance, large enough to matter, and more than a usual burst."""
@@ -419,6 +468,8 @@ class _Teller:
             return []  # in each split some slice has a numerator and nothing under it, such as orders without a buyer
         found = volume_mix_rate(cube.before(over), cube.before(under), cube.now(over), cube.now(under))
         mix, rate = (float(part.sum()) * metric.times for part in (found.ratio_mix, found.ratio_rate))
+        if not math.isclose(mix + rate, self.change, rel_tol=CLOSE, abs_tol=CLOSE * abs(self.base)):
+            return []
         names = [str(value) for value in cube.attributes[dimension]]
         order = np.argsort(-np.abs(found.ratio_mix + found.ratio_rate))[:MOST_SHOWN]
         rows = tuple(
@@ -492,6 +543,21 @@ def _levels(metric: Metric) -> tuple[Metric, ...]:
     return (metric, *_levels(metric.over), *_levels(metric.under)) if isinstance(metric, Ratio) else (metric,)
 
 
+def _was(metric: Metric) -> str:
+    """Return the verb of a metric's title in the past: refunds were, the refund rate was."""
+    return "were" if metric.unit == "count" or metric.title.split()[0].endswith("s") else "was"
+
+
+def _named_pieces(found: Localisation, cube: Leaves) -> Iterator[tuple[str, np.ndarray[Any, Any], Slice]]:
+    """Yield each slice with its leaves and its name, which says where slices before it hold some of it."""
+    free = np.ones(len(next(iter(cube.attributes.values()))), dtype=bool)
+    for piece in found.slices:
+        inside = np.logical_and.reduce([cube.attributes[key] == value for key, value in piece.where.items()])
+        name = ", ".join(_named(key, value) for key, value in piece.where.items())
+        yield (name if free[inside].all() else f"The rest of {name}"), inside & free, piece
+        free &= ~inside
+
+
 def _named(dimension: str, value: Any) -> str:
     """Return a slice as a reader would name it."""
     if dimension == "customer_type":
@@ -506,8 +572,3 @@ def comparison_title(comparison: Comparison) -> str:
     if comparison.against != "expected":
         return comparison.base.title
     return "Usual" if isinstance(comparison.metric, Ratio) else "Expected"
-
-
-def _spread(piece: Slice, found: Localisation) -> float | Estimate:
-    """A slice's change, with the interval of its share."""
-    return piece.share.scaled(found.total_change) if found.total_change else piece.change
