@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -474,33 +473,6 @@ def _drawn(outcome: Outcome, units: ArrayLike) -> _Drawn:
 def _alike(values: Array) -> float:
     """Share of the values that, all alike, would count as much (Kish)."""
     return float(values.mean() ** 2 / (values**2).mean())
-
-
-def proven(away: float, freedom: float, bound: float) -> float:
-    """Return the probability that an effect is proven which lies `away` standard errors from zero.
-
-    Args:
-        away: Distance of the effect from zero, in standard errors; not negative.
-        freedom: Degrees of freedom of the standard error.
-        bound: Distance that proves an effect.
-
-    Returns:
-        The probability, by the noncentral t, in the effect's own direction.
-    """
-    if away > 30 + 10 * bound:  # where nothing is left to lose, and the noncentral t runs out of digits
-        return 1.0
-    from scipy.stats import nct  # noqa: PLC0415  a second and 50 MiB that a server has no use for until it plans
-
-    return float(nct.sf(bound, freedom, away))
-
-
-@lru_cache(maxsize=1024)
-def distance(freedom: float, bound: float, power: float) -> float:
-    """Return how many standard errors from zero an effect must lie to be proven with the probability `power`."""
-    above = bound + 1.0
-    while proven(above, freedom, bound) < power:
-        above *= 2
-    return float(optimize.brentq(lambda away: proven(away, freedom, bound) - power, 0, above))
 
 
 def _longer(times: float, correlation: float | None) -> float | None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from numbers import Integral
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
+from scipy import optimize, special
 
 from tradewind.errors import BadInputError
 from tradewind.methods.moments import Verdict, numbers, probability, tellable
-from tradewind.methods.power import Unlearnable, distance, proven
+from tradewind.methods.power import Unlearnable
 from tradewind.study import Estimate
 
 Array = NDArray[np.float64]
@@ -386,7 +387,7 @@ class SwitchbackPower:
         far, pairs = abs(effect) / self._error(noise, length, blocks, washout), blocks // 2
         if self._alone(blocks):
             return float(special.ndtr(far / math.sqrt(pairs)) ** pairs)
-        return proven(far, *self._bound(blocks))
+        return _proven(far, *self._bound(blocks))
 
     def _detectable(self, noise: Noise, length: int, blocks: int, washout: int) -> float | None:
         """Smallest effect that is proven as often as asked; None where nothing can be told."""
@@ -395,7 +396,7 @@ class SwitchbackPower:
         error, pairs = self._error(noise, length, blocks, washout), blocks // 2
         if self._alone(blocks):
             return error * math.sqrt(pairs) * float(special.ndtri(self.power ** (1 / pairs)))
-        return error * distance(*self._bound(blocks), self.power)
+        return error * _distance(*self._bound(blocks), self.power)
 
     def _needed(self, noise: Noise, length: int, blocks: int, washout: int, effect: float) -> int | None:
         """Periods that would see the effect in blocks of this length."""
@@ -453,3 +454,30 @@ def _until(moved: Array, echoed: Array, effect: float, slack: float) -> Array:
         ends.append(np.where(slope > 1e-12, room / np.where(slope > 1e-12, slope, 1.0), flat))
     end: Array = np.maximum(ends[0], ends[1])
     return end
+
+
+def _proven(away: float, freedom: float, bound: float) -> float:
+    """Return the probability that an effect is proven which lies `away` standard errors from zero.
+
+    Args:
+        away: Distance of the effect from zero, in standard errors; not negative.
+        freedom: Degrees of freedom of the standard error.
+        bound: Distance that proves an effect.
+
+    Returns:
+        The probability, by the noncentral t, in the effect's own direction.
+    """
+    if away > 30 + 10 * bound:  # where nothing is left to lose, and the noncentral t runs out of digits
+        return 1.0
+    from scipy.stats import nct  # noqa: PLC0415  a second and 50 MiB that a server has no use for until it plans
+
+    return float(nct.sf(bound, freedom, away))
+
+
+@lru_cache(maxsize=1024)
+def _distance(freedom: float, bound: float, power: float) -> float:
+    """Return how many standard errors from zero an effect must lie to be proven with the probability `power`."""
+    above = bound + 1.0
+    while _proven(above, freedom, bound) < power:
+        above *= 2
+    return float(optimize.brentq(lambda away: _proven(away, freedom, bound) - power, 0, above))

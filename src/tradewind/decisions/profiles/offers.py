@@ -11,7 +11,7 @@ import ibis
 from tradewind.decisions.profiles.kinds import KINDS
 from tradewind.decisions.profiles.page import Page
 from tradewind.measures.fact import MONEY, during
-from tradewind.money import human
+from tradewind.money import human, several
 from tradewind.study import Column, Evidence, Finding, Grid
 
 
@@ -60,7 +60,7 @@ def contracts(page: Page, column: str, id: str, beside: str, gmv: Mapping[str, A
     columns += (Column("gmv", "GMV in the period", "money"),) if gmv else ()
     count, partners = sum(row["contracts"] for row in found), len(found)
     numbers: dict[str, Any] = {"contracts": count, "partners": partners}
-    sentence = f"{count:,} commission contracts run with {_counted(partners, beside)}"
+    sentence = f"{count:,} commission contracts run with {several(partners, beside)}"
     if rates := [row[end] for row in found for end in ("low", "high") if row[end] is not None]:
         numbers |= {"lowest_rate": min(rates), "highest_rate": max(rates)}
         sentence += f", at {_range(min(rates), max(rates))} of the price"
@@ -102,7 +102,7 @@ def coupons(page: Page, shop: str) -> Finding | None:
     columns = [Column("coupon_id", "Coupon"), Column("worth", "Worth"), Column("ends", "Ends", "day")]
     columns.append(Column("share", "Platform pays", "share"))
     numbers: dict[str, Any] = {"coupons": len(found)}
-    sentence = f"{_counted(len(found), 'coupon')} of the shop's own ran"
+    sentence = f"{several(len(found), 'coupon')} of the shop's own ran"
     if counted:
         columns += [Column("orders", "Orders that used it", "count"), Column("amount", "Taken off", "money")]
         numbers["used"] = sum(bool(row["orders"]) for row in found)
@@ -136,8 +136,8 @@ def campaigns(page: Page, where: Mapping[str, str]) -> Finding | None:
     )  # fmt: skip
     named = sum(row["source"] == "campaign" for row in found)
     others = len(found) - named
-    said = [f"{_counted(named, 'campaign')}"] if named else []
-    said += [f"{_counted(others, 'promotion')}"] if others else []
+    said = [f"{several(named, 'campaign')}"] if named else []
+    said += [f"{several(others, 'promotion')}"] if others else []
     sentence = f"{' and '.join(said)} ran."
     note = "Counted: what ran on a day of the period. Promotions of one kind with the same days are one."
     numbers = {"campaigns": named, "promotions": others}
@@ -203,7 +203,3 @@ def _worth(page: Page, row: Mapping[str, Any]) -> str:
 def _range(low: float, high: float) -> str:
     first, last = human(low, "share"), human(high, "share")
     return first if first == last else f"{first} to {last}"
-
-
-def _counted(count: int, name: str) -> str:
-    return f"{count:,} {name}" + ("" if count == 1 else "s")
