@@ -17,7 +17,7 @@ from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, ConflictError, MissingDataError, NotFoundError
 from tradewind.faces import proposals as place
 from tradewind.faces.planning import Asked, footing, frontier, planned, ready, solved, soonest
-from tradewind.faces.proposals import FUNDS, Proposals, keep_proposals, proposed, read_proposals
+from tradewind.faces.proposals import Proposals, keep_proposals, proposed, read_proposals
 from tradewind.faces.studies import WINGS, Wing
 from tradewind.measures.assume import Assumptions
 from tradewind.period import Period
@@ -42,22 +42,16 @@ class ShoalSettings:
 
 
 def shoal(store: Store, period: Period, settings: ShoalSettings) -> Study:
-    """The reef's coupon alone, dearer where both pay; nothing where merchants do."""
-    if settings.payer == "merchant":
-        raise MissingDataError("No merchant asked for it")
+    """The reef's coupon alone; its key tells who was to pay."""
     found = reef.study(store, period)
     [coupon] = [action for action in found.actions if action.lever == "coupon"]
-    menu = tuple(
-        replace(each, dose={**each.dose, "platform": 0.5}) if settings.payer == "cofunded" else each
-        for each in coupon.menu
-    )
-    mine = replace(coupon, key=f"shoal-{settings.payer}", menu=menu, subject=replace(coupon.subject, id="shoal"))
+    mine = replace(coupon, key=f"shoal-{settings.payer}", subject=replace(coupon.subject, id="shoal"))
     return replace(found, wing="shoal", settings={"payer": settings.payer}, actions=(mine,))
 
 
 @pytest.fixture
 def wings(monkeypatch: pytest.MonkeyPatch, reefs: str) -> tuple[str, str]:
-    """Two wings that act: the reef, and the shoal, to which it makes a difference who pays."""
+    """Two wings that act: the reef, and the shoal, which has a setting of who pays."""
     module = SimpleNamespace(study=shoal, ShoalSettings=ShoalSettings, NEEDS=(), IMPROVED_BY={})
     monkeypatch.setitem(sys.modules, "tradewind.decisions.shoal", module)
     monkeypatch.setitem(WINGS, "shoal", Wing("shoal", "Shoal", "Who swims?", acts=True))
@@ -92,9 +86,10 @@ def test_what_promises_more_than_a_shop_sells_is_left_out(found: Proposals) -> N
     assert not any("promises more" in said for said in before.answer.caveats)
 
 
-def test_a_wing_is_asked_once_for_each_payer_where_that_makes_a_difference(found: Proposals) -> None:
-    assert [(a.wing, a.payer, a.study is not None) for a in found.answers] == [
-        ("reef", "", True), ("shoal", "platform", True), ("shoal", "merchant", False), ("shoal", "cofunded", True),
+def test_a_wing_is_asked_once_with_all_who_may_pay(found: Proposals) -> None:
+    told = [(a.wing, a.study.actions[-1].key) for a in found.answers if a.study is not None]
+    assert [(wing, key if wing == "shoal" else "") for wing, key in told] == [
+        ("reef", ""), ("shoal", "shoal-cofunded"),
     ]  # fmt: skip
 
 
@@ -110,7 +105,7 @@ def test_solved_is_what_is_planned_from_the_store(
     assert solved(found, asked, "spring") == fresh
     assert solved(kept, asked, "spring") == fresh
     assert solved(kept, asked, "spring", given=ready(found, asked)) == fresh
-    assert ("shoal" in fresh.unanswered) == (budgets in {("merchant=60",)})
+    assert not fresh.unanswered
 
 
 def test_an_action_begins_when_it_still_can(found: Proposals, market_store: Store) -> None:
@@ -154,19 +149,23 @@ def test_the_first_day_of_an_action_is_tomorrow_save_for_simulated_data(market_s
 
 @pytest.mark.parametrize("budgets", MONEY)
 def test_what_plans_are_picked_from_hangs_on_its_footing_only(found: Proposals, budgets: tuple[str, ...]) -> None:
-    asked = Asked(budgets, least=1.0)
-    other = Asked(tuple(f"{budget}0" for budget in budgets), ("price actions<=3",), caution=0.5)
-    assert footing(found, asked) == footing(found, other)
+    asked = Asked(BOTH, least=1.0)
+    other = Asked(budgets, ("price actions<=3",), caution=0.5)
+    assert footing(asked) == footing(other)
     assert ready(found, asked) == ready(found, other)
     begun = replace(asked, begin=found.today + timedelta(days=9))
-    assert footing(found, begun) != footing(found, asked)
+    assert footing(begun) != footing(asked)
 
 
 def test_only_the_wings_that_are_asked_propose(found: Proposals, market_store: Store) -> None:
     asked = Asked(BOTH, wings=("shoal",))
     assert solved(found, asked, "spring") == planned(market_store, market_store.span, asked, "spring")
+    dumb = replace(found, answers=tuple(replace(a, study=None, why=f"{a.wing}: no") for a in found.answers))
     with pytest.raises(MissingDataError, match="No study can propose"):
-        solved(found, Asked(("merchant=60",), wings=("shoal",)), "spring")
+        solved(dumb, Asked(BOTH), "spring")
+    some = solved(replace(found, answers=(found.answers[0], dumb.answers[1])), Asked(BOTH), "spring")
+    assert some.unanswered == {"shoal": "shoal: no"}
+    assert "Shoal proposed nothing. shoal: no" in some.answer.caveats
 
 
 def test_what_was_rejected_is_left_out_with_its_reason(found: Proposals) -> None:
@@ -202,7 +201,7 @@ def test_the_curve_of_a_budget_goes_through_plans_solved_alone(found: Proposals,
     assert curve[-1].worth == 0
 
 
-def test_a_curve_of_a_payer_without_a_budget_asks_who_would_pay_too(found: Proposals) -> None:
+def test_a_curve_of_a_payer_without_a_budget_ends_in_the_plan_with_one(found: Proposals) -> None:
     curve = frontier(found, Asked(("platform=100",)), Party.MERCHANT)
     alone = solved(found, Asked(("platform=100", f"merchant={curve[-1].budget!r}")), "alone")
     assert curve[-1].gain == alone.plan.joint
@@ -224,12 +223,6 @@ def test_what_was_not_asked_is_said_to_be(found: Proposals, market_store: Store)
         solved(found, Asked(BOTH, wings=("prices",)), "spring")
     with pytest.raises(ConflictError, match="another seed"):
         solved(found, Asked(BOTH, seed=1), "spring")
-    some = proposed(market_store, market_store.span, payers=("platform",))
-    with pytest.raises(NotFoundError, match="these pay for"):
-        solved(some, Asked(BOTH), "spring")
-    with pytest.raises(BadInputError, match="Nobody pays like that"):
-        proposed(market_store, market_store.span, payers=("brand",))
-    assert set(FUNDS) == {"platform", "merchant", "cofunded"}
 
 
 def test_proposals_for_something_else_are_refused(found: Proposals, market_store: Store, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tradewind.decisions.plan import Planner, Point, budgets, rules, study, writ
 from tradewind.engines.store import Store
 from tradewind.errors import ConflictError
 from tradewind.faces import studies
-from tradewind.faces.proposals import Answer, Proposals, funds, proposed
+from tradewind.faces.proposals import Answer, Proposals, proposed
 from tradewind.ledger import Ledger, shrunk
 from tradewind.methods.calibration import Calibrated
 from tradewind.period import Period
@@ -96,8 +96,8 @@ def planned(store: Store, period: Period, asked: Asked, name: str, ledger: Ledge
         BadInputError: If budgets or rules cannot be read or kept.
         MissingDataError: If no wing can propose anything, with the reason of each.
     """
-    money, _ = _terms(asked, store.provenance.currency)  # refused before the wings are asked
-    return solved(proposed(store, period, asked.wings, asked.seed, (funds(money),)), asked, name, ledger)
+    _terms(asked, store.provenance.currency)  # refused before the wings are asked
+    return solved(proposed(store, period, asked.wings, asked.seed), asked, name, ledger)
 
 
 def solved(
@@ -122,7 +122,7 @@ def solved(
     Raises:
         BadInputError: If budgets or rules cannot be read or kept.
         ConflictError: If the proposals were made with another seed.
-        NotFoundError: If a wing, or one for these payers, was not asked.
+        NotFoundError: If a wing was not asked.
         MissingDataError: If no wing can propose anything, with the reason of each.
     """
     money, limits = _terms(asked, proposals.origin.currency)
@@ -143,9 +143,6 @@ def frontier(
 ) -> tuple[Point, ...]:  # fmt: skip
     """Return what plans would gain along the budget of one payer, the others' being as asked.
 
-    Where who pays makes a difference to a wing, all points are of the actions that this payer pays for too, the first
-    one also, at which it pays nothing.
-
     Args:
         proposals: What the wings propose.
         asked: What is asked; the payer's own budget may be missing.
@@ -161,7 +158,7 @@ def frontier(
         MissingDataError: As `solved`.
     """
     money, limits = _terms(asked, proposals.origin.currency)
-    of = given or ready(proposals, asked, ledger, payer)
+    of = given or ready(proposals, asked, ledger)
     return _planner(asked).frontier(of.actions, money, payer, points, limits, proposals.usual(of.actions), without)
 
 
@@ -189,27 +186,25 @@ class Ready:
         return tuple(answer.study for answer in self.answers if answer.study is not None)
 
 
-def ready(proposals: Proposals, asked: Asked, ledger: Ledger | None = None, payer: Party | None = None) -> Ready:
+def ready(proposals: Proposals, asked: Asked, ledger: Ledger | None = None) -> Ready:
     """Return what plans are picked from: the actions of the wings, moved to where they can begin, calibrated.
 
     Args:
         proposals: What the wings propose.
-        asked: What is asked; who has a budget, the wings, the seed and the first day count.
+        asked: What is asked; the wings, the seed and the first day count.
         ledger: Whose record calibrates the gains.
-        payer: Who is taken to have a budget too.
 
     Raises:
         ConflictError: If the proposals were made with another seed.
-        NotFoundError: If a wing, or one for these payers, was not asked.
+        NotFoundError: If a wing was not asked.
         MissingDataError: If no wing can propose anything, with the reason of each.
     """
-    money, _ = _terms(asked, proposals.origin.currency)
     if asked.seed != proposals.seed:
         raise ConflictError(
             "These proposals were made with another seed", got=proposals.seed, allowed=str(asked.seed),
             do="ask the studies anew, or plan with the seed of the proposals",
         )  # fmt: skip
-    answers = proposals.under(money if payer is None else {**money, payer: 1.0}, asked.wings)
+    answers = proposals.of(asked.wings)
     raw = {
         action.key: _moved(action, asked.begin) for answer in answers if answer.study for action in answer.study.actions
     }
@@ -223,14 +218,9 @@ def ready(proposals: Proposals, asked: Asked, ledger: Ledger | None = None, paye
     return Ready(answers, raw, actions, calibrated, beyond)
 
 
-def footing(proposals: Proposals, asked: Asked, payer: Party | None = None) -> Hashable:
-    """Return all of what is asked that `ready` hangs on, beside proposals and record.
-
-    Raises:
-        BadInputError: If budgets or rules cannot be read or kept.
-    """
-    money, _ = _terms(asked, proposals.origin.currency)
-    return funds(money if payer is None else {**money, payer: 1.0}), asked.wings, asked.seed, asked.begin
+def footing(asked: Asked) -> Hashable:
+    """Return all of what is asked that `ready` hangs on, beside proposals and record."""
+    return asked.wings, asked.seed, asked.begin
 
 
 def _planner(asked: Asked) -> Planner:

@@ -1,8 +1,4 @@
-"""Proposals: all that the wings offer a plan, asked once and kept, so that any budgets are solved from them in no time.
-
-Who pays follows from who has a budget, and some wings propose other actions for other payers. So these are asked once
-for each of `FUNDS`; a plan picks from those that fit its budgets.
-"""
+"""Proposals: all that the wings offer a plan, asked once and kept, so that any budgets are solved from them at once."""
 
 from __future__ import annotations
 
@@ -22,14 +18,13 @@ from tradewind.faces import studies
 from tradewind.measures import metrics as m
 from tradewind.measures.query import Query
 from tradewind.period import Period
-from tradewind.study import Action, Party, Provenance, Study
+from tradewind.study import Action, Provenance, Study
 
 MOST = 10_000
 """Actions that a wing may propose to a plan, where it has a limit: more than a study would show."""
 FILE = "proposals.json"
-COFUNDED = "cofunded"
-FUNDS = (str(Party.PLATFORM), str(Party.MERCHANT), COFUNDED)
-"""Who may come to pay, in the words of the wings' settings."""
+ASKED = {"payer": "cofunded", "most": MOST}
+"""Settings of wings that have them: whoever may pay is on the menus, since the budgets say who does."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +33,11 @@ class Answer:
 
     Args:
         wing: Its name.
-        payer: Who was to pay, of `FUNDS`; empty where that makes no difference to the wing.
         study: What it answered; None where it could not.
         why: Why it could not.
     """
 
     wing: str
-    payer: str
     study: Study | None
     why: str = ""
 
@@ -88,7 +81,7 @@ class Proposals:
         seen: Those of them that the store holds.
         today: Last day of the store.
         seed: Seed of the wings.
-        answers: What each wing said, once for each payer where that makes a difference.
+        answers: What each wing said.
         sales: GMV of the days seen, by shop.
         names: Titles of what actions are on.
     """
@@ -103,32 +96,21 @@ class Proposals:
     sales: Mapping[str, float]
     names: Names
 
-    def under(self, money: Mapping[Party, float], wings: Sequence[str] = ()) -> tuple[Answer, ...]:
-        """Return the answers that hold under some budgets.
-
-        Args:
-            money: The budgets.
-            wings: Only of these wings; of all where empty.
+    def of(self, wings: Sequence[str] = ()) -> tuple[Answer, ...]:
+        """Return the answers of some wings, of all where empty.
 
         Raises:
-            NotFoundError: If a wing, or one for these payers, was not asked.
-            MissingDataError: If no wing could propose anything, with the reason of each.
+            NotFoundError: If a wing was not asked.
+            MissingDataError: If none of them could propose anything, with the reason of each.
         """
-        payer = funds(money)
-        asked = list(dict.fromkeys(answer.wing for answer in self.answers))
-        found = []
-        for wing in wings or asked:
-            if wing not in asked:
-                raise NotFoundError("This study was not asked for proposals", got=wing, allowed=asked, do="ask it anew")
-            fits = [answer for answer in self.answers if answer.wing == wing and answer.payer in {"", payer}]
-            if not fits:
-                raise NotFoundError(
-                    f"The study {wing} was not asked for actions that these pay for", got=payer,
-                    allowed=[answer.payer for answer in self.answers if answer.wing == wing], do="ask it anew",
-                )  # fmt: skip
-            found += fits
+        asked = {answer.wing: answer for answer in self.answers}
+        if unknown := [wing for wing in wings if wing not in asked]:
+            raise NotFoundError(
+                "This study was not asked for proposals", got=unknown[0], allowed=list(asked), do="ask it anew"
+            )
+        found = tuple(asked[wing] for wing in wings or asked)
         _some(found)
-        return tuple(found)
+        return found
 
     def usual(self, actions: Iterable[Action]) -> dict[str | None, float]:
         """Return the GMV that is usual in as many days as actions hold, by shop, and under None in all."""
@@ -152,15 +134,7 @@ def acting(names: Iterable[str] = ()) -> list[str]:
     return chosen or known
 
 
-def funds(money: Mapping[Party, float]) -> str:
-    """Return who pays under some budgets, of `FUNDS`; the platform where nobody has one."""
-    some = [str(party) for party in (Party.PLATFORM, Party.MERCHANT) if money.get(party, 0.0) > 0]
-    return COFUNDED if len(some) == 2 else (some or [FUNDS[0]])[0]
-
-
-def proposed(
-    store: Store, period: Period, wings: Iterable[str] = (), seed: int = 0, payers: Sequence[str] = FUNDS
-) -> Proposals:
+def proposed(store: Store, period: Period, wings: Iterable[str] = (), seed: int = 0) -> Proposals:
     """Return what the wings propose: this is what takes long about a plan.
 
     Args:
@@ -168,23 +142,19 @@ def proposed(
         period: The days that the wings look back on; actions begin on the day after.
         wings: Names of the wings that propose; all that act where empty.
         seed: Seed of the wings.
-        payers: Who may come to pay, of `FUNDS`. A wing to which that makes a difference is asked once for each.
 
     Raises:
         NotFoundError: If there is no such wing.
-        BadInputError: If a wing proposes nothing, or there is no such payer.
+        BadInputError: If a wing proposes nothing.
         MissingDataError: If no wing can propose anything, with the reason of each.
     """
-    if not payers or not set(payers) <= set(FUNDS):
-        raise BadInputError("Nobody pays like that", got=", ".join(payers) or "nobody", allowed=FUNDS)
-    asked = [(wing, payer) for wing in acting(wings) for payer in (payers if _minds(wing) else ("",))]
-    answers = []
-    for n, (wing, payer) in enumerate(asked):
+    asked, answers = acting(wings), []
+    for n, wing in enumerate(asked):
         progress.told(f"asking {wing}", n, len(asked) + 1)
         try:
-            answers.append(Answer(wing, payer, studies.answer(wing, store, period, _settings(wing, payer, seed))))
+            answers.append(Answer(wing, studies.answer(wing, store, period, _settings(wing, seed))))
         except MissingDataError as error:
-            answers.append(Answer(wing, payer, None, str(error)))
+            answers.append(Answer(wing, None, str(error)))
     _some(answers)
     seen = period.clipped(store.span) or store.span
     rows = store.metrics(Query((m.GMV,), seen, ("shop_id",)))
@@ -269,15 +239,6 @@ def _some(answers: Sequence[Answer]) -> None:
         )
 
 
-def _fields(wing: str) -> set[str]:
-    return {field.name for field in dataclasses.fields(studies.wing(wing).load().settings)}
-
-
-def _minds(wing: str) -> bool:
-    """Whether it makes a difference to a wing who pays."""
-    return "payer" in _fields(wing)
-
-
-def _settings(wing: str, payer: str, seed: int) -> dict[str, Any]:
-    found: dict[str, Any] = {"seed": seed} | ({"most": MOST} if "most" in _fields(wing) else {})
-    return found | ({"payer": payer} if payer else {})
+def _settings(wing: str, seed: int) -> dict[str, Any]:
+    fields = {field.name for field in dataclasses.fields(studies.wing(wing).load().settings)}
+    return {"seed": seed} | {name: value for name, value in ASKED.items() if name in fields}

@@ -15,6 +15,7 @@ import quay
 from tradewind.decisions.coupons import CouponsSettings, Learnt, answer, learn, study
 from tradewind.decisions.coupons.audiences import Group
 from tradewind.decisions.coupons.record import read
+from tradewind.decisions.coupons.settings import PAYERS
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.measures.assume import Assumptions
@@ -164,11 +165,26 @@ def test_the_budget_is_kept_and_more_gains_more(store: Store, told: Study) -> No
 
 
 def test_who_pays_is_as_asked(store: Store) -> None:
-    for payer, low, high in (("merchant", 0.0, 0.0), ("cofunded", 0.01, 0.99)):
-        found = study(store, quay.MONTH, CouponsSettings(payer=payer, faces=("2/8", "3/12")))
-        shares = [setting.dose["platform"] for action in found.actions for setting in action.menu]
+    asked = {payer: CouponsSettings(payer=payer, faces=("2/8", "3/12")) for payer in PAYERS}
+    found = {payer: study(store, quay.MONTH, settings) for payer, settings in asked.items()}
+    for payer, low, high in (("platform", 1.0, 1.0), ("merchant", 0.0, 0.0), ("cofunded", 0.01, 0.99)):
+        shares = [row["platform"] for row in found[payer].finding("recommended").grid.rows]
+        assert shares
         assert low <= min(shares) <= max(shares) <= high
-        assert any("Not known to have been given" in caveat for caveat in found.caveats)
+        assert any("Not known to have been given" in caveat for caveat in found[payer].caveats)
+    # Where both may pay, a plan may let one of them pay alone: what all gain is the same to the last digit.
+    alone = {payer: {action.key: action.menu for action in found[payer].actions} for payer in PAYERS[:2]}
+    for action in found["cofunded"].actions:
+        menu = {payer: iter(alone[payer][action.key]) for payer in alone}
+        for both, merchant, platform in zip(action.menu[::3], action.menu[1::3], action.menu[2::3], strict=True):
+            assert 0 < both.dose["platform"] < 1
+            for payer, setting in (("merchant", merchant), ("platform", platform)):
+                other = next(menu[payer])
+                assert (setting.dose, setting.joint) == (other.dose, both.joint)
+                assert setting.cost == pytest.approx(other.cost)
+                assert {party: gain.mid for party, gain in setting.gain.items()} == pytest.approx(
+                    {party: gain.mid for party, gain in other.gain.items()}
+                )
 
 
 def test_what_comes_later_teaches_nothing(store: Store) -> None:

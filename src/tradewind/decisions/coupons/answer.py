@@ -98,14 +98,16 @@ class _Teller:
         self.shop = next(iter(store.scope.shops)) if store.scope.shops and len(store.scope.shops) == 1 else None
         self.menu = settings.menu or learnt.tried or self._usual()
         self.groups = groups(learnt)
-        meetings = {terms: learnt.meeting(*terms, self.days) for terms in self.menu}
+        self.meetings = {terms: learnt.meeting(*terms, self.days) for terms in self.menu}
         self.audiences: list[list[Audience]] = []
         actions = []
         for group in self.groups:
             menu, told = [], []
             for terms in self.menu:
-                setting = Setting({"face": terms[0], "threshold": terms[1], **self._paid(meetings[terms], group)}, {})
-                audience = meetings[terms].among(group.who, shares(setting, self.shop))
+                setting = Setting(
+                    {"face": terms[0], "threshold": terms[1], **self._paid(self.meetings[terms], group)}, {}
+                )
+                audience = self.meetings[terms].among(group.who, shares(setting, self.shop))
                 menu.append(replace(setting, cost=self._cost(setting, audience)))
                 told.append(audience)
             order = np.argsort([sum(setting.cost.values()) for setting in menu], kind="stable")
@@ -123,7 +125,7 @@ class _Teller:
         self.choice = Allocate(seed=settings.seed, threads=1)(self.mid, self.spend, [budget]).choice
         best = self.mid.max(axis=1)
         order = np.argsort(-best, kind="stable")
-        self.proposed = tuple(self.actions[n] for n in order if best[n] > 0)
+        self.proposed = tuple(self._funded(n) for n in order.tolist() if best[n] > 0)
         self.order = order
 
     def _matrix(self, read: Any) -> Array:
@@ -143,6 +145,21 @@ class _Teller:
         gains = np.maximum(free.sums @ self.learnt.fit.coefficients + free.still, 0.0)
         both = float(gains[0] + gains[1])
         return {"platform": round(float(gains[1]) / both, 2) if both > 0 else 0.5, "brand": 0.0}
+
+    def _funded(self, number: int) -> Action:
+        """Return an action with who may pay: where both may, either may alone as well, as a plan's budgets have it."""
+        action, who = self.actions[number], self.groups[number].who
+        if self.settings.payer != "cofunded":
+            return action
+        menu = []
+        for setting in action.menu:
+            menu.append(setting)
+            for part in sorted({1.0, 0.0} - {setting.dose["platform"]}):
+                other = replace(setting, dose={**setting.dose, "platform": part})
+                audience = self.meetings[dose(setting, action.key)].among(who, shares(other, self.shop))
+                other = self.learnt.setting(replace(other, cost=self._cost(other, audience)), audience)
+                menu.append(replace(other, joint=setting.joint))  # to the last digit: who pays only moves it
+        return replace(action, menu=tuple(menu))
 
     def _cost(self, setting: Setting, audience: Audience) -> dict[Party, float]:
         """What the coupon draws from each payer's budget: its face value on every order on which it is used."""

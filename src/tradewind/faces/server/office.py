@@ -178,7 +178,7 @@ class Office:
         return self._plans.get(
             known,
             lambda: planning.solved(
-                proposals, asked, name, ledger, without, self._ready(key, proposals, asked, ledger, None)
+                proposals, asked, name, ledger, without, self._ready(key, proposals, asked, ledger)
             ),
         )
 
@@ -191,16 +191,14 @@ class Office:
         return self._curves.get(
             known,
             lambda: planning.frontier(
-                proposals, asked, payer, points, ledger, without, self._ready(key, proposals, asked, ledger, payer)
+                proposals, asked, payer, points, ledger, without, self._ready(key, proposals, asked, ledger)
             ),
         )
 
-    def _ready(
-        self, key: str, proposals: Proposals, asked: Asked, ledger: Ledger | None, payer: Party | None
-    ) -> planning.Ready:
+    def _ready(self, key: str, proposals: Proposals, asked: Asked, ledger: Ledger | None) -> planning.Ready:
         """Return what plans are picked from, which budgets do not change."""
-        known = (key, planning.footing(proposals, asked, payer), _head(ledger))
-        return self._readies.get(known, lambda: planning.ready(proposals, asked, ledger, payer))
+        known = (key, planning.footing(asked), _head(ledger))
+        return self._readies.get(known, lambda: planning.ready(proposals, asked, ledger))
 
     def launches(self, ledger: Ledger | None) -> Sequence[Launch]:
         """Return what was launched, as far as a ledger shows it to its caller."""
