@@ -17,13 +17,14 @@ import sqlalchemy as sa
 from rich.console import Console, RenderableType
 
 from tradewind.decisions.plan import read_plan
+from tradewind.decisions.plan.proof import Early
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, ConflictError, NotFoundError
 from tradewind.faces import launching, proofs
 from tradewind.faces.console.ledger_pages import _parties
 from tradewind.faces.launching import Launched, chosen, launch
 from tradewind.faces.planning import Asked, Planned, kept, planned
-from tradewind.faces.proving import promised, read_due, standing
+from tradewind.faces.proving import look_at, promised, read_due, standing
 from tradewind.ledger import Approval, Ledger, Promise, Reading, State, Terms, open_ledger
 from tradewind.measures.assume import Assumptions
 from tradewind.money import human
@@ -192,6 +193,48 @@ def test_what_was_stopped_early_promised_as_much_wherever_it_is_shown(
     for row in _parties(ledger.experiment(trial.id)).rows:
         gain = setting.gain[Party(row["party"])]
         assert row["promised"] == pytest.approx(held * trial.done * gain.mid)
+    ledger.close()
+
+
+def test_what_is_under_way_is_looked_at_and_nothing_of_it_kept(
+    plan: Planned, market_store: Store, tmp_path: Path
+) -> None:
+    file, back = tmp_path / "l.db", timedelta(days=10)
+    earlier = [
+        replace(choice, action=replace(action, days=Period(action.days.first - back, action.days.last - back)))
+        for choice in plan.plan.choices
+        for action in [choice.action]
+    ]
+    begun = open_ledger(file, timezone=market_store.provenance.timezone, clock=lambda: eve(market_store) - back)
+    promises = [Promise(choice, 0.4) for choice in earlier]
+    begun.launch("p", promises, Approval("Ann", eve(market_store) - back), "Bob", Terms(echo=7))
+    assert look_at(market_store, begun) == (), "nothing has begun yet"
+    begun.close()
+    ledger = open_ledger(file, clock=lambda: eve(market_store))
+    head, looks = ledger.head(), look_at(market_store, ledger)
+    assert ledger.head() == head
+    by_unit = {each.unit: (each, look) for each, look in looks}
+    trial, early = by_unit["customer"]
+    assert isinstance(early, Early)
+    assert early.days == Period(trial.days.first, market_store.span.last)
+    assert early.of == Period(trial.days.first, trial.due)
+    products, why = by_unit["action"]
+    assert isinstance(why, str), "of so few products nothing can be told"
+    read = read_due(market_store, ledger, "Bob")
+    assert not read.found
+
+    def told(joint: Estimate) -> str:
+        shown = (trial, replace(early, joint=joint)), (products, why)
+        out = Console(file=io.StringIO(), width=160)
+        out.print(proofs.readings(read, shown, "EUR", ledger.today, head))
+        return " ".join(out.file.getvalue().split())  # type: ignore[attr-defined]
+
+    assert "Under way: 2 experiments" in told(early.joint)
+    assert f"{early.days.days} of {early.of.days}" in told(early.joint)
+    assert "hold however often you look" in told(early.joint)
+    harm, gain = told(Estimate(-5.0, -8.0, -1.0)), told(Estimate(5.0, 1.0, 8.0))
+    assert f"tradewind ledger stop {trial.id}" in harm
+    assert "ledger stop" not in gain
     ledger.close()
 
 

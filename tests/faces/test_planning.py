@@ -79,7 +79,7 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
     assert "waiting" in run("ledger", "status", "--today", day).output
     assert told("ledger", "verify", "spring")["sound"]
     head = str(open_ledger("tradewind-ledger.db").head())
-    assert told("ledger", "read", *ASSUME) == {"readings": [], "unread": {}, "head": head}
+    assert told("ledger", "read", *ASSUME) == {"readings": [], "unread": {}, "looks": {}, "head": head}
     assert f"Nothing is due to be read on {day}" in run("ledger", "read", *ASSUME).output
     assert told("ledger", "calibrate", "--today", day)["levers"] == told("ledger", "calibrate")["levers"] == {}
     (acting / "spring" / "arms.csv").unlink()

@@ -234,7 +234,7 @@ def read(
     store: options.StoreOption = "",
     as_json: options.JsonOption = False,
 ) -> None:
-    """Read every experiment that is due from the store's orders, and keep what was found."""
+    """Read every experiment that is due from the store's orders, and keep what was found; look at those under way."""
     from tradewind.faces import proofs, proving  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
@@ -244,9 +244,13 @@ def read(
     where = _ledger(ledger, origin.timezone, said, origin.simulated, create=False)
     with voice.counting() as told, progress.listening(told):
         read = proving.read_due(opened, where, _user())
+        looks = proving.look_at(opened, where)
     head = where.head()
-    document = {"readings": [kept for _, kept in read.found], "unread": read.unread, "head": str(head)}
-    voice.answer(document, lambda: proofs.readings(read.found, read.unread, origin.currency, where.today, head))
+    document = {
+        "readings": [kept for _, kept in read.found], "unread": read.unread,
+        "looks": {each.id: look for each, look in looks}, "head": str(head),
+    }  # fmt: skip
+    voice.answer(document, lambda: proofs.readings(read, looks, origin.currency, where.today, head))
 
 
 @ledger_app.command("calibrate")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -12,9 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from tradewind.decisions.plan import Held
+from tradewind.decisions.plan.proof import Early
 from tradewind.faces import proving, terminal
 from tradewind.faces.planning import Planned
-from tradewind.ledger import Experiment, Exported, Head, Kept, Launch, Receipt, State, Status, Track, Verdict
+from tradewind.ledger import Experiment, Exported, Head, Launch, Receipt, State, Status, Track, Verdict
 from tradewind.ledger.track import Pair
 from tradewind.money import human
 from tradewind.study import Estimate
@@ -109,32 +110,51 @@ def status(found: Status) -> RenderableType:
 
 
 def readings(
-    found: Sequence[tuple[Experiment, Kept]], unread: Mapping[str, str], currency: str, day: date, head: Head
+    read: proving.Read, looks: Sequence[tuple[Experiment, Early | str]], currency: str, day: date, head: Head
 ) -> RenderableType:
-    """Return what was read on a day, and the ledger's head after it."""
-    if not found and not unread:
-        return Text(f"Nothing is due to be read on {day}. See tradewind ledger status for the days.")
-    table = _table("Experiment", "Lever", "Promised", "Proven", "Treated", "Held out", "Verdict")
-    for each, kept in found[:ROWS]:
-        joint, count = kept.reading.joint, kept.reading.units
-        promised = proving.promised(each)
-        table.add_row(
-            each.name, str(each.lever), "" if promised is None else human(promised.mid, "money", currency, signed=True),
-            "" if joint is None else human(joint, "money", currency, signed=True), f"{count.get('treated', 0):,}",
-            f"{count.get('holdout', 0):,}", "" if joint is None else _verdict(joint),
-        )  # fmt: skip
-    parts: list[RenderableType] = [Text(f"Read {len(found):,} experiments.", style="bold")]
-    parts += [table, *_more(len(found))] if found else []
-    parts += [Text(f"  • {why}", style="yellow") for why in list(unread.values())[:ROWS]]
-    parts += (
-        [
-            Text(f"Head: {head}\nKeep it: it shows whether a reading was taken out."),
-            Text("Next: tradewind ledger calibrate", style="dim"),
-        ]
-        if found
-        else []
-    )
-    return Group(*parts)
+    """Return what was read on a day, what those under way tell so far, and the ledger's head."""
+    parts: list[RenderableType] = []
+    if not read.found and not read.unread:
+        parts.append(Text(f"Nothing is due to be read on {day}. See tradewind ledger status for the days."))
+    else:
+        parts.append(Text(f"Read {len(read.found):,} experiments.", style="bold"))
+    if read.found:
+        table = _table("Experiment", "Lever", "Promised", "Proven", "Treated", "Held out", "Verdict")
+        for each, kept in read.found[:ROWS]:
+            joint, count = kept.reading.joint, kept.reading.units
+            promised = proving.promised(each)
+            table.add_row(
+                each.name, str(each.lever),
+                "" if promised is None else human(promised.mid, "money", currency, signed=True),
+                "" if joint is None else human(joint, "money", currency, signed=True), f"{count.get('treated', 0):,}",
+                f"{count.get('holdout', 0):,}", "" if joint is None else _verdict(joint),
+            )  # fmt: skip
+        parts += [table, *_more(len(read.found))]
+    parts += [Text(f"  • {why}", style="yellow") for why in list(read.unread.values())[:ROWS]]
+    if read.found:
+        parts.append(Text(f"Head: {head}\nKeep it: it shows whether a reading was taken out."))
+        parts.append(Text("Next: tradewind ledger calibrate", style="dim"))
+    return Group(*parts, *_looked(looks, currency))
+
+
+def _looked(looks: Sequence[tuple[Experiment, Early | str]], currency: str) -> list[RenderableType]:
+    """Return what experiments under way tell so far."""
+    if not looks:
+        return []
+    table = _table("Experiment", "Lever", "Days so far", "Gained so far", "Verdict")
+    for each, look in looks[:ROWS]:
+        if not isinstance(look, str):
+            days = f"{look.days.days} of {look.of.days}"
+            gained = human(look.joint, "money", currency, signed=True)
+            table.add_row(each.name, str(each.lever), days, gained, _verdict(look.joint))
+    told = [Text(f"\nUnder way: {len(looks):,} experiments. What they tell so far:", style="bold")]
+    parts: list[RenderableType] = [*told, *([table] if table.row_count else []), *_more(len(looks))]
+    parts += [Text(f"  • {each.name}: {look}", style="dim") for each, look in looks[:ROWS] if isinstance(look, str)]
+    if table.row_count:
+        parts.append(Text("These intervals hold however often you look. Nothing of them is kept.", style="dim"))
+    if harmful := [each.id for each, look in looks if not isinstance(look, str) and look.joint.high < 0]:
+        parts.append(Text(f"Stop what harms: tradewind ledger stop {' '.join(harmful[:ROWS])}", style="yellow"))
+    return parts
 
 
 def stopped(found: Sequence[Launch], head: Head) -> RenderableType:

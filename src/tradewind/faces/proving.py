@@ -11,6 +11,7 @@ from tradewind.ledger import Experiment, Kept, Ledger, State
 from tradewind.study import Column, Estimate, Grid, Party
 
 if TYPE_CHECKING:
+    from tradewind.decisions.plan.proof import Early
     from tradewind.engines.store import Store
 
 
@@ -41,6 +42,27 @@ def read_due(store: Store, ledger: Ledger, who: str) -> Read:
         except (BadInputError, MissingDataError, ConflictError, CorruptLedgerError) as error:
             unread[each.id] = f"{each.name}: {error}"
     return Read(tuple(found), unread)
+
+
+def look_at(store: Store, ledger: Ledger) -> tuple[tuple[Experiment, Early | str], ...]:
+    """Return what each experiment that has begun and is not due tells so far, or why it tells nothing."""
+    from tradewind.decisions.plan import proof  # noqa: PLC0415 - slow to load
+
+    status = ledger.status()
+    found: list[tuple[Experiment, Early | str]] = []
+    under_way = [
+        each
+        for each in (*status.at(State.RUNNING), *status.at(State.ECHOING))
+        if each.proves and each.days.first <= store.span.last
+    ]
+    for n, each in enumerate(under_way):
+        progress.told(f"looking at {each.name}", n, len(under_way))
+        try:
+            _promised_here(store, each)
+            found.append((each, proof.look(store, each, ledger.arms(each.id))))
+        except (BadInputError, MissingDataError, ConflictError, CorruptLedgerError) as error:
+            found.append((each, str(error)))
+    return tuple(found)
 
 
 def _promised_here(store: Store, experiment: Experiment) -> None:

@@ -217,6 +217,22 @@ def test_a_rare_lot_is_read_like_any_other(launched: Launched) -> None:
         proof.read(launched.after, launched.prices, {unit: "treated" for unit in few})
 
 
+def test_an_early_look_holds_the_truth_and_ends_where_the_reading_does(launched: Launched, tmp_path: Path) -> None:
+    arms = launched.ledger.arms(launched.coupon.id)
+    fill("tiny", SEED, tmp_path, days=BEFORE + 4, moves=launched.moves)
+    early = proof.look(open_store(str(tmp_path)), launched.coupon, arms)
+    assert (early.days.days, early.of.days) == (4, LIVED)
+    truth = realised(launched.world, [move for move in launched.moves if move.lever == "coupon"], 4)
+    assert early.joint.low <= truth.joint <= early.joint.high
+    whole, read = proof.look(launched.after, launched.coupon, arms), proof.read(launched.after, launched.coupon, arms)
+    assert whole.days == read.days
+    assert read.joint is not None
+    assert whole.joint.mid == pytest.approx(read.joint.mid)
+    assert 1.3 < (whole.joint.high - whole.joint.low) / (read.joint.high - read.joint.low) < 2.5
+    with pytest.raises(MissingDataError, match="Days that a look needs"):
+        proof.look(launched.before, launched.coupon, arms)
+
+
 def test_what_cannot_be_read_says_why(launched: Launched) -> None:
     arms = launched.ledger.arms(launched.coupon.id)
     with pytest.raises(MissingDataError, match="not over"):
@@ -224,3 +240,5 @@ def test_what_cannot_be_read_says_why(launched: Launched) -> None:
     bare: Experiment = replace(launched.coupon, arms={"treated": 1.0})
     with pytest.raises(BadInputError, match="Nothing was held out"):
         proof.read(launched.after, bare, dict.fromkeys(arms, "treated"))
+    with pytest.raises(BadInputError, match="Nothing was held out"):
+        proof.look(launched.after, bare, dict.fromkeys(arms, "treated"))

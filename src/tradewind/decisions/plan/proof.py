@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tradewind.decisions.plan.outcomes import SLOPED, before, outcomes, promised_from
 from tradewind.engines.gaps import gaps_said
@@ -12,11 +14,32 @@ from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.ledger import Experiment, Reading
 from tradewind.ledger.lot import HOLDOUT, TREATED
+from tradewind.methods.moments import Moments, contrast
 from tradewind.methods.readout import Readout
+from tradewind.methods.sequence import Sequence
 from tradewind.period import Period
 from tradewind.study import Estimate, Evidence, Party
 
+Array = NDArray[np.float64]
+
 LEVEL = 0.9
+
+
+@dataclass(frozen=True)
+class Early:
+    """What an experiment that is not over has told so far.
+
+    Args:
+        days: Its days so far.
+        of: Its days until it is read.
+        joint: What all treated units gained in the days so far, all parties together. The intervals of all looks hold
+            together with the probability of their level, however often one looks, so that whoever stops what proves
+            harmful is misled no more often than that.
+    """
+
+    days: Period
+    of: Period
+    joint: Estimate
 
 
 def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Reading:
@@ -39,27 +62,14 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
         BadInputError: If nothing was held out, or too few for anything to be told.
         MissingDataError: If the store does not hold the days yet.
     """
-    if not experiment.proves:
-        raise BadInputError(
-            "Nothing was held out of this experiment, so that nothing shows what would have been", got=experiment.name
-        )
     days = Period(experiment.days.first, experiment.due)
     if days.last > store.span.last:
         raise MissingDataError(
             "The experiment is not over", got=f"{experiment.name}: due after {experiment.due}",
             allowed=f"the store holds days to {store.span.last}", do="import later days, and read again",
         )  # fmt: skip
-    units = sorted(arms)
-    kind = "customer" if experiment.unit == "customer" else experiment.launches[0].subject.kind
-    store = promised_from(store, experiment.launches[0].subject)
-    now = outcomes(store, kind, units, days)
-    past = before(days)
-    arm = np.array([arms[unit] for unit in units])
-    counted = {name: int((arm == name).sum()) for name in (TREATED, HOLDOUT)}
-    if not all(counted.values()):
-        raise BadInputError(
-            "One arm has no units, so that there is nothing to compare", got=f"{experiment.name}: {counted}"
-        )
+    store, kind, units, arm, counted = _drawn(store, experiment, arms)
+    now, past = outcomes(store, kind, units, days), before(days)
     foretold = past.clipped(store.span) == past and min(counted.values()) >= SLOPED
     then = outcomes(store, kind, units, past) if foretold else None
     readout = Readout(HOLDOUT, {name: count / len(units) for name, count in counted.items()}, LEVEL)
@@ -79,3 +89,61 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
     return Reading(
         experiment.id, days, effect, whole.arms[0].total, counted, method, Evidence.RANDOMISED, note=" ".join(said)
     )
+
+
+def look(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Early:
+    """Return what an experiment that is not over has told so far; nothing of it is kept, and nothing calibrates.
+
+    The outcome is each unit's contribution profit per day so far, of all parties together, less what the same days
+    before foretell; `Sequence` gives the interval, planned for the error that the days before show.
+
+    Args:
+        store: The store with some days of the experiment, and as many before it as it will have.
+        experiment: The experiment.
+        arms: The arm of each unit: customers, or the products or shops of a group.
+
+    Raises:
+        BadInputError: If nothing was held out, or too few for anything to be told.
+        MissingDataError: If the store holds no day of it, or not those before.
+    """
+    whole = Period(experiment.days.first, experiment.due)
+    past = before(whole)
+    if (days := whole.clipped(store.span)) is None or past.clipped(store.span) != past:
+        raise MissingDataError(
+            "Days that a look needs are not there", got=f"{experiment.name}: {store.span}",
+            allowed=f"all days from {past.first}, to {whole.first} at least", do="import them",
+        )  # fmt: skip
+    store, kind, units, arm, counted = _drawn(store, experiment, arms)
+    now, then = (np.sum(list(outcomes(store, kind, units, seen).values()), axis=0) / seen.days for seen in (days, past))
+    if not np.ptp(now) > 0 or not np.ptp(then) > 0:
+        raise BadInputError("All units did the same so far, or before: nothing can be told", got=experiment.name)
+
+    def moments(outcome: Array, known: Array | None) -> list[Moments]:
+        parts = [arm == name for name in (HOLDOUT, TREATED)]
+        return [Moments.of(outcome[part], None if known is None else known[part]) for part in parts]
+
+    held, treated = moments(then, None)
+    planned = contrast(held, treated).error
+    held, treated = moments(now, then if min(counted.values()) >= SLOPED else None)
+    found = Sequence(planned, LEVEL)(held, treated).total
+    return Early(days, whole, found.scaled(days.days))
+
+
+def _drawn(
+    store: Store, experiment: Experiment, arms: Mapping[str, str]
+) -> tuple[Store, str, list[str], NDArray[np.str_], dict[str, int]]:
+    """Return the store as far as the promise reaches; kind, ids and arms of the units; and how many are in each arm."""
+    if not experiment.proves:
+        raise BadInputError(
+            "Nothing was held out of this experiment, so that nothing shows what would have been", got=experiment.name
+        )
+    units = sorted(arms)
+    arm = np.array([arms[unit] for unit in units])
+    counted = {name: int((arm == name).sum()) for name in (TREATED, HOLDOUT)}
+    if not all(counted.values()):
+        raise BadInputError(
+            "One arm has no units, so that there is nothing to compare", got=f"{experiment.name}: {counted}"
+        )
+    subject = experiment.launches[0].subject
+    kind = "customer" if experiment.unit == "customer" else subject.kind
+    return promised_from(store, subject), kind, units, arm, counted
