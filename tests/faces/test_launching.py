@@ -24,7 +24,7 @@ from tradewind.faces import launching, proofs
 from tradewind.faces.console.ledger_pages import _parties
 from tradewind.faces.launching import Launched, chosen, launch
 from tradewind.faces.planning import Asked, Planned, kept, planned
-from tradewind.faces.proving import look_at, promised, read_due, standing
+from tradewind.faces.proving import looks, promised, read_due, standing
 from tradewind.ledger import Approval, Ledger, Promise, Reading, State, Terms, open_ledger
 from tradewind.measures.assume import Assumptions
 from tradewind.money import human
@@ -208,12 +208,12 @@ def test_what_is_under_way_is_looked_at_and_nothing_of_it_kept(
     begun = open_ledger(file, timezone=market_store.provenance.timezone, clock=lambda: eve(market_store) - back)
     promises = [Promise(choice, 0.4) for choice in earlier]
     begun.launch("p", promises, Approval("Ann", eve(market_store) - back), "Bob", Terms(echo=7))
-    assert look_at(market_store, begun) == (), "nothing has begun yet"
+    assert looks(market_store, begun) == (), "nothing has begun yet"
     begun.close()
     ledger = open_ledger(file, clock=lambda: eve(market_store))
-    head, looks = ledger.head(), look_at(market_store, ledger)
+    head, seen = ledger.head(), looks(market_store, ledger)
     assert ledger.head() == head
-    by_unit = {each.unit: (each, look) for each, look in looks}
+    by_unit = {each.unit: (each, look) for each, look in seen}
     trial, early = by_unit["customer"]
     assert isinstance(early, Early)
     assert early.days == Period(trial.days.first, market_store.span.last)

@@ -244,7 +244,7 @@ def read(
     where = _ledger(ledger, origin.timezone, said, origin.simulated, create=False)
     with voice.counting() as told, progress.listening(told):
         read = proving.read_due(opened, where, _user())
-        looks = proving.look_at(opened, where)
+        looks = proving.looks(opened, where)
     head = where.head()
     document = {
         "readings": [kept for _, kept in read.found], "unread": read.unread,

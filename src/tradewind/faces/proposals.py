@@ -162,7 +162,7 @@ def proposed(store: Store, period: Period, wings: Iterable[str] = (), seed: int 
         shop: float(value or 0)
         for shop, value in zip(rows["shop_id"].to_pylist(), rows["gmv"].to_pylist(), strict=True)
     }
-    names = named(store, [action for answer in answers if answer.study for action in answer.study.actions])
+    names = named(store, [action.subject for answer in answers if answer.study for action in answer.study.actions])
     return Proposals(
         Basis.of(store), store.provenance, period, seen, store.span.last, seed, tuple(answers), sales, names
     )

@@ -44,25 +44,25 @@ def read_due(store: Store, ledger: Ledger, who: str) -> Read:
     return Read(tuple(found), unread)
 
 
-def look_at(store: Store, ledger: Ledger) -> tuple[tuple[Experiment, Early | str], ...]:
-    """Return what each experiment that has begun and is not due tells so far, or why it tells nothing."""
+def look(store: Store, ledger: Ledger, each: Experiment) -> Early | str | None:
+    """Return what an experiment that has begun and is not due tells so far, or why it tells nothing; None of others."""
     from tradewind.decisions.plan import proof  # noqa: PLC0415 - slow to load
 
-    status = ledger.status()
-    found: list[tuple[Experiment, Early | str]] = []
-    under_way = [
-        each
-        for each in (*status.at(State.RUNNING), *status.at(State.ECHOING))
-        if each.proves and each.days.first <= store.span.last
-    ]
-    for n, each in enumerate(under_way):
-        progress.told(f"looking at {each.name}", n, len(under_way))
-        try:
-            _promised_here(store, each)
-            found.append((each, proof.look(store, each, ledger.arms(each.id))))
-        except (BadInputError, MissingDataError, ConflictError, CorruptLedgerError) as error:
-            found.append((each, str(error)))
-    return tuple(found)
+    under_way = each.proves and each.state(ledger.today) in {State.RUNNING, State.ECHOING}
+    if not under_way or each.days.first > store.span.last:
+        return None
+    progress.told(f"looking at {each.name}", 0, 1)
+    try:
+        _promised_here(store, each)
+        return proof.look(store, each, ledger.arms(each.id))
+    except (BadInputError, MissingDataError, ConflictError, CorruptLedgerError) as error:
+        return str(error)
+
+
+def looks(store: Store, ledger: Ledger) -> tuple[tuple[Experiment, Early | str], ...]:
+    """Return what each experiment under way tells so far, see `look`."""
+    found = ((each, look(store, ledger, each)) for each in ledger.status().experiments)
+    return tuple((each, seen) for each, seen in found if seen is not None)
 
 
 def _promised_here(store: Store, experiment: Experiment) -> None:

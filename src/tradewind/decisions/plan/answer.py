@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 
 from tradewind import charts
@@ -13,7 +13,20 @@ from tradewind.decisions.plan.words import Names, deed, thing
 from tradewind.engines.store import Store
 from tradewind.money import human
 from tradewind.period import Period
-from tradewind.study import Action, Choice, Column, Estimate, Evidence, Finding, Grid, Party, Plan, Provenance, Study
+from tradewind.study import (
+    Action,
+    Choice,
+    Column,
+    Estimate,
+    Evidence,
+    Finding,
+    Grid,
+    Party,
+    Plan,
+    Provenance,
+    Study,
+    Subject,
+)
 
 DRAWN = 12  # bars of the chart
 CENT = 0.005  # less of it is not told
@@ -298,9 +311,8 @@ def _sentence(words: str) -> str:
     return words[:1].upper() + words[1:] + "."
 
 
-def named(store: Store, actions: Iterable[Action]) -> Names:
+def named(store: Store, subjects: Collection[Subject]) -> Names:
     """Return the titles of what actions are on, by kind and id: of products, shops and creators that have one."""
-    subjects = [action.subject for action in actions]
     found: dict[str, dict[str, str]] = {}
     for kind, table, key, title, ids in (
         ("product", "products", "product_id", "title", {s.id for s in subjects if s.kind == "product"}),

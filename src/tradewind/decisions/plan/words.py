@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tradewind.money import human
-from tradewind.study import Action, Choice, Lever, Setting
+from tradewind.study import Action, Choice, Lever, Setting, Subject
 
 Names = Mapping[str, Mapping[str, str]]
 """Titles by kind (`product`, `shop`, `creator`) and id: ids of two kinds may be the same."""
@@ -19,7 +19,13 @@ def deed(choice: Choice, currency: str, names: Names) -> str:
         currency: ISO 4217 code.
         names: Titles of products, shops and creators.
     """
-    return f"{dose(choice.setting, choice.action.lever, currency)} {_where(choice.action, names)}"
+    action = choice.action
+    return worded(choice.setting, action.lever, action.subject, _reached(action), currency, names)
+
+
+def worded(setting: Setting, lever: Lever, subject: Subject, customers: int | None, currency: str, names: Names) -> str:
+    """Return the same of a setting on a subject: where that is customers, of so many."""
+    return f"{dose(setting, lever, currency)} {_where(subject, customers, names)}"
 
 
 def thing(choice: Choice, currency: str, names: Names) -> str:
@@ -27,7 +33,7 @@ def thing(choice: Choice, currency: str, names: Names) -> str:
     said = dose(choice.setting, choice.action.lever, currency).rstrip(",")
     for last in (" for", " on", " of", " to"):
         said = said.removesuffix(last)
-    return f"{_where(choice.action, names)}: {said.rstrip(',')}"
+    return f"{_where(choice.action.subject, _reached(choice.action), names)}: {said.rstrip(',')}"
 
 
 def dose(setting: Setting, lever: Lever, currency: str) -> str:
@@ -71,10 +77,13 @@ def _funded(given: Mapping[str, float], else_by: str) -> str:
     return f", paid by the {else_by},"
 
 
-def _where(action: Action, names: Names) -> str:
-    subject = action.subject
-    if action.assignment is not None:
-        where = f"{len(action.assignment.units):,} customers ({subject.id})"
+def _reached(action: Action) -> int | None:
+    return None if action.assignment is None else len(action.assignment.units)
+
+
+def _where(subject: Subject, customers: int | None, names: Names) -> str:
+    if customers is not None:
+        where = f"{customers:,} customers ({subject.id})"
     else:
         name = names.get(subject.kind, {}).get(subject.id)
         where = f"{name} ({subject.id})" if name else f"{subject.kind} {subject.id}"

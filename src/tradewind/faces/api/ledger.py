@@ -52,10 +52,12 @@ def calibration(asker: Asker) -> JSONResponse:
 
 @router.get("/ledger/{experiment}", summary="An experiment")
 def experiment(asker: Asker, experiment: str) -> JSONResponse:
-    """Return an experiment with its launches and readings."""
+    """Return an experiment with its launches and readings, and what it tells so far where it is under way."""
     ledger = _ledger(asker)
     found = ledger.experiment(experiment)
-    return answer({"experiment": found, "state": found.state(ledger.today), "promised": proving.promised(found)})
+    look = asker.office.look(asker.store, ledger, found)
+    state, promised = found.state(ledger.today), proving.promised(found)
+    return answer({"experiment": found, "state": state, "promised": promised, "look": look})
 
 
 @router.post("/ledger/read", summary="Read what is due", status_code=202)

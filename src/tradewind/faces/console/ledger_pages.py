@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from tradewind.accounts import Right
-from tradewind.decisions.plan import deed, named
+from tradewind.decisions.plan import named, worded
 from tradewind.errors import MissingDataError, NotFoundError
 from tradewind.faces import proving
 from tradewind.faces.console.rendering import address, exported, page
@@ -17,8 +17,8 @@ from tradewind.faces.server import desk
 from tradewind.faces.server.gate import Asker, Asking, Sender
 from tradewind.faces.server.reading import Words
 from tradewind.ledger import Experiment, Ledger, State
-from tradewind.ledger.lot import HOLDOUT
-from tradewind.study import Action, Choice, Column, Grid, Party
+from tradewind.ledger.lot import HOLDOUT, TREATED
+from tradewind.study import Column, Grid, Party
 
 router = APIRouter()
 
@@ -67,6 +67,7 @@ def experiment(request: Request, asker: Asker, experiment: str) -> Response:
     return page(
         request, "experiment.html", found.name, found=found, state=found.state(ledger.today), parties=parties,
         launches=launches, deeds=deeds, promised=proving.promised(found), origin=asker.store.provenance,
+        look=asker.office.look(asker.store, ledger, found),
         here=lambda **more: address(f"/ledger/{experiment}", **more),
     )  # fmt: skip
 
@@ -109,9 +110,9 @@ def _parties(found: Experiment) -> Grid:
 
 def _deeds(asker: Asking, found: Experiment) -> dict[str, str]:
     """Return in words what each launch does, by its id."""
-    actions = {e.id: Action(e.action, e.lever, e.subject, e.days, (e.setting,)) for e in found.launches}
-    names, currency = named(asker.store, actions.values()), asker.store.provenance.currency
-    said = {id_: deed(Choice(action, 0), currency, names) for id_, action in actions.items()}
+    names, currency = named(asker.store, [e.subject for e in found.launches]), asker.store.provenance.currency
+    customers = found.units.get(TREATED, 0) if found.unit == "customer" else None
+    said = {e.id: worded(e.setting, e.lever, e.subject, customers, currency, names) for e in found.launches}
     return {id_: words[:1].upper() + words[1:] for id_, words in said.items()}
 
 

@@ -20,17 +20,18 @@ from tradewind.accounts.verdicts import Verdicts, open_desk
 from tradewind.decisions.fluctuation import Tree, explored, metrics_of
 from tradewind.decisions.performance import BriefSettings, brief, prepare
 from tradewind.decisions.plan import Point
+from tradewind.decisions.plan.proof import Early
 from tradewind.decisions.profiles import Index, Listing, index, listed, profile
 from tradewind.engines import snapshot
 from tradewind.engines.store import Store, open_store, split_address
 from tradewind.errors import MissingDataError, NotFoundError, TradewindError
-from tradewind.faces import planning
+from tradewind.faces import planning, proving
 from tradewind.faces.check import Check, check
 from tradewind.faces.planning import Asked, Planned
 from tradewind.faces.proposals import Proposals, read_proposals
 from tradewind.faces.server.setup import Setup
 from tradewind.faces.server.shelf import Shelf
-from tradewind.ledger import Launch, Ledger, open_ledger
+from tradewind.ledger import Experiment, Launch, Ledger, open_ledger
 from tradewind.measures.assume import Assumptions
 from tradewind.measures.metrics import metric as named
 from tradewind.period import Period
@@ -39,7 +40,7 @@ from tradewind.study import Party, Study
 
 SCOPES = 64
 """Callers' views of the store that a process keeps ready."""
-FORMAT = 1
+FORMAT = 2
 """Of what is kept of answers: raised whenever they are to be computed anew."""
 
 
@@ -69,6 +70,7 @@ class Office:
         self._plans: Shelf[Planned] = Shelf(48)
         self._curves: Shelf[Sequence[Point]] = Shelf(16)
         self._subjects: Shelf[Mapping[str, str | None]] = Shelf(4)
+        self._looks: Shelf[Early | str | None] = Shelf(128)
         self._launches: Shelf[Sequence[Launch]] = Shelf(SCOPES)
         self._listings: Shelf[Listing] = Shelf(64)
         self._profiles: Shelf[Study] = Shelf(128)
@@ -205,6 +207,11 @@ class Office:
         if ledger is None:
             return ()
         return self._launches.get((_head(ledger), ledger.scope), lambda: ledger.status().launches)
+
+    def look(self, store: Store, ledger: Ledger, each: Experiment) -> Early | str | None:
+        """Return what an experiment under way tells so far, see `proving.look`; a snapshot is looked at once a day."""
+        known = (store.manifest.name, store.scope, each.id, ledger.today, _head(ledger))
+        return self._looks.get(known, lambda: proving.look(store, ledger, each))
 
     def subjects(self, key: str, proposals: Proposals) -> Mapping[str, str | None]:
         """Return the shop of every action that was proposed, by key; None for the marketplace's."""
