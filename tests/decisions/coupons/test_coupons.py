@@ -16,6 +16,7 @@ from tradewind.decisions.coupons import CouponsSettings, Learnt, answer, learn, 
 from tradewind.decisions.coupons.audiences import Group
 from tradewind.decisions.coupons.record import read
 from tradewind.decisions.coupons.settings import PAYERS
+from tradewind.decisions.plan import Planner
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.measures.assume import Assumptions
@@ -185,6 +186,20 @@ def test_who_pays_is_as_asked(store: Store) -> None:
                 assert {party: gain.mid for party, gain in setting.gain.items()} == pytest.approx(
                     {party: gain.mid for party, gain in other.gain.items()}
                 )
+
+
+def test_budgets_decide_who_pays(store: Store) -> None:
+    actions = study(store, quay.MONTH, CouponsSettings(payer="cofunded", faces=("2/8", "3/12"))).actions
+
+    def shares(platform: float, merchant: float) -> tuple[set[float], float]:
+        plan = Planner()("p", actions, {Party.PLATFORM: platform, Party.MERCHANT: merchant})
+        return {choice.setting.dose["platform"] for choice in plan.choices}, plan.joint.mid
+
+    both, gain = shares(1e6, 1e6)
+    assert both, "where there is enough of both budgets, both pay"
+    assert all(0 < share < 1 for share in both)
+    assert shares(1e6, 1.0) == ({1.0}, pytest.approx(gain))
+    assert shares(0.0, 1e6) == ({0.0}, pytest.approx(gain))
 
 
 def test_what_comes_later_teaches_nothing(store: Store) -> None:
