@@ -113,6 +113,15 @@ def test_what_is_assumed_is_said(home: Path, bare_folder: Path) -> None:
     assert "is without Refunds" in shown
 
 
+def test_costs_that_are_partly_known_are_said(home: Path) -> None:
+    arguments = ("metrics", "merchant_profit", "gmv", "--period", "2024-01")
+    profit, gmv = answer(*arguments)["metrics"]
+    assert 0 < profit["partly"]["order_lines.unit_cost"] < 1
+    assert gmv["partly"] == {}
+    assert "others count as free" in " ".join(run(*arguments).output.split())
+    assert "count as free" not in run(*arguments, "--assume", "margin=0.3").output
+
+
 def test_a_study_takes_its_own_settings_as_options(home: Path) -> None:
     found = answer("study", "tides", "--metric", "aov", "--by", "shop,brand", "--depth", "5", "--period", "2024-01")
     assert found["settings"] == {"metric": "aov", "by": ["shop", "brand"], "depth": 5, "strict": False}

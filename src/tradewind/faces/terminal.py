@@ -230,6 +230,7 @@ def counted(answer: Counted, top: int | None = None) -> RenderableType:
                     "yellow",
                 )
             )
+    parts += [Text(gap, "yellow") for gap in answer.gaps]
     return Group(*parts, provenance(answer.provenance))
 
 

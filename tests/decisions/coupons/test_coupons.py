@@ -323,6 +323,15 @@ def test_without_costs_a_margin_is_asked_for_and_labelled(tmp_path: Path) -> Non
     assert found.actions
 
 
+def test_orders_without_a_cost_are_not_sold_for_nothing(tmp_path: Path) -> None:
+    some = quay.build(tmp_path / "some", people=1_000, cost=0.7)
+    with pytest.raises(MissingDataError, match=r"no unit cost.*a unit cost on 70\..*--assume margin=0\.3"):
+        study(some, quay.MONTH)
+    supposed = study(some.assuming(Assumptions(margin=1 - quay.COST)), quay.MONTH).finding("recommended").numbers
+    told = study(quay.build(tmp_path / "all", people=1_000), quay.MONTH).finding("recommended").numbers
+    assert supposed["gain"].mid == pytest.approx(told["gain"].mid, rel=1e-6)
+
+
 def test_the_break_even_margin_is_where_the_gain_turns(tmp_path: Path) -> None:
     """Gains are lines in the margin: later and small orders and all."""
     store, gains, told = quay.build(tmp_path / "free", people=1_000, cost=False), {}, {}
