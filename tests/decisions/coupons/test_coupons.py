@@ -373,4 +373,4 @@ def test_a_store_without_coupons_says_what_to_do(bare_folder: Path) -> None:
 def test_moments_told_to_the_microsecond_are_read(market_store: Store) -> None:
     """The market tells of moments a microsecond before a day ends; all that it lacks is a coupon of its own."""
     with pytest.raises(MissingDataError, match="whole marketplace"):
-        read(market_store, market_store.span)
+        read(market_store.assuming(Assumptions(margin=0.3)), market_store.span)
