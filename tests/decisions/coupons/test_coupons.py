@@ -313,6 +313,14 @@ def test_chances_written_down_for_holders_are_reproduced_for_the_others(tmp_path
     assert found.cases.odds.chance[found.cases.odds.kept] == pytest.approx(0.5, abs=0.06)
 
 
+def test_why_chances_are_guessed_is_told(tmp_path: Path) -> None:
+    found = learn(quay.build(tmp_path / "none", people=1_500, lot=False, written=False), quay.MONTH).cases.odds
+    assert (found.how, found.recorded) == ("guess", False)
+    assert "Nobody wrote down" in found.sentence
+    assert "does not tell them for those who got none" in replace(found, recorded=True).sentence
+    assert learn(quay.build(tmp_path / "rule", people=1_500, lot=False), quay.MONTH).cases.odds.recorded
+
+
 def test_without_costs_a_margin_is_asked_for_and_labelled(tmp_path: Path) -> None:
     store = quay.build(tmp_path / "free", people=1_000, cost=False)
     with pytest.raises(MissingDataError, match=r"--assume margin=0\.3"):
