@@ -8,11 +8,16 @@ import json
 import re
 import subprocess
 import sys
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
-from desks import Server
+from desks import Server, served
 
 import market
+from tradewind.ledger import Approval, Promise
+from tradewind.period import Period
+from tradewind.study import Action, Assignment, Choice, Estimate, Lever, Party, Setting, Subject
 
 PAGES = (
     "/", "/why", "/plan", "/ledger", "/shops", "/products", "/creators", "/segments", "/live", "/studies", "/data",
@@ -159,3 +164,21 @@ def test_a_server_starts_without_what_forecasts_and_reads_holdouts() -> None:
     slow = ("lightgbm", "pandas", "scipy.stats", "sklearn")
     code = f"import sys, tradewind.faces.server.app; print([name for name in {slow} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_an_experiment_among_customers_has_a_page(market_folder: Path, tmp_path: Path) -> None:
+    with served(market_folder, tmp_path, today=market.SPAN.last) as server:
+        ledger = server.office.ledger(create=True)
+        assert ledger is not None
+        gain = Estimate(70.0, 60.0, 80.0)
+        setting = Setting({"face": 2.0, "threshold": 10.0}, {Party.PLATFORM: 5.0}, {Party.MERCHANT: gain}, gain)
+        days = Period(market.SPAN.last + timedelta(days=2), market.SPAN.last + timedelta(days=9))
+        action = Action(
+            "coupon-keen", Lever.COUPON, Subject("customers", "coupon-keen"), days, (setting,),
+            assignment=Assignment("coupon-keen", [f"c{n:03d}" for n in range(120)]),
+        )  # fmt: skip
+        ledger.launch("spring", [Promise(Choice(action, 0), 0.2)], Approval("olga", ledger.now), "olga")
+        [found] = ledger.status().experiments
+        page = server.client.get(f"/ledger/{found.id}")
+        assert page.status_code == 200, page.text
+        assert "for 120 customers" in page.text

@@ -80,7 +80,7 @@ class Odds:
             else "Nobody wrote down by what chance coupons were given"
         )
         return (
-            f"{unsure}: it is guessed from what customers were like{cut}. "
+            f"{unsure}: chances are guessed from what customers were like{cut}. "
             "What made both the coupon and the orders likely, and was not known, is taken for its effect."
         )
 

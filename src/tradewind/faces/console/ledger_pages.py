@@ -18,7 +18,7 @@ from tradewind.faces.server.gate import Asker, Asking, Sender
 from tradewind.faces.server.reading import Words
 from tradewind.ledger import Experiment, Ledger, State
 from tradewind.ledger.lot import HOLDOUT
-from tradewind.study import Action, Choice, Column, Grid, Party
+from tradewind.study import Action, Assignment, Choice, Column, Grid, Party
 
 router = APIRouter()
 
@@ -109,7 +109,14 @@ def _parties(found: Experiment) -> Grid:
 
 def _deeds(asker: Asking, found: Experiment) -> dict[str, str]:
     """Return in words what each launch does, by its id."""
-    actions = {e.id: Action(e.action, e.lever, e.subject, e.days, (e.setting,)) for e in found.launches}
+    reached = ("",) * sum(found.units.values())  # only how many they are is said
+    actions = {
+        e.id: Action(
+            e.action, e.lever, e.subject, e.days, (e.setting,),
+            assignment=Assignment(e.action, reached) if e.subject.kind == "customers" else None,
+        )
+        for e in found.launches
+    }  # fmt: skip
     names, currency = named(asker.store, actions.values()), asker.store.provenance.currency
     said = {id_: deed(Choice(action, 0), currency, names) for id_, action in actions.items()}
     return {id_: words[:1].upper() + words[1:] for id_, words in said.items()}
