@@ -113,6 +113,15 @@ def test_what_is_assumed_is_said(home: Path, bare_folder: Path) -> None:
     assert "is without Refunds" in shown
 
 
+def test_costs_that_are_partly_known_are_said(home: Path) -> None:
+    arguments = ("metrics", "merchant_profit", "gmv", "--period", "2024-01")
+    profit, gmv = answer(*arguments)["metrics"]
+    assert 0 < profit["partly"]["order_lines.unit_cost"] < 1
+    assert gmv["partly"] == {}
+    assert "others count as free" in " ".join(run(*arguments).output.split())
+    assert "count as free" not in run(*arguments, "--assume", "margin=0.3").output
+
+
 def test_a_study_takes_its_own_settings_as_options(home: Path) -> None:
     found = answer("study", "tides", "--metric", "aov", "--by", "shop,brand", "--depth", "5", "--period", "2024-01")
     assert found["settings"] == {"metric": "aov", "by": ["shop", "brand"], "depth": 5, "strict": False}
@@ -213,6 +222,26 @@ def test_sources_are_listed_and_begun(home: Path) -> None:
     assert "complete_journey" in answer("source", "list")["sources"]
     made = answer("source", "new", "my_market")
     assert Path(made["folder"]).is_dir()
+
+
+def test_what_an_import_did_not_take_is_shown_by_its_first_row(home: Path) -> None:
+    """The skeleton imports as it stands once its file is there; what it rejects is told so that it can be found."""
+    answer("source", "new", "my_market")
+    data = home / "exports"
+    data.mkdir()
+    head, row = "order_id,line,ordered_at,product_id,quantity,unit_price", "2024-06-01 10:00,p1,1"
+    months = {
+        "05": [f"o1,1,{row},5.00"],
+        "06": [f"o2,1,{row},6.00", f'o3,1,{row},"1,234.50"', f'o4,1,{row},"2,000.00"'],
+    }
+    for month, lines in months.items():
+        (data / f"orders-{month}.csv").write_text("\n".join([head, *lines, ",,,,,", ""]))
+    said = " ".join(run("import", "my_market", "--data", "exports", "--store", "own").output.split())
+    assert "order_lines: 2 rows rejected: unit_price cannot be read, the first in orders-06.csv, row 3" in said
+    assert "'1,234.50'; allowed: an amount" in said
+    assert "2 files: an empty row (2 rows)" in said
+    first = answer("check", "--store", "own")["imported"]["reasons"][0]
+    assert (first["file"], first["row"], first["value"]) == ("orders-06.csv", 3, "1,234.50")
 
 
 def test_the_version_is_said(home: Path) -> None:

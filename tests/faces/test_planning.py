@@ -146,6 +146,24 @@ def test_what_cannot_be_done_says_so(acting: Path, words: tuple[str, ...], said:
     assert said in " ".join(found.output.replace("│", " ").split())
 
 
+def test_experiments_are_told_apart_in_a_narrow_terminal(acting: Path) -> None:
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring", *ASSUME)
+    told("ledger", "launch", "spring", *ASSUME)
+    names = {each["name"] for each in told("ledger", "status")["experiments"]}
+    shown = CliRunner().invoke(app, ["ledger", "status"], env={"COLUMNS": "80"}).output
+    assert "…" not in shown
+    assert all(word in shown for name in names for word in name.split() if len(word) <= 20)
+
+
+def test_a_first_plan_may_name_the_ledger_that_it_will_be_launched_in(acting: Path) -> None:
+    words = ("plan", "--budget", "platform=100", "--out", "spring", "--ledger", "own.db", *ASSUME)
+    found = run(*words)
+    assert found.exit_code == 0
+    assert "no ledger at own.db yet" in " ".join(found.output.split())
+    assert told("ledger", "launch", "spring", "--ledger", "own.db", *ASSUME)["receipt"]["plan"] == "spring"
+    assert "no ledger at own.db" not in run(*words[:3], "--ledger", "own.db").output
+
+
 def test_what_holds_nothing_out_is_said_to_prove_nothing(acting: Path) -> None:
     told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring", *ASSUME)
     first = told("plan", "--budget", "platform=1")["study"]["period"]["first"]

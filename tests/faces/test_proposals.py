@@ -133,7 +133,9 @@ def test_an_action_whose_numbers_have_expired_by_then_stays_where_it_is(found: P
     first, *others = reef_.study.actions
     old = replace(first, expires=begin - timedelta(days=1))
     known = replace(found, answers=(replace(reef_, study=replace(reef_.study, actions=(old, *others))), *rest))
-    actions = {each.key: each for each in solved(known, Asked(BOTH, begin=begin), "spring").actions}
+    plan = solved(known, Asked(BOTH, begin=begin), "spring")
+    actions = {each.key: each for each in plan.actions}
+    assert any("1 action cannot be launched any more" in caveat for caveat in plan.answer.caveats)
     assert actions[old.key].days == old.days
     assert {actions[each.key].days.first for each in others} == {begin}
 

@@ -10,11 +10,22 @@ import pytest
 import market
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError, NotFoundError
+from tradewind.measures.assume import Assumptions
 from tradewind.measures.fact import Fact, Lookup
 from tradewind.measures.facts import ADS, REFUNDS, REFUNDS_BY_ORDER, SALES, TRAFFIC
 from tradewind.measures.metric import Additive, Distinct, Metric, Ratio, Total, leaves
 from tradewind.measures.metrics import METRICS, metric
-from tradewind.measures.query import DIMENSIONS, Query, left_out, lights_up, missing, present
+from tradewind.measures.query import (
+    COSTED,
+    DIMENSIONS,
+    Query,
+    left_out,
+    lights_up,
+    missing,
+    partly_said,
+    present,
+    require_costs,
+)
 
 EVERY = pytest.mark.parametrize("each", METRICS.values(), ids=METRICS.keys())
 FACTS = (SALES, REFUNDS, REFUNDS_BY_ORDER, TRAFFIC, ADS)
@@ -149,6 +160,27 @@ def test_a_total_is_unknown_without_what_it_rests_on(tmp_path: Path, market_rows
     assert not lights_up(METRICS["gmv"], store, ("department",))
     assert missing(METRICS["gmv"], store, ("department",)) == ("products.category",)
     assert missing(METRICS["refunds"], store, ("customer_type",)) == ("refunds:customer_type",)
+
+
+def test_lines_without_a_unit_cost_are_said_and_profit_on_too_many_of_them_is_refused(
+    tmp_path: Path, market_rows: market.Rows
+) -> None:
+    cost, lines = METRICS["cost"], market_rows["order_lines"]
+    full = [{**line, "unit_cost": line["unit_price"]} for line in lines]
+    for name, gaps in (("few", 1), ("many", round((1 - COSTED) * len(lines)) + 1)):
+        rows = [{**line, "unit_cost": None} for line in full[:gaps]] + full[gaps:]
+        store = kept(tmp_path / name, market_rows | {"order_lines": rows}, order_lines=())
+        [said] = partly_said((cost, METRICS["gmv"]), store)
+        assert "count as free" in said
+        assert "--assume" in said
+        if name == "few":
+            require_costs(cost, store)
+            continue
+        with pytest.raises(MissingDataError, match=r"no unit cost.*--assume margin=0\.3"):
+            require_costs(cost, store)
+        supposed = store.assuming(Assumptions(margin=0.5))
+        require_costs(cost, supposed)
+        assert not partly_said((cost,), supposed)
 
 
 def test_without_payments_what_is_ordered_counts(tmp_path: Path, market_rows: market.Rows) -> None:

@@ -5,6 +5,7 @@ import gzip
 import io
 import shutil
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -152,6 +153,61 @@ def test_dates_of_several_formats(own_source, tmp_path, moment, expected):
         (row,) = contents(store, "rejected")
         assert row["value"].removesuffix(":00") == moment.removesuffix(":00")
         assert "%d/%m/%Y" in row["allowed"]
+
+
+@pytest.mark.parametrize(
+    ("amounts", "currency", "written", "expected"),
+    [
+        ("1,234.56", "EUR", "1,234.50", "1234.5"),
+        ("1,234.56", "EUR", "1,234,567.5", "1234567.5"),
+        ("1,234.56", "EUR", "€ 5.00", "5"),
+        ("1,234.56", "SGD", "S$1,234.50", "1234.5"),
+        ("1,234.56", "EUR", "12,50", None),
+        ("1.234,56", "EUR", "1.234,50", "1234.5"),
+        ("1.234,56", "EUR", "12,50 EUR", "12.5"),
+        ("1.234,56", "EUR", "5.00", None),
+        ("1.234,56", "EUR", "USD 5,00", None),
+        ("1 234,56", "EUR", "1\u202f234,50", "1234.5"),
+        ("1234,56", "EUR", "1234,5", "1234.5"),
+        ("1.234", "VND", "150.000 ₫", "150000"),
+        ("1.234", "VND", "12.5", None),
+        ("", "EUR", "1,234.50", None),
+        ("", "VND", "150.000", None),
+        ("", "VND", "150000.0000", "150000"),
+        ("", "EUR", "150.000", "150"),
+    ],
+)
+def test_amounts_are_read_as_the_source_writes_them(own_source, tmp_path, amounts, currency, written, expected):
+    """An amount that is not written so is rejected by name, and none is taken for a thousandth of what it is."""
+    folder, store = own_source(currency=currency), tmp_path / "store"
+    told = folder / "source.toml"
+    told.write_text(f'amounts = "{amounts}"\n' * bool(amounts) + told.read_text(encoding="utf-8"), encoding="utf-8")
+    (folder / "order_lines.sql").write_text(
+        "SELECT * REPLACE (utc(moment(ordered_at)) AS ordered_at, money(unit_price) AS unit_price),"
+        " number(unit_price) AS tax FROM orders"
+    )
+    odd = ["o2", *GOOD[1:-1], written]
+    fine = [*GOOD[:-1], "7"]
+    run_import(load(folder), _orders(tmp_path, _text([list(ORDER_COLUMNS), fine, odd], ";").encode()), store)
+    found = [row for row in contents(store, "order_lines") if row["order_id"] == "o2"]
+    if expected is None:
+        assert found == []
+        (row,) = contents(store, "rejected")
+        assert (row["column"], row["reason"]) == ("unit_price", "cannot be read")
+        assert row["value"].startswith(written)
+    else:
+        assert [row["unit_price"] for row in found] == [Decimal(expected)]
+        assert [row["tax"] for row in found] == [Decimal(expected)]
+
+
+def test_amounts_are_shown_by_one_that_can_be_read(own_source):
+    folder = own_source()
+    told = folder / "source.toml"
+    declared = told.read_text(encoding="utf-8")
+    for sample in ("1,234,56", "12.50", "yes"):
+        told.write_text(f'amounts = "{sample}"\n' + declared, encoding="utf-8")
+        with pytest.raises(BadInputError, match="does not show how amounts are written"):
+            load(folder)
 
 
 @pytest.mark.parametrize("simulated", [False, True])

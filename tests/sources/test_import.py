@@ -236,7 +236,7 @@ def test_rows_that_no_table_takes_are_rejected_and_skipped_ones_are_counted(own_
     assert report.files[0].untaken == 1
     assert report.files[0].skipped == {"a test order": 1}
     (row,) = contents(tmp_path / "store", "rejected")
-    assert (row["file"], row["row"], row["reason"]) == ("orders.csv", 3, "no table of this source takes this row")
+    assert (row["file"], row["row"], row["reason"]) == ("orders.csv", 3, "is taken by no table of this source")
     assert '"order_id":"2"' in row["record"]
 
 

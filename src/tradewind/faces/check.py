@@ -51,7 +51,7 @@ class StudyCheck:
         title: What the reader sees.
         question: The question that it answers.
         ready: Whether the store has what it needs.
-        missing: Tables that it needs and the store lacks.
+        missing: Tables, and columns of tables that are there (`traffic.surface`), that it needs and the store lacks.
         would_add: What each further table that the store lacks would add.
     """
 
@@ -199,7 +199,8 @@ def _imported(remembered: Mapping[str, Any]) -> LastImport | None:
 
 def _study(store: Store, wing: Wing) -> StudyCheck:
     answerer = wing.load()
-    missing = tuple(name for name in answerer.needs if not store.has(name))
+    lacks = [name for name in answerer.needs if not store.has(*name.split(".", 1))]
+    missing = tuple(name for name in lacks if name.partition(".")[0] not in lacks or "." not in name)
     would_add = {name: gain for name, gain in answerer.improved_by.items() if not store.has(*name.split(".", 1))}
     return StudyCheck(wing.name, wing.title, wing.question, not missing, missing, would_add)
 

@@ -9,7 +9,7 @@ from typing import Any
 from tradewind.engines.store import Store
 from tradewind.measures.metric import Metric
 from tradewind.measures.metrics import assumed, metric
-from tradewind.measures.query import DIMENSIONS, Query, left_out
+from tradewind.measures.query import DIMENSIONS, Query, left_out, partly_known, partly_said
 from tradewind.period import Period
 from tradewind.study import Column, Grid, Provenance
 
@@ -25,6 +25,7 @@ class CountedMetric:
         doc: What exactly is counted.
         assumed: Whether it rests on something that was assumed.
         without: Titles of the terms that were left out, since the source lacks them.
+        partly: Columns that it sums though some rows lack them, with the share of rows that have them.
     """
 
     name: str
@@ -33,6 +34,7 @@ class CountedMetric:
     doc: str
     assumed: bool
     without: tuple[str, ...]
+    partly: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ class Counted:
         rows: Values by dimension and metric; the first metric's largest come first, or the earliest where time splits.
         rows_total: Number of rows before any were left out.
         provenance: Where the numbers come from.
+        gaps: What some rows lack, and what that does to the sums.
     """
 
     period: Period
@@ -54,6 +57,7 @@ class Counted:
     rows: tuple[Mapping[str, Any], ...]
     rows_total: int
     provenance: Provenance
+    gaps: tuple[str, ...] = ()
 
     @property
     def grid(self) -> Grid:
@@ -102,9 +106,13 @@ def counted(
         first = metrics[0].name
         rows.sort(key=lambda row: (row[first] is None, -(row[first] or 0)))
     described = tuple(_described(store, each, (*query.groups, *query.where)) for each in metrics)
-    return Counted(period, query.groups, described, tuple(rows), len(rows), store.provenance)
+    return Counted(
+        period, query.groups, described, tuple(rows), len(rows), store.provenance, partly_said(metrics, store)
+    )
 
 
 def _described(store: Store, each: Metric, splits: tuple[str, ...]) -> CountedMetric:
     without = tuple(part.title for part in left_out(each, store, splits))
-    return CountedMetric(each.name, each.title, each.unit, each.doc, assumed(each, store), without)
+    return CountedMetric(
+        each.name, each.title, each.unit, each.doc, assumed(each, store), without, partly_known(each, store)
+    )

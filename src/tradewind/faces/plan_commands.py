@@ -297,7 +297,9 @@ def ledger_address(given: str) -> str:
 def _record(given: str, origin: Provenance, last: date, voice: Voice) -> Ledger | None:
     """Return the ledger that calibrates a plan: the one named, or the default one where it is there and fits."""
     address, named = ledger_address(given), bool(given or os.environ.get(ADDRESS))
-    if not given and "://" not in address and not Path(address).exists():
+    if "://" not in address and not Path(address).exists():
+        if given:
+            voice.note(f"There is no ledger at {address} yet: gains are taken as they are predicted.")
         return None  # the first plan comes before the first launch
     try:
         return _ledger(given, origin.timezone, taken("", origin.simulated, last), origin.simulated, create=False)

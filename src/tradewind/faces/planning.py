@@ -16,6 +16,7 @@ from tradewind.faces import studies
 from tradewind.faces.proposals import Answer, Proposals, proposed
 from tradewind.ledger import Ledger, shrunk
 from tradewind.methods.calibration import Calibrated
+from tradewind.money import several
 from tradewind.period import Period
 from tradewind.study import Action, Party, Plan, Provenance, Rule, Study
 
@@ -132,7 +133,7 @@ def solved(
     plan = _planner(asked)(
         name, of.actions, money, limits, proposals.usual(of.actions), of.raw if shrinks else None, without
     )
-    found = study(plan, proposals.origin, proposals.today, proposals.names, _caveats(of, money, plan))
+    found = study(plan, proposals.origin, proposals.today, proposals.names, _caveats(of, money, plan, asked.begin))
     unanswered = {answer.wing: answer.why for answer in of.answers if answer.study is None}
     return Planned(plan, found, of.studies, of.actions, unanswered)
 
@@ -251,7 +252,7 @@ def _moved(action: Action, begin: date | None) -> Action:
     return replace(action, days=Period(begin, begin + timedelta(days=action.days.days - 1)))
 
 
-def _caveats(ready: Ready, money: Mapping[Party, float], plan: Plan) -> Sequence[str]:
+def _caveats(ready: Ready, money: Mapping[Party, float], plan: Plan, begin: date | None) -> Sequence[str]:
     """Return what the wings could not answer, which budgets were of no use, and how gains were calibrated."""
     found = [caveat for one in ready.studies for caveat in one.caveats]
     meant = {action.key: action.days.first for one in ready.studies for action in one.actions}
@@ -262,6 +263,12 @@ def _caveats(ready: Ready, money: Mapping[Party, float], plan: Plan) -> Sequence
         for first, begins in sorted(days)
         if first != begins
     ]
+    if begin and (stale := [action for action in ready.actions if action.days.first < begin]):
+        found.append(
+            f"{several(len(stale), 'action')} cannot be launched any more: the data end before "
+            f"{min(action.days.first for action in stale)}, and what they tell holds for some weeks only. Import the "
+            "days up to now, then plan anew."
+        )
     found += [
         f"{studies.WINGS[answer.wing].title} proposed nothing. {answer.why}"
         for answer in ready.answers

@@ -21,6 +21,7 @@ from tradewind.money import human
 from tradewind.study import Estimate
 
 ROWS = 30
+NAMED = 20  # letters of a word in a name that are kept together
 
 
 def planned(found: Planned, files: Sequence[Path], limit: int) -> RenderableType:
@@ -87,16 +88,20 @@ def status(found: Status) -> RenderableType:
             f"{len(found.launches):,} actions of these shops are launched, in experiments that reach beyond them: what "
             "is read of those is the operator's."
         )
-    table = _table("Experiment", "Lever", "State", "Days", "Read after", "Treated", "Held out", "Promised", "Proven")
+    table = _table("Experiment", "State", "Promised", "Proven", "Days", "Read after", "Treated, held out")
+    names = [each.name for each in found.experiments]
+    for column, words in ((0, names), (1, list(State)), (4, ["2025-01-01"])):
+        table.columns[column].min_width = min(max(len(word) for text in words for word in text.split()), NAMED)
     for each in found.experiments[:ROWS]:
         count = each.units
         promised = proving.promised(each)
         proven = each.final.reading.joint if each.final else None
         table.add_row(
-            each.name, str(each.lever), str(each.state(found.today)), f"{each.days.first} to {each.days.last}",
-            str(each.due), f"{count.get('treated', 0):,}", f"{count.get('holdout', 0):,}",
+            each.name, str(each.state(found.today)),
             "" if promised is None else human(promised.mid, "money", each.currency, signed=True),
             "" if proven is None else human(proven, "money", each.currency, signed=True),
+            f"{each.days.first} to {each.days.last}", str(each.due),
+            f"{count.get('treated', 0):,}, {count.get('holdout', 0):,}",
         )  # fmt: skip
     counts = {state: len(found.at(state)) for state in State}
     said = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
@@ -218,6 +223,8 @@ def _verdict(joint: Estimate) -> str:
 
 def _table(*titles: str) -> Table:
     table = Table(*titles, box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
     return table
 
 

@@ -120,9 +120,10 @@ def standing(ledger: Ledger, plan: str | None = None) -> Grid:
     )  # fmt: skip
     columns = (
         Column("name", "Experiment"), Column("lever", "Lever"), Column("state", "State"),
-        Column("first", "From", "day"), Column("last", "To", "day"), Column("due", "Read after", "day"),
+        Column("promised", "Promised", "money"), Column("proven", "Proven", "money"),
         Column("treated", "Treated", "count"), Column("held_out", "Held out", "count"),
-        Column("promised", "Promised", "money"), Column("proven", "Proven", "money"), Column("plan", "Plan"),
+        Column("first", "From", "day"), Column("last", "To", "day"), Column("due", "Read after", "day"),
+        Column("plan", "Plan"),
     )  # fmt: skip
     return Grid(columns, rows)
 

@@ -68,7 +68,7 @@ class Answerer:
     Args:
         study: Answers the question over a store and a period.
         settings: Frozen dataclass of its settings, every one with a default.
-        needs: Canonical tables that it cannot do without.
+        needs: Canonical tables, and columns of them (`traffic.surface`), that it cannot do without.
         improved_by: What each further table would add, in a phrase.
     """
 

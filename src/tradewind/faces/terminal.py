@@ -20,7 +20,7 @@ from tradewind.faces.check import Check, MetricCheck
 from tradewind.faces.counting import Counted
 from tradewind.faces.order import is_numeric, long_columns, number, ranked, ranked_column, told_apart
 from tradewind.letters import legible
-from tradewind.money import human
+from tradewind.money import human, several
 from tradewind.sources import FileCount, ImportReport, Reason, TableCount
 from tradewind.study import Column, Evidence, Finding, Grid, Provenance, Study
 
@@ -230,6 +230,7 @@ def counted(answer: Counted, top: int | None = None) -> RenderableType:
                     "yellow",
                 )
             )
+    parts += [Text(gap, "yellow") for gap in answer.gaps]
     return Group(*parts, provenance(answer.provenance))
 
 
@@ -257,7 +258,7 @@ def made(folder: Path) -> RenderableType:
     """Return what to do with a new source."""
     return Text.assemble(
         ("A new source stands in ", ""), (str(folder), "bold"),
-        f". Fill in what is marked there, then run: tradewind import {folder} --data FOLDER",
+        f". Say in it what your files hold (docs: Sources), then run: tradewind import {folder} --data FOLDER",
     )  # fmt: skip
 
 
@@ -319,10 +320,19 @@ def _left_out(files: Iterable[FileCount], reasons: Iterable[Reason]) -> list[Ren
     for found in reasons:
         place = found.table or "In the files"
         why = f"{found.column or 'the row'} {found.reason}"
-        lines.append(_bullet(Text(f"{place}: {found.rows:,} rows rejected: {why}", style="yellow")))
+        where = f", the first in {found.file}, row {found.row}" if found.file else ""
+        value = f": {found.value[:60]!r}" if found.value else ""
+        allowed = f"; allowed: {found.allowed}" if found.allowed else ""
+        told = f"{place}: {several(found.rows, 'row')} rejected: {why}{where}{value}{allowed}"
+        lines.append(_bullet(Text(told, style="yellow")))
+    skipped: dict[str, list[tuple[str, int]]] = {}
     for file in files:
         for why, rows in file.skipped.items():
-            lines.append(_bullet(Text(f"{file.name}: {why}" + (f" ({rows:,} rows)" if rows else ""))))
+            skipped.setdefault(why, []).append((file.name, rows))
+    for why, parts in skipped.items():
+        rows = sum(count for _, count in parts)
+        place = parts[0][0] if len(parts) == 1 else several(len(parts), "file")
+        lines.append(_bullet(Text(f"{place}: {why}" + (f" ({several(rows, 'row')})" if rows else ""))))
     return [_title("Not taken"), *lines] if lines else [Text("Every row was taken.", style="dim")]
 
 

@@ -291,7 +291,9 @@ def _timely(drafts: Sequence[Draft], today: date, terms: Terms) -> None:
         first, last = (date.fromisoformat(day) for day in promise["days"])
         key = promise["key"]
         if last < today:
-            raise BadInputError(f"The action '{key}' is over already", got=last, do="plan it anew")
+            raise BadInputError(
+                f"The action '{key}' is over already", got=last, do="import the days up to now, then plan anew"
+            )
         if first <= today and not terms.late:
             raise BadInputError(
                 f"The action '{key}' begins too early to be registered before its launch", got=first,
@@ -299,7 +301,9 @@ def _timely(drafts: Sequence[Draft], today: date, terms: Terms) -> None:
             )  # fmt: skip
         if promise["expires"] is not None and date.fromisoformat(promise["expires"]) < today:
             raise BadInputError(
-                f"The numbers of the action '{key}' have expired", got=promise["expires"], do="make the plan anew"
+                f"The numbers of the action '{key}' have expired",
+                got=promise["expires"],
+                do="import the days up to now, then plan anew",
             )
 
 

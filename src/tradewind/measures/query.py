@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from itertools import pairwise
@@ -13,9 +13,13 @@ import ibis.expr.types as ir
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.measures.fact import MONEY, Fact, Row, Tables, during
 from tradewind.measures.metric import Additive, Distinct, Leaf, Metric, Ratio, Total, leaves
+from tradewind.money import human
 from tradewind.period import Period
 
 EVERY = ("day", "week", "month")
+COSTED = 0.98
+"""Share of order lines whose unit cost must be known for profit to be acted upon: the others would count as free."""
+_UNIT_COST = "order_lines.unit_cost"
 
 DIMENSIONS: dict[str, str] = {
     "shop_id": "Shop id",
@@ -198,7 +202,7 @@ def present_where(
             raise MissingDataError(
                 f"{metric.title}{split} cannot be computed: the source lacks {', '.join(absent)}",
                 do="see `tradewind check` for what each metric needs"
-                + (", or assume a margin with --assume margin=0.3" if "order_lines.unit_cost" in absent else ""),
+                + (", or assume a margin with --assume margin=0.3" if _UNIT_COST in absent else ""),
             )
     alone = {leaf for leaf, beside in _besides(metric) if beside not in found}
     return tuple(leaf for leaf in found if leaf not in alone)
@@ -238,10 +242,42 @@ def partly_known(metric: Metric, tables: Tables) -> dict[str, float]:
         if isinstance(leaf, Additive):
             for column in leaf.fact.summed(tables, leaf.value):
                 share = tables.coverage(*column.split(".", 1))
-                assumed = column == "order_lines.unit_cost" and tables.assumptions.margin is not None
+                assumed = column == _UNIT_COST and tables.assumptions.margin is not None
                 if share < 1 and not assumed:
                     found[column] = share
     return found
+
+
+def partly_said(metrics: Iterable[Metric], tables: Tables) -> tuple[str, ...]:
+    """Return a sentence for each column that some metrics sum though some rows lack it, and what that does to them."""
+    partly = {column: share for metric in metrics for column, share in partly_known(metric, tables).items()}
+    return tuple(
+        f"Unit costs are known for {human(share, 'share')} of the order lines only. The others count as free, so that "
+        "costs are told too low and profits too high; --assume margin=0.3 supposes theirs from their price."
+        if column == _UNIT_COST
+        else f"{column} is known for {human(share, 'share')} of its rows only; sums over it are of what is known."
+        for column, share in sorted(partly.items())
+    )
+
+
+def require_costs(cost: Metric, tables: Tables) -> None:
+    """Refuse to act on profit where too many order lines have no unit cost, which would then be sold for nothing.
+
+    Args:
+        cost: The metric that counts unit costs.
+        tables: The tables.
+
+    Raises:
+        MissingDataError: If unit costs are unknown, or known for too few lines, and no margin is assumed.
+    """
+    present(cost, tables)
+    share = partly_known(cost, tables).get(_UNIT_COST, 1.0)
+    if share < COSTED:
+        raise MissingDataError(
+            "Too many order lines have no unit cost: counted as free, they would make sales look better than they are",
+            got=f"a unit cost on {human(share, 'share')} of them", allowed=f"{human(COSTED, 'share')} or more",
+            do="import the others, or assume a margin for them with --assume margin=0.3; costs that are known stay",
+        )  # fmt: skip
 
 
 def left_out(metric: Metric, tables: Tables, splits: tuple[str, ...] = ()) -> tuple[Metric, ...]:

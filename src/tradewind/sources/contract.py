@@ -14,6 +14,11 @@ EARLIEST = "1900-01-01"
 OFFSET = r"(?i)\d:\d\d[\d:.\s]*(z|utc|gmt|[+-]\d\d(:?\d\d){0,2})\s*$"
 OFFSETS = "its offset, if it carries one, as +02:00, Z, UTC or GMT; no other zone by name"
 
+TWO_WAYS = r"^\s*[-+]?[1-9]\d{0,2}\.\d{3}\s*$"
+NO_CENTS = (
+    'without a point before three digits, which may be thousands: say how amounts are written, as amounts = "1.234"'
+)
+
 SQL_TYPES = {
     "text": "VARCHAR",
     "integer": "BIGINT",
@@ -41,7 +46,7 @@ NOT_ALLOWED = "is none of the allowed values"
 ORPHAN = "names a row that is not there"
 DUPLICATE = "is a second row of the same key"
 GONE = "named a row that a later import took away"
-UNTAKEN = "no table of this source takes this row"
+UNTAKEN = "is taken by no table of this source"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +66,13 @@ class Fault:
     test: str
 
 
-def typed(column: Column, raw: str | None) -> str:
+def typed(column: Column, raw: str | None, whole: bool = False) -> str:
     """Return SQL that reads a landed column as its canonical type, null where it cannot.
 
     Args:
         column: The canonical column.
         raw: SQL type of the landed column, or None where the source does not give it.
+        whole: Whether the currency has no cents, so that 150.000 may be a hundred and fifty thousand.
 
     Returns:
         An SQL expression over the landed row.
@@ -91,7 +97,7 @@ def typed(column: Column, raw: str | None) -> str:
         if raw == "TIMESTAMP WITH TIME ZONE":
             return f"({name} AT TIME ZONE 'UTC')"
     if column.kind == "money" and raw == "VARCHAR":
-        return amount(name)
+        return amount(name, whole)
     return f"TRY_CAST({name} AS {kind})"
 
 
@@ -108,12 +114,13 @@ def has_offset(text: str) -> str:
     return f"regexp_matches({text}, {literal(OFFSET)})"
 
 
-def amount(text: str) -> str:
-    """Return SQL that reads text as money, null where it is none."""
+def amount(text: str, whole: bool = False) -> str:
+    """Return SQL that reads text as money, null where it is none, or is 150.000 in a currency without cents."""
     # DuckDB reads 8.8e-16 as 0.0001 when it casts straight to a decimal.
     money = SQL_TYPES["money"]
     small = f"TRY_CAST(TRY_CAST({text} AS DOUBLE) AS {money})"
-    return f"CASE WHEN contains(lower({text}), 'e') THEN {small} ELSE TRY_CAST({text} AS {money}) END"
+    doubtful = f"WHEN regexp_matches({text}, {literal(TWO_WAYS)}) THEN NULL " if whole else ""
+    return f"CASE {doubtful}WHEN contains(lower({text}), 'e') THEN {small} ELSE TRY_CAST({text} AS {money}) END"
 
 
 def given(column: Column, raw: str) -> str:
@@ -131,26 +138,29 @@ def filled(column: Column, table: Table) -> str:
     return f"coalesce({name}, {quoted(column.default) if column.default in names else column.default})"
 
 
-def typed_rows(table: Table, landed: str, raw: Mapping[str, str]) -> str:
+def typed_rows(table: Table, landed: str, raw: Mapping[str, str], whole: bool = False) -> str:
     """Return SQL for the rows of a landed table with every column typed, and `given …` beside those that may fail.
 
     Args:
         table: The canonical table.
         landed: The landed table in SQL.
         raw: SQL types of its columns by name.
+        whole: Whether the currency has no cents.
 
     Returns:
         A query with `_id`, `_file`, `_row`, the table's columns, and one flag per column that a cast may empty.
     """
     parts = ["rowid AS _id", "_file", "_row"]
     for column in table.columns:
-        parts.append(f"{typed(column, raw.get(column.name))} AS {quoted(column.name)}")
+        parts.append(f"{typed(column, raw.get(column.name), whole)} AS {quoted(column.name)}")
         if column.name in raw and column.kind != "text":
             parts.append(f"{given(column, raw[column.name])} AS {quoted('given ' + column.name)}")
     return f"SELECT {', '.join(parts)} FROM {landed}"
 
 
-def faults(table: Table, raw: Mapping[str, str], moments: Sequence[str], imported_at: str | None) -> list[Fault]:
+def faults(
+    table: Table, raw: Mapping[str, str], moments: Sequence[str], imported_at: str | None, whole: bool = False
+) -> list[Fault]:
     """Return every way in which a typed row may break the table's contract, in the order in which they are named.
 
     Args:
@@ -158,17 +168,14 @@ def faults(table: Table, raw: Mapping[str, str], moments: Sequence[str], importe
         raw: SQL types of the landed columns by name.
         moments: Formats of moments that the source allows besides ISO 8601.
         imported_at: After which nothing can have happened, give or take two days; None where the days are simulated.
+        whole: Whether the currency has no cents.
 
     Returns:
         Faults of single rows; duplicate keys and orphans are told by comparing rows.
     """
     found: list[Fault] = []
     for column in table.columns:
-        name, spelled = quoted(column.name), column.spelled
-        if moments and column.kind in ("moment", "day"):
-            spelled += ", or in " + " or ".join(moments)
-        if column.kind == "moment" and column.unit != "local":
-            spelled += "; " + OFFSETS
+        name, spelled = quoted(column.name), _spelled(column, moments, whole)
 
         def add(reason: str, test: str, column: Column = column, spelled: str = spelled) -> None:
             found.append(Fault(column.name, reason, spelled, test))
@@ -202,6 +209,18 @@ def faults(table: Table, raw: Mapping[str, str], moments: Sequence[str], importe
         if column.allowed:
             add(NOT_ALLOWED, f"{name} NOT IN ({', '.join(literal(value) for value in column.allowed)})")
     return found
+
+
+def _spelled(column: Column, moments: Sequence[str], whole: bool) -> str:
+    """Return how a value may be written."""
+    spelled = column.spelled
+    if moments and column.kind in ("moment", "day"):
+        spelled += ", or in " + " or ".join(moments)
+    if column.kind == "moment" and column.unit != "local":
+        spelled += "; " + OFFSETS
+    if column.kind == "money" and whole:
+        spelled += "; " + NO_CENTS
+    return spelled
 
 
 def stored_rows(table: Table, rows: str, timezone: str) -> str:

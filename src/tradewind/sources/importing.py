@@ -210,7 +210,11 @@ class _Import:
 
     def _nothing(self, counts: Mapping[str, TableCount], reasons: tuple[Reason, ...]) -> None:
         staged = counts["order_lines"].staged if "order_lines" in counts else 0
-        why = "; ".join(f"{r.rows} × {r.table or 'file'}.{r.column or 'row'} {r.reason}" for r in reasons[:3])
+        why = "; ".join(
+            f"{r.rows} × {r.table or 'file'}.{r.column or 'row'} {r.reason}"
+            + (f" ({r.value[:60]!r})" if r.value else "")
+            for r in reasons[:3]
+        )
         raise BadInputError(
             "No order line could be imported",
             got=f"{staged} staged{', all rejected: ' + why if staged else ''}",

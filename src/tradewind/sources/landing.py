@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -11,16 +12,18 @@ import pyarrow as pa
 
 from tradewind.engines.duckdb import literal
 from tradewind.errors import BadInputError, is_full_disk
+from tradewind.money import SYMBOLS
 from tradewind.sources import contract
 from tradewind.sources.contract import Fault
 from tradewind.sources.report import FileCount, Reason
-from tradewind.sources.source import SKIPPED, Source
+from tradewind.sources.source import BLANKS, SKIPPED, Source, marks
 from tradewind.sources.staging import NO_ROWS, Staged, as_record, quoted
 from tradewind.tables import TABLES, Reference, Table
 
 if TYPE_CHECKING:
     import duckdb
 
+SPACES = " \t\r\n\u00a0\u202f"
 SCHEMAS = ("landed", "typed", "bad", "fresh", "base", "gone", "final")
 REJECTED = """
     CREATE TABLE rejected_rows (
@@ -100,9 +103,11 @@ class Landing:
         raw = self._columns(f"landed.{name}")
         self._fits(table, raw)
         now = None if self.source.simulated else self.imported_at
-        faults = contract.faults(table, raw, self.source.moments, now)
+        faults = contract.faults(table, raw, self.source.moments, now, self.source.whole)
         landed = Landed(table, raw, faults, self._count(f"landed.{name}"))
-        self.con.execute(f"CREATE VIEW typed.{name} AS {contract.typed_rows(table, f'landed.{name}', raw)}")
+        self.con.execute(
+            f"CREATE VIEW typed.{name} AS {contract.typed_rows(table, f'landed.{name}', raw, self.source.whole)}"
+        )
         self.con.execute(f"CREATE TABLE bad.{name} (_id BIGINT, fault INTEGER, further BIGINT)")
         tests = [f"coalesce({fault.test}, false)" for fault in landed.faults]
         if landed.staged and tests:
@@ -191,9 +196,12 @@ class Landing:
         return counts
 
     def reasons(self, most: int = 20) -> tuple[Reason, ...]:
-        """Return why rows were rejected, the most frequent first."""
+        """Return why rows were rejected, the most frequent first, each with the first such row."""
+        parts = [
+            f"arg_min({{'it': {quoted(name)}}}, (file, \"row\")).it" for name in ("value", "allowed", "file", "row")
+        ]
         rows = self.con.execute(
-            'SELECT "table", "column", reason, count(*) FROM rejected_rows GROUP BY ALL'
+            f'SELECT "table", "column", reason, count(*), {", ".join(parts)} FROM rejected_rows GROUP BY 1, 2, 3'
             " ORDER BY 4 DESC, 1, 2, 3 LIMIT ?",
             [most],
         ).fetchall()
@@ -329,10 +337,34 @@ def _macros(source: Source) -> list[str]:
     one = f"regexp_matches({raw}, '\\d') AND len({tries}) = 1"
     moment, instant = "TRY_CAST(x AS TIMESTAMP)", contract.instant(raw)
     return [
-        f"CREATE MACRO money(x) AS {contract.amount('x')}",
+        f"CREATE MACRO money(x) AS {_plain(source, raw) if source.amounts else raw}",
+        f"CREATE MACRO number(x) AS {contract.amount('money(x)', source.whole)}",
         f"CREATE MACRO moment(x) AS CASE WHEN {iso} THEN {raw} WHEN {one} THEN {tries}[1] ELSE {raw} END",
         f"CREATE MACRO utc(x) AS CASE WHEN {moment} {known} AND NOT {contract.has_offset(raw)}"
         f" THEN CAST(timezone('UTC', timezone({zone}, {moment})) AS VARCHAR) ELSE {raw} END",
         f"CREATE MACRO local_time(x) AS CASE WHEN {instant} {known}"
         f" THEN CAST(timezone({zone}, timezone('UTC', {instant})) AS VARCHAR) ELSE {raw} END",
     ]
+
+
+def _plain(source: Source, raw: str) -> str:
+    """Return SQL that writes an amount with a point and without marks, as text; what is written otherwise is said so.
+
+    Args:
+        source: The source, which says how it writes 1234.56, such as `1.234,56`.
+        raw: SQL of the text; the currency's code or sign may stand beside the number.
+    """
+    between, point = marks(source.amounts) or ("", "")
+    blank = f"[{''.join(BLANKS)}]" if between in BLANKS else re.escape(between)
+    rest = rf"({re.escape(point)}\d+)?" if point else ""
+    grouped = rf"\d{{1,3}}({blank}\d{{3}})+{rest}|" if between else ""
+    form = literal(rf"[-+]?({grouped}\d+{rest})")
+    sign = re.escape(SYMBOLS[source.currency]) if source.currency in SYMBOLS else r"[A-Z]{0,2}\p{Sc}"
+    bare = f"trim(regexp_replace({raw}, {literal(f'{source.currency}|{sign}')}, '', 'g'), {literal(SPACES)})"
+    digits = f"regexp_replace({bare}, {literal(blank)}, '', 'g')" if between else bare
+    read = f"replace({digits}, {literal(point)}, '.')" if point else digits
+    otherwise = literal(f" (not written as {source.amounts})")
+    return (
+        f"CASE WHEN regexp_full_match({bare}, {form}) THEN {read}"
+        f" WHEN trim({raw}, {literal(SPACES)}) = '' THEN {raw} ELSE {raw} || {otherwise} END"
+    )

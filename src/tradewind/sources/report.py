@@ -48,12 +48,27 @@ class FileCount:
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why rows were rejected, and how many."""
+    """Why rows were rejected, how many, and the first of them.
+
+    Args:
+        table: The canonical table; None where no table took them.
+        column: The column at fault; None where it is the row.
+        reason: What is wrong.
+        rows: Number of rows.
+        value: The value of the first of them, where a value is at fault.
+        allowed: What would have been accepted.
+        file: The file of the first of them.
+        row: Its row there.
+    """
 
     table: str | None
     column: str | None
     reason: str
     rows: int
+    value: str | None = None
+    allowed: str | None = None
+    file: str | None = None
+    row: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,10 @@ simulated = false
 # Moments are read as ISO 8601 (2024-06-01 14:30:00). Name other formats here, and wrap the column in moment(...).
 moments = ["%d.%m.%Y %H:%M"]
 
+# Amounts are read as 1234.56. Show here how the files write that if they write it otherwise: "1,234.56", "1.234,56",
+# "1 234,56", or "1.234" without cents.
+# amounts = "1.234,56"
+
 # One section for each kind of file. The SQL selects from it under this name; every column is text there.
 [files.orders]
 pattern = "orders*.csv"
@@ -40,7 +44,8 @@ SQL = """\
 -- One row for each row of the canonical table order_lines, with the columns that this source has.
 -- _file and _row say where a row comes from; where rows are combined, take any_value(_file) and min(_row).
 -- Values stay text: a value that cannot be read is rejected by name, and nothing else is lost.
--- moment(x) reads the formats of source.toml, money(x) amounts; utc(x) turns local time into UTC, local_time(x) back.
+-- moment(x) reads the formats of source.toml, money(x) amounts, number(x) amounts to calculate with; utc(x) turns local
+-- time into UTC, local_time(x) back.
 SELECT
     order_id,
     line,
@@ -49,7 +54,7 @@ SELECT
     coalesce(shop_id, 'main') AS shop_id,
     product_id,
     quantity,
-    unit_price,
+    money(unit_price) AS unit_price,
     _file,
     _row
 FROM orders

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.holidays import countries
+from tradewind.money import WHOLE
 from tradewind.tables import TABLES
 
 SHIPPED = Path(__file__).parent
@@ -21,6 +22,9 @@ SKIPPED = "skipped"
 
 Replace = Literal["days", "keys", "parents"]
 
+BLANKS = ("\u0020", "\u00a0", "\u202f")
+
+_AMOUNTS = re.compile(r"1([,.' \u2019\u00a0\u202f]?)234(?:([,.])56)?")  # 1234.56, or 1234 without cents
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]*")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 
@@ -79,6 +83,7 @@ class Source:
         country: ISO 3166-1 alpha-2 code of the country whose public holidays count; empty where none is named.
         simulated: Whether the data were made rather than observed.
         moments: Further formats of moments, in the notation of `strptime`, that the macro `moment` tries.
+        amounts: How the macro `money` finds 1234.56 written, such as `1.234,56`; empty where with a point alone.
         files: What it reads.
         tables: SQL text by canonical table.
         steps: SQL text by step, in order; steps are selected from by later steps and by the tables.
@@ -96,12 +101,18 @@ class Source:
     country: str = ""
     simulated: bool = False
     moments: tuple[str, ...] = ()
+    amounts: str = ""
     files: tuple[Files, ...] = ()
     tables: Mapping[str, str] = field(default_factory=dict)
     steps: Mapping[str, str] = field(default_factory=dict)
     skipped: str = ""
     replace: Mapping[str, Replace] = field(default_factory=dict)
     package: Package | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether the currency has no cents."""
+        return self.currency in WHOLE
 
     def reads(self, table: str) -> frozenset[str]:
         """Return the kinds of files that a table's SQL selects from, itself or through steps."""
@@ -138,6 +149,18 @@ class Source:
                 do=f"{self.package.install}, or give --data FOLDER",
             )
         return Path(found.origin).parent / self.package.folder
+
+
+def marks(sample: str) -> tuple[str, str] | None:
+    """Return what stands between thousands and before cents where 1234.56 is written so; None where it is not.
+
+    >>> marks("1.234,56")
+    ('.', ',')
+    """
+    found = _AMOUNTS.fullmatch(sample)
+    if found is None or found[1] == found[2]:
+        return None
+    return found[1], found[2] or ""
 
 
 def names() -> list[str]:
@@ -204,6 +227,7 @@ class _Reader:
             country=self._country(body),
             simulated=self._flag(body, "simulated", False),
             moments=self._texts(body, "moments"),
+            amounts=self._amounts(body),
             files=files,
             tables=tables,
             steps=steps,
@@ -325,6 +349,15 @@ class _Reader:
                 allowed="small letters, digits and _, such as my_shop",
             )
         return name
+
+    def _amounts(self, body: dict[str, Any]) -> str:
+        sample = body.get("amounts", "")
+        if sample != "" and (not isinstance(sample, str) or marks(sample) is None):
+            raise BadInputError(
+                f"`amounts` of {self.path} does not show how amounts are written", got=sample,
+                allowed='1234.56 as the files write it: "1,234.56", "1.234,56", "1 234,56", or "1.234" without cents',
+            )  # fmt: skip
+        return str(sample)
 
     def _country(self, body: dict[str, Any]) -> str:
         country = body.get("country", "")

@@ -22,6 +22,7 @@ from tradewind.decisions.commissions.past import Rows
 from tradewind.decisions.commissions.terms import lines, split
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError, NotFoundError
+from tradewind.faces.check import check
 from tradewind.money import human
 from tradewind.period import Period
 from tradewind.scope import Scope
@@ -399,6 +400,18 @@ def test_a_missing_table_is_named(tmp_path: Path, table: str):
     bare = open_store(str(bazaar.build(tmp_path, leave=(table,))))
     with pytest.raises(MissingDataError, match=table):
         learn(bare, bazaar.LAST)
+
+
+def test_a_missing_column_is_named_with_what_to_fill_it_with(tmp_path: Path):
+    store = open_store(str(bazaar.build(tmp_path)))
+    traffic = store.run(store.table("traffic"))
+    place = traffic.schema.get_field_index("surface")
+    store = store.write({"traffic": traffic.set_column(place, "surface", pc.if_else(True, None, traffic["surface"]))})
+    with pytest.raises(MissingDataError, match=r"no traffic\.surface\. .*'feed' AS surface"):
+        learn(store, bazaar.LAST)
+    [told] = [study for study in check(store, print).studies if study.name == "commissions"]
+    assert not told.ready
+    assert told.missing == ("traffic.surface",)
 
 
 def test_a_shop_that_sells_through_no_creator_is_told_so(tmp_path: Path):

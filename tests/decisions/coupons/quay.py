@@ -27,7 +27,7 @@ COST, FEE = 0.5, 0.05
 
 
 def build(
-    folder: Path, seed: int = 1, people: int = 3_000, *, lot: bool = True, written: bool = True, cost: bool = True,
+    folder: Path, seed: int = 1, people: int = 3_000, *, lot: bool = True, written: bool = True, cost: float = 1,
     named: bool = True, shops: int = 1, by_use: int = 0,
 ) -> Store:  # fmt: skip
     """Write a store in which half of the customers, those who look often, answer to coupons.
@@ -38,7 +38,7 @@ def build(
         people: Number of customers; those of even number are keen.
         lot: Whether the lot is written to `assignments`.
         written: Whether grants carry the chance by which they were given.
-        cost: Whether unit costs are known.
+        cost: Share of the orders whose unit cost is known.
         named: Whether coupons name their face value and threshold.
         shops: Number of shops among which orders are spread.
         by_use: Number of the first coupons of which only those who used one are known.
@@ -70,7 +70,9 @@ def build(
                 name, price = f"o{number:06d}", PRICES[kind]
                 number += 1
                 takes = bool(held[n, 0]) and price >= THRESHOLD and n not in used
-                tables["order_lines"].append(_line(name, ids[n], price, at, cost, f"s{number % shops}"))
+                tables["order_lines"].append(
+                    _line(name, ids[n], price, at, number % 10 < 10 * cost, f"s{number % shops}")
+                )
                 if takes:
                     used[n] = name
                     tables["order_discounts"].append(

@@ -344,6 +344,14 @@ def test_chances_written_down_for_holders_are_reproduced_for_the_others(tmp_path
     assert found.cases.odds.chance[found.cases.odds.kept] == pytest.approx(0.5, abs=0.06)
 
 
+def test_why_chances_are_guessed_is_told(tmp_path: Path) -> None:
+    found = learn(quay.build(tmp_path / "none", people=1_500, lot=False, written=False), quay.MONTH).cases.odds
+    assert (found.how, found.recorded) == ("guess", False)
+    assert "Nobody wrote down" in found.sentence
+    assert "does not tell them for those who got none" in replace(found, recorded=True).sentence
+    assert learn(quay.build(tmp_path / "rule", people=1_500, lot=False), quay.MONTH).cases.odds.recorded
+
+
 def test_without_costs_a_margin_is_asked_for_and_labelled(tmp_path: Path) -> None:
     store = quay.build(tmp_path / "free", people=1_000, cost=False)
     with pytest.raises(MissingDataError, match=r"--assume margin=0\.3"):
@@ -352,6 +360,15 @@ def test_without_costs_a_margin_is_asked_for_and_labelled(tmp_path: Path) -> Non
     assert found.finding("worth").evidence == Evidence.ASSUMED
     assert all(action.evidence == Evidence.ASSUMED and "margin" in action.why for action in found.actions)
     assert found.actions
+
+
+def test_orders_without_a_cost_are_not_sold_for_nothing(tmp_path: Path) -> None:
+    some = quay.build(tmp_path / "some", people=1_000, cost=0.7)
+    with pytest.raises(MissingDataError, match=r"no unit cost.*a unit cost on 70\..*--assume margin=0\.3"):
+        study(some, quay.MONTH)
+    supposed = study(some.assuming(Assumptions(margin=1 - quay.COST)), quay.MONTH).finding("recommended").numbers
+    told = study(quay.build(tmp_path / "all", people=1_000), quay.MONTH).finding("recommended").numbers
+    assert supposed["gain"].mid == pytest.approx(told["gain"].mid, rel=1e-6)
 
 
 def test_the_break_even_margin_is_where_the_gain_turns(tmp_path: Path) -> None:
@@ -395,4 +412,4 @@ def test_a_store_without_coupons_says_what_to_do(bare_folder: Path) -> None:
 def test_moments_told_to_the_microsecond_are_read(market_store: Store) -> None:
     """The market tells of moments a microsecond before a day ends; all that it lacks is a coupon of its own."""
     with pytest.raises(MissingDataError, match="whole marketplace"):
-        read(market_store, market_store.span)
+        read(market_store.assuming(Assumptions(margin=0.3)), market_store.span)

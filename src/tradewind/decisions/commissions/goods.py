@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tradewind.engines.store import Store
 from tradewind.measures import metrics as m
 from tradewind.measures.metric import Additive
-from tradewind.measures.query import Query, lights_up, present
+from tradewind.measures.query import Query, lights_up, require_costs
 from tradewind.period import Period
 
 Array = NDArray[np.float64]
@@ -62,9 +62,9 @@ def goods(store: Store, window: Period) -> Goods:
         window: The days whose sales tell what a piece brings.
 
     Raises:
-        MissingDataError: If unit costs are unknown and no margin is assumed.
+        MissingDataError: If too many lines have no unit cost and no margin is assumed.
     """
-    present(m.COST, store)
+    require_costs(m.COST, store)
     terms = tuple(dict.fromkeys(term for term, _ in (*MERCHANT, *PLATFORM)))
     paid_for = {m.SHIPPING_PAID} if not lights_up(m.SHIPPING_COST, store, ("product_id",)) else set()
     known = tuple(term for term in terms if lights_up(term, store, ("product_id",)) and term not in paid_for)

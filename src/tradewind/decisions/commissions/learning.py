@@ -23,7 +23,14 @@ from tradewind.study import Action, Estimate, Evidence, Lever, Party, Setting
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
-NEEDS = ("order_lines", "commissions", "traffic")
+PLACES = ("surface", "form", "relation")
+"""Where products are shown: creators are compared with sellers in the same place."""
+NEEDS = (
+    "order_lines",
+    "commissions",
+    "traffic",
+    *(f"{table}.{name}" for table in ("order_lines", "traffic") for name in PLACES),
+)
 LEVEL = 0.9
 BLOCK = 2_000  # settings that are appraised at once
 STANDS = 28  # days after which contracts have changed too much for the numbers to be used
@@ -195,6 +202,13 @@ def learn(store: Store, period: Period, settings: CommissionsSettings | None = N
         raise MissingDataError(
             "Commissions cannot be judged: no order here came through a creator", got=store.provenance.shops or None,
             do="take more shops, or import through whom orders came (order_lines.creator_id)",
+        )  # fmt: skip
+    if lacking := [name for name in NEEDS if "." in name and not store.has(*name.split("."))]:
+        raise MissingDataError(
+            "Commissions cannot be judged: where products are shown and sold is not told",
+            got=f"no {', '.join(lacking)}",
+            do="fill it in the SQL of the source; where nothing tells surfaces or forms apart, one for all is enough: "
+            "'feed' AS surface",
         )  # fmt: skip
     seen = period.clipped(store.span)
     if seen is None:

@@ -39,6 +39,7 @@ class Odds:
         by_lot: Share of the rows kept that were drawn by lot.
         trimmed: Share of the rows left out since customers like these nearly always or nearly never got one.
         skill: How well features tell the chances that were written down, or who was given a coupon.
+        recorded: Whether the chances of those given, those of a lot apart, were written down.
         model: What predicts the chance from features; None where all were drawn by lot.
         usual: Mean chance, where no model is needed.
     """
@@ -49,6 +50,7 @@ class Odds:
     by_lot: float
     trimmed: float
     skill: float
+    recorded: bool
     model: Nuisance | None
     usual: float
 
@@ -71,8 +73,14 @@ class Odds:
                 f"The chances by which coupons were given were written down ({self.by_lot:.0%} of the cases by lot); "
                 f"what was known of customers tells {self.skill:.0%} of them, so that those who got none compare{cut}."
             )
+        unsure = (
+            "The chances by which coupons were given were written down, but what was known of customers does not tell "
+            "them for those who got none"
+            if self.recorded
+            else "Nobody wrote down by what chance coupons were given"
+        )
         return (
-            f"Nobody wrote down by what chance coupons were given: it is guessed from what customers were like{cut}. "
+            f"{unsure}: chances are guessed from what customers were like{cut}. "
             "What made both the coupon and the orders likely, and was not known, is taken for its effect."
         )
 
@@ -101,7 +109,7 @@ def odds(record: Record, features: Array, customer: Ints, issue: Ints, seed: int
     given, lot = issues.given[customer, issue], issues.lot[customer, issue]
     chance = np.where(lot, issues.lot_chance[customer, issue], np.nan)
     how: Literal["lot", "rule", "guess"] = "lot"
-    model, skill = None, 1.0
+    model, skill, recorded = None, 1.0, False
     rest = ~lot
     if rest.any() and min(int(given[rest].sum()), int((~given[rest]).sum())) >= FEWEST:
         written = issues.recorded[customer, issue]
@@ -114,7 +122,8 @@ def odds(record: Record, features: Array, customer: Ints, issue: Ints, seed: int
         told = np.full(len(given), np.nan)
         told[rest] = model.values[0][:, 1]
         known = rest & given & np.isfinite(written)
-        if known.sum() >= RECORDED * (rest & given).sum():
+        recorded = bool(known.sum() >= RECORDED * (rest & given).sum())
+        if recorded:
             spread, wrong = float(np.var(written[known])), float(np.mean((told - written)[known] ** 2))
             skill = 1 - wrong / spread if spread > EVEN else float(wrong < EVEN)
             how = "rule" if skill >= RULED else how
@@ -134,4 +143,7 @@ def odds(record: Record, features: Array, customer: Ints, issue: Ints, seed: int
             do="give a coupon to half of some customers by lot for a week",
         )  # fmt: skip
     trimmed = float(1 - kept.sum() / max(usable.sum(), 1))
-    return Odds(how, chance, kept, float(lot[kept].mean()), trimmed, float(skill), model, float(given[usable].mean()))
+    return Odds(
+        how, chance, kept, float(lot[kept].mean()), trimmed, float(skill), recorded, model,
+        float(given[usable].mean()),
+    )  # fmt: skip

@@ -19,7 +19,7 @@ from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
 from tradewind.measures.fact import MONEY, WHOLE, WIDE, Row, whole_seconds
 from tradewind.measures.facts import REFUNDS_BY_ORDER, SALES
-from tradewind.measures.query import present
+from tradewind.measures.query import require_costs
 from tradewind.period import Period
 from tradewind.study import Party
 
@@ -142,9 +142,9 @@ def read(store: Store, period: Period) -> Record:
     """Return what a store knows at the end of a period.
 
     Raises:
-        MissingDataError: If unit costs are unknown and no margin is assumed, or no coupon was given by then.
+        MissingDataError: If too many lines have no unit cost and no margin is assumed, or no coupon was given by then.
     """
-    present(m.COST, store)
+    require_costs(m.COST, store)
     end = period.last + timedelta(days=1)
     zone = ZoneInfo(store.provenance.timezone)
     moment = datetime.combine(end, time(), zone).astimezone(UTC).replace(tzinfo=None)

@@ -18,7 +18,7 @@ from tradewind.holidays import holidays_as_known
 from tradewind.measures import metrics as m
 from tradewind.measures.assume import Assumptions
 from tradewind.measures.metric import Metric, Ratio, Total
-from tradewind.measures.query import DIMENSIONS, Query, left_out, lights_up, partly_known
+from tradewind.measures.query import DIMENSIONS, Query, left_out, lights_up, partly_said
 from tradewind.measures.tree import edges
 from tradewind.methods.expect import Expect, Expectation
 from tradewind.money import human
@@ -160,10 +160,7 @@ class _Teller:
             if isinstance(metric, Total) and (absent := left_out(metric, self.store)):
                 names = ", ".join(leaf.title.lower() for leaf in absent)
                 self.caveats.append(f"{metric.title} is computed without {names}: the source has none.")
-        for column, share in sorted({k: v for x in shown for k, v in partly_known(x, self.store).items()}.items()):
-            self.caveats.append(
-                f"{column} is known for {human(share, 'share')} of its rows only; sums over it are of what is known."
-            )
+        self.caveats.extend(partly_said(shown, self.store))
         for metric in (m.MERCHANT_PROFIT, m.IMPRESSIONS, m.REFUND_AMOUNT):
             if not lights_up(metric, self.store):
                 lacking = ", ".join(self._lacking(metric))

@@ -13,9 +13,8 @@ from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError, NotFoundError
 from tradewind.measures import metrics as m
 from tradewind.measures.metric import Metric, Total
-from tradewind.measures.query import left_out, lights_up, partly_known, present
+from tradewind.measures.query import left_out, lights_up, partly_said, present
 from tradewind.measures.tree import Edge, edges
-from tradewind.money import human
 from tradewind.period import Period
 from tradewind.study import Provenance
 
@@ -156,11 +155,7 @@ def _caveats(store: Store, shown: tuple[Metric, ...]) -> tuple[str, ...]:
         if isinstance(metric, Total) and (absent := left_out(metric, store)):
             names = ", ".join(leaf.title.lower() for leaf in absent)
             found.append(f"{metric.title} is computed without {names}: the source has none.")
-    partly = {column: share for metric in shown for column, share in partly_known(metric, store).items()}
-    for column, share in sorted(partly.items()):
-        found.append(
-            f"{column} is known for {human(share, 'share')} of its rows only; sums over it are of what is known."
-        )
+    found.extend(partly_said(shown, store))
     for metric in MISSED:
         try:
             present(metric, store)

@@ -10,7 +10,7 @@ from tradewind.decisions.profiles.live_minutes import Room, local, total
 from tradewind.decisions.profiles.live_past import earlier, totals, usual
 from tradewind.engines.store import Store
 from tradewind.measures import metrics as m
-from tradewind.measures.query import Query, lights_up
+from tradewind.measures.query import Query, lights_up, partly_said
 from tradewind.money import human
 from tradewind.period import Period
 from tradewind.study import Column, Evidence, Finding, Grid
@@ -150,9 +150,7 @@ class Summary:
         supposed = " (assumed)" if m.assumed(m.MERCHANT_PROFIT, store) else ""
         kept = row.get("merchant_profit") or Decimal(0)
         found["merchant_profit"] = (f"Contribution to merchants{supposed}", kept)
-        known = store.coverage("order_lines", "unit_cost")
-        if known < 1 and not supposed:
-            self.caveats.append(f"Unit costs are known for {human(known, 'share')} of all order lines only.")
+        self.caveats.extend(partly_said((m.COST,), store))
         cost = total((self.totals.host_cost, self.totals.slot_fee))
         if cost is not None:
             found["profit_after_room"] = (f"… after host and slot fee{supposed}", kept - cost)

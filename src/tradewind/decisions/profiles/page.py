@@ -17,7 +17,7 @@ from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
 from tradewind.measures.cuts import Cut, Cuts, worth
 from tradewind.measures.metric import Metric, Total, leaves
-from tradewind.measures.query import left_out, lights_up, partly_known, present
+from tradewind.measures.query import left_out, lights_up, partly_said, present
 from tradewind.money import human
 from tradewind.period import Period
 from tradewind.study import Column, Evidence, Finding, Grid, Study
@@ -302,7 +302,4 @@ class Page:
         if isinstance(metric, Total) and (absent := left_out(metric, self.store, tuple(where))):
             names = ", ".join(leaf.title.lower() for leaf in absent)
             self.caveats.append(f"{metric.title} is computed without {names}: the source has none for this.")
-        for column, share in sorted(partly_known(metric, self.store).items()):
-            self.caveats.append(
-                f"{column} is known for {human(share, 'share')} of its rows only; sums over it are of what is known."
-            )
+        self.caveats.extend(partly_said((metric,), self.store))

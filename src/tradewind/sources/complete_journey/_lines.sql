@@ -9,13 +9,13 @@ WITH sales AS (
             WHEN TRY_CAST(t.quantity AS BIGINT) = 0 OR c.department = 'FUEL' OR c.product_type LIKE 'GASOLINE%' THEN '1'
             ELSE t.quantity
         END AS quantity,
-        money(t.retail_disc) AS retail,
-        money(t.coupon_disc) AS coupon,
-        money(t.coupon_match_disc) AS coupon_match,
-        CAST(money(t.sales_value) + retail + coupon_match AS DECIMAL(18, 4)) AS gross
+        number(t.retail_disc) AS retail,
+        number(t.coupon_disc) AS coupon,
+        number(t.coupon_match_disc) AS coupon_match,
+        CAST(number(t.sales_value) + retail + coupon_match AS DECIMAL(18, 4)) AS gross
     FROM transactions AS t
     LEFT JOIN catalogue AS c USING (product_id)
-    WHERE coalesce(TRY_CAST(t.quantity AS BIGINT) <> 0 OR money(t.sales_value) <> 0, true)
+    WHERE coalesce(TRY_CAST(t.quantity AS BIGINT) <> 0 OR number(t.sales_value) <> 0, true)
 )
 SELECT
     basket_id,

@@ -21,8 +21,8 @@ baskets AS (
             l.basket_id,
             (
                 CASE
-                    WHEN money(l.coupon_disc) > 0 AND c.product_id IS NOT NULL THEN 0
-                    WHEN money(l.coupon_disc) > 0 THEN 1
+                    WHEN number(l.coupon_disc) > 0 AND c.product_id IS NOT NULL THEN 0
+                    WHEN number(l.coupon_disc) > 0 THEN 1
                     ELSE 2
                 END,
                 l.transaction_timestamp,

@@ -1,6 +1,6 @@
 -- Postage, of whatever kind, is paid by the buyer of the invoice: it stands on its first line.
 WITH postage AS (
-    SELECT invoice, sum(money(price) * pieces) AS paid FROM _classed WHERE class = 'postage' GROUP BY invoice
+    SELECT invoice, sum(number(price) * pieces) AS paid FROM _classed WHERE class = 'postage' GROUP BY invoice
 )
 SELECT
     s.invoice AS order_id,

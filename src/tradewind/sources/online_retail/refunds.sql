@@ -3,7 +3,7 @@ SELECT
     CASE WHEN m.fits THEN m.invoice END AS order_id,
     CASE WHEN m.fits THEN m.line END AS line,
     -r.pieces AS quantity,
-    money(r.price) * -r.pieces AS amount,
+    number(r.price) * -r.pieces AS amount,
     utc(r.sold_at) AS refunded_at,
     'online-retail' AS shop_id,
     r.code AS product_id,
