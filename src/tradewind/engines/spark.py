@@ -119,6 +119,7 @@ def _alone() -> dict[str, str]:
 _MEMORY = r"OutOfMemory|UNABLE_TO_ACQUIRE_MEMORY|maxResultSize|SparkContext was shut down|Py4JNetworkError"
 _SESSION = {
     "spark.sql.session.timeZone": "UTC",
+    "spark.sql.variable.substitute": "false",  # a name such as ${env:HOME} stands for itself
     "spark.sql.ansi.enabled": "true",  # a sum that is too large is an error, not null
     "spark.sql.shuffle.partitions": "16",
     "spark.sql.adaptive.enabled": "true",
