@@ -5,7 +5,8 @@ from __future__ import annotations
 import calendar
 import re
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from tradewind.errors import BadInputError
 
@@ -96,6 +97,11 @@ class Period:
     def starting(self, days: int) -> Period:
         """Return the first days of the period: so many, or all where it has no more."""
         return Period(self.first, min(self.last, self.first + timedelta(days=days - 1)))
+
+    def end(self, timezone: str) -> datetime:
+        """Return the moment in UTC, as tables hold moments, at which the last day ends in a timezone."""
+        after = datetime.combine(self.last + timedelta(days=1), time(), ZoneInfo(timezone))
+        return after.astimezone(UTC).replace(tzinfo=None)
 
     def clipped(self, span: Period) -> Period | None:
         """Return the part of the period inside `span`, or None where they do not meet."""

@@ -15,11 +15,13 @@ import pyarrow as pa
 import pytest
 
 import market
+from conftest import MASTER
+from tradewind.engines.spark import Spark
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, ForbiddenError, MissingDataError, NotFoundError
 from tradewind.measures.assume import Assumptions
 from tradewind.measures.fact import whole_seconds
-from tradewind.measures.metrics import GMV
+from tradewind.measures.metrics import GMV, IMPRESSIONS, ITEMS
 from tradewind.measures.query import Query
 from tradewind.period import Period
 from tradewind.scope import Scope
@@ -289,6 +291,40 @@ def test_a_large_whole_number_beside_none_is_exact(
     market.write(tmp_path / "store", rows)
     store = opened(tmp_path / "store")
     assert store.run(store.table("contents").select("views"))["views"].to_pylist() == views
+
+
+def test_a_sum_that_is_too_large_is_an_error_and_never_nothing(
+    opened: Callable[[Path], Store], engine: str, tmp_path: Path, market_rows: market.Rows
+) -> None:
+    """Spark can be set to make nothing of it, and then of a total; whatever the session was, it is not."""
+    rows = {**market_rows, "traffic": [row | {"impressions": 2**62} for row in market_rows["traffic"]]}
+    market.write(tmp_path / "store", rows)
+    store = opened(tmp_path / "store")
+    if engine == "spark":
+        spark: Any = store.engine
+        spark._session.conf.set("spark.sql.ansi.enabled", "false")
+        store = Store(store.folder, Spark(MASTER), store.manifest)
+    with pytest.raises(Exception, match=r"(?i)overflow|out of bounds"):
+        store.metrics(Query((IMPRESSIONS,), market.PERIOD))
+
+
+ODD = (
+    "${x}", "${env:PATH}", "${spark.app.name}", "o'brien", 'say "', "back\\n", "100%", " ", "", "\U0010ffff", "\uffff",
+)  # fmt: skip
+
+
+def test_ids_of_any_letters_stand_for_themselves(
+    opened: Callable[[Path], Store], tmp_path: Path, market_rows: market.Rows
+) -> None:
+    lines = [row | {"shop_id": ODD[n % len(ODD)]} for n, row in enumerate(market_rows["order_lines"])]
+    market.write(tmp_path / "store", market.bare({"order_lines": lines}))
+    store = opened(tmp_path / "store")
+    counted = Counter(row["shop_id"] for row in lines)
+    for some in (ODD[:6], ODD[6:]):
+        asked = Query((ITEMS,), market.SPAN, ("shop_id",), where={"shop_id": some})
+        found = store.metrics(asked)["shop_id"].to_pylist()
+        assert found == sorted(some)
+        assert store.scoped(Scope.of(some)).counts("order_lines").rows == sum(counted[id] for id in some)
 
 
 def test_batches_give_the_rows_of_a_run(store: Store) -> None:

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import importlib.util
+import os
+import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from tradewind.engines import store as stores
 from tradewind.engines.spark import Spark
 from tradewind.engines.store import FOLDER, open_store, split_address
 from tradewind.errors import BadInputError, NotFoundError, UnsupportedError
@@ -50,3 +55,29 @@ def test_without_pyspark_the_embedded_engine_is_named(monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "pyspark.sql", None)
     with pytest.raises(UnsupportedError, match=r"tradewind\[spark\].*DuckDB"):
         Spark("local[2]")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pyspark") is None, reason="pyspark is not installed")
+def test_without_java_what_to_install_is_said(tmp_path: Path) -> None:
+    code = "from tradewind.engines.spark import Spark; Spark('local[1]')"
+    nowhere = os.environ | {"JAVA_HOME": str(tmp_path)}
+    found = subprocess.run([sys.executable, "-c", code], env=nowhere, capture_output=True, text=True, check=False)
+    told = found.stderr.strip().splitlines()[-1]
+    assert told.startswith("tradewind.errors.UnsupportedError: Spark does not start. Got: local[1]: ")
+    assert "install Java 17" in told
+
+
+def test_spark_that_was_stopped_is_started_again(market_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = []
+
+    def start(master: str) -> SimpleNamespace:
+        started.append(SimpleNamespace(name=master, stopped=False))
+        return started[-1]
+
+    monkeypatch.setattr(stores, "Spark", start)
+    monkeypatch.setattr(stores, "_spark", stores.cache(stores._spark.__wrapped__))
+    address = f"spark+local[2]:{market_folder}"
+    assert open_store(address).engine is open_store(address).engine
+    started[0].stopped = True
+    assert open_store(address).engine is started[1]
+    assert len(started) == 2

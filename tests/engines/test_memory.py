@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
+from types import SimpleNamespace
 
+import ibis
 import pytest
 
 from tradewind.engines import memory, snapshot
 from tradewind.engines.duckdb import DuckDB
+from tradewind.engines.spark import Spark
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, UnsupportedError
 
@@ -46,3 +50,41 @@ def test_too_little_memory_is_one_clear_error(market_folder: Path) -> None:
         store.run(crossed.count())
     assert raised.value.got == "1 MiB"
     assert memory.SETTING in (raised.value.do or "")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("pyspark") is None, reason="pyspark is not installed")
+def test_memory_in_which_spark_cannot_start_is_said_before_it_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(memory.SETTING, "100MB")
+    with pytest.raises(UnsupportedError, match=r"needs more memory.*512 MiB or more.*DuckDB"):
+        Spark("local[1]")
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        ConnectionRefusedError(111, "Connection refused"),
+        RuntimeError("An error occurred while calling o62.getResult.\n: java.lang.OutOfMemoryError: Java heap space"),
+        RuntimeError("Job 4 cancelled because SparkContext was shut down"),
+    ],
+)
+def test_java_that_ended_for_want_of_memory_is_one_clear_error(ended: Exception) -> None:
+    with pytest.raises(UnsupportedError, match="more memory") as raised:
+        failing(ended).arrow(ibis.literal(1))
+    assert memory.SETTING in (raised.value.do or "")
+
+
+def test_another_error_of_spark_stays_what_it_is() -> None:
+    with pytest.raises(ValueError, match="as it was"):
+        failing(ValueError("as it was")).arrow(ibis.literal(1))
+
+
+def failing(error: Exception) -> Spark:
+    """Spark whose session answers every question with an error."""
+
+    def sql(_: str) -> None:
+        raise error
+
+    spark = object.__new__(Spark)
+    spark._session = SimpleNamespace(sql=sql)
+    spark._con = SimpleNamespace(_run_pre_execute_hooks=lambda expression: None, compile=str)
+    return spark

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import timedelta
 from types import MappingProxyType
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
@@ -83,16 +82,10 @@ def _aligned(rows: pa.Table, key: str, place: Mapping[str, int]) -> dict[str, Ar
     return found
 
 
-def _midnight(store: Store) -> datetime:
-    """The UTC moment at which the last day of the history ends where the store is."""
-    local = datetime.combine(store.span.last + timedelta(days=1), time(), ZoneInfo(store.provenance.timezone))
-    return local.astimezone(UTC).replace(tzinfo=None)
-
-
 def products(store: Store) -> Known:
     """Return what is known of every product that is on sale: prices, sales, exposure, advertising, contracts."""
     last = store.span.last
-    now = _midnight(store)
+    now = store.span.end(store.provenance.timezone)
     history, goods = store.table("product_history"), store.table("products")
     current = history.filter(history.valid_to.isnull() & history.active)
     number = current.select(
@@ -129,7 +122,7 @@ def products(store: Store) -> Known:
 def customers(store: Store) -> Known:
     """Return what is known of every customer: orders, when the last was, coupons given and used, messages."""
     last = store.span.last
-    now = _midnight(store)
+    now = store.span.end(store.provenance.timezone)
     people, grants, contacts = store.table("customers"), store.table("coupon_grants"), store.table("contacts")
     rows = store.run(people.select("customer_id", "region", "first_seen_at").order_by("customer_id")).to_pydict()
     ids = tuple(rows["customer_id"])

@@ -425,7 +425,7 @@ def open_store(address: str | None = None, scope: Scope = OPERATOR) -> Store:
     """
     master, folder = split_address(address)
     manifest = snapshot.existing(folder)
-    engine: Engine = _spark(master) if master else DuckDB()
+    engine: Engine = _running(master) if master else DuckDB()
     return Store(folder, engine, manifest, scope)
 
 
@@ -445,6 +445,13 @@ def split_address(address: str | None = None) -> tuple[str | None, Path]:
     if not master or not folder or folder.startswith("//") or not master.startswith(("local", "spark://", "sc://")):
         raise BadInputError("The address of the store cannot be read", got=address, allowed=allowed)
     return master, Path(folder)
+
+
+def _running(master: str) -> Spark:
+    """The process's Spark, started again where somebody stopped it."""
+    if _spark(master).stopped:
+        _spark.cache_clear()
+    return _spark(master)
 
 
 @cache

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from dataclasses import fields, replace
-from datetime import timedelta
+from datetime import datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import bazaar
@@ -14,10 +15,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+import market
 from oracles.queries import database
 from tradewind.decisions.commissions import CommissionsSettings, Learnt, learn, study
 from tradewind.decisions.commissions.effort import SUPPOSED, believed, effort
 from tradewind.decisions.commissions.gains import Brought
+from tradewind.decisions.commissions.goods import _current
 from tradewind.decisions.commissions.past import Rows
 from tradewind.decisions.commissions.terms import lines, split
 from tradewind.engines.store import Store, open_store
@@ -104,6 +107,22 @@ SOLD = """
     from sold join products using (product_id) join product_history using (product_id)
     window k as (partition by split_part(category, '/', 1)) order by product_id
 """
+
+
+def test_a_listing_counts_from_its_local_day_on(tmp_path: Path, market_rows: market.Rows):
+    """Three hours behind UTC the last day ends at three; of shops that list alike, which counts goes not by rows."""
+    end = datetime.combine(market.PERIOD.last + timedelta(days=1), time(3))
+    listed = [
+        {"product_id": "p01", "shop_id": shop, "valid_from": end + after, "list_price": Decimal(price)}
+        for shop, after, price in (
+            ("shop-01", timedelta(days=-9), 1), ("shop-02", timedelta(minutes=-9), 2),
+            ("shop-04", timedelta(minutes=-9), 4), ("shop-03", timedelta(minutes=-9), 3), ("shop-01", timedelta(), 5),
+        )
+    ]  # fmt: skip
+    for name, rows in (("one", listed), ("other", listed[::-1])):
+        market.write(tmp_path / name, {**market_rows, "product_history": rows})
+        store = open_store(str(tmp_path / name))
+        assert _current(store, market.PERIOD, {"p01": 0})[0].tolist() == [4.0]
 
 
 def test_commission_is_a_share_of_gmv(discounted: Path):

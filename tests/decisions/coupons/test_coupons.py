@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import quay
 
+import market
 from tradewind.decisions.coupons import CouponsSettings, Learnt, answer, learn, study
 from tradewind.decisions.coupons.audiences import Group
 from tradewind.decisions.coupons.record import read
@@ -232,6 +235,31 @@ def test_both_engines_say_the_same(opened: Callable[[Path], Store], tmp_path_fac
     joints = [found.appraise([coupon("keen", KEEN)])[0].menu[0].joint for found in (here, there)]
     assert joints[0].mid == pytest.approx(joints[1].mid, rel=1e-6)
     assert joints[0].high == pytest.approx(joints[1].high, rel=1e-6)
+
+
+def test_the_order_in_which_rows_come_changes_nothing(tmp_path: Path) -> None:
+    """Several threads, and engines, bring rows in another order each time; not even a last digit may go by it."""
+    store = quay.build(tmp_path / "quay", people=300)
+    tables = {name: store.run(store.table(name)).to_pylist() for name in store.manifest.tables}
+    pieces = (("0.1", "0.0333"), ("0.3033", "0.0143"), ("7.0091", "0.7"))
+    tables["order_lines"] = [
+        row | {"line": n, "unit_price": Decimal(price), "unit_cost": Decimal(cost), "platform_fee": Decimal(cost)}
+        for row in tables["order_lines"]
+        for n, (price, cost) in enumerate(pieces)
+    ]
+    market.write(tmp_path / "one", tables)
+    market.write(tmp_path / "other", {name: rows[::-1] for name, rows in tables.items()})
+    one, other = (numbers(read(open_store(str(tmp_path / name)), quay.MONTH)) for name in ("one", "other"))
+    assert one == other
+
+
+def numbers(found: Any) -> Any:
+    """Return what is in a record as plain values, arrays byte by byte."""
+    if is_dataclass(found):
+        return {field.name: numbers(getattr(found, field.name)) for field in fields(found)}
+    if isinstance(found, np.ndarray):
+        return found.tobytes()
+    return [numbers(part) for part in found] if isinstance(found, tuple) else found
 
 
 def test_the_unit_of_money_changes_nothing(tmp_path: Path) -> None:

@@ -193,6 +193,33 @@ def test_stock_runs_out(shop: Study, product: Study, facts: dict[str, list[dict]
     )
 
 
+def test_what_runs_is_dated_by_the_local_day(product: Study, market_rows: market.Rows) -> None:
+    """The market lies three hours behind UTC: what begins there at midnight in UTC begins the evening before."""
+    [(begins, ends)] = {(market.local(r["starts_at"]), market.local(r["ends_at"])) for r in market_rows["campaigns"]}
+    told = [row for row in rows_of(product, "campaigns") if row["source"] == "campaign"]
+    assert {(row["begins"], row["ends"]) for row in told} == {(begins.date(), ends.date())}
+    assert begins.date() == date(2023, 11, 23)
+
+
+def test_a_day_whose_stock_is_unknown_is_passed_over(market_copy: Path, market_rows: market.Rows) -> None:
+    """Of products that run out equally soon, which come first goes by their ids, not by the order of rows."""
+    lines = [
+        row | {"product_id": f"p0{n % 9}", "shop_id": SHOP, "quantity": 1, "day": date(2024, 1, 1 + n // 9 % 9)}
+        for n, row in enumerate(market_rows["order_lines"])
+    ]
+    known = [{"product_id": f"p0{n}", "shop_id": SHOP, "day": date(2024, 1, 5), "on_hand": 0} for n in (5, 3, 8, 1, 7)]
+    unknown = [row | {"day": date(2024, 1, 8), "on_hand": None} for row in known]
+    store = open_store(str(market_copy)).write(
+        {"inventory": market.arrow("inventory", unknown + known), "order_lines": market.arrow("order_lines", lines)}
+    )
+    told = rows_of(profile(store, "shop", SHOP, NOW), "stock")
+    assert {(row["on_hand"], row["day"]) for row in told} == {(0, date(2024, 1, 5))}
+    ranked = sorted(told, key=lambda row: (-row["pace"], row["product_id"]))
+    assert told == ranked
+    found = profile(store, "product", "p05", NOW).finding("stock")
+    assert found.numbers["on_hand"] == 0
+
+
 def test_prices_of_a_product(product: Study, market_rows: market.Rows) -> None:
     listed = [row for row in market_rows["product_history"] if row["product_id"] == PRODUCT]
     assert product.finding("prices").numbers == {

@@ -157,8 +157,9 @@ def _current(store: Store, window: Period, place: dict[str, int]) -> Array:
     if not store.has("product_history"):
         return found
     history = store.table("product_history")
-    until = history.filter(history.valid_from.date() <= window.last)
-    rows = store.run(until.select("product_id", "valid_from", *names).order_by("valid_from")).to_pydict()
+    until = history.filter(history.valid_from < window.end(store.provenance.timezone))
+    ordered = until.order_by("valid_from", "product_id", "shop_id")  # of shops that list alike, the last by id counts
+    rows = store.run(ordered.select("product_id", *names)).to_pydict()
     for row, name in enumerate(names):
         for product, value in zip(rows["product_id"], rows[name], strict=True):  # the last version stays
             if product in place and value is not None:

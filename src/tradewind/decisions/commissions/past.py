@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,8 +172,7 @@ class _Reader:
                 "product_id", "creator_id", "rate", "platform_share", "accepted_at", "ends_at"
             )
         ).to_pydict()
-        zone = ZoneInfo(self.store.provenance.timezone)
-        end = datetime.combine(self.period.last + timedelta(days=1), time(), zone).astimezone(UTC).replace(tzinfo=None)
+        end = self.period.end(self.store.provenance.timezone)
         begins = np.array([(moment - end).total_seconds() / 86_400 for moment in rows["accepted_at"]])
         ends = np.array([
             np.inf if moment is None else (moment - end).total_seconds() / 86_400 + 1 / 86_400
@@ -322,7 +320,7 @@ class _Reader:
             return np.full(len(names), TIERS.index("unknown"))
         history = self.store.table("creator_history")
         rows = self.store.run(
-            history.filter(history.valid_from.date() <= self.period.last)
+            history.filter(history.valid_from < self.period.end(self.store.provenance.timezone))
             .select("creator_id", "valid_from", "followers")
             .order_by("valid_from")
         ).to_pydict()

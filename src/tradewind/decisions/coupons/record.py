@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 import ibis
@@ -145,9 +145,8 @@ def read(store: Store, period: Period) -> Record:
         MissingDataError: If too many lines have no unit cost and no margin is assumed, or no coupon was given by then.
     """
     require_costs(m.COST, store)
-    end = period.last + timedelta(days=1)
     zone = ZoneInfo(store.provenance.timezone)
-    moment = datetime.combine(end, time(), zone).astimezone(UTC).replace(tzinfo=None)
+    moment = period.end(store.provenance.timezone)
     now = int(moment.replace(tzinfo=UTC).timestamp())
     sales = _sales(store, period, moment)
     people = _people(store, sales, moment)
@@ -194,7 +193,7 @@ def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
 
     def priced(row: Row) -> ir.Value:
         known = row.unit_cost.notnull() if row.has("order_lines", "unit_cost") else ibis.literal(value=False)
-        return known.ifelse(0.0, (row.unit_price.cast(WIDE) * row.quantity.cast(WHOLE)).cast("float64"))
+        return known.ifelse(ibis.literal(0).cast(MONEY), row.gross)
 
     gets = [_get(n) for n in ("order_id", "customer_id", "ordered_at", "day", "quantity", "gmv", *there.values())]
     if store.assumptions.margin is not None:
@@ -203,20 +202,20 @@ def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
     relation, row = SALES.rows(store, *gets, cost, within=within)
     rows = relation.select(
         order_id=row.order_id, customer_id=row.customer_id, at=whole_seconds(row.ordered_at), day=row.day,
-        gmv=_number(row.gmv), cost=_number(cost(row)), quantity=row.quantity.cast("float64"),
-        **{name: _number(getattr(row, field)) for name, field in there.items()},
+        gmv=row.gmv, cost=cost(row), quantity=row.quantity,
+        **{name: getattr(row, field) for name, field in there.items()},
         **({} if store.assumptions.margin is None else {"priced": priced(row)}),
     )  # fmt: skip
     rows = rows.filter(rows.customer_id.notnull() & (rows.day <= ibis.literal(period.last)))
     summed = [name for name in ("gmv", "cost", "quantity", "priced", *there) if name in rows.columns]
-    sums = {name: rows[name].sum() for name in summed}
-    dearest = (rows.gmv / rows.quantity.nullif(0.0)).max()
+    sums = {name: _number(rows[name].sum()) for name in summed}  # exact sums: those of floats go by how threads meet
+    dearest = (_number(rows.gmv) / rows.quantity.cast("float64").nullif(0.0)).max()
     orders = rows.group_by("order_id").aggregate(
         customer_id=rows.customer_id.max(), at=rows.at.min(), dearest=dearest, **sums
     )
     if store.has("refunds", "order_id"):
         orders = _with_refunds(store, orders, moment)
-    return store.run(orders)
+    return store.run(orders.order_by("order_id"))
 
 
 def _get(name: str) -> Callable[[Row], ir.Value]:
@@ -234,12 +233,12 @@ def _with_refunds(store: Store, orders: ibis.Table, moment: datetime) -> ibis.Ta
     if restocked:
         gets += [_get("restocked"), _get("quantity")]
     relation, row = REFUNDS_BY_ORDER.rows(store, *gets)
-    values = {name: _number(getattr(row, f)) for name, f in there.items()}
+    values = {name: getattr(row, f) for name, f in there.items()}
     if restocked:
-        values["restocked"] = row.restocked.fill_null(False).ifelse(_number(row.quantity), 0.0)
+        values["restocked"] = row.restocked.fill_null(False).ifelse(row.quantity, 0)
     rows = relation.select(refunded=row.order_id, known=row.known_at, **values)
     rows = rows.filter(rows.refunded.notnull() & (rows.known < ibis.literal(moment)))
-    sums = rows.group_by("refunded").aggregate(**{name: rows[name].sum() for name in values})
+    sums = rows.group_by("refunded").aggregate(**{name: _number(rows[name].sum()) for name in values})
     joined = orders.left_join(sums, orders.order_id == sums.refunded).drop("refunded")
     return joined.mutate(**{name: joined[name].fill_null(0.0) for name in values})
 
@@ -322,7 +321,7 @@ def _visits(store: Store, ids: pa.Array, period: Period) -> tuple[Ints, Ints] | 
     events = store.table("events")
     mine = events.filter((events.kind == "click") & (events.day <= ibis.literal(period.last)))
     days = mine.group_by("customer_id", "day").aggregate(at=whole_seconds(mine["at"].max()))
-    found = store.run(days.select("customer_id", "at"))
+    found = store.run(days.select("customer_id", "at").order_by("customer_id", "at"))
     if not len(found):
         return None
     whose = _numbers(found["customer_id"], ids)
@@ -357,7 +356,7 @@ def _given(store: Store, moment: datetime) -> pa.Table:
         "coupon_id", "customer_id", "shop_id", "start", "end", "face", "rate", "threshold",
         granted=whole_seconds(joined.granted_at), chance=joined.propensity.cast("float64"),
         order_id=joined.redeemed_order_id, taken=taken,
-    ))  # fmt: skip
+    ).order_by("coupon_id", "customer_id"))  # fmt: skip
 
 
 def _marketwide(grants: pa.Table) -> Bools:
@@ -466,6 +465,7 @@ def _lots(store: Store, ids: pa.Array, start: Array, given: Bools, moment: datet
     rows = store.run(
         table.filter((table.unit_kind == "customer") & (table.assigned_at < ibis.literal(moment)))
         .select("experiment_id", "unit_id", "arm", "propensity", at=whole_seconds(table.assigned_at))
+        .order_by("experiment_id", "unit_id")
     )  # fmt: skip
     whose = _numbers(rows["unit_id"], ids)
     names = rows["experiment_id"].dictionary_encode().combine_chunks()

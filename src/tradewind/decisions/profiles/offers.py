@@ -124,10 +124,13 @@ def campaigns(page: Page, where: Mapping[str, str]) -> Finding | None:
     parts = [part for part in (_campaigns(page, where), _promotions(page, where)) if part is not None]
     if not parts:
         return None
-    found = page.store.run(ibis.union(*parts) if len(parts) > 1 else parts[0]).to_pylist()
+    found = [row for part in parts for row in page.store.run(part).to_pylist()]
     if not found:
         return None
-    found.sort(key=lambda row: (row["begins"] or date.min, row["what"] or "", row["kind"] or ""), reverse=True)
+    for row in found:
+        if row["source"] == "campaign":
+            row["begins"], row["ends"] = page.local(row["begins"]), page.local(row["ends"])
+    found.sort(key=_latest, reverse=True)
     table = tuple({**row, "what": row["what"] or "unnamed"} for row in found[: page.settings.top])
     columns = (
         Column("what", "Campaign or promotion"), Column("kind", "Kind"), Column("begins", "Begins", "day"),
@@ -142,6 +145,11 @@ def campaigns(page: Page, where: Mapping[str, str]) -> Finding | None:
     note = "Counted: what ran on a day of the period. Promotions of one kind with the same days are one."
     numbers = {"campaigns": named, "promotions": others}
     return Finding("campaigns", sentence, Evidence.MEASURED, numbers, Grid(columns, table), None, note, 36.0)
+
+
+def _latest(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    named = (row["what"] or "", row["kind"] or "")
+    return (row["begins"] or date.min, *named, row["ends"] or date.max, row["products"])
 
 
 def _campaigns(page: Page, where: Mapping[str, str]) -> ibis.Table | None:
@@ -159,8 +167,8 @@ def _campaigns(page: Page, where: Mapping[str, str]) -> ibis.Table | None:
         rows = rows.filter(rows.shop_id.isnull() | (rows.shop_id == where["shop_id"]))
     unknown = ibis.null("float64")
     return rows.select(
-        source=ibis.literal("campaign"), what=rows.name, kind=rows.kind, begins=rows.starts_at.date(),
-        ends=rows.ends_at.date(), products=rows.products, low=unknown, high=unknown,
+        source=ibis.literal("campaign"), what=rows.name, kind=rows.kind, begins=rows.starts_at, ends=rows.ends_at,
+        products=rows.products, low=unknown, high=unknown,
     )  # fmt: skip
 
 

@@ -268,7 +268,7 @@ def _stock(page: Page, product: str, whole: Sequence[Mapping[str, Any]], title: 
     if not store.has("inventory"):
         return None
     stock = store.table("inventory")
-    stock = stock.filter(stock.product_id == product, stock.day <= page.seen.last)
+    stock = stock.filter(stock.product_id == product, stock.day <= page.seen.last, stock.on_hand.notnull())
     inside = stock.day >= page.seen.first
     found = store.run(
         stock.group_by("shop_id").aggregate(

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import ibis
 
@@ -122,7 +121,7 @@ def members(store: Store, days: Days) -> ibis.Table:
         only; no face ever shows one.
     """
     slots = [days.now, *([days.before] if days.before else [])]
-    ends = [_end(store, period) for period in slots]
+    ends = [period.end(store.provenance.timezone) for period in slots]
     rows = feature_table("customer", store, ends, _READ)
     slot = ibis.cases(*((rows.moment == ibis.literal(end), ibis.literal(n, "int64")) for n, end in enumerate(ends)))
     long = ibis.cases(
@@ -223,10 +222,3 @@ def _sold(store: Store, days: Days) -> ibis.Table:
         sums[f"gmv_{n}"] = lines.gmv.sum(where=when).cast(MONEY)
         sums[f"orders_{n}"] = lines.order_id.nunique(where=when).cast("int64")
     return lines.group_by("customer_id").aggregate(**sums)
-
-
-def _end(store: Store, period: Period) -> datetime:
-    """The moment in UTC at which a period's last local day ends."""
-    zone = ZoneInfo(store.provenance.timezone)
-    after = datetime.combine(period.last + timedelta(days=1), time(), zone)
-    return after.astimezone(ZoneInfo("UTC")).replace(tzinfo=None)

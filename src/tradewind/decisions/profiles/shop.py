@@ -109,13 +109,14 @@ def _running_out(page: Page, shop: str, products: Sequence[tuple[str, Side]]) ->
     if not pace or not page.store.has("inventory"):
         return []
     stock = page.store.table("inventory")
-    stock = stock.filter(stock.shop_id == shop, stock.day <= page.seen.last)
+    stock = stock.filter(stock.shop_id == shop, stock.day <= page.seen.last, stock.on_hand.notnull())
     last = stock.group_by("product_id").aggregate(day=stock.day.max(), on_hand=stock.on_hand.argmax(stock.day))
     known = page.store.run(last.filter(last.product_id.isin(sorted(pace)))).to_pylist()
     for row in known:
         row["pace"] = pace[row["product_id"]]
         row["lasts"] = row["on_hand"] / row["pace"]
-    return sorted((row for row in known if row["lasts"] < SCARCE), key=lambda row: (row["lasts"], -row["pace"]))
+    short = (row for row in known if row["lasts"] < SCARCE)
+    return sorted(short, key=lambda row: (row["lasts"], -row["pace"], row["product_id"]))
 
 
 def _stock(page: Page, short: Sequence[Mapping[str, Any]], title: Any) -> Finding | None:
