@@ -21,7 +21,6 @@ from tradewind.period import Period
 from tradewind.study import Action, Estimate, Evidence, Lever, Party, Setting
 
 Array = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 NEEDS = ("order_lines", "commissions", "traffic")
 LEVEL = 0.9

@@ -109,10 +109,9 @@ class Page:
         expression = asked.expression(self.store)
         return asked.read(self.store, [] if expression is None else self.store.run(expression).to_pylist())
 
-    def said(self, value: Any, metric: Metric, *, signed: bool = False) -> str:
+    def said(self, value: Any, metric: Metric) -> str:
         """Write a metric's value as a person reads it."""
-        unit = "points" if metric.unit == "share" and signed else metric.unit
-        return human(value, unit, self.currency, signed=signed)
+        return human(value, metric.unit, self.currency)
 
     def money(self, value: Any, *, signed: bool = False) -> str:
         """Write an amount as a person reads it."""
