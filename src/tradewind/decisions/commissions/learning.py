@@ -195,12 +195,7 @@ def learn(store: Store, period: Period, settings: CommissionsSettings | None = N
             "Commissions cannot be judged: no order here came through a creator", got=store.provenance.shops or None,
             do="take more shops, or import through whom orders came (order_lines.creator_id)",
         )  # fmt: skip
-    seen = period.clipped(store.span)
-    if seen is None:
-        raise MissingDataError(
-            "The period lies outside the data", got=period, do="choose a period inside",
-            allowed=f"days from {store.span.first} to {store.span.last}",
-        )  # fmt: skip
+    seen = period.within(store.span)
     settings = settings or CommissionsSettings()
     weeks = weeks_until(store, seen.last)
     known = goods(store, Period(weeks[0].first, seen.last))

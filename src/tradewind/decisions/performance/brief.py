@@ -19,7 +19,7 @@ from tradewind import charts
 from tradewind.decisions.performance.ground import Ground, View, ground
 from tradewind.engines.panel import Panel
 from tradewind.engines.store import Store
-from tradewind.errors import BadInputError, MissingDataError
+from tradewind.errors import BadInputError
 from tradewind.measures import metrics as m
 from tradewind.measures.metric import Distinct, Metric, Ratio, leaves
 from tradewind.measures.query import DIMENSIONS
@@ -143,12 +143,7 @@ def brief(store: Store, period: Period, settings: BriefSettings | None = None) -
     """
     settings = settings or BriefSettings()
     base = ground(store)
-    seen = period.clipped(base.span)
-    if seen is None:
-        raise MissingDataError(
-            "The period lies outside the data", got=period, allowed=f"days from {base.span.first} to {base.span.last}",
-            do="choose a period inside",
-        )  # fmt: skip
+    seen = period.within(base.span)
     teller = _Teller(base, base.view(settings.shop), period, seen, settings)
     found = (teller.headline(), teller.factors(), teller.movers(), teller.trend())
     findings = tuple(finding for finding in (teller.reading(), *found) if finding is not None)

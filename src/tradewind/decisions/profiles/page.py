@@ -75,13 +75,7 @@ class Page:
         self.caveats: list[str] = []
         self._names: dict[tuple[str, str], str] = {}
         span = store.span
-        seen = period.clipped(span)
-        if seen is None:
-            raise MissingDataError(
-                "The period lies outside the data", got=period, allowed=f"days from {span.first} to {span.last}",
-                do="choose a period inside",
-            )  # fmt: skip
-        self.seen = seen
+        self.seen = seen = period.within(span)
         before = period.previous if seen == period else period.previous.starting(seen.days)
         self.before = before if before.clipped(span) == before and not alone else None
         if store.scope.creators is not None:
