@@ -36,7 +36,6 @@ SPECS = {
         [*VALUES[:-1], None],
         expected=[None] * 20 + [Estimate(103, 95, 111)] * 10,
         period=Period(DAYS[20], DAYS[-1]),
-        marks=[(DAYS[3], "A campaign starts"), (DAYS[25], "It ends")],
     ),
     "lines": charts.lines(DAYS, {"Feed": VALUES, "Search": VALUES[::-1]}, unit="count"),
     "heatmap": charts.heatmap(["Jan", "Feb"], ["+0", "+1"], [[1, 0.25], [1, None]]),
@@ -80,18 +79,8 @@ def test_a_chart_fits_into_its_frame(spec: charts.Spec) -> None:
 
 def test_every_colour_of_a_picture_is_of_the_house() -> None:
     for name, spec in SPECS.items():
-        drawn = charts.svg(spec, colours="css")
+        drawn = charts.svg(spec, css=True)
         assert not re.search(r"#[0-9a-f]{3,8}\b", drawn.replace("&#", "")), name
-
-
-def test_themes_swap_every_colour() -> None:
-    spec = SPECS["waterfall"]
-    assert charts.themed(spec) == spec
-    dark = json.dumps(charts.themed(spec, "dark"))
-    assert charts.PALETTE["up"][1] in dark
-    assert charts.PALETTE["up"][0] not in dark
-    with pytest.raises(BadInputError):
-        charts.themed(spec, "sepia")
 
 
 def test_words_and_lines_contrast_with_the_surface() -> None:
@@ -127,7 +116,7 @@ def test_words_from_outside_are_escaped() -> None:
 def test_letters_that_no_picture_can_hold_are_left_out(letter: str) -> None:
     spec = charts.ranked_bars([(f"Tea{letter}House", 1), ("Fine", 2)])
     assert "TeaHouse" in charts.svg(spec)
-    assert charts.png(spec, scale=0.5)[:4] == b"\x89PNG"
+    assert charts.png(spec)[:4] == b"\x89PNG"
 
 
 def test_a_waterfall_begins_at_zero_or_says_that_it_does_not() -> None:
@@ -166,7 +155,7 @@ def test_series_of_a_live_room_that_do_not_fit_are_refused(joins: dict[str, list
 
 
 def test_a_chart_renders_as_png() -> None:
-    assert charts.png(SPECS["lines"], 300, "dark", scale=1).startswith(b"\x89PNG")
+    assert charts.png(SPECS["lines"]).startswith(b"\x89PNG")
 
 
 def test_the_bundle_draws_without_a_network() -> None:
@@ -194,17 +183,20 @@ def test_a_filled_mould_is_what_altair_builds(monkeypatch: pytest.MonkeyPatch) -
             days = [date(2024, 1, 1) + timedelta(days=k) for k in range((1, 5, 30, 60, 250)[n % 5])]
             values = [None if draw.random() < 0.05 else draw.uniform(-5, 100) for _ in days]
             band = [None if k < len(days) // 2 else Estimate(100.0, 90.0, 110.0) for k in range(len(days))]
-            marks = [(days[k % len(days)], f'‹said› "{k}" [{{"hole": 0}}]') for k in range((0, 0, 2, 8)[n % 4])]
             period = None if n % 3 else Period(days[len(days) // 2], days[-1])
             expected = band if n % 2 else None
-            found.append(charts.trend(days, values, expected=expected, period=period, marks=marks, currency="USD"))
+            found.append(charts.trend(days, values, expected=expected, period=period, currency="USD"))
             parts = [
                 (f"p{k % 5} \\ {k}", draw.choice((Decimal(draw.randint(-900, 900)) / 100, 3, -2.5)))
                 for k in range(n % 7)
             ]
             level = draw.choice((0, 10, 100_000.0))
             found.append(
-                charts.waterfall(("Maré", level), parts, ("後", level + float(sum(map(float, dict(parts).values())))))
+                charts.waterfall(
+                    ('‹said› "Maré" [{"hole": 0}]', level),
+                    parts,
+                    ("後", level + float(sum(map(float, dict(parts).values())))),
+                )
             )
             found.append(charts.ranked_bars([*parts, ("z", Estimate(2, -1, 3))], signed=bool(n % 2), currency="BRL"))
         return found

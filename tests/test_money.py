@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import math
 from datetime import date
-from decimal import Decimal
+from decimal import Context, Decimal
+from fractions import Fraction
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradewind.money import cents, human, smallest
+from tradewind.errors import BadInputError
+from tradewind.money import apportioned, cents, human, smallest
 from tradewind.study import Estimate
 
 
@@ -121,3 +124,58 @@ def size(text: str) -> float:
 )  # fmt: skip
 def test_what_reads_as_nothing_has_no_sign(value: float, unit: str, text: str) -> None:
     assert human(value, unit, "USD", signed=True) == text
+
+
+@pytest.mark.parametrize(
+    ("parts", "total", "quantum", "expected"),
+    [
+        ([10 / 3] * 3, "10.00", "0.01", ["3.34", "3.33", "3.33"]),
+        ([-10 / 3] * 3, "-10.00", "0.01", ["-3.33", "-3.33", "-3.34"]),
+        ([0.005, 0.005], "0.01", "0.01", ["0.01", "0.00"]),
+        ([2.9999999999, -1.0], "2.00", "0.01", ["3.00", "-1.00"]),
+        ([3.0, 2.0], "4.99", "0.01", ["3.00", "1.99"]),
+        ([0.0, 0.0], "0.00", "0.01", ["0.00", "0.00"]),
+        ([1.4, 1.6], "3", "1", ["1", "2"]),
+        ([0.1], "0.1000", "0.0001", ["0.1000"]),
+        ([1e15 / 3] * 3, "1000000000000000.00", "0.01", ["333333333333333.34"] + ["333333333333333.33"] * 2),
+        ([1.0, 2.0, 1e16 + 2], "10000000000000009", "1", ["3", "3", "10000000000000003"]),
+    ],
+)
+def test_parts_are_rounded_to_the_total(parts: list[float], total: str, quantum: str, expected: list[str]) -> None:
+    rounded = apportioned(parts, Decimal(total), Decimal(quantum))
+    assert [str(value) for value in rounded] == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30))
+def test_parts_sum_to_the_total_and_stay_near(parts: list[float]) -> None:
+    total = Decimal(repr(math.fsum(parts))).quantize(Decimal("0.01"))
+    rounded = apportioned(parts, total)
+    assert sum(rounded) == total
+    assert max(abs(float(value) - part) for value, part in zip(rounded, parts, strict=True)) <= 0.01 + 1e-6
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=30), st.integers(6, 25))
+def test_parts_of_any_size_sum_to_the_total(parts: list[float], size: int) -> None:
+    parts = [part * 10.0**size for part in parts]
+    total = Decimal(repr(math.fsum(parts))).quantize(Decimal("0.01"), context=Context(prec=100))
+    assert sum(map(Fraction, apportioned(parts, total))) == Fraction(total)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (([], Decimal(0)), "can be rounded"),
+        (([math.nan], Decimal(0)), "can be rounded"),
+        (([1.0], Decimal("1.001")), "whole number of quanta"),
+        (([1.0], Decimal("1.00"), Decimal(0)), "whole number of quanta"),
+        (([1.0], Decimal("NaN")), "whole number of quanta"),
+        (([1.0], Decimal("2.00")), "do not sum"),
+        (([1e14], Decimal(10**14 + 3)), "do not sum"),
+        (([1.0], Decimal("1.00"), Decimal("0.01"), math.inf), "finite"),
+    ],
+)
+def test_parts_that_cannot_be_rounded(arguments: tuple[Any, ...], words: str) -> None:
+    with pytest.raises(BadInputError, match=words):
+        apportioned(*arguments)

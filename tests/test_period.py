@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradewind.errors import BadInputError
+from tradewind.errors import BadInputError, MissingDataError
 from tradewind.period import Period, parse_period
 
 SPAN = Period(date(2016, 9, 4), date(2018, 9, 3))
@@ -112,7 +112,10 @@ def test_a_clipped_period_lies_in_both(one: Period, other: Period) -> None:
     assert both == other.clipped(one)
     if both is None:
         assert one.last < other.first or other.last < one.first
+        with pytest.raises(MissingDataError, match="outside the data"):
+            one.within(other)
     else:
+        assert one.within(other) == both
         assert {both.first, both.last} <= {one.first, one.last, other.first, other.last}
         assert all(day in one and day in other for day in (both.first, both.last))
 

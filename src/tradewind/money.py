@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import MAX_PREC, ROUND_HALF_EVEN, Context, Decimal
+from fractions import Fraction
 from typing import Any
 
 from tradewind.errors import BadInputError
 from tradewind.study import Estimate
 
 CENT = Decimal("0.01")
+ROUNDING = 1e-14  # of an amount, by which floats that were multiplied and added a few times may miss it
+_EXACT = Context(prec=MAX_PREC)
 _GROUPED = re.compile(r"^[-+]?\d{1,3}(,\d{3})+(\.\d*)?$")
 _TWO_WAYS = re.compile(r"^[-+]?[1-9]\d{0,2}\.\d{3}$")
 SYMBOLS = {"USD": "$", "GBP": "£", "EUR": "€", "BRL": "R$", "CNY": "¥", "JPY": "¥", "INR": "₹", "VND": "₫", "THB": "฿"}
@@ -29,6 +33,53 @@ def cents(amount: Decimal | float | int) -> Decimal:
     """Return the amount rounded to the cent, half to even."""
     exact = amount if isinstance(amount, Decimal) else Decimal(str(amount))
     return exact.quantize(CENT, rounding=ROUND_HALF_EVEN)
+
+
+def apportioned(
+    parts: Sequence[float], total: Decimal, quantum: Decimal = CENT, whole: float = 0.0
+) -> tuple[Decimal, ...]:
+    """Round parts so that they sum to the total exactly: the largest remainders are rounded up, the first on a tie.
+
+    Args:
+        parts: Amounts of money, whose sum is the total to within one quantum and what floats round off.
+        total: The total, a whole number of quanta.
+        quantum: The smallest unit of money.
+        whole: The largest amount, in money, that the parts were computed from, such as GMV where they are of its
+            change: floats of that size carry its rounding.
+
+    Returns:
+        One decimal per part, whose exact sum is the total: less than one quantum away from the part, or as many more
+        as the sum itself was off for each.
+
+    Raises:
+        BadInputError: If there is no part, one is not finite, they do not sum to the total, the total is not a whole
+            number of quanta, or the whole is not finite.
+
+    Reference:
+        Balinski and Young (1982), Fair representation: Hamilton's method of largest remainders.
+
+    Examples:
+        >>> apportioned([10 / 3, 10 / 3, 10 / 3], Decimal("10.00"))
+        (Decimal('3.34'), Decimal('3.33'), Decimal('3.33'))
+    """
+    if not parts or not all(map(math.isfinite, parts)):
+        raise BadInputError("Only numbers can be rounded to a total", got=parts, allowed="one number or more, no NaN")
+    if not (quantum.is_finite() and quantum > 0 and total.is_finite()) or Fraction(total) % Fraction(quantum):
+        raise BadInputError("The total is not a whole number of quanta", got=total, allowed=f"a multiple of {quantum}")
+    if not math.isfinite(whole):
+        raise BadInputError("What the parts were computed from is an amount", got=whole, allowed="a finite number")
+    exact = [Fraction(value) / Fraction(quantum) for value in parts]
+    goal = int(Fraction(total) / Fraction(quantum))
+    slack = 1 + Fraction(ROUNDING) * (Fraction(abs(whole)) / Fraction(quantum) + sum(map(abs, exact)))
+    if abs(sum(exact, Fraction(-goal))) > slack:
+        allowed = f"{total} ± {float(slack * Fraction(quantum)):.3g}"
+        raise BadInputError("The parts do not sum to the total", got=math.fsum(parts), allowed=allowed)
+    units = [math.floor(value) for value in exact]
+    each, rest = divmod(goal - sum(units), len(units))
+    by_remainder = sorted(range(len(units)), key=lambda i: units[i] - exact[i])
+    for place, i in enumerate(by_remainder):
+        units[i] += each + (place < rest)
+    return tuple(_EXACT.multiply(Decimal(unit), quantum) for unit in units)
 
 
 def amount(text: str) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from tradewind.errors import BadInputError
+from tradewind.errors import BadInputError, MissingDataError
 
 _WEEK = timedelta(days=7)
 ALLOWED = (
@@ -107,6 +107,19 @@ class Period:
         """Return the part of the period inside `span`, or None where they do not meet."""
         first, last = max(self.first, span.first), min(self.last, span.last)
         return Period(first, last) if first <= last else None
+
+    def within(self, span: Period) -> Period:
+        """Return the part of the period that lies within the days of the data.
+
+        Raises:
+            MissingDataError: If none of it does.
+        """
+        if (seen := self.clipped(span)) is None:
+            raise MissingDataError(
+                "The period lies outside the data", got=self, allowed=f"days from {span.first} to {span.last}",
+                do="choose a period inside",
+            )  # fmt: skip
+        return seen
 
 
 def parse_period(text: str, span: Period) -> Period:

@@ -209,6 +209,22 @@ def test_a_distinct_count_is_sliced_only_by_what_splits_it(tmp_path: Path):
         study(store, WEEK, FluctuationSettings(metric="buyers", by=("department",)))
 
 
+def test_a_distinct_count_is_split_in_the_periods_compared_with_too(tmp_path: Path):
+    """Each buyer keeps to one shop this week, but some bought in both before: the shops' buyers were no parts then."""
+    week = Period(days(63, 63)[0], days(69, 69)[0])
+    sales = [
+        {"day": day, "customer_id": f"c{n}", "shop_id": f"s{(n if day in week else n // 2 + day.toordinal()) % 2}"}
+        for day in days(0, 69)
+        for n in range(6)
+    ]
+    store = harbour.sold(tmp_path, sales)
+    for metric in ("buyers", "gmv_per_buyer"):
+        with pytest.raises(BadInputError, match="does not split"):
+            study(store, week, FluctuationSettings(metric=metric, by=("shop_id",)))
+    told = study(store, week, FluctuationSettings(metric="gmv_per_buyer"))
+    assert not {"slices", "mix"} & {finding.key for finding in told.findings if "shop" in finding.sentence.lower()}
+
+
 def test_the_same_seed_gives_the_same_answer(tmp_path: Path):
     store = harbour.build(tmp_path, beauty_on_feed_stops)
     assert study(store, WEEK).as_dict() == study(store, WEEK).as_dict()

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from tradewind.errors import BadInputError
 from tradewind.methods.additive import DOUBT, HEAVY, SURFACES, Basis, additive, moments, shrink
-from tradewind.methods.crossfit import Crossfit, combined
+from tradewind.methods.crossfit import Crossfit
 from tradewind.methods.learner import Learner
 
 
@@ -32,7 +32,8 @@ def residual_on_residual(crossfit, x, d, y, customer):
     for out, into in zip(ry, rd, strict=True):
         mids.append(float(into @ out / (into @ into)))
         variances.append(folds.variance(into * (out - mids[-1] * into) / np.mean(into**2)))
-    return combined(mids, variances)
+    centre = float(np.median(mids))  # Chernozhukov et al. (2018), definition 3.3
+    return centre, float(np.median(np.array(variances) + (np.array(mids) - centre) ** 2))
 
 
 # Known truth.

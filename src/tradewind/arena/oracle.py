@@ -18,7 +18,6 @@ from tradewind.sources.worlds.world import World
 from tradewind.study import Choice, Estimate, Lever
 
 Array = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Values = dict[tuple[int, int], float]
 
 FOLDS = 5

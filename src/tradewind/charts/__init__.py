@@ -3,7 +3,7 @@
 from tradewind.charts.drawing import concentration, funnel, heatmap, lines, ranked_bars, trend, waterfall
 from tradewind.charts.picture import bundle, png, svg
 from tradewind.charts.room import live_room
-from tradewind.charts.theme import PALETTE, Spec, css_colours, themed
+from tradewind.charts.theme import PALETTE, Spec, css_colours
 
 __all__ = [
     "PALETTE",
@@ -18,7 +18,6 @@ __all__ = [
     "png",
     "ranked_bars",
     "svg",
-    "themed",
     "trend",
     "waterfall",
 ]

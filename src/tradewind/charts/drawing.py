@@ -1,7 +1,7 @@
 """Charts drawn with Altair, each from plain numbers, labels and days.
 
-Every chart takes `unit` and `currency` as `money.human` does, and `alt_text`: what it says, for a reader who does not
-see it, written from the numbers where empty.
+Where a chart takes `unit` and `currency`, they are as `money.human` has them. Each says its numbers in words too, for a
+reader who does not see it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ Value = Number | Estimate
 _ROW = 30
 _WORDS = 70
 _MOST_POINTS = 200
-_MOST_MARKS = 6
 # Names beside bars: on two lines, centred, where they are long for the width at hand.
 _LINE = "(width < 400 ? 16 : 34)"
 _BROKEN = f"replace(datum.label, regexp('(.{{1,' + {_LINE} + '}})(\\\\s+|$)', 'g'), '$1\\n')"
@@ -51,7 +50,6 @@ def waterfall(
     *,
     unit: str = "money",
     currency: str = "",
-    alt_text: str = "",
 ) -> Spec:
     """Draw how contributions lead from one total to another.
 
@@ -83,9 +81,8 @@ def waterfall(
             kind = "Adds" if _plain(change) >= 0 else "Takes away"
             rows.append(_step(label, kind, (levels[n - 1], levels[n]), say(change, signed=True), n))
     low, high = min(base, *levels), max(base, *levels)
-    said = alt_text or (
-        f"From {labels[0]}, {say(start[1])}, to {labels[-1]}, {say(end[1])}. "
-        + "; ".join(f"{label} {say(part, signed=True)}" for label, part in parts)
+    said = f"From {labels[0]}, {say(start[1])}, to {labels[-1]}, {say(end[1])}. " + "; ".join(
+        f"{label} {say(part, signed=True)}" for label, part in parts
     )
     filling = Filling([rows], [low, high, (high - low) or 1.0], said, _ROW * len(rows))
     return filled(_waterfall, (unit, currency, zoomed), filling)
@@ -123,6 +120,7 @@ def ranked_bars(
     Args:
         bars: Label and value of each bar; an `Estimate` gets its interval.
         signed: Whether the values are changes, whose gains carry a plus sign, rather than amounts.
+        alt_text: What it says, for a reader who does not see it; the bars in words where empty.
     """
     say = functools.partial(human, unit=unit, currency=currency, signed=signed)
     rows: list[dict[str, Any]] = []
@@ -166,19 +164,16 @@ def trend(
     *,
     expected: Sequence[Estimate | None] | None = None,
     period: Period | None = None,
-    marks: Sequence[tuple[date, str]] = (),
     unit: str = "money",
     currency: str = "",
-    alt_text: str = "",
 ) -> Spec:
-    """Draw one series over the days, with what was expected, the period in question and dated events.
+    """Draw one series over the days, with what was expected and the period in question.
 
     Args:
         days: The days, or first days of weeks or months.
         values: Value of each; None where it is unknown, which leaves a gap.
         expected: What each should have been; None where nothing was expected.
         period: Days to highlight.
-        marks: Dated events to point at.
     """
     say = functools.partial(human, unit=unit, currency=currency)
     usual = list(expected) if expected is not None else [None] * len(days)
@@ -194,19 +189,18 @@ def trend(
         if e is not None
     ]  # fmt: skip
     seen = [r["value"] for r in actual if r["value"] is not None] + [e for r in hoped for e in (r["low"], r["high"])]
-    domain = _from_zero(seen, headroom=0.2 if 0 < len(marks) <= _MOST_MARKS else 0.0)
-    events = _events(marks)
+    domain = _from_zero(seen)
     wash = [] if period is None else [{"day": period.first.isoformat(), "to": period.last.isoformat()}]
-    shape = (unit, currency, told if hoped else "", bool(wash), _dots(len(actual)), len(events))
-    said = alt_text or _told(days, values, say)
-    return filled(_trend, shape, Filling([wash, hoped, actual, events], domain, said, 260))
+    shape = (unit, currency, told if hoped else "", bool(wash), _dots(len(actual)))
+    said = _told(days, values, say)
+    return filled(_trend, shape, Filling([wash, hoped, actual], domain, said, 260))
 
 
 def _trend(
-    unit: str, currency: str, told: str, washed: bool, dots: float | None, events: int,
+    unit: str, currency: str, told: str, washed: bool, dots: float | None,
     data: list[alt.InlineData], domain: list[float],
 ) -> Drawn:  # fmt: skip
-    wash, hoped, actual, marked = data
+    wash, hoped, actual = data
     y = alt.Y("value:Q").title(None).axis(_axis(unit, currency, across=True))
     y = y.scale(domain=domain or alt.Undefined, nice=True)
     x = _days("day")
@@ -221,7 +215,7 @@ def _trend(
         )
         dashed = band.mark_line(strokeDash=[5, 4], strokeWidth=1.5, aria=False)
         layers.append(dashed.encode(x=x, y=y, color=colour))
-    layers += [*_drawn(actual, dots, x, y, colour), *_marked(marked, events, x)]
+    layers += _drawn(actual, dots, x, y, colour)
     return alt.layer(*layers)
 
 
@@ -231,7 +225,6 @@ def lines(
     *,
     unit: str = "money",
     currency: str = "",
-    alt_text: str = "",
 ) -> Spec:
     """Draw up to six series over the same days.
 
@@ -251,7 +244,7 @@ def lines(
     y = alt.Y("value:Q").title(None).axis(_axis(unit, currency, across=True))
     y = y.scale(domain=_from_zero(seen) or alt.Undefined, nice=True)
     drawn = alt.layer(*_drawn(_data(rows), _dots(len(rows)), _days("day"), y, colour))
-    said = alt_text or " ".join(f"{name}: {_told(days, values, say)}" for name, values in series.items())
+    said = " ".join(f"{name}: {_told(days, values, say)}" for name, values in series.items())
     return finished(drawn, said, height=260)
 
 
@@ -261,9 +254,7 @@ def heatmap(
     cells: Sequence[Sequence[Number | None]],
     *,
     unit: str = "share",
-    currency: str = "",
     titles: tuple[str, str] = ("", ""),
-    alt_text: str = "",
 ) -> Spec:
     """Draw a table of values as shaded cells, such as the retention of cohorts.
 
@@ -278,8 +269,8 @@ def heatmap(
     top = max((abs(v) for v in known), default=0.0) or 1.0
     drawn = [
         {
-            "row": row, "column": column, "text": human(v, unit, currency), "shade": 0.04 + 0.51 * abs(_plain(v)) / top,
-            "kind": "Takes away" if _plain(v) < 0 else "Adds", "said": f"{row}, {column}: {human(v, unit, currency)}",
+            "row": row, "column": column, "text": human(v, unit), "shade": 0.04 + 0.51 * abs(_plain(v)) / top,
+            "kind": "Takes away" if _plain(v) < 0 else "Adds", "said": f"{row}, {column}: {human(v, unit)}",
         }
         for row, values in zip(rows, cells, strict=True)
         for column, v in zip(columns, values, strict=True)
@@ -295,16 +286,14 @@ def heatmap(
     boxes = boxes.encode(x=x, y=y, fillOpacity=shade, color=colour, **_SAID)
     size = 11 if len(columns) <= 9 else 9
     text = cell.mark_text(fontSize=size, aria=False, color=LIGHT["ink"]).encode(x=x, y=y, text="text:N")
-    said = alt_text or "; ".join(
-        f"{row}: " + ", ".join("empty" if v is None else human(v, unit, currency) for v in values)
+    said = "; ".join(
+        f"{row}: " + ", ".join("empty" if v is None else human(v, unit) for v in values)
         for row, values in zip(rows, cells, strict=True)
     )
     return finished(alt.layer(boxes, text), said, height=_ROW * len(rows))
 
 
-def funnel(
-    stages: Sequence[tuple[str, Number | None]], *, unit: str = "count", currency: str = "", alt_text: str = ""
-) -> Spec:
+def funnel(stages: Sequence[tuple[str, Number | None]]) -> Spec:
     """Draw the stages of a funnel as bars, each with its size and its share of the stage before.
 
     Args:
@@ -315,7 +304,7 @@ def funnel(
     for name, size in stages:
         here = _maybe(size)
         rate = f" · {human(here / before, 'share')} of the stage before" if here is not None and before else ""
-        text = human(here, unit, currency) + rate
+        text = human(here, "count") + rate
         rows.append({"label": name, "value": here or 0.0, "text": text, "said": f"{name}: {text}"})
         before = here if here is not None else before
     data = _data(rows)
@@ -324,26 +313,22 @@ def funnel(
     bars = alt.Chart(data).mark_bar(height=14, cornerRadius=2, yOffset=9, color=LIGHT["up"])
     text = alt.Chart(data).mark_text(align="left", dx=1, dy=-9, color=LIGHT["ink"], aria=False)
     layers = alt.layer(bars.encode(y=y, x=x, **_SAID), text.encode(y=y, x=alt.datum(0), text="text:N"))
-    said = alt_text or "; ".join(str(row["said"]) for row in rows)
+    said = "; ".join(str(row["said"]) for row in rows)
     return finished(layers, said, height=52 * max(len(rows), 1))
 
 
-def concentration(
-    points: Sequence[tuple[float, float]], *, of: str = "products", measure: str = "GMV", alt_text: str = ""
-) -> Spec:
-    """Draw how much of a total the best few bring.
+def concentration(points: Sequence[tuple[float, float]]) -> Spec:
+    """Draw how much of GMV the best few products bring.
 
     Args:
-        points: Share of the entities, best first, and the share of the total that they bring; both from 0 to 1, rising.
-        of: What is ranked.
-        measure: What they bring.
+        points: Share of the products, best first, and the share of GMV that they bring; both from 0 to 1, rising.
     """
     rows = [
-        {"entities": float(a), "total": float(b), "said": f"{human(a, 'share')} of {of} bring {human(b, 'share')}"}
+        {"entities": float(a), "total": float(b), "said": f"{human(a, 'share')} of products bring {human(b, 'share')}"}
         for a, b in points
     ]
-    x = alt.X("entities:Q").title(f"Share of {of}, best first").scale(domain=[0, 1]).axis(_axis("share", ""))
-    y = alt.Y("total:Q").title(f"Share of {measure}").scale(domain=[0, 1]).axis(_axis("share", "", across=True))
+    x = alt.X("entities:Q").title("Share of products, best first").scale(domain=[0, 1]).axis(_axis("share", ""))
+    y = alt.Y("total:Q").title("Share of GMV").scale(domain=[0, 1]).axis(_axis("share", "", across=True))
     curve = alt.Chart(_data(rows))
     even = alt.Chart(_data([{"entities": 0, "total": 0}, {"entities": 1, "total": 1}]))
     layers = alt.layer(
@@ -353,10 +338,10 @@ def concentration(
         curve.mark_point(filled=True, size=40, opacity=0, color=LIGHT["up"]).encode(x=x, y=y, **_SAID),
     )
     fifth = next((b for a, b in points if a >= 0.2), None)
-    said = alt_text or (
-        f"The best fifth of {of} bring {human(fifth, 'share')} of {measure}."
+    said = (
+        f"The best fifth of products bring {human(fifth, 'share')} of GMV."
         if fifth is not None
-        else f"How {measure} is spread over {of}."
+        else "How GMV is spread over products."
     )
     return finished(layers, said, height=260)
 
@@ -406,13 +391,13 @@ def _room(low: float, high: float, spread: float, *, left: bool) -> alt.Scale:
     return alt.Scale(domainMin=begin, domainMax=alt.ExprRef(f"{high!r} + {step}"), zero=False, nice=False)
 
 
-def _from_zero(values: Sequence[float], headroom: float = 0.0) -> list[float]:
-    """Begin at zero unless all that moves would be squeezed into the upper tenth; leave headroom for words."""
+def _from_zero(values: Sequence[float]) -> list[float]:
+    """Begin at zero unless all that moves would be squeezed into the upper tenth."""
     if not values:
         return []
     low, high = min(values), max(values)
     begin = min(0.0, low) if high - low > 0.1 * max(abs(low), abs(high)) else low
-    return [begin, max(high + headroom * (high - begin), begin + 1e-9)]
+    return [begin, max(high, begin + 1e-9)]
 
 
 def _axis(unit: str, currency: str, *, across: bool = False) -> alt.Axis:
@@ -461,28 +446,6 @@ def _drawn(data: alt.InlineData, dots: float | None, x: alt.X, y: alt.Y, colour:
         points = chart.mark_point(filled=True, size=28 if dots else 60, opacity=int(dots))
         drawn.append(points.encode(x=x, y=y, color=colour, **_SAID))
     return drawn
-
-
-def _events(marks: Sequence[tuple[date, str]]) -> list[dict[str, Any]]:
-    """Dated events, each on one of three levels so that the words of neighbours do not collide."""
-    return [
-        {"day": day.isoformat(), "label": label, "level": 8 + 15 * (n % 3), "said": f"{_when(day)}: {label}"}
-        for n, (day, label) in enumerate(sorted(marks))
-    ]
-
-
-def _marked(data: alt.InlineData, count: int, x: alt.X) -> list[alt.Chart]:
-    """A rule for each dated event, and its words."""
-    chart = alt.Chart(data)
-    rule = chart.mark_rule(color=LIGHT["muted"], strokeDash=[2, 3]).encode(x=x, **_SAID)
-    if not 0 < count <= _MOST_MARKS:
-        return [rule] if count else []
-    side = "scale('x', toDate(datum.day)) > width * 0.75"
-    words = chart.mark_text(
-        align=alt.ExprRef(f"{side} ? 'right' : 'left'"), dx=alt.ExprRef(f"{side} ? -4 : 4"), fontSize=11, limit=150,
-        color=LIGHT["muted"], aria=False,
-    )  # fmt: skip
-    return [rule, words.encode(x=x, y=alt.Y("level:Q").scale(None).axis(None), text="label:N")]
 
 
 def _told(days: Sequence[date], values: Sequence[Number | None], say: Any) -> str:

@@ -9,40 +9,34 @@ from typing import Any
 
 import vl_convert as vlc
 
-from tradewind.charts.theme import PALETTE, Spec, recoloured, themed
+from tradewind.charts.theme import LIGHT, Spec, with_variables
 from tradewind.letters import legible
 
 _NARROW = 480
 
 
-def svg(spec: Mapping[str, Any], width: int = 720, colours: str = "light") -> str:
+def svg(spec: Mapping[str, Any], width: int = 720, *, css: bool = False) -> str:
     """Render a specification as SVG.
 
     Args:
         spec: A specification of this module.
         width: Width in pixels; narrow ones get shorter labels.
-        colours: `light`, `dark`, or `css` for variables that the page defines (`css_colours`).
+        css: Whether its colours are variables that the page defines (`css_colours`), rather than those of light pages.
 
     Returns:
         The SVG element, with a title on every mark that has a tooltip.
     """
-    drawn: str = vlc.vegalite_to_svg(_sized(_legible(themed(spec)), width))
+    drawn: str = vlc.vegalite_to_svg(_sized(_legible(spec), width))
     titled = re.sub(r'(<path aria-label="([^"]*)"[^>]*?)/>', r"\1><title>\2</title></path>", drawn)
-    return recoloured(_renumbered(titled), colours)
+    drawn = _renumbered(titled)
+    return with_variables(drawn) if css else drawn
 
 
-def png(spec: Mapping[str, Any], width: int = 720, colours: str = "light", scale: float = 2.0) -> bytes:
-    """Render a specification as PNG.
-
-    Args:
-        spec: A specification of this module.
-        width: Width in pixels before scaling.
-        colours: `light` or `dark`.
-        scale: Pixels of the picture for each pixel of the chart.
-    """
-    sized = _sized(_legible(themed(spec, colours)), width)
-    sized["background"] = PALETTE["surface"][colours == "dark"]
-    drawn: bytes = vlc.vegalite_to_png(sized, scale=scale)
+def png(spec: Mapping[str, Any]) -> bytes:
+    """Render a specification as PNG, in light colours and at twice its size, as slides want it."""
+    sized = _sized(_legible(spec), 720)
+    sized["background"] = LIGHT["surface"]
+    drawn: bytes = vlc.vegalite_to_png(sized, scale=2.0)
     return drawn
 
 

@@ -45,7 +45,6 @@ def live_room(
     *,
     unit: str = "money",
     currency: str = "",
-    alt_text: str = "",
 ) -> Spec:
     """Draw a live session by the minute: viewers, joins and leaves, sales, pinned products and coupon drops.
 
@@ -86,7 +85,7 @@ def live_room(
     base = drawing.chart([{"minute": 0}]).mark_point(opacity=0, color=LIGHT["line"], aria=False)
     base = base.encode(x=x.axis(grid=False, tickCount=8), y=_pixels(alt.YValue, 0))
     layers = alt.layer(base, *drawing.ground, *drawing.layers).resolve_scale(y="independent", color="independent")
-    spec = finished(layers, alt_text or _told(viewers, sales, pins, drops, drawing), max(drawing.height, 1))
+    spec = finished(layers, _told(viewers, sales, pins, drops, drawing), max(drawing.height, 1))
     spec["datasets"] = drawing.data
     return spec
 

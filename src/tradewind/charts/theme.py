@@ -1,17 +1,13 @@
 """The house theme: colours for light and dark pages, fonts, and the quiet axes of every chart.
 
-A specification names the colours of the light theme. `themed` swaps them for the dark ones or for CSS variables, so
-that one picture serves a light page, a dark page and a printed one.
+A specification names the colours of the light theme. In a picture within a page CSS variables stand for them, so that
+one picture serves a light page, a dark page and a printed one.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Mapping
 from typing import Any
-
-from tradewind.errors import BadInputError
 
 Spec = dict[str, Any]
 
@@ -37,22 +33,6 @@ SERIES = ("up", "down", "second", "third", "fourth", "fifth")
 FONT = "'Helvetica Neue', Helvetica, Arial, 'Liberation Sans', sans-serif"
 
 
-def themed(spec: Mapping[str, Any], colours: str = "light") -> Spec:
-    """Return the specification in the colours of a theme.
-
-    Args:
-        spec: A specification of this module.
-        colours: `light`, `dark`, or `css` for variables such as `var(--tw-up)`, which only inline SVG understands.
-
-    Raises:
-        BadInputError: If there is no such theme.
-    """
-    if colours not in ("light", "dark", "css"):
-        raise BadInputError("There is no such theme", got=colours, allowed=("light", "dark", "css"))
-    swapped: Spec = json.loads(recoloured(json.dumps(spec), colours))
-    return swapped
-
-
 def css_colours(theme: str = "light") -> str:
     """Return the CSS declarations of the colours of a theme: `--tw-ink: #1b2733;` and so on."""
     return " ".join(f"--tw-{name}: {colours[theme == 'dark']};" for name, colours in PALETTE.items())
@@ -75,9 +55,7 @@ def config() -> dict[str, Any]:
     }
 
 
-def recoloured(text: str, colours: str) -> str:
-    """Return text with the colours of the light theme swapped for another's."""
-    if colours == "light":
-        return text
-    swaps = {light: f"var(--tw-{name})" if colours == "css" else dark for name, (light, dark) in PALETTE.items()}
+def with_variables(text: str) -> str:
+    """Return a picture's text with CSS variables such as `var(--tw-up)` for the colours of the light theme."""
+    swaps = {light: f"var(--tw-{name})" for name, (light, _) in PALETTE.items()}
     return re.sub("|".join(swaps), lambda found: swaps[found[0]], text)

@@ -128,7 +128,7 @@ def chart(spec: Mapping[str, Any], name: str) -> Markup:
     said = escape(spec.get("description", "Chart"))
     drawn = []
     for size, width in (("wide", WIDE), ("narrow", NARROW)):
-        svg = charts.svg(spec, width, "css")
+        svg = charts.svg(spec, width, css=True)
         svg = re.sub(r'(id="|url\(#)', rf"\g<1>{name}-{size}-", svg)
         drawn.append(svg.replace("<svg ", f'<svg role="img" aria-label="{said}" data-size="{size}" ', 1))
     return Markup("".join(drawn))

@@ -1,8 +1,8 @@
 """Contributions: what each part of a metric added to its change, without an order and without a remainder.
 
-Three questions, one arithmetic. `terms` and `factors` take one sum or one product apart, `tree` takes a whole metric
-tree apart, and `volume_mix_rate` takes a ratio and its numerator apart over the slices of a dimension. Everything
-works on arrays of any shape at once: slices of a cube, or bootstrap draws on the leading axis for `interval`.
+Two questions, one arithmetic. `tree` takes a metric apart, from one sum or product to a whole tree of them, and
+`volume_mix_rate` takes a ratio and its numerator apart over the slices of a dimension. Both work on arrays of any shape
+at once, such as the slices of a cube.
 
 **What has no value.** A ratio over nothing has no value, which is not zero. Where something is undefined on one side,
 it takes its value of the other side: it did not move, and the change goes to what appeared or vanished. So when the
@@ -11,13 +11,10 @@ buyers of a slice go from none to five, its orders per buyer and its order value
 
 from __future__ import annotations
 
-import math
 import operator
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import MAX_PREC, Context, Decimal
-from fractions import Fraction
 from itertools import accumulate
 from typing import Literal
 
@@ -25,12 +22,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tradewind.errors import BadInputError
-from tradewind.study import Estimate
 
 Array = NDArray[np.float64]
 
-ROUNDING = 1e-14  # of an amount, by which floats that were multiplied and added a few times may miss it
-EXACT = Context(prec=MAX_PREC)
+CLOSE = 1e-9  # of what was counted, by which factors may miss it
 
 
 @dataclass(frozen=True)
@@ -122,72 +117,17 @@ class VolumeMixRate:
     ratio_rate: Array
 
 
-def terms(
-    before: Mapping[str, ArrayLike], after: Mapping[str, ArrayLike], signs: Mapping[str, int] | None = None
-) -> Contribution:
-    """Spread the change of a sum over its terms: each adds its own change.
-
-    Args:
-        before: By term, its value before: numbers or arrays that broadcast together, all in one unit.
-        after: The same terms after.
-        signs: By term, −1 where it is taken off; +1 where left out.
-
-    Returns:
-        The contribution of each term, in its unit.
-
-    Raises:
-        BadInputError: If there are no terms, the names differ, or a value is missing or infinite.
-
-    Examples:
-        >>> moved = terms({"sales": 100, "refunds": 5}, {"sales": 120, "refunds": 15}, signs={"refunds": -1})
-        >>> {name: float(part) for name, part in moved.parts.items()}, float(moved.change)
-        ({'sales': 20.0, 'refunds': -10.0}, 10.0)
-    """
-    return _one_level("sum", before, after, signs)
-
-
-def factors(
-    before: Mapping[str, ArrayLike], after: Mapping[str, ArrayLike], exponents: Mapping[str, int] | None = None
-) -> Contribution:
-    """Spread the change of a product over its factors by their Shapley value, in closed form for any number of them.
-
-    The average over all orders in which the factors could have moved is ∫₀¹ Δyᵢ Π_{j≠i} (yⱼ + t Δyⱼ) dt, a polynomial
-    that Gauss and Legendre integrate exactly; nothing is divided, so that factors may come from zero or go to it. The
-    parts sum to the change; a factor that did not move gets zero; factors that grew by the same ratio get the same;
-    swapping before and after flips every sign; order and units do not matter.
-
-    A factor may be NaN, undefined, only where another one is zero: see the module's rule.
-
-    Args:
-        before: By factor, its value before: numbers or arrays that broadcast together, each in its own unit.
-        after: The same factors after.
-        exponents: By factor, −1 where it divides; +1 where left out.
-
-    Returns:
-        The contribution of each factor, in the unit of the product.
-
-    Raises:
-        BadInputError: If there are no factors, the names differ, a value is infinite, or the product has no value on
-            one side: a factor is missing and none is zero, or a divisor is zero.
-
-    Reference:
-        Shapley (1953), A value for n-person games; Owen (1972), Multilinear extensions of games: the integral along the
-        diagonal; Sun (1998), A complete decomposition model, for the same parts written out for two and three factors.
-
-    Examples:
-        >>> moved = factors({"buyers": 10, "orders each": 2, "AOV": 5}, {"buyers": 20, "orders each": 2, "AOV": 4})
-        >>> {name: round(float(part), 6) for name, part in moved.parts.items()}, float(moved.change)
-        ({'buyers': 90.0, 'orders each': 0.0, 'AOV': -30.0}, 60.0)
-    """
-    return _one_level("product", before, after, exponents)
-
-
 def tree(root: Node, before: Mapping[str, ArrayLike], after: Mapping[str, ArrayLike]) -> Contribution:
     """Spread the change of a metric over every node of its tree, so that children sum to their parent.
 
     Going down from the root, a node's contribution is its own change times what one unit of it was worth to its parent:
-    ±1 in a sum, in a product the Shapley weight of `factors`, and for a divisor x also −1/(x₀x₁), the slope of 1/x from
-    one side to the other. Nothing is divided by a change, so that terms which cancel each other keep their parts.
+    ±1 in a sum, in a product its Shapley weight, and for a divisor x also −1/(x₀x₁), the slope of 1/x from one side to
+    the other. Nothing is divided by a change, so that terms which cancel each other keep their parts.
+
+    The Shapley weight of a factor is its average over all orders in which the factors could have moved, in closed form
+    for any number of them: ∫₀¹ Π_{j≠i} (yⱼ + t Δyⱼ) dt, a polynomial that Gauss and Legendre integrate exactly. Nothing
+    is divided, so that factors may come from zero or go to it; factors that grew by the same ratio get the same. A
+    factor may be NaN, undefined, only where another one is zero: see the module's rule.
 
     At every node children sum to their parent, hence leaves to the root; what did not move gets zero; siblings that
     moved alike get the same; swapping before and after flips every sign; cutting a term of a sum into finer terms
@@ -198,19 +138,21 @@ def tree(root: Node, before: Mapping[str, ArrayLike], after: Mapping[str, ArrayL
 
     Args:
         root: The tree, each name in it once.
-        before: By leaf, its value before: numbers or arrays that broadcast together.
-        after: The same leaves after.
+        before: By leaf, its value before: numbers or arrays that broadcast together. A product may be given as well,
+            as it was counted by itself.
+        after: The same names after.
 
     Returns:
         The contribution to the root's change of each leaf, in `parts`, and of each inner node, in `nodes`.
 
     Raises:
-        BadInputError: If a name repeats, the leaves differ from the tree's, a value is infinite, or the root has no
-            value on one side.
+        BadInputError: If a name repeats, the names differ from the tree's, a value is infinite, the root has no value
+            on one side, or factors do not multiply to what was counted, as 0 buyers do not where none is known.
 
     Reference:
-        Owen (1977), Values of games with a priori unions; Winter (1989), A value for cooperative games with levels
-        structure; Aumann and Shapley (1974), Values of non-atomic games.
+        Shapley (1953), A value for n-person games; Owen (1972), Multilinear extensions of games: the integral along the
+        diagonal; Owen (1977), Values of games with a priori unions; Winter (1989), A value for cooperative games with
+        levels structure; Aumann and Shapley (1974), Values of non-atomic games.
 
     Examples:
         >>> visits = Node("visits", "sum", (Node("paid"), Node("organic")))
@@ -223,7 +165,8 @@ def tree(root: Node, before: Mapping[str, ArrayLike], after: Mapping[str, ArrayL
     if repeated:
         raise BadInputError("A name stands at several nodes of the tree", got=", ".join(repeated))
     leaves = {node.name for node in root.walk() if node.kind == "leaf"}
-    if set(before) != leaves or set(after) != leaves:
+    counted = {node.name for node in root.walk() if node.kind == "product"}
+    if set(before) != set(after) or not leaves <= set(before) <= leaves | counted:
         got = f"before {', '.join(sorted(before))}; after {', '.join(sorted(after))}"
         raise BadInputError("Values before and after must be given for the same names", got=got, allowed=sorted(leaves))
     old, new = ({name: _numbers(name, value) for name, value in side.items()} for side in (before, after))
@@ -320,105 +263,6 @@ def volume_mix_rate(
     return VolumeMixRate(volume, whole * ratio_mix, whole * ratio_rate, ratio_mix, ratio_rate)
 
 
-def to_cents(
-    parts: ArrayLike, total: Decimal, quantum: Decimal = Decimal("0.01"), whole: float = 0.0
-) -> tuple[Decimal, ...]:
-    """Round parts so that they sum to the total exactly: the largest remainders are rounded up, the first on a tie.
-
-    Args:
-        parts: A vector of money, shape (n,), whose sum is the total to within one quantum and what floats round off.
-        total: The total, a whole number of quanta.
-        quantum: The smallest unit of money.
-        whole: The largest amount, in money, that the parts were computed from, such as GMV where they are of its
-            change: floats of that size carry its rounding.
-
-    Returns:
-        One decimal per part, whose exact sum is the total: less than one quantum away from the part, or as many more
-        as the sum itself was off for each.
-
-    Raises:
-        BadInputError: If the parts are not a vector of finite numbers that sum to the total, the total is not a
-            whole number of quanta, or the whole is not finite.
-
-    Reference:
-        Balinski and Young (1982), Fair representation: Hamilton's method of largest remainders.
-
-    Examples:
-        >>> to_cents([10 / 3, 10 / 3, 10 / 3], Decimal("10.00"))
-        (Decimal('3.34'), Decimal('3.33'), Decimal('3.33'))
-    """
-    values = _numbers("parts", parts)
-    if values.ndim != 1 or values.size == 0 or np.isnan(values).any():
-        raise BadInputError("Only a vector of numbers can be rounded", got=parts, allowed="one number or more, no NaN")
-    if not (quantum.is_finite() and quantum > 0 and total.is_finite()) or Fraction(total) % Fraction(quantum):
-        raise BadInputError("The total is not a whole number of quanta", got=total, allowed=f"a multiple of {quantum}")
-    if not math.isfinite(whole):
-        raise BadInputError("What the parts were computed from is an amount", got=whole, allowed="a finite number")
-    exact = [Fraction(value) / Fraction(quantum) for value in values.tolist()]
-    goal = int(Fraction(total) / Fraction(quantum))
-    slack = 1 + Fraction(ROUNDING) * (Fraction(abs(whole)) / Fraction(quantum) + sum(map(abs, exact)))
-    if abs(sum(exact, Fraction(-goal))) > slack:
-        allowed = f"{total} ± {float(slack * Fraction(quantum)):.3g}"
-        raise BadInputError("The parts do not sum to the total", got=math.fsum(values), allowed=allowed)
-    units = [math.floor(value) for value in exact]
-    each, rest = divmod(goal - sum(units), len(units))
-    by_remainder = sorted(range(len(units)), key=lambda i: units[i] - exact[i])
-    for place, i in enumerate(by_remainder):
-        units[i] += each + (place < rest)
-    return tuple(EXACT.multiply(Decimal(unit), quantum) for unit in units)
-
-
-def interval(draws: ArrayLike, level: float = 0.9, mid: float | None = None) -> Estimate:
-    """Return the percentile interval of one contribution that was computed on bootstrap draws.
-
-    A contribution of counted totals is exact and needs no interval; this is for what the totals say of the process that
-    made them.
-
-    Args:
-        draws: The contribution in each draw, shape (draws,), such as `factors(...).parts["buyers"]`.
-        level: Probability with which the interval is meant to hold the truth, in (0, 1).
-        mid: The contribution in the data themselves; the median of the draws when left out.
-
-    Returns:
-        The estimate, in the unit of the draws.
-
-    Raises:
-        BadInputError: If the draws are not a vector of two or more finite numbers, or the level is not a probability.
-
-    Reference:
-        Efron and Tibshirani (1993), An introduction to the bootstrap, chapter 13.
-
-    Examples:
-        >>> interval([10, 30, 20, 50, 40], level=0.5)
-        Estimate(mid=30.0, low=20.0, high=40.0, level=0.5)
-    """
-    values = _numbers("draws", draws)
-    if values.ndim != 1 or values.size < 2 or np.isnan(values).any():
-        raise BadInputError(
-            "An interval needs a vector of draws", got=f"shape {values.shape}", allowed="two or more, no NaN"
-        )
-    if not 0 < level < 1:
-        raise BadInputError("The level of an interval is a probability", got=level, allowed="between 0 and 1")
-    low, median, high = np.quantile(values, [(1 - level) / 2, 0.5, (1 + level) / 2])
-    return Estimate(float(median) if mid is None else mid, float(low), float(high), level)
-
-
-def _one_level(
-    kind: Literal["sum", "product"],
-    before: Mapping[str, ArrayLike],
-    after: Mapping[str, ArrayLike],
-    signs: Mapping[str, int] | None,
-) -> Contribution:
-    """Take one sum or product apart, as a tree of one level whose root has no name."""
-    signs = signs or {}
-    if not before:
-        raise BadInputError(f"A {kind} needs something to be made of", got="nothing", allowed="one name or more")
-    if not set(signs) <= set(before):
-        raise BadInputError("A sign is given for an unknown name", got=sorted(signs), allowed=sorted(before))
-    children = tuple(Node(name) for name in before)
-    return tree(Node("", kind, children, tuple(signs.get(name, 1) for name in before)), before, after)
-
-
 def _spread(
     node: Node, before: Mapping[str, Array], after: Mapping[str, Array]
 ) -> tuple[Array, Array, dict[str, Array]]:
@@ -432,6 +276,10 @@ def _spread(
         slopes = [np.asarray(float(sign)) for sign in node.signs]
     else:
         whole_before, whole_after = _product(old, node.signs), _product(new, node.signs)
+        for whole, side in ((whole_before, before), (whole_after, after)):
+            if node.name in side and not np.allclose(whole, side[node.name], rtol=CLOSE, atol=0, equal_nan=True):
+                do = "leave out what a factor does not count"
+                raise BadInputError(f"The factors of '{node.name}' do not multiply to it", do=do)
         slopes = _slopes(old, new, node.signs)
     # A node that is undefined on one side did not move, and so nothing below it did.
     moved = ~(np.isnan(whole_before) | np.isnan(whole_after))

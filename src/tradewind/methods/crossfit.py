@@ -288,21 +288,6 @@ class Crossfit:
         return features
 
 
-def combined(mids: ArrayLike, variances: ArrayLike) -> tuple[float, float]:
-    """Return one estimate and its variance from those of several splits: medians, the spread over splits included.
-
-    Args:
-        mids: [repeats] estimates.
-        variances: [repeats] their variances.
-
-    Reference:
-        Chernozhukov et al. (2018), definition 3.3.
-    """
-    mid = np.asarray(mids, float)
-    centre = float(np.median(mid))
-    return centre, float(np.median(np.asarray(variances, float) + (mid - centre) ** 2))
-
-
 def features_of(x: ArrayLike, categorical: Sequence[int] = ()) -> Array:
     """Return features as an array [n, p]; raise `BadInputError` where they cannot be used as such."""
     features = numbers(x, "feature")

@@ -21,7 +21,6 @@ from tradewind.period import Period
 from tradewind.study import Action, Estimate, Evidence, Lever, Party, Setting
 
 Array = NDArray[np.float64]
-Codes = NDArray[np.int64]
 
 PLACES = ("surface", "form", "relation")
 """Where products are shown: creators are compared with sellers in the same place."""
@@ -210,12 +209,7 @@ def learn(store: Store, period: Period, settings: CommissionsSettings | None = N
             do="fill it in the SQL of the source; where nothing tells surfaces or forms apart, one for all is enough: "
             "'feed' AS surface",
         )  # fmt: skip
-    seen = period.clipped(store.span)
-    if seen is None:
-        raise MissingDataError(
-            "The period lies outside the data", got=period, do="choose a period inside",
-            allowed=f"days from {store.span.first} to {store.span.last}",
-        )  # fmt: skip
+    seen = period.within(store.span)
     settings = settings or CommissionsSettings()
     weeks = weeks_until(store, seen.last)
     known = goods(store, Period(weeks[0].first, seen.last))

@@ -15,7 +15,6 @@ from tradewind.decisions.coupons.learnt import Learnt, dose, learn, shares
 from tradewind.decisions.coupons.meeting import Audience
 from tradewind.decisions.coupons.settings import CouponsSettings
 from tradewind.engines.store import Store
-from tradewind.errors import MissingDataError
 from tradewind.methods.allocate import Allocate, frontier
 from tradewind.money import gained, human, several
 from tradewind.period import Period
@@ -68,13 +67,7 @@ def study(store: Store, period: Period, settings: CouponsSettings | None = None)
         MissingDataError: If the period does not meet the data, no coupon taught anything, or nothing tells unit costs.
     """
     settings = settings or CouponsSettings()
-    seen = period.clipped(store.span)
-    if seen is None:
-        span = store.span
-        raise MissingDataError(
-            "The period lies outside the data", got=period, allowed=f"days from {span.first} to {span.last}",
-            do="choose a period inside",
-        )  # fmt: skip
+    seen = period.within(store.span)
     progress.told("learning what coupons do", 0, 2)
     learnt = learn(store, seen, settings)
     progress.told("appraising coupons", 1, 2)

@@ -62,10 +62,10 @@ class Past:
         count, spent, _ = self._orders.before(customer, np.broadcast_to(np.asarray(at, np.int64), customer.shape))
         return np.where(count > 0, spent / np.maximum(count, 1), np.nan)
 
-    def orders(self, customer: Ints, first: Ints, end: Ints, low: float = -np.inf, high: float = np.inf) -> Array:
-        """Return how many orders [n] of at least `low` and below `high` customers made from a moment until another."""
+    def orders(self, customer: Ints, first: Ints, end: Ints, low: float = -np.inf) -> Array:
+        """Return how many orders [n] of at least `low` customers made from a moment until another."""
         found = self.record.orders
-        some = (found.value >= low) & (found.value < high)
+        some = found.value >= low
         counted = _Counted(found.customer[some], found.at[some])
         return counted.before(customer, end)[0] - counted.before(customer, first)[0]
 

@@ -176,13 +176,7 @@ def compare(store: Store, metric: Metric, period: Period, against: str, seed: in
     if against not in AGAINST:
         raise BadInputError("There is no such comparison", got=against, allowed=AGAINST)
     span = store.span
-    asked, seen = period, period.clipped(span)
-    if seen is None:
-        raise MissingDataError(
-            "The period lies outside the data", got=period, allowed=f"days from {span.first} to {span.last}",
-            do="choose a period inside",
-        )  # fmt: skip
-    period = seen
+    asked, period = period, period.within(span)
     history = Period(max(span.first, period.first - timedelta(days=LONGEST)), period.last)
     days, columns = store.series((metric,), history)
     values = columns[metric.name]
@@ -201,8 +195,8 @@ def compare(store: Store, metric: Metric, period: Period, against: str, seed: in
         scale = band.mid / usual if usual > 0 and not isinstance(metric, Ratio) else 1.0
         return Comparison(metric, period, actual, against, bases, scale, days, values, expectation, band)
     base = asked.previous if against == "previous" else asked.last_year
-    if seen != asked:
-        base = base.starting(seen.days)  # a running period is compared with as many days of the other
+    if period != asked:
+        base = base.starting(period.days)  # a running period is compared with as many days of the other
     if base.clipped(span) != base:
         raise MissingDataError(
             "The data does not reach back to the period compared with", got=base,

@@ -14,15 +14,12 @@ from tradewind.measures.metric import Metric, Ratio
 from tradewind.measures.metrics import METRICS
 from tradewind.measures.query import lights_up
 from tradewind.measures.tree import Edge, edges
-from tradewind.methods.contribution import Node
-from tradewind.methods.contribution import tree as spread
+from tradewind.methods.contribution import Node, tree
 from tradewind.period import Period
 from tradewind.study import Column, Grid
 
 DEEPEST = 3
 """Levels below the metric that are taken apart."""
-CLOSE = 1e-6
-"""Distance from the change, of the larger of its sides, up to which parts sum to it."""
 
 
 @dataclass(frozen=True)
@@ -139,17 +136,12 @@ def _way(store: Store, metric: Metric, edge: Edge, before: Mapping[str, Any], af
     taken = {metric.name, *(child.name for child in edge.children)}
     below: dict[str, Edge] = {}
     node = _node(store, metric, edge, taken, below, DEEPEST)
-    leaves = [each.name for each in node.walk() if each.kind == "leaf"]
-    sides = [{name: _number(side[name]) for name in leaves} for side in (before, after)]
+    names = [each.name for each in node.walk() if each.kind in ("leaf", "product")]
     try:
-        found = spread(node, *sides)
-    except BadInputError:  # a factor has no value on one side and none is zero: this way does not lead there
+        found = tree(node, *({name: _number(side[name]) for name in names} for side in (before, after)))
+    except BadInputError:  # on one side a factor is unknown, or nothing, as buyers are of sales of which none is known
         return None
     brought = {**found.parts, **found.nodes}
-    levels = [_number(side[metric.name]) for side in (before, after)]
-    told = math.fsum(float(brought[child.name]) for child in edge.children) * edge.scale
-    if not math.isclose(told, levels[1] - levels[0], rel_tol=CLOSE, abs_tol=CLOSE * max(map(abs, levels))):
-        return None  # on one side its parts do not make up the metric, such as sales of which no buyer is known
 
     def branch(each: Metric) -> Branch:
         deeper = below.get(each.name)

@@ -27,7 +27,6 @@ PRIOR = 5.0  # periods that the noise of single silences counts for
 CHANCE = 0.002  # that so much silence comes by chance, one in five hundred
 
 Floats = NDArray[np.float64]
-Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -76,13 +76,7 @@ def study(store: Store, period: Period, settings: PerformanceSettings | None = N
         MissingDataError: If the period does not meet the data.
     """
     settings = settings or PerformanceSettings()
-    seen = period.clipped(store.span)
-    if seen is None:
-        span = store.span
-        raise MissingDataError(
-            "The period lies outside the data", got=period, allowed=f"days from {span.first} to {span.last}",
-            do="choose a period inside",
-        )  # fmt: skip
+    seen = period.within(store.span)
     teller = _Teller(store, period, seen, settings)
     parts: dict[str, Callable[[], Finding | None]] = {
         "counting the headline metrics": teller.headline, "taking GMV apart": teller.tree,

@@ -19,20 +19,19 @@ from tradewind import charts
 from tradewind.decisions.performance.ground import Ground, View, ground
 from tradewind.engines.panel import Panel
 from tradewind.engines.store import Store
-from tradewind.errors import BadInputError, MissingDataError
+from tradewind.errors import BadInputError
 from tradewind.measures import metrics as m
 from tradewind.measures.metric import Distinct, Metric, Ratio, leaves
 from tradewind.measures.query import DIMENSIONS
-from tradewind.methods.contribution import factors, to_cents
+from tradewind.methods.contribution import Node, tree
 from tradewind.methods.usual import Usual
-from tradewind.money import cents, human, smallest
+from tradewind.money import apportioned, cents, human, smallest
 from tradewind.period import Period
 from tradewind.study import Column, Estimate, Evidence, Finding, Grid, Study
 
 AGAINST = ("previous", "last-year")
 LONGEST = 2 * 365  # days from which what is usual is learnt
 MOST_DAYS = 120  # days that are drawn one by one
-CLOSE = 1e-9  # relative distance within which factors multiply to GMV
 MOST_BARS = 8  # values of a dimension that are told one by one
 
 
@@ -144,12 +143,7 @@ def brief(store: Store, period: Period, settings: BriefSettings | None = None) -
     """
     settings = settings or BriefSettings()
     base = ground(store)
-    seen = period.clipped(base.span)
-    if seen is None:
-        raise MissingDataError(
-            "The period lies outside the data", got=period, allowed=f"days from {base.span.first} to {base.span.last}",
-            do="choose a period inside",
-        )  # fmt: skip
+    seen = period.within(base.span)
     teller = _Teller(base, base.view(settings.shop), period, seen, settings)
     found = (teller.headline(), teller.factors(), teller.movers(), teller.trend())
     findings = tuple(finding for finding in (teller.reading(), *found) if finding is not None)
@@ -203,17 +197,15 @@ class _Teller:
         way = self.view.way
         if way is None or not self.past or not (self.now["gmv"] or self.past["gmv"]):
             return ()
-        sides = [{x.name: _number(side[x.name]) for x in way.children} for side in (self.past, self.now)]
-        signs = dict(zip(sides[0], way.signs, strict=True))
+        node = Node(m.GMV.name, "product", tuple(Node(x.name) for x in way.children), way.signs)
         gmv = [float(side["gmv"] or 0) for side in (self.past, self.now)]
+        sides = [{x.name: _number(side[x.name]) for x in way.children} for side in (self.past, self.now)]
         try:
-            found = factors(sides[0], sides[1], signs)
+            found = tree(node, *({**side, node.name: whole} for side, whole in zip(sides, gmv, strict=True)))
         except BadInputError:
-            return ()  # a side on which the product has no value: said in the caveats
-        if not np.allclose([found.before, found.after], gmv, rtol=CLOSE, atol=0):
-            return ()  # a side on which a factor is nothing, such as sales without a click: said in the caveats
+            return ()  # a side on which a factor is unknown, or nothing, as clicks are of some sales: see the caveats
         parts = [float(found.parts[x.name]) for x in way.children]
-        rounded = to_cents(parts, self._change, smallest(self.currency), max(map(abs, gmv)))
+        rounded = apportioned(parts, self._change, smallest(self.currency), max(map(abs, gmv)))
         return tuple(zip(way.children, rounded, strict=True))
 
     @property

@@ -99,13 +99,7 @@ def learn(store: Store, period: Period, settings: PricesSettings | None = None) 
         MissingDataError: If the period does not meet the data, no price ever moved, or nothing tells unit costs.
     """
     settings = settings or PricesSettings()
-    seen = period.clipped(store.span)
-    if seen is None:
-        span = store.span
-        raise MissingDataError(
-            "The period lies outside the data", got=period, allowed=f"days from {span.first} to {span.last}",
-            do="choose a period inside",
-        )  # fmt: skip
+    seen = period.within(store.span)
     steps: tuple[str, ...] = ("reading prices and sales", "reading profit", "learning elasticities", "looking ahead")
     progress.told(steps[0], 0, len(steps))
     panel = read(store, seen.last)

@@ -75,13 +75,7 @@ class Page:
         self.caveats: list[str] = []
         self._names: dict[tuple[str, str], str] = {}
         span = store.span
-        seen = period.clipped(span)
-        if seen is None:
-            raise MissingDataError(
-                "The period lies outside the data", got=period, allowed=f"days from {span.first} to {span.last}",
-                do="choose a period inside",
-            )  # fmt: skip
-        self.seen = seen
+        self.seen = seen = period.within(span)
         before = period.previous if seen == period else period.previous.starting(seen.days)
         self.before = before if before.clipped(span) == before and not alone else None
         if store.scope.creators is not None:
@@ -109,10 +103,9 @@ class Page:
         expression = asked.expression(self.store)
         return asked.read(self.store, [] if expression is None else self.store.run(expression).to_pylist())
 
-    def said(self, value: Any, metric: Metric, *, signed: bool = False) -> str:
+    def said(self, value: Any, metric: Metric) -> str:
         """Write a metric's value as a person reads it."""
-        unit = "points" if metric.unit == "share" and signed else metric.unit
-        return human(value, unit, self.currency, signed=signed)
+        return human(value, metric.unit, self.currency)
 
     def money(self, value: Any, *, signed: bool = False) -> str:
         """Write an amount as a person reads it."""

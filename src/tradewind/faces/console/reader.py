@@ -51,7 +51,7 @@ class Reader:
             return text
         return text.translate({ord("."): self.decimal, ord(","): self.group})
 
-    def band(self, value: Estimate, unit: str, currency: str = "") -> str:
+    def band(self, value: Estimate, unit: str, currency: str) -> str:
         """Write only the ends of an interval."""
         low, high = (self.human(end, unit, currency) for end in (value.low, value.high))
         return f"{low} to {high}"
