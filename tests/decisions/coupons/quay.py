@@ -28,7 +28,7 @@ COST, FEE = 0.5, 0.05
 
 def build(
     folder: Path, seed: int = 1, people: int = 3_000, *, lot: bool = True, written: bool = True, cost: float = 1,
-    named: bool = True, shops: int = 1, by_use: int = 0,
+    named: bool = True, shops: int = 1, by_use: int = 0, about_to_buy: bool = False,
 ) -> Store:  # fmt: skip
     """Write a store in which half of the customers, those who look often, answer to coupons.
 
@@ -42,6 +42,8 @@ def build(
         named: Whether coupons name their face value and threshold.
         shops: Number of shops among which orders are spread.
         by_use: Number of the first coupons of which only those who used one are known.
+        about_to_buy: Whether coupons go to customers who are about to order, which nobody writes down: who has one
+            orders twice as often while it runs, whatever the size of the order.
     """
     draw = np.random.default_rng(seed)
     ids = [f"c{n:04d}" for n in range(people)]
@@ -63,7 +65,7 @@ def build(
         used: dict[int, str] = {}
         for day in range(7):
             held = (given & (day < DAYS))[:, None]
-            rate = RATE * np.array(SHARES) * (1 + rise * held)
+            rate = RATE * np.array(SHARES) * (1 + rise * held) * (1 + about_to_buy * held)
             who, what = np.nonzero(draw.random(rate.shape) < rate)
             for n, kind in zip(who.tolist(), what.tolist(), strict=True):
                 at = start + timedelta(days=day, hours=1 + int(draw.integers(20)))

@@ -288,6 +288,25 @@ def test_chances_that_nobody_wrote_down_are_guessed_and_graded_so(tmp_path: Path
     assert not found.tried
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_coupons_for_who_was_about_to_buy_are_not_credited_with_it(tmp_path: Path, seed: int) -> None:
+    """Orders too small for a coupon, which it cannot bring, show that its holders order more anyway."""
+    store = quay.build(tmp_path / "hidden", seed=seed, lot=False, written=False, about_to_buy=True)
+    found = learn(store, quay.MONTH)
+    assert found.cases.hidden == pytest.approx(1.0, abs=0.25)
+    for price, lift in zip(quay.PRICES[1:], quay.LIFTS["keen"][1:], strict=True):  # half of the customers are keen
+        assert found.typical(quay.FACE / price).mid == pytest.approx(lift / 2, abs=0.4)
+    fair = learn(quay.build(tmp_path / "fair", seed=seed, lot=False, written=False), quay.MONTH)
+    assert fair.cases.hidden < 0.15
+    caveats = study(store, quay.MONTH).caveats
+    assert any("more orders too small for it" in caveat for caveat in caveats)
+
+
+def test_what_was_drawn_by_lot_hides_nothing(learnt: Learnt) -> None:
+    assert not learnt.cases.controlled
+    assert learnt.cases.hidden == 0
+
+
 def test_coupons_whose_holders_are_known_only_by_their_use_teach_nothing(tmp_path: Path) -> None:
     """Of the first half of the coupons the store tells only who used one, as Complete Journey of some."""
     store = quay.build(tmp_path / "used", seed=2, people=1_500, lot=False, written=False, by_use=8)

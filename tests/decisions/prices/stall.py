@@ -32,8 +32,12 @@ def build(
     lot: bool = True,
     still: bool = False,
     titles: int = PRODUCTS,
+    bulk: tuple[int, int, int] | None = None,
 ) -> Store:
-    """Write a store in which every product answers to its price with the same elasticity."""
+    """Write a store in which every product answers to its price with the same elasticity.
+
+    Once, somebody takes many pieces more at once where `bulk` tells the product, the week and how many.
+    """
     draw = np.random.default_rng(seed)
     pace = draw.gamma(2.0, 4.0, PRODUCTS)
     lines: list[dict[str, Any]] = []
@@ -56,6 +60,7 @@ def build(
                     "propensity": 1 / 3, "assigned_at": begins,
                 })  # fmt: skip
             pieces = int(draw.poisson(pace[n] * (1 - off) ** -ELASTICITY))
+            pieces += bulk[2] if bulk is not None and bulk[:2] == (n, week) else 0
             history.append({
                 "product_id": name(n), "shop_id": shop(n), "valid_from": begins,
                 "valid_to": begins + timedelta(days=7) if week < WEEKS - 1 else None, "list_price": Decimal(full),

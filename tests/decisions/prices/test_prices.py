@@ -14,6 +14,7 @@ import pytest
 import stall
 
 from tradewind.decisions.prices import Learnt, PricesSettings, learn, study
+from tradewind.decisions.prices.bulk import without_bulk
 from tradewind.decisions.prices.findings import Teller
 from tradewind.decisions.prices.learnt import Worth
 from tradewind.decisions.prices.outlook import outlook
@@ -89,6 +90,47 @@ def test_pieces_at_no_known_price_teach_nothing(store: Store, learnt: Learnt):
         found = outlook(replace(panel, off=off, units=units), np.full(len(off), 2.0), stall.MONTH)
         assert 0.3 * units.mean() < found.weekly.mean() < 2 * units.mean()
         assert found.drift <= 1
+
+
+@pytest.mark.parametrize("pieces", [500, 20_000])
+@pytest.mark.parametrize("week", [5, stall.WEEKS - 2, stall.WEEKS - 1])
+def test_one_large_order_is_no_demand(tmp_path: Path, learnt: Learnt, week: int, pieces: int):
+    """Who takes hundreds of pieces once does not come again every week, nor because of that week's price."""
+    store = stall.build(tmp_path / "store", bulk=(4, week, pieces))
+    found = learn(store, stall.MONTH)
+    others = EVERY != 4
+    assert found.outlook.weekly[4] == pytest.approx(learnt.outlook.weekly[4], rel=0.4)
+    assert found.outlook.weekly[others].sum() == pytest.approx(learnt.outlook.weekly[others].sum(), rel=0.02)
+    assert found.response.elasticity == pytest.approx(learnt.response.elasticity, abs=0.15)
+    for before, after in zip(learnt.appraise([action(stall.name(4))]), found.appraise([action(stall.name(4))]),
+                             strict=True):  # fmt: skip
+        for was, now in zip(before.menu, after.menu, strict=True):
+            assert was.joint is not None
+            assert now.joint is not None
+            assert abs(now.joint.mid - was.joint.mid) < 0.5 * (was.joint.high - was.joint.low)
+    assert found.bulk > 0.8 * pieces
+    assert any("taken not to come again" in caveat for caveat in study(store, stall.MONTH).caveats)
+
+
+def test_what_sells_for_weeks_is_demand(store: Store):
+    panel = read(store, stall.LAST)
+    units = panel.units.copy()
+    units[3, -3:] += 500
+    assert without_bulk(replace(panel, units=units)).units[3, -2:] == pytest.approx(units[3, -2:])
+    assert without_bulk(panel).units.sum() > 0.995 * panel.units.sum()
+
+
+def test_weeks_that_vary_weigh_as_much_as_they_tell(store: Store):
+    """Pieces that come one by one weigh in full; of pieces that come in tens, ten weigh like one."""
+    panel = read(store, stall.LAST)
+    steep = np.full(stall.PRODUCTS, stall.ELASTICITY)
+    one = outlook(panel, steep, stall.MONTH)
+    weight = one.forgetting ** np.arange(stall.WEEKS - 1, -1, -1)
+    assert one.shape.sum() > 0.85 * (panel.units @ weight).sum()
+    draw = np.random.default_rng(5)
+    tens = outlook(replace(panel, units=10.0 * draw.binomial(panel.units.astype(int), 0.1)), steep, stall.MONTH)
+    assert tens.weekly.sum() == pytest.approx(one.weekly.sum(), rel=0.15)
+    assert tens.shape.sum() < 0.35 * one.shape.sum()
 
 
 def test_a_piece_brings_what_it_brings_by_hand(learnt: Learnt):

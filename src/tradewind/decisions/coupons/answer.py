@@ -47,6 +47,7 @@ IMPROVED_BY = {
 SHOWN = 12  # audiences in the chart
 DRAWS = 40  # of what coupons bring, from which it is told how sure it is what was spent in vain
 POINTS = 12  # of the curve from cost to gain
+SHOWS = 0.005  # share of orders that what is hidden brings, from which it is told
 USUAL_DEPTH = 0.1  # of a coupon that is proposed where none names its face value
 
 
@@ -385,6 +386,12 @@ class _Teller:
                 f"Left out: {several(coupons, 'coupon')} (those of the same days count as one) with "
                 f"{several(holders, 'known holder')}, nearly all of whom used theirs. The source seems to tell who "
                 "used one, but not who else had it: to have had one is then to have ordered, and tells no effect."
+            )
+        if learnt.cases.hidden >= SHOWS:
+            told.append(
+                f"Who was given a coupon made {human(learnt.cases.hidden, 'share')} more orders too small for it than "
+                "customers like them, which no coupon brings: larger orders are taken to be as many more for the same "
+                "unknown reason, and that is not counted as its effect."
             )
         if learnt.cases.odds.evidence != Evidence.RANDOMISED:
             told.append(

@@ -16,12 +16,12 @@ from tradewind.decisions.coupons.meeting import PAYERS, Audience, Effect, Meetin
 from tradewind.decisions.coupons.past import Past
 from tradewind.decisions.coupons.record import DAY, Record, read
 from tradewind.decisions.coupons.settings import CouponsSettings
-from tradewind.decisions.coupons.teaching import Cases, cases
+from tradewind.decisions.coupons.teaching import Cases, cases, lifted
 from tradewind.decisions.coupons.worth import DEEP, Worth
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError
 from tradewind.measures.metrics import COST, assumed
-from tradewind.methods.lift import Lift, LiftFit
+from tradewind.methods.lift import LiftFit
 from tradewind.money import gained, human
 from tradewind.period import Period
 from tradewind.study import Action, Estimate, Evidence, Lever, Setting
@@ -39,6 +39,8 @@ UNTRIED = 0.5
 """Deviation of the lift of a coupon twice as deep as any tried, as a share of that lift; judged."""
 STEP = 0.1
 """The same of a coupon within the depths that were tried, at a face value or threshold that was not."""
+HIDDEN = 0.3
+"""Share by which what is hidden may raise orders that a coupon fits otherwise than those too small for it; judged."""
 EXPIRY = 56  # days for which numbers may be used
 SMOOTH = 20.0  # orders for which the expected number counts beside the observed
 
@@ -164,6 +166,7 @@ class Learnt:
         variance = float(few**2 * self.fit.variance(sums[None, :])[0])
         variance += (self.effect.later.deviation * later) ** 2 + (self.effect.small.deviation * small) ** 2
         variance += (self.shaken * mid) ** 2 + UNLIKE**2 * (still**2 + brings**2)
+        variance += (HIDDEN * self.cases.hidden * float(sums[0])) ** 2
         if (round(face, 2), round(threshold, 2)) not in self.tried:
             beyond = max(face / max(threshold, face) / self._deepest - 1, 0.0)
             variance += ((STEP + UNTRIED * beyond) * brings) ** 2
@@ -239,7 +242,7 @@ def learn(store: Store, period: Period, settings: CouponsSettings | None = None)
     record = read(store, period)
     past = Past(record)
     taught = cases(record, past, Worth(record, past), settings.seed)
-    fit = Lift(taught.looks.block).fit(taught.rows)
+    taught, fit = lifted(taught)
     everybody = np.arange(len(record.ids))
     features = past.features(everybody, record.now)
     rate = taught.expected(features)

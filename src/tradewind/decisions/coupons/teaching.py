@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,7 +15,7 @@ from tradewind.decisions.coupons.record import DAY, Record
 from tradewind.decisions.coupons.worth import DEEP, Worth
 from tradewind.errors import MissingDataError
 from tradewind.methods.crossfit import Crossfit, Nuisance
-from tradewind.methods.lift import LiftFit, Rows, base_of
+from tradewind.methods.lift import Lift, LiftFit, Rows, base_of
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -151,6 +151,8 @@ class Cases:
         least: Fewest orders a day that anybody is expected to make.
         edges: Values between the bands of each issue; the first band is of orders too small.
         looks: How features enter the lift.
+        controlled: Whether orders too small for a coupon are to show what chances that are only guessed leave out.
+        hidden: By what share who was given a coupon orders more for reasons that its chance leaves out, once learnt.
     """
 
     record: Record
@@ -166,6 +168,8 @@ class Cases:
     least: float
     edges: tuple[Array, ...]
     looks: Looks
+    controlled: bool
+    hidden: float = 0.0
 
     def expected(self, features: Array) -> Array:
         """Return the orders a day [n] that customers with features [n, p] are expected to make; nobody makes none."""
@@ -176,22 +180,44 @@ class Cases:
         """The issues that teach."""
         return np.unique(self.issue)
 
+    @property
+    def block(self) -> Ints:
+        """The block of each column of the design; the last is what is hidden, where orders too small show it."""
+        return np.append(self.looks.block, 4) if self.controlled else self.looks.block
+
     def rows(self, coefficients: Array) -> Iterator[Rows]:
         """Yield what teaches the lift: for each issue, and each size of order that it fits, all customers.
 
+        Where chances are guessed, orders too small for a coupon teach too: it cannot bring them. By what share they are
+        more among those who were given it, orders of every size are taken to be for the same hidden reason.
+
         Args:
             coefficients: Of the lift, as far as it is known: what comes without any coupon rests on it.
+
+        Reference:
+            Lipsitch, Tchetgen Tchetgen and Cohen (2010), Negative controls: a tool for detecting confounding and bias
+            in observational studies, Epidemiology 21(3).
         """
+        own, hidden = coefficients[: self.looks.width], float(coefficients[-1]) if self.controlled else 0.0
         for issue in self.teaching.tolist():
             mine = self._kept(issue)
-            counts = self._counts(mine, self.edges[issue], *self._span(issue))
-            for b, part in self._bands(issue, mine, coefficients):
+            counts, chance = self._counts(mine, self.edges[issue], *self._span(issue)), self.odds.chance[mine]
+            parts = list(self._bands(issue, mine, own))
+            if self.controlled and self.record.issues.threshold[issue] > 0:
+                nothing = np.zeros(len(mine))
+                share = self.worth.bands(self.edges[issue], float(self.record.issues.face[issue]))[0]
+                parts.append((0, _Band(self.mean[mine] * share[self.kind[mine], 0], *(nothing,) * 4)))
+            for b, part in parts:
                 expected = part.mean * (counts[:, b].sum() + PRIOR) / (part.mean.sum() + PRIOR)
-                base = base_of(expected, self.odds.chance[mine] * part.own + part.other)
-                yield Rows(
-                    self.looks.design(self.features[mine], part.flat, part.deep), base, expected, self.treated[mine],
-                    self.odds.chance[mine], counts[:, b], self.customer[mine],
-                )  # fmt: skip
+                base = base_of(expected, chance * (part.own + hidden) + part.other)
+                design = self.looks.design(self.features[mine], part.flat, part.deep)
+                if self.controlled:
+                    design = np.column_stack([design, np.ones(len(mine), np.float32)])
+                yield Rows(design, base, expected, self.treated[mine], chance, counts[:, b], self.customer[mine])
+
+    def _more(self, part: _Band) -> Array:
+        """By what share who was given a coupon orders more, by the coupon and by what is hidden."""
+        return part.own * (1 + self.hidden) + self.hidden
 
     def _kept(self, issue: int) -> Ints:
         return np.flatnonzero((self.issue == issue) & self.odds.kept)
@@ -267,9 +293,10 @@ class Cases:
                 continue
             more = np.zeros(len(mine))
             for _, part in self._bands(issue, mine, fit.coefficients):
-                base = base_of(part.mean, self.odds.chance[mine] * part.own + part.other)
-                more += base * part.own
-            push = (self.treated[mine] - self.odds.chance[mine]) * more
+                base = base_of(part.mean, self.odds.chance[mine] * self._more(part) + part.other)
+                more += base * part.own * (1 + self.hidden)
+            away = self.treated[mine] - self.odds.chance[mine]
+            push = away * more
             least = float(self.record.issues.threshold[issue])
             spans = [(-np.inf, np.inf, end, end + ECHO * DAY), (-np.inf, least, start, end)]
             for n, (low, high, first, last) in enumerate(spans):
@@ -277,6 +304,8 @@ class Cases:
                     continue
                 came = self._counts(mine, np.array([low, high]), first, last)[:, 0]
                 expected = self.mean[mine] * (came.sum() + PRIOR) / (self.mean[mine].sum() + PRIOR)
+                if high == least:  # what is hidden brings these, not the coupon
+                    came = came - away * self.hidden * expected
                 weight = 1 / np.maximum(expected, 1e-6) / (fit.dispersion * fit.inflation)
                 square[n] += float((weight * push * push).sum())
                 cross[n] += float((weight * push * (came - expected)).sum())
@@ -288,7 +317,7 @@ class Cases:
         mine = np.flatnonzero((self.issue == issue) & (self.treated > 0))
         whole = anyway = 0.0
         for _, part in self._bands(issue, mine, coefficients):
-            base = base_of(part.mean, self.odds.chance[mine] * part.own + part.other)
+            base = base_of(part.mean, self.odds.chance[mine] * self._more(part) + part.other)
             # Only where no other coupon is held does this one's use say anything of it.
             whole += float((base * np.maximum(part.flat + part.own, 0.0)).sum())
             anyway += float((base * part.flat).sum())
@@ -346,7 +375,26 @@ def cases(record: Record, past: Past, worth: Worth, seed: int) -> Cases:
     edges = tuple(_edges(float(face), float(least)) for face, least in zip(issues.face, issues.threshold, strict=True))
     treated = issues.given[customer, issue].astype(float)
     looks = Looks.of(features[chances.kept])
-    return Cases(record, worth, customer, issue, features, kind, treated, chances, mean, rate, least, edges, looks)
+    controlled = chances.how == "guess" and bool((issues.threshold[over] > 0).any())
+    return Cases(
+        record, worth, customer, issue, features, kind, treated, chances, mean, rate, least, edges, looks, controlled
+    )  # fmt: skip
+
+
+def lifted(taught: Cases) -> tuple[Cases, LiftFit]:
+    """Return the lift that cases teach, and the cases with what is hidden in them.
+
+    Where fewer small orders come with a coupon, it takes their place (`follows`), and nothing hidden is shown.
+    """
+    fit = Lift(taught.block).fit(taught.rows)
+    if not taught.controlled:
+        return taught, fit
+    hidden = float(fit.coefficients[-1])
+    if hidden <= 0:
+        return lifted(replace(taught, controlled=False))
+    rise = 1 + hidden  # what a coupon adds is a share of what its holders would order anyway
+    own = replace(fit, coefficients=fit.coefficients[:-1] / rise, covariance=fit.covariance[:-1, :-1] / rise**2)
+    return replace(taught, hidden=hidden), own
 
 
 def _edges(face: float, threshold: float) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind import progress
+from tradewind.decisions.prices.bulk import without_bulk
 from tradewind.decisions.prices.economics import economics
 from tradewind.decisions.prices.findings import Teller
 from tradewind.decisions.prices.learnt import CHEAPEST, DEAREST, Learnt
@@ -103,13 +104,15 @@ def learn(store: Store, period: Period, settings: PricesSettings | None = None) 
     steps: tuple[str, ...] = ("reading prices and sales", "reading profit", "learning elasticities", "looking ahead")
     progress.told(steps[0], 0, len(steps))
     panel = read(store, seen.last)
+    usual = without_bulk(panel)
     progress.told(steps[1], 1, len(steps))
-    profit = economics(store, panel)
+    profit = economics(store, usual)
     progress.told(steps[2], 2, len(steps))
-    answer = response(store, panel, settings.seed)
+    answer = response(store, usual, settings.seed)
     progress.told(steps[3], 3, len(steps))
-    coming = outlook(panel, answer.elasticity, seen)
-    return Learnt(panel, profit, answer, coming, store.provenance.currency, settings.seed)
+    coming = outlook(usual, answer.elasticity, seen)
+    bulk = float((panel.units - usual.units).sum())
+    return Learnt(panel, profit, answer, coming, store.provenance.currency, settings.seed, bulk)
 
 
 def study(store: Store, period: Period, settings: PricesSettings | None = None) -> Study:

@@ -460,6 +460,12 @@ class Teller:
         needed = int(
             np.ceil(1 / (NARROW**2 * max(pace, 1e-3) * 0.0087))
         )  # variance of log price of arms 0, 10, 20 % off
+        if self.learnt.bulk >= 1:
+            found.append(
+                f"{several(round(self.learnt.bulk), 'piece')} sold in single weeks far beyond what other weeks of the "
+                "same products let expect, as one large order may be, are taken not to come again: neither what is to "
+                "be sold nor the answer to prices rests on them."
+            )
         if answer.randomised is None:
             found.append(
                 "No price was drawn by lot, so that sellers' timing may be taken for an answer to price. The "

@@ -68,6 +68,7 @@ class Learnt:
         outlook: What is to come if nobody does anything.
         currency: Of all money.
         seed: Seed of draws.
+        bulk: Pieces sold at once beyond what other weeks let expect, which are taken not to come again.
     """
 
     panel: Panel
@@ -76,6 +77,7 @@ class Learnt:
     outlook: Outlook
     currency: str
     seed: int
+    bulk: float = 0.0
 
     def appraise(self, actions: Sequence[Action]) -> tuple[Action, ...]:
         """Return the same actions with what every setting is worth.

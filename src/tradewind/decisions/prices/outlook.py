@@ -22,6 +22,8 @@ LEAST_DRIFT, MOST_DRIFT = 0.08, 1.0  # standard deviation by which all demand ma
 STEADY = 16.0  # pieces by which a week is steadied: weeks differ by a fourth, as far as few pieces tell
 DISCOUNTED = 0.03  # share off the list price from which a week counts as discounted
 STEP = 0.05  # of depths of discounts
+ALIKE = 26.0  # weeks that vary as chance has it, beside a product's own, by which it is told how much its sales vary
+SETTLED = 2  # rounds of how much sales vary and how busy weeks were, which rest on each other
 CLASSES = (0.3, 0.5, 0.65, 0.77, 0.86, 0.92, 0.96, 0.985, 0.995)
 """Quantiles of what products sell, between which sellers may discount differently: finer where most is sold."""
 
@@ -77,9 +79,13 @@ def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
     """
     known = ~np.isnan(panel.off)
     pull = np.where(known, (1 - np.nan_to_num(panel.off)) ** -elasticity[:, None], 0.0)
-    panel = replace(panel, units=np.where(known, panel.units, 0.0))  # what was sold at no known price teaches nothing
-    busy = _weeks(panel.units, pull)
-    exposure = pull * busy
+    units = np.where(known, panel.units, 0.0)  # what was sold at no known price teaches nothing
+    busy, lumps = busy_weeks(units, pull), np.ones(len(units))
+    for _ in range(SETTLED):
+        lumps = _lumps(units, pull * busy)
+        busy = busy_weeks(units / lumps[:, None], pull / lumps[:, None])
+    panel = replace(panel, units=units / lumps[:, None], clicks=(panel.clicks + 0.5) / lumps[:, None])
+    exposure = pull * busy / lumps[:, None]
     forgetting, shape, drift = _learnt(panel, exposure)
     prior = _prior(panel, exposure, exposure.shape[1], 1)
     a, b = _posterior(panel.units, exposure, prior, forgetting, shape)
@@ -96,12 +102,28 @@ def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
     )  # fmt: skip
 
 
-def _weeks(units: Array, pull: Array) -> Array:
-    """[w] how much was sold each week beside what prices and what was on sale explain, 1 on average."""
+def busy_weeks(units: Array, pull: Array) -> Array:
+    """Return [w] how much was sold each week beside what prices and what was on sale explain, 1 on average."""
     pace = units.sum(axis=1) / np.maximum(pull.sum(axis=1), 1e-9)
     expected = (pace[:, None] * pull).sum(axis=0)
     busy = (units.sum(axis=0) + STEADY) / (expected + STEADY)
     return np.asarray(busy / max(float(busy.mean()), 1e-9))
+
+
+def _lumps(units: Array, exposure: Array) -> Array:
+    """[n] how many times as much a product's weeks vary as pieces that are bought one by one, 1 at least.
+
+    Pieces that come together tell less of what is to come than as many that come one by one: counted by this, a
+    product's pieces, and what they were sold at, weigh as much as they tell. No rate of one to the other changes.
+
+    Reference:
+        McCullagh and Nelder (1989), Generalized linear models, section 6.2.3 (Pearson's estimate of dispersion).
+    """
+    weeks = np.maximum((exposure > 0).sum(axis=1) - 1.0, 0.0)
+    mean = units.sum(axis=1) / np.maximum(exposure.sum(axis=1), 1e-9)
+    expected = mean[:, None] * exposure
+    strayed = np.where(expected > 0, (units - expected) ** 2 / np.where(expected > 0, expected, 1.0), 0.0).sum(axis=1)
+    return np.asarray(np.maximum((strayed + ALIKE) / (weeks + ALIKE), 1.0))
 
 
 def _prior(panel: Panel, exposure: Array, end: int, slot: int) -> Array:
@@ -110,7 +132,7 @@ def _prior(panel: Panel, exposure: Array, end: int, slot: int) -> Array:
     sold, seen = panel.units[:, recent].sum(axis=1), exposure[:, recent].sum(axis=1)
     code = np.unique(np.array(panel.category), return_inverse=True)[1]
     clicks = panel.clicks[:, slot]
-    measure = seen if np.isnan(clicks).any() else clicks + 0.5
+    measure = seen if np.isnan(clicks).any() else clicks
     overall = sold.sum() / max(float(measure.sum()), 1e-9)
     ratio = (np.bincount(code, sold) + 20 * overall) / (np.bincount(code, measure) + 20)
     expected = ratio[code] * measure / np.maximum(seen, 1e-9)
