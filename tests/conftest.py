@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import market
-from needs import lacking
+from needs import MASTER, lacking
 from tradewind.engines.store import Store, open_store
 
 pytest_plugins = ("servers",)
@@ -22,7 +22,6 @@ LONGEST = (
     "complete journey", "test_incidents", "test_performance",
 )  # fmt: skip
 ENGINES = ("duckdb", "spark")
-MASTER = os.environ.get("TRADEWIND_TEST_SPARK", "local[2]")
 # short queries on little data: a quick compiler and a small collector start Spark in half the time
 os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 # Spark compiles each query to bytecode, which takes longer than so little data; `compiled` lets it

@@ -11,6 +11,8 @@ import pytest
 
 DATA = Path(os.environ.get("TRADEWIND_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 """The folder of the public data, which is no part of the repository."""
+MASTER = os.environ.get("TRADEWIND_TEST_SPARK", "local[2]")
+"""The Spark that tests run on."""
 
 
 def shared(folder: str) -> pytest.MarkDecorator:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 import market
-from conftest import MASTER
+from needs import MASTER
 from tradewind.engines.spark import Spark
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, ForbiddenError, MissingDataError, NotFoundError

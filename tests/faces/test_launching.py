@@ -200,6 +200,8 @@ def test_what_is_under_way_is_looked_at_and_nothing_of_it_kept(
     plan: Planned, market_store: Store, tmp_path: Path
 ) -> None:
     file, back = tmp_path / "l.db", timedelta(days=10)
+    store = market_store.assuming(Assumptions(margin=0.4))  # some products have no cost
+    terms = Terms(echo=7, assumptions=store.provenance.assumptions)
     earlier = [
         replace(choice, action=replace(action, days=Period(action.days.first - back, action.days.last - back)))
         for choice in plan.plan.choices
@@ -207,11 +209,11 @@ def test_what_is_under_way_is_looked_at_and_nothing_of_it_kept(
     ]
     begun = open_ledger(file, timezone=market_store.provenance.timezone, clock=lambda: eve(market_store) - back)
     promises = [Promise(choice, 0.4) for choice in earlier]
-    begun.launch("p", promises, Approval("Ann", eve(market_store) - back), "Bob", Terms(echo=7))
-    assert looks(market_store, begun) == (), "nothing has begun yet"
+    begun.launch("p", promises, Approval("Ann", eve(market_store) - back), "Bob", terms)
+    assert looks(store, begun) == (), "nothing has begun yet"
     begun.close()
     ledger = open_ledger(file, clock=lambda: eve(market_store))
-    head, seen = ledger.head(), looks(market_store, ledger)
+    head, seen = ledger.head(), looks(store, ledger)
     assert ledger.head() == head
     by_unit = {each.unit: (each, look) for each, look in seen}
     trial, early = by_unit["customer"]

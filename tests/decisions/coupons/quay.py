@@ -29,6 +29,7 @@ COST, FEE = 0.5, 0.05
 def build(
     folder: Path, seed: int = 1, people: int = 3_000, *, lot: bool = True, written: bool = True, cost: float = 1,
     named: bool = True, shops: int = 1, by_use: int = 0, about_to_buy: bool = False,
+    unwritten: int = 0,
 ) -> Store:  # fmt: skip
     """Write a store in which half of the customers, those who look often, answer to coupons.
 
@@ -41,6 +42,7 @@ def build(
         cost: Share of the orders whose unit cost is known.
         named: Whether coupons name their face value and threshold.
         shops: Number of shops among which orders are spread.
+        unwritten: Number of the first coupons whose chances nobody wrote down.
         by_use: Number of the first coupons of which only those who used one are known.
         about_to_buy: Whether coupons go to customers who are about to order, which nobody writes down: who has one
             orders twice as often while it runs, whatever the size of the order.
@@ -84,7 +86,7 @@ def build(
         for n in used if week < by_use else np.flatnonzero(given).tolist():
             tables["coupon_grants"].append({
                 "coupon_id": coupon, "customer_id": ids[n], "granted_at": start, "redeemed_order_id": used.get(n),
-                "propensity": CHANCE if written else None,
+                "propensity": CHANCE if written and week >= unwritten else None,
             })  # fmt: skip
         tables["assignments"] += [
             {"experiment_id": f"coupon-{week}", "unit_kind": "customer", "unit_id": ids[n], "arm": str(int(given[n])),

@@ -20,6 +20,7 @@ from tradewind.decisions.coupons.audiences import Group
 from tradewind.decisions.coupons.record import read
 from tradewind.decisions.coupons.settings import PAYERS
 from tradewind.decisions.plan import Planner
+from tradewind.decisions.plan.outcomes import outcomes
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.measures.assume import Assumptions
@@ -409,8 +410,15 @@ def test_without_costs_a_margin_is_asked_for_and_labelled(tmp_path: Path) -> Non
     assert found.actions
 
 
+def test_coupons_left_out_for_want_of_chances_are_counted(tmp_path: Path) -> None:
+    found = study(quay.build(tmp_path / "some", people=1_000, lot=False, unwritten=3), quay.MONTH)
+    assert any(caveat.startswith("Left out: 3 coupons whose chances nobody wrote down") for caveat in found.caveats)
+
+
 def test_orders_without_a_cost_are_not_sold_for_nothing(tmp_path: Path) -> None:
     some = quay.build(tmp_path / "some", people=1_000, cost=0.7)
+    with pytest.raises(MissingDataError, match="Too many order lines have no unit cost"):
+        outcomes(some, "customer", ["c1"], quay.MONTH)
     with pytest.raises(MissingDataError, match=r"no unit cost.*a unit cost on 70\..*--assume margin=0\.3"):
         study(some, quay.MONTH)
     supposed = study(some.assuming(Assumptions(margin=1 - quay.COST)), quay.MONTH).finding("recommended").numbers

@@ -10,6 +10,7 @@ from desks import served
 from tradewind.decisions.plan.proof import Early
 from tradewind.engines.store import Store
 from tradewind.ledger import Approval, Promise, Terms, open_ledger
+from tradewind.measures.assume import Assumptions
 from tradewind.period import Period
 from tradewind.study import Action, Assignment, Choice, Estimate, Evidence, Lever, Party, Setting, Subject
 
@@ -35,16 +36,17 @@ def test_an_experiment_under_way_tells_what_it_gained_so_far(
     def eve(day: int) -> datetime:
         return datetime.combine(last - timedelta(days=day), time(12), UTC)
 
+    supposed = market_store.assuming(Assumptions(margin=0.4)).provenance.assumptions  # some products have no cost
     promises = [coupon("many", people[:-4]), coupon("few", people[-4:])]
     ledger = open_ledger(
         tmp_path / "ledger.db", timezone=market_store.provenance.timezone, clock=(last - timedelta(days=6)),
         simulated=True,
     )  # fmt: skip
-    ledger.launch("p", promises, Approval("Ann", eve(6)), "Bob", Terms(echo=3))
+    ledger.launch("p", promises, Approval("Ann", eve(6)), "Bob", Terms(echo=3, assumptions=supposed))
     ids = {each.name: each.id for each in ledger.status().experiments}
     ledger.close()
     many, few = (next(id_ for name, id_ in ids.items() if word in name) for word in ("many", "few"))
-    with served(market_folder, tmp_path, today=last) as server:
+    with served(market_folder, tmp_path, today=last, assume=("margin=0.4",)) as server:
         told = server.client.get(f"/api/v1/ledger/{many}").json()
         look = told["look"]
         assert told["state"] == "running"

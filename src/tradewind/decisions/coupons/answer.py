@@ -387,6 +387,11 @@ class _Teller:
                 f"{several(holders, 'known holder')}, nearly all of whom used theirs. The source seems to tell who "
                 "used one, but not who else had it: to have had one is then to have ordered, and tells no effect."
             )
+        if unwritten := learnt.record.issues.unwritten:
+            told.append(
+                f"Left out: {several(unwritten, 'coupon')} whose chances nobody wrote down, such as those that "
+                "customers claim themselves, since the chances of others are known."
+            )
         if learnt.cases.hidden >= SHOWS:
             told.append(
                 f"Who was given a coupon made {human(learnt.cases.hidden, 'share')} more orders too small for it than "

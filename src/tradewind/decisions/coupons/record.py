@@ -89,6 +89,7 @@ class Issues:
         recorded: [customers, issues] chance with which it was given, as written down; NaN where it was not.
         lot: [customers, issues] whether it was drawn by lot whether this customer gets it.
         lot_chance: [customers, issues] the chance of that lot; NaN where there was none.
+        unwritten: How many more coupons there are whose chances nobody wrote down, while those of these were.
     """
 
     names: tuple[str, ...]
@@ -104,6 +105,7 @@ class Issues:
     recorded: Array
     lot: Bools
     lot_chance: Array
+    unwritten: int = 0
 
     def __len__(self) -> int:
         return len(self.start)
@@ -396,9 +398,10 @@ def _known_by_use(grants: pa.Table, whose: Ints) -> tuple[Bools, tuple[int, int]
 
 def _issues(store: Store, grants: pa.Table, ids: pa.Array, moment: datetime, now: int, by_use: int) -> Issues:
     """Gather the marketplace's coupons of the same days; those claimed by whoever came first teach nothing."""
-    mine = grants.filter(pa.array(_marketwide(grants)))
+    mine = every = grants.filter(pa.array(_marketwide(grants)))
     if mine["chance"].null_count < len(mine):
         mine = mine.filter(pc.is_valid(mine["chance"]))
+    unwritten = len(set(every["coupon_id"].to_pylist()) - set(mine["coupon_id"].to_pylist()))
     spans, of = _spans(mine)
     whose = _numbers(mine["customer_id"], ids)
     people = np.unique(np.stack([of, whose], axis=1)[whose >= 0], axis=0)[:, 0]
@@ -426,7 +429,7 @@ def _issues(store: Store, grants: pa.Table, ids: pa.Array, moment: datetime, now
     names = tuple(f"{int(start)}" for start in spans[:, 0])
     return Issues(
         names, spans[:, 0].astype(np.int64), np.minimum(spans[:, 1], now + 10**9).astype(np.int64) + 1, face, threshold,
-        told, given, used, cost, untold, recorded, lot, chance,
+        told, given, used, cost, untold, recorded, lot, chance, unwritten,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
-from tradewind.measures.query import Query, lights_up
+from tradewind.measures.query import Query, lights_up, require_costs
 from tradewind.period import Period
 from tradewind.study import Party, Subject
 
@@ -40,7 +40,8 @@ def outcomes(store: Store, unit: str, ids: Sequence[str], days: Period) -> Mappi
         By party, [n] money, 0 where nothing was sold; parties whose profit the store does not tell are left out.
 
     Raises:
-        MissingDataError: If the days are not all there, or nothing tells the merchant's profit.
+        MissingDataError: If the days are not all there, nothing tells the merchant's profit, or of customers too many
+            order lines have no unit cost.
     """
     span = store.span
     if days.clipped(span) != days:
@@ -51,6 +52,8 @@ def outcomes(store: Store, unit: str, ids: Sequence[str], days: Period) -> Mappi
     shown = {party: metric for party, metric in PROFITS.items() if lights_up(metric, store)}
     if Party.MERCHANT not in shown:
         raise MissingDataError("Profit rests on a unit cost, and the store has none", do="add --assume margin=0.3")
+    if unit == "customer":  # who buy anything; products and shops are acted on where their own costs are known
+        require_costs(m.COST, store)
     rows = store.metrics(Query(tuple(shown.values()), days, (UNITS[unit],)))
     place = {name: n for n, name in enumerate(ids)}
     at = np.array([place.get(name, -1) for name in rows[UNITS[unit]].to_pylist()], np.int64)
