@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import re
 import sqlite3
 import sys
 from pathlib import Path
@@ -120,6 +121,10 @@ def test_what_people_read(acting: Path) -> None:
     ):
         assert words in said
     assert "left out" in said
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "q", *ASSUME)
+    shown = " ".join(run("ledger", "launch", "q", "--holdout", "0.3", *ASSUME).output.split())
+    assert "• coupon-all: " in shown
+    assert re.search(r"Registered \d+ actions of the plan q: \d+ experiments\.", shown)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from tradewind.faces import proving, terminal
 from tradewind.faces.planning import Planned
 from tradewind.ledger import Experiment, Exported, Head, Launch, Receipt, State, Status, Track, Verdict
 from tradewind.ledger.track import Pair
-from tradewind.money import human
+from tradewind.money import human, several
 from tradewind.study import Estimate
 
 ROWS = 30
@@ -53,13 +53,19 @@ def launched(receipt: Receipt, held: Sequence[Held], files: Sequence[Path], weig
         )  # fmt: skip
     parts: list[RenderableType] = [
         Text(
-            f"Registered {len(held):,} actions of the plan {receipt.plan}: {len(receipt.experiments):,} experiments.",
+            f"Registered {several(len(held), 'action')} of the plan {receipt.plan}: "
+            f"{several(len(receipt.experiments), 'experiment')}.",
             style="bold",
         ),
         table, *_more(len(receipt.experiments)),
     ]  # fmt: skip
-    said = {each.sentence for each in held}
-    parts += [Text(f"  • {sentence}", style="dim") for sentence in sorted(said)[:8]]
+    of: dict[str, list[str]] = {}
+    for one in held:
+        of.setdefault(one.sentence, []).append(one.choice.action.key)
+    for sentence, keys in sorted(of.items(), key=lambda item: (-len(item[1]), item[0]))[:8]:
+        parts.append(
+            Text(f"  • {keys[0] if len(keys) == 1 else several(len(keys), 'action')}: {sentence}", style="dim")
+        )
     small = sum(not each.learnable and each.share > 0 for each in held) if weighed else 0
     if small:
         parts.append(
@@ -122,7 +128,7 @@ def readings(
     if not read.found and not read.unread:
         parts.append(Text(f"Nothing is due to be read on {day}. See tradewind ledger status for the days."))
     else:
-        parts.append(Text(f"Read {len(read.found):,} experiments.", style="bold"))
+        parts.append(Text(f"Read {several(len(read.found), 'experiment')}.", style="bold"))
     if read.found:
         table = _table("Experiment", "Lever", "Promised", "Proven", "Treated", "Held out", "Verdict")
         for each, kept in read.found[:ROWS]:
@@ -152,7 +158,7 @@ def _looked(looks: Sequence[tuple[Experiment, Early | str]], currency: str) -> l
             days = f"{look.days.days} of {look.of.days}"
             gained = human(look.joint, "money", currency, signed=True)
             table.add_row(each.name, str(each.lever), days, gained, _verdict(look.joint))
-    told = [Text(f"\nUnder way: {len(looks):,} experiments. What they tell so far:", style="bold")]
+    told = [Text(f"\nUnder way: {several(len(looks), 'experiment')}. What they tell so far:", style="bold")]
     parts: list[RenderableType] = [*told, *([table] if table.row_count else []), *_more(len(looks))]
     parts += [Text(f"  • {each.name}: {look}", style="dim") for each, look in looks[:ROWS] if isinstance(look, str)]
     if table.row_count:

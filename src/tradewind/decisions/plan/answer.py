@@ -11,7 +11,7 @@ from tradewind.decisions.plan.pick import REJECTED, together
 from tradewind.decisions.plan.table import JOINT, best_of
 from tradewind.decisions.plan.words import Names, deed, thing
 from tradewind.engines.store import Store
-from tradewind.money import human
+from tradewind.money import human, several
 from tradewind.period import Period
 from tradewind.study import (
     Action,
@@ -301,7 +301,7 @@ class _Teller:
             Column("what", "Left out, at its best setting"), Column("gain", "Gain", "money"),
             Column("low", "Low", "money"), Column("high", "High", "money"), Column("reason", "Why"),
         )  # fmt: skip
-        sentence = f"{len(out):,} proposals were left out: {said}."
+        sentence = f"{several(len(out), 'proposal')} {'was' if len(out) == 1 else 'were'} left out: {said}."
         return Finding(
             "left-out", sentence, self.grade, {"left_out": len(out)}, Grid(columns, tuple(rows)), None, "", 50.0
         )
