@@ -1,4 +1,4 @@
-"""Gaps: days without any sale where sales never pause by chance, so that days were probably not imported."""
+"""Gaps: days without any sale where sales never pause by chance, so that all was closed or they were not imported."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def gaps_said(store: Store, period: Period) -> tuple[str, ...]:
         return ()
     named = ", ".join(f"{day:%-d %b %Y}" for day in days[:SHOWN]) + (" …" if len(days) > SHOWN else "")
     return (
-        f"Nothing at all was sold on {len(days)} of the days looked at ({named}), where other days sell a lot: they "
-        "were probably not imported, and count as days without sales until they are.",
+        f"Nothing at all was sold on {len(days)} of the days looked at ({named}), where other days sell a lot: "
+        "unless all was closed, they were not imported, and count as days without sales until they are.",
     )
 
 
