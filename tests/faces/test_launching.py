@@ -222,6 +222,9 @@ def test_what_is_under_way_is_looked_at_and_nothing_of_it_kept(
     assert early.of == Period(trial.days.first, trial.due)
     products, why = by_unit["action"]
     assert isinstance(why, str), "of so few products nothing can be told"
+    supposing_less = looks(market_store.assuming(Assumptions(margin=0.2)), ledger)
+    assert all("other assumptions" in str(said) for _, said in supposing_less), "of what was promised under others"
+    assert len(supposing_less) == len(seen)
     read = read_due(market_store, ledger, "Bob")
     assert not read.found
 
