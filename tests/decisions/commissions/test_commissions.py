@@ -475,6 +475,16 @@ def test_what_no_data_tell_is_supposed_and_said(learnt: Learnt):
     assert supposed.appraise([action("p001", 0.2)])[0].evidence is Evidence.ASSUMED
 
 
+def test_products_without_a_cost_are_not_sold_for_nothing(tmp_path: Path):
+    store = open_store(str(bazaar.build(tmp_path)))
+    rows = store.run(store.table("order_lines"))
+    place = rows.schema.get_field_index("unit_cost")
+    half = pc.less(rows["product_id"], sorted(rows["product_id"].to_pylist())[len(rows) // 2])
+    known = pc.if_else(half, rows["unit_cost"], None)
+    with pytest.raises(MissingDataError, match="Too many order lines have no unit cost"):
+        learn(store.write({"order_lines": rows.set_column(place, "unit_cost", known)}), bazaar.LAST)
+
+
 def test_contracts_at_one_rate_tell_nothing(learnt: Learnt):
     rows = learnt.past.rows
     flat = replace(learnt.past, rows=replace(rows, rate=np.full(len(rows.rate), 0.1)))
