@@ -24,6 +24,7 @@ from tradewind.decisions.plan.outcomes import outcomes
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.measures.assume import Assumptions
+from tradewind.methods.lift import Lift
 from tradewind.money import gained, several
 from tradewind.period import Period
 from tradewind.scope import Scope
@@ -295,6 +296,9 @@ def test_coupons_for_who_was_about_to_buy_are_not_credited_with_it(tmp_path: Pat
     store = quay.build(tmp_path / "hidden", seed=seed, lot=False, written=False, about_to_buy=True)
     found = learn(store, quay.MONTH)
     assert found.cases.hidden == pytest.approx(1.0, abs=0.25)
+    whole = Lift(found.cases.block).fit(found.cases.rows).coefficients  # of 1 + κ + (1 + κ) λ, κ the last
+    assert found.cases.hidden == whole[-1]
+    assert found.fit.coefficients == pytest.approx(whole[:-1] / (1 + whole[-1]))
     for price, lift in zip(quay.PRICES[1:], quay.LIFTS["keen"][1:], strict=True):  # half of the customers are keen
         assert found.typical(quay.FACE / price).mid == pytest.approx(lift / 2, abs=0.4)
     fair = learn(quay.build(tmp_path / "fair", seed=seed, lot=False, written=False), quay.MONTH)
