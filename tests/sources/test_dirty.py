@@ -367,6 +367,16 @@ def test_more_pieces_than_a_line_can_hold_are_rejected(own_source, tmp_path):
     assert "at most 1,000,000,000" in row["allowed"]
 
 
+def test_the_first_row_of_each_kind_that_was_rejected_is_shown(own_source, tmp_path):
+    rows = [GOOD.copy() for _ in range(4)]
+    for n, pieces in enumerate(("1", "5000000000", "4000000000", "6000000000")):
+        rows[n][0], rows[n][6] = f"o{n}", pieces
+    data = _orders(tmp_path, _text([list(ORDER_COLUMNS), *rows], ",").encode())
+    [reason] = run_import(load(own_source()), data, tmp_path / "store").reasons
+    assert (reason.rows, reason.row, reason.value) == (3, 3, "5000000000")
+    assert "at most 1,000,000,000" in (reason.allowed or "")
+
+
 def test_a_quote_that_is_never_closed_is_named(own_source, tmp_path):
     text = _text([list(ORDER_COLUMNS), GOOD], ",") + 'o2,1,2024-06-01,c,s,p,1,"5\no3,1,2024-06-01,c,s,p,1,5\n'
     report = run_import(load(own_source()), _orders(tmp_path, text.encode()), tmp_path / "store")
