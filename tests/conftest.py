@@ -73,6 +73,13 @@ def lacking_for_spark() -> str | None:
     return None
 
 
+@pytest.fixture(scope="session")
+def pyspark() -> None:
+    """What a test needs that asks Spark for no answer."""
+    if importlib.util.find_spec("pyspark") is None:
+        lacking("pyspark is not installed: pip install 'tradewind[spark]'")
+
+
 @pytest.fixture(scope="session", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> str:
     """The engine's name; a test that asks for it runs once on each."""

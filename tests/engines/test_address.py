@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import sys
@@ -57,7 +56,7 @@ def test_without_pyspark_the_embedded_engine_is_named(monkeypatch: pytest.Monkey
         Spark("local[2]")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pyspark") is None, reason="pyspark is not installed")
+@pytest.mark.usefixtures("pyspark")
 def test_without_java_what_to_install_is_said(tmp_path: Path) -> None:
     code = "from tradewind.engines.spark import Spark; Spark('local[1]')"
     nowhere = os.environ | {"JAVA_HOME": str(tmp_path)}

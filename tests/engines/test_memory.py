@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,7 +51,7 @@ def test_too_little_memory_is_one_clear_error(market_folder: Path) -> None:
     assert memory.SETTING in (raised.value.do or "")
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pyspark") is None, reason="pyspark is not installed")
+@pytest.mark.usefixtures("pyspark")
 def test_memory_in_which_spark_cannot_start_is_said_before_it_tries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(memory.SETTING, "100MB")
     with pytest.raises(UnsupportedError, match=r"needs more memory.*512 MiB or more.*DuckDB"):
