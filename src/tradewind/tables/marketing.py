@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tradewind.tables.sales import CREATOR, CUSTOMER, PRODUCT, SHOP, demand
-from tradewind.tables.schema import Column, Hop, Reference, Table, count, ident, key, moment, money, real, share, text
+from tradewind.tables.schema import Column, Hop, Reference, Table, count, flag, ident, key, moment, money, real, share, text
 
 CAMPAIGN = Reference(("campaign_id",), "campaigns")
 COUPON = Reference(("coupon_id",), "coupons")
@@ -110,6 +110,7 @@ TABLES = (
             moment("seen_at"),
             ident("redeemed_order_id"),
             share("propensity", doc="Chance with which this customer was granted it."),
+            flag("claimed", doc="Whether the customer took it themselves, rather than being given it."),
         ),
         key=("coupon_id", "customer_id"),
         references=(COUPON, CUSTOMER),

@@ -29,7 +29,7 @@ COST, FEE = 0.5, 0.05
 def build(
     folder: Path, seed: int = 1, people: int = 3_000, *, lot: bool = True, written: bool = True, cost: float = 1,
     named: bool = True, shops: int = 1, by_use: int = 0, about_to_buy: bool = False,
-    unwritten: int = 0,
+    unwritten: int = 0, claimed: int = 0,
 ) -> Store:  # fmt: skip
     """Write a store in which half of the customers, those who look often, answer to coupons.
 
@@ -44,6 +44,8 @@ def build(
         shops: Number of shops among which orders are spread.
         unwritten: Number of the first coupons whose chances nobody wrote down.
         by_use: Number of the first coupons of which only those who used one are known.
+        claimed: Number of the first coupons that customers took themselves, being about to make a large order: who has
+            one makes three times as many.
         about_to_buy: Whether coupons go to customers who are about to order, which nobody writes down: who has one
             orders twice as often while it runs, whatever the size of the order.
     """
@@ -68,6 +70,7 @@ def build(
         for day in range(7):
             held = (given & (day < DAYS))[:, None]
             rate = RATE * np.array(SHARES) * (1 + rise * held) * (1 + about_to_buy * held)
+            rate *= 1 + 2 * held * (np.array(PRICES) >= THRESHOLD) * (week < claimed)
             who, what = np.nonzero(draw.random(rate.shape) < rate)
             for n, kind in zip(who.tolist(), what.tolist(), strict=True):
                 at = start + timedelta(days=day, hours=1 + int(draw.integers(20)))
@@ -86,7 +89,7 @@ def build(
         for n in used if week < by_use else np.flatnonzero(given).tolist():
             tables["coupon_grants"].append({
                 "coupon_id": coupon, "customer_id": ids[n], "granted_at": start, "redeemed_order_id": used.get(n),
-                "propensity": CHANCE if written and week >= unwritten else None,
+                "propensity": CHANCE if written and week >= unwritten else None, "claimed": week < claimed,
             })  # fmt: skip
         tables["assignments"] += [
             {"experiment_id": f"coupon-{week}", "unit_kind": "customer", "unit_id": ids[n], "arm": str(int(given[n])),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -333,6 +333,33 @@ def test_coupons_whose_holders_are_known_only_by_their_use_teach_nothing(tmp_pat
     assert any(f"Left out: 8 coupons (those of the same days count as one) with {len(silent):,}" in c for c in caveats)
     with pytest.raises(MissingDataError, match="only who used one is known"):
         learn(quay.build(tmp_path / "all", people=1_500, lot=False, written=False, by_use=quay.WEEKS), quay.MONTH)
+
+
+def test_coupons_that_customers_took_themselves_teach_nothing(tmp_path: Path) -> None:
+    """Of the first half of the coupons holders were about to make a large order, which small orders do not show."""
+    store = quay.build(tmp_path / "taken", seed=2, people=1_500, lot=False, written=False, claimed=8)
+    found = learn(store, quay.MONTH)
+    assert (len(found.record.issues), found.record.issues.claimed) == (quay.WEEKS - 8, 8)
+    assert any("Left out: 8 coupons that customers took themselves" in c for c in study(store, quay.MONTH).caveats)
+    for units, kind in ((KEEN[:750], "keen"), (COOL[:750], "cool")):
+        joint = found.appraise([coupon(kind, units)])[0].menu[0].joint
+        assert joint.low < quay.worth(750, kind, 14) < joint.high
+    # A store that does not say so, but tells what was dropped in live rooms, comes to the same.
+    silent = store.write({"coupon_grants": store.table("coupon_grants").drop("claimed")})
+    believed = learn(silent, quay.MONTH)
+    assert believed.record.issues.claimed == 0
+    assert believed.typical(0.2).mid > found.typical(0.2).mid + 0.3
+    start = datetime.combine(quay.FIRST, quay.UTC_MIDNIGHT)
+    drops = [{"live_id": "l", "at": start + timedelta(days=7 * n), "coupon_id": f"u{n:02d}"} for n in range(8)]
+    dropped = learn(silent.write({"live_drops": market.arrow("live_drops", drops)}), quay.MONTH)
+    assert dropped.fit.coefficients == pytest.approx(found.fit.coefficients)
+    with pytest.raises(MissingDataError, match="those that customers took themselves"):
+        learn(quay.build(tmp_path / "all", people=500, lot=False, written=False, claimed=quay.WEEKS), quay.MONTH)
+
+
+def test_chances_that_were_written_down_outweigh_who_took_a_coupon(tmp_path: Path) -> None:
+    found = learn(quay.build(tmp_path / "written", people=1_000, lot=False, claimed=8), quay.MONTH).record.issues
+    assert (len(found), found.claimed) == (quay.WEEKS, 0)
 
 
 def test_coupons_whose_holders_are_known_are_kept(tmp_path: Path, store: Store, told: Study) -> None:

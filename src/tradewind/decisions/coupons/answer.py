@@ -389,8 +389,13 @@ class _Teller:
             )
         if unwritten := learnt.record.issues.unwritten:
             told.append(
-                f"Left out: {several(unwritten, 'coupon')} whose chances nobody wrote down, such as those that "
-                "customers claim themselves, since the chances of others are known."
+                f"Left out: {several(unwritten, 'coupon')} whose chances nobody wrote down, since the chances of "
+                "others are known."
+            )
+        if claimed := learnt.record.issues.claimed:
+            told.append(
+                f"Left out: {several(claimed, 'coupon')} that customers took themselves, as in live rooms: who takes a "
+                "coupon is about to order, whether or not it does anything."
             )
         if learnt.cases.hidden >= SHOWS:
             told.append(

@@ -90,6 +90,7 @@ class Issues:
         lot: [customers, issues] whether it was drawn by lot whether this customer gets it.
         lot_chance: [customers, issues] the chance of that lot; NaN where there was none.
         unwritten: How many more coupons there are whose chances nobody wrote down, while those of these were.
+        claimed: How many more coupons there are that customers took themselves.
     """
 
     names: tuple[str, ...]
@@ -106,6 +107,7 @@ class Issues:
     lot: Bools
     lot_chance: Array
     unwritten: int = 0
+    claimed: int = 0
 
     def __len__(self) -> int:
         return len(self.start)
@@ -346,6 +348,12 @@ def _given(store: Store, moment: datetime) -> pa.Table:
     )  # fmt: skip
     given = grants.filter(grants.granted_at < ibis.literal(moment))
     joined = given.join(terms, "coupon_id")
+    dropped: ir.Value = ibis.literal(value=False)
+    if store.has("live_drops", "coupon_id"):  # there for the first to take them
+        drops = store.table("live_drops").select(thrown="coupon_id").distinct()
+        joined = joined.left_join(drops, joined.coupon_id == drops.thrown)
+        dropped = joined.thrown.notnull()
+    joined = joined.mutate(took=joined.claimed.fill_null(dropped))
     taken: ir.Value = ibis.null("float64")
     if store.has("order_discounts", "coupon_id"):
         discounts = store.table("order_discounts").filter(lambda rows: rows.coupon_id.notnull())
@@ -357,7 +365,7 @@ def _given(store: Store, moment: datetime) -> pa.Table:
     return store.run(joined.select(
         "coupon_id", "customer_id", "shop_id", "start", "end", "face", "rate", "threshold",
         granted=whole_seconds(joined.granted_at), chance=joined.propensity.cast("float64"),
-        order_id=joined.redeemed_order_id, taken=taken,
+        order_id=joined.redeemed_order_id, taken=taken, claimed=joined.took,
     ).order_by("coupon_id", "customer_id"))  # fmt: skip
 
 
@@ -397,11 +405,13 @@ def _known_by_use(grants: pa.Table, whose: Ints) -> tuple[Bools, tuple[int, int]
 
 
 def _issues(store: Store, grants: pa.Table, ids: pa.Array, moment: datetime, now: int, by_use: int) -> Issues:
-    """Gather the marketplace's coupons of the same days; those claimed by whoever came first teach nothing."""
-    mine = every = grants.filter(pa.array(_marketwide(grants)))
+    """Gather the marketplace's coupons of the same days; those that customers took themselves teach nothing."""
+    every = grants.filter(pa.array(_marketwide(grants)))
+    mine, claimed = _given_out(every)
+    given_out = pc.count_distinct(mine["coupon_id"]).as_py()
     if mine["chance"].null_count < len(mine):
         mine = mine.filter(pc.is_valid(mine["chance"]))
-    unwritten = len(set(every["coupon_id"].to_pylist()) - set(mine["coupon_id"].to_pylist()))
+    unwritten = given_out - pc.count_distinct(mine["coupon_id"]).as_py()
     spans, of = _spans(mine)
     whose = _numbers(mine["customer_id"], ids)
     people = np.unique(np.stack([of, whose], axis=1)[whose >= 0], axis=0)[:, 0]
@@ -410,7 +420,8 @@ def _issues(store: Store, grants: pa.Table, ids: pa.Array, moment: datetime, now
     if not len(spans):
         raise MissingDataError(
             "No coupon of the whole marketplace was given by the end of the period"
-            + ", but for those of which only who used one is known" * (by_use > 0),
+            + ", but for those of which only who used one is known" * (by_use > 0)
+            + ", but for those that customers took themselves" * (claimed > 0),
             got=store.provenance.source,
             do="give one to half of some customers by lot for a week",
         )  # fmt: skip
@@ -429,8 +440,19 @@ def _issues(store: Store, grants: pa.Table, ids: pa.Array, moment: datetime, now
     names = tuple(f"{int(start)}" for start in spans[:, 0])
     return Issues(
         names, spans[:, 0].astype(np.int64), np.minimum(spans[:, 1], now + 10**9).astype(np.int64) + 1, face, threshold,
-        told, given, used, cost, untold, recorded, lot, chance, unwritten,
+        told, given, used, cost, untold, recorded, lot, chance, unwritten, claimed,
     )  # fmt: skip
+
+
+def _given_out(grants: pa.Table) -> tuple[pa.Table, int]:
+    """Return the grants of coupons that were given, and how many coupons most of whose holders took them themselves.
+
+    Who takes a coupon is about to order, whether or not it does anything.
+    """
+    took = pc.and_(grants["claimed"], pc.is_null(grants["chance"]))
+    counted = grants.append_column("took", took).group_by("coupon_id").aggregate([("took", "mean")])
+    taken = counted.filter(pc.greater(counted["took_mean"], 0.5))["coupon_id"]
+    return grants.filter(pc.invert(pc.is_in(grants["coupon_id"], value_set=taken))), len(taken)
 
 
 def _floats(table: pa.Table, name: str) -> Array:

@@ -73,8 +73,7 @@ class Airtime(Chapter):
                               return_index=True)[1]  # fmt: skip
             mine, room = mine[first], room[first]
             when = start[room] + np.maximum(rooms.drop[room], viewers.joins[mine]) * 60
-            self.grants.given(rooms.coupon[room], viewers.customer[mine], when, when.astype(float),
-                              np.full(len(mine), np.nan))  # fmt: skip
+            self.grants.claimed(rooms.coupon[room], viewers.customer[mine], when)
 
     def _minutes(self, rooms: Rooms, viewers: Viewers) -> Ints:
         """The minutes of all rooms, one room after the other; return who is there in each."""

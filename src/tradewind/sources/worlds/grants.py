@@ -31,7 +31,17 @@ class Grants(Chapter):
 
     def given(self, coupon: Ints, customer: Ints, at: Ints, seen: Array, propensity: Array) -> None:
         """Take coupons given: number, customer, second, second at which it was seen, and the chance of being given."""
-        self._given.append({"coupon": coupon, "customer": customer, "at": at, "seen": seen, "propensity": propensity})
+        self._take(coupon, customer, at, seen, propensity, claimed=False)
+
+    def claimed(self, coupon: Ints, customer: Ints, at: Ints) -> None:
+        """Take coupons that customers took themselves: number, customer, and second."""
+        self._take(coupon, customer, at, at.astype(float), np.full(len(at), np.nan), claimed=True)
+
+    def _take(
+        self, coupon: Ints, customer: Ints, at: Ints, seen: Array, propensity: Array, *, claimed: bool
+    ) -> None:
+        page = {"coupon": coupon, "customer": customer, "at": at, "seen": seen, "propensity": propensity}
+        self._given.append(page | {"claimed": np.full(len(coupon), claimed)})
 
     def used(self, coupon: Ints, customer: Ints, order: Ints) -> None:
         """Take coupons used: number, customer, and number of the order."""
@@ -57,7 +67,7 @@ class Grants(Chapter):
             "coupon_grants", coupon_id=numbered("u", given["coupon"]),
             customer_id=self.ids.customers.of(given["customer"]), granted_at=self.clock.utc(given["at"]),
             seen_at=self.clock.utc(given["seen"]), redeemed_order_id=orders(np.where(found, at, -1)),
-            propensity=pa.array(propensity, mask=np.isnan(propensity)),
+            propensity=pa.array(propensity, mask=np.isnan(propensity)), claimed=given["claimed"],
         )  # fmt: skip
 
     def close(self, state: State) -> None:
