@@ -68,6 +68,7 @@ def test_cents_are_the_nearest(amount: Decimal) -> None:
         (123.45, "ratio", "123.5"),
         (date(2017, 6, 1), "day", "2017-06-01"),
         ("Crème", "text", "Crème"),
+        ("Tea\r\nHouse", "text", "Tea House"),
     ],
 )
 def test_numbers_as_a_person_reads_them(value: Any, unit: str, text: str) -> None:

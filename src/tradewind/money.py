@@ -127,7 +127,7 @@ def human(value: Any, unit: str, currency: str = "", *, signed: bool = False) ->
         ends = (human(end, unit, currency, signed=signed) for end in (value.low, value.high))
         return f"{human(value.mid, unit, currency, signed=signed)} ({' to '.join(ends)})"
     if isinstance(value, (date, datetime)) or unit in {"text", "day"}:
-        return str(value)
+        return " ".join(str(value).splitlines())  # a name from outside with a line break would tear a table
     number = float(value)
     size = abs(number)
     written = {"share": _digits(size * 100), "points": _digits(size * 100), "days": _digits(size)}.get(unit)

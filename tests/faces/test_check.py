@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from tradewind.engines.store import Store
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+
+import market
+from tradewind.engines.store import Store, open_store
 from tradewind.faces.check import check
 from tradewind.scope import Scope
 
@@ -15,3 +20,30 @@ def test_a_creator_is_told_of_their_sessions_and_offers(market_store: Store) -> 
     assert not {"order_lines", "customers"} & names
     assert found.days_without_sales == ()
     assert told
+
+
+def test_what_does_not_fit_together_is_told(tmp_path: Path) -> None:
+    """Lines that were paid and cancelled without a refund count as sold; costs of whole lines are above prices."""
+    at = datetime(2024, 5, 1, 12)
+    rows: market.Rows = {"order_lines": [], "order_status": [], "refunds": []}
+    for n in range(10):
+        order = f"o{n}"
+        rows["order_lines"].append({
+            "order_id": order, "line": 0, "ordered_at": at, "known_at": at, "day": at.date(), "hour": at, "shop_id": "s",
+            "product_id": "p", "quantity": 3, "unit_price": Decimal(10), "unit_cost": Decimal(18 if n < 2 else 6),
+        })  # fmt: skip
+        for status in ["placed", "paid"] * (n != 4) + ["cancelled"] * (n in (1, 2, 3, 4, 5)):
+            rows["order_status"].append({"order_id": order, "line": 0, "at": at, "known_at": at, "status": status})
+    for n, line in ((1, 0), (2, None), (3, 7)):  # of the line, of the order, of another line
+        rows["refunds"].append({
+            "refund_id": f"r{n}", "order_id": f"o{n}", "line": line, "amount": Decimal(30), "refunded_at": at,
+            "known_at": at, "shop_id": "s",
+        })  # fmt: skip
+    market.write(tmp_path / "store", rows)
+    cancelled, costs = check(open_store(str(tmp_path / "store"))).doubts
+    assert cancelled.startswith("2 order lines worth R$60.00 (before discounts) were paid and then cancelled")
+    rows["order_status"] = [row for row in rows["order_status"] if row["order_id"] not in ("o3", "o5")]
+    rows["order_lines"][0]["unit_cost"] = Decimal(10)
+    market.write(tmp_path / "sound", rows)
+    assert check(open_store(str(tmp_path / "sound"))).doubts == ()
+    assert costs.startswith("20.0% of the order lines with a unit cost cost more than they sell for")

@@ -10,15 +10,19 @@ from typing import Any
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.faces.studies import WINGS, Wing
+from tradewind.measures.fact import WHOLE, WIDE
 from tradewind.measures.metric import Metric
 from tradewind.measures.metrics import ITEMS, METRICS
 from tradewind.measures.query import Query, present
+from tradewind.money import human, several
 from tradewind.period import Period
 from tradewind.sources import FileCount, Reason, TableCount
 from tradewind.study import Provenance
 from tradewind.tables import TABLES
 
 Progress = Callable[[str], None]
+BELOW_COST = 0.2
+"""Share of order lines sold below cost from which on the costs are in doubt."""
 
 
 @dataclass(frozen=True)
@@ -112,6 +116,7 @@ class Check:
         tables: What is in each table that is filled.
         absent: Canonical tables that the source does not fill.
         days_without_sales: Days inside the period on which nothing was sold.
+        doubts: What is there and looks wrong, each in a sentence that says what to do.
         imported: What the last import took and left out; None where the store was not made by one, or to a merchant.
         studies: Which studies light up.
         metrics: Which metrics are known.
@@ -123,6 +128,7 @@ class Check:
     tables: tuple[TableCheck, ...]
     absent: tuple[str, ...]
     days_without_sales: tuple[date, ...]
+    doubts: tuple[str, ...]
     imported: LastImport | None
     studies: tuple[StudyCheck, ...]
     metrics: tuple[MetricCheck, ...]
@@ -140,6 +146,8 @@ def check(store: Store, progress: Progress | None = None) -> Check:
     filled = tuple(_table(store, name) for name in TABLES if store.has(name))
     say("Looking for days without sales")
     quiet = _quiet_days(store)
+    say("Looking for what does not fit together")
+    doubts = tuple(filter(None, (_cancelled(store), _below_cost(store)))) if store.has("order_lines") else ()
     say("Asking each study what it needs")
     return Check(
         str(store.folder),
@@ -148,6 +156,7 @@ def check(store: Store, progress: Progress | None = None) -> Check:
         filled,
         tuple(name for name in TABLES if not store.has(name)),
         quiet,
+        doubts,
         _imported(store.manifest.imported) if store.scope.everything else None,
         studies(store),
         metrics(store),
@@ -184,6 +193,42 @@ def _quiet_days(store: Store) -> tuple[date, ...]:
     sold = store.metrics(Query((ITEMS,), store.span, every="day"))["day"].to_pylist()
     days = (store.span.first + timedelta(days=n) for n in range(store.span.days))
     return tuple(sorted(set(days) - set(sold)))
+
+
+def _cancelled(store: Store) -> str:
+    """Lines that were paid and cancelled, and of which nothing was given back: they count as sold."""
+    if not store.has("order_status"):
+        return ""
+    line, steps = ["order_id", "line"], store.table("order_status")
+    lines = store.table("order_lines").semi_join(steps.filter(steps.status == "paid"), line)
+    kept = lines.semi_join(steps.filter(steps.status == "cancelled"), line)
+    if store.has("refunds"):
+        back = store.table("refunds")  # those that name no line are of all lines of their order
+        kept = kept.anti_join(back, (kept.order_id == back.order_id) & (back.line.isnull() | (back.line == kept.line)))
+    worth = (kept.unit_price.cast(WIDE) * kept.quantity.cast(WHOLE)).sum().cast("float64")
+    [found] = store.run(kept.aggregate(count=kept.count(), worth=worth)).to_pylist()
+    if not found["count"]:
+        return ""
+    sum_of = human(found["worth"], "money", store.provenance.currency)
+    return (
+        f"{several(found['count'], 'order line')} worth {sum_of} (before discounts) were paid and then cancelled, and "
+        "nothing was refunded of them: they count as sold. If the money went back, import it as refunds."
+    )
+
+
+def _below_cost(store: Store) -> str:
+    """Many pieces that cost more than they sell for: rather costs of whole lines, or in another currency."""
+    if not store.has("order_lines", "unit_cost"):
+        return ""
+    lines = store.table("order_lines")
+    below = (lines.unit_cost > lines.unit_price).mean()
+    [found] = store.run(lines.filter(lines.unit_cost.notnull()).aggregate(below=below)).to_pylist()
+    if found["below"] < BELOW_COST:
+        return ""
+    return (
+        f"{human(found['below'], 'share')} of the order lines with a unit cost cost more than they sell for: see whether "
+        "unit_cost is that of one piece and in the same currency as unit_price."
+    )
 
 
 def _imported(remembered: Mapping[str, Any]) -> LastImport | None:

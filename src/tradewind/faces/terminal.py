@@ -194,6 +194,7 @@ def check(facts: Check) -> RenderableType:
         Text.assemble(("What is here", "bold"), (f"  {facts.store}, {facts.period.title}", "dim")),
         held,
         *_empty(facts),
+        *(_bullet(Text(doubt, style="yellow")) for doubt in facts.doubts),
         Text(_quiet(facts)),
         Text(
             f"Not in this source: {', '.join(facts.absent)}." if facts.absent else "Every table is filled.", style="dim"
