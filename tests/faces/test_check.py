@@ -29,8 +29,9 @@ def test_what_does_not_fit_together_is_told(tmp_path: Path) -> None:
     for n in range(10):
         order = f"o{n}"
         rows["order_lines"].append({
-            "order_id": order, "line": 0, "ordered_at": at, "known_at": at, "day": at.date(), "hour": at, "shop_id": "s",
-            "product_id": "p", "quantity": 3, "unit_price": Decimal(10), "unit_cost": Decimal(18 if n < 2 else 6),
+            "order_id": order, "line": 0, "ordered_at": at, "known_at": at, "day": at.date(), "hour": at,
+            "shop_id": "s", "product_id": "p", "quantity": 3, "unit_price": Decimal(10),
+            "unit_cost": Decimal(18 if n < 2 else 6),
         })  # fmt: skip
         for status in ["placed", "paid"] * (n != 4) + ["cancelled"] * (n in (1, 2, 3, 4, 5)):
             rows["order_status"].append({"order_id": order, "line": 0, "at": at, "known_at": at, "status": status})

@@ -226,7 +226,7 @@ def _below_cost(store: Store) -> str:
     if found["below"] < BELOW_COST:
         return ""
     return (
-        f"{human(found['below'], 'share')} of the order lines with a unit cost cost more than they sell for: see whether "
+        f"{human(found['below'], 'share')} of the order lines with a unit cost cost more than they sell for: see "
         "unit_cost is that of one piece and in the same currency as unit_price."
     )
 

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from tradewind.tables.sales import CREATOR, CUSTOMER, PRODUCT, SHOP, demand
-from tradewind.tables.schema import Column, Hop, Reference, Table, count, flag, ident, key, moment, money, real, share, text
+from tradewind.tables.schema import (
+    Column,
+    Hop,
+    Reference,
+    Table,
+    count,
+    flag,
+    ident,
+    key,
+    moment,
+    money,
+    real,
+    share,
+    text,
+)
 
 CAMPAIGN = Reference(("campaign_id",), "campaigns")
 COUPON = Reference(("coupon_id",), "coupons")

@@ -37,9 +37,7 @@ class Grants(Chapter):
         """Take coupons that customers took themselves: number, customer, and second."""
         self._take(coupon, customer, at, at.astype(float), np.full(len(at), np.nan), claimed=True)
 
-    def _take(
-        self, coupon: Ints, customer: Ints, at: Ints, seen: Array, propensity: Array, *, claimed: bool
-    ) -> None:
+    def _take(self, coupon: Ints, customer: Ints, at: Ints, seen: Array, propensity: Array, *, claimed: bool) -> None:
         page = {"coupon": coupon, "customer": customer, "at": at, "seen": seen, "propensity": propensity}
         self._given.append(page | {"claimed": np.full(len(coupon), claimed)})
 
