@@ -12,6 +12,7 @@ from typing import Any
 
 import ibis
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import market
@@ -364,6 +365,19 @@ def test_columns_that_are_left_out_become_unknown(opened: Callable[[Path], Store
     assert written.has("order_lines", "unit_price")
     assert not written.has("order_lines", "unit_cost")
     assert written.span == store.span
+
+
+def test_a_store_written_before_a_table_got_a_column_is_read(
+    opened: Callable[[Path], Store], market_copy: Path, market_rows: market.Rows
+) -> None:
+    for file in opened(market_copy).manifest.tables["coupon_grants"]:
+        pq.write_table(pq.read_table(market_copy / file.path).drop_columns(["propensity"]), market_copy / file.path)
+    store = opened(market_copy)
+    for seen in (store, store.scoped(Scope.of(market.SCOPE))):
+        rows = seen.run(seen.table("coupon_grants"))
+        assert rows.schema.names == [column.name for column in TABLES["coupon_grants"].stored]
+        assert rows["propensity"].null_count == len(rows) > 0
+    assert store.counts("coupon_grants").rows == len(market_rows["coupon_grants"])
 
 
 def test_what_cannot_be_written(market_copy: Path, market_store: Store) -> None:

@@ -113,6 +113,22 @@ def test_later_days_are_added_and_untouched_months_reused(market, imported, tmp_
         assert contents(store, name) == contents(imported[0], name), name
 
 
+def test_days_are_added_to_a_store_written_before_a_table_got_a_column(imported, tmp_path):
+    """Files with and without the column are not read together: those of the base are written anew."""
+    store = tmp_path / "store"
+    early, late = write_market(tmp_path / "early", until=70), write_market(tmp_path / "late", since=70)
+    run_import(load(early.source), early.data, store)
+    lacking = {"order_lines": "ad_id", "coupon_grants": "claimed"}  # which this source does not fill
+    for name, column in lacking.items():
+        for file in existing(store).tables[name]:
+            pq.write_table(pq.read_table(store / file.path).drop_columns([column]), store / file.path)
+    run_import(load(late.source), late.data, store)
+    for name in lacking:
+        assert contents(store, name) == contents(imported[0], name), name
+        for file in existing(store).tables[name]:
+            assert pq.read_schema(store / file.path).names == [c.name for c in TABLES[name].stored]
+
+
 def test_replaced_days_replace_lines_with_their_parts(market, imported, tmp_path):
     store = tmp_path / "store"
     shutil.copytree(imported[0], store)

@@ -364,6 +364,9 @@ class Store:
             )
         files = [self.folder / file.path for file in self.manifest.tables[name]]
         rows = self.engine.read(f"{name}_{uuid.uuid4().hex[:12]}", files)
+        if new := [column for column in table.stored if column.name not in rows.columns]:  # written before it had them
+            rows = rows.mutate(**{column.name: ibis.null(IBIS_TYPES[column.kind]) for column in new})
+            rows = rows.select(*(column.name for column in table.stored))
         if self.scope.shops is None:
             return rows
         if not self._ways(table):

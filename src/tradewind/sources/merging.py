@@ -7,12 +7,14 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
+
 from tradewind.engines.duckdb import literal, parquet_files
 from tradewind.engines.snapshot import REJECTED, DataFile, Draft
 from tradewind.sources import contract
 from tradewind.sources.source import Replace, Source
 from tradewind.sources.staging import quoted
-from tradewind.tables import TABLES, Reference, Table
+from tradewind.tables import TABLES, Column, Reference, Table
 
 if TYPE_CHECKING:
     import duckdb
@@ -55,7 +57,8 @@ class Merging:
         parts = [f"SELECT * FROM fresh.{name}"] if fresh else []
         replaced = dropped = 0
         if files := self.based(name):
-            self.con.execute(f"CREATE VIEW base.{name} AS SELECT * FROM {self._read(files)}")
+            new = "".join(f", CAST(NULL AS {contract.SQL_TYPES[c.kind]}) AS {quoted(c.name)}" for c in self._new(table))
+            self.con.execute(f"CREATE VIEW base.{name} AS SELECT *{new} FROM {self._read(files)}")
             self.con.execute(f"CREATE TABLE gone.{name} (file VARCHAR, place BIGINT)")
             if fresh:
                 for condition in self._giving_way(table):
@@ -95,7 +98,8 @@ class Merging:
             months = {
                 row[0] for row in self._all(f"SELECT DISTINCT CAST(date_trunc('month', day) AS DATE) FROM fresh.{name}")
             }
-        touched = [file for file in files if self._path(file) in changed or _meets(file, months)]
+        old = bool(self._new(table))
+        touched = [file for file in files if old or self._path(file) in changed or _meets(file, months)]
         if fresh and not table.replaced_by_day:
             touched += [file for file in files if file.rows < SMALL and file not in touched]
         rows = [f"SELECT {_columns(table)} FROM fresh.{name}"] if fresh else []
@@ -200,6 +204,12 @@ class Merging:
     def _read(self, files: Sequence[DataFile]) -> str:
         paths = parquet_files([self._path(file) for file in files])
         return f"read_parquet({paths}, filename = true, file_row_number = true)"
+
+    def _new(self, table: Table) -> list[Column]:
+        """Columns that the table did not have when the base was written."""
+        files = self.based(table.name)
+        had = pq.read_schema(self._path(files[0])).names if files else [column.name for column in table.stored]
+        return [column for column in table.stored if column.name not in had]
 
     def _path(self, file: DataFile) -> str:
         return str(self.draft.folder / file.path)
