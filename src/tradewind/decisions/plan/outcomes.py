@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -11,17 +12,26 @@ from numpy.typing import NDArray
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
+from tradewind.measures.metric import Total
 from tradewind.measures.query import Query, lights_up, require_costs
 from tradewind.period import Period
 from tradewind.study import Party, Subject
 
 Array = NDArray[np.float64]
 
+
+def _as_far_as_told(profit: Total) -> Total:
+    """Return a party's profit that does not wait for what it earns to be told: what it pays is lost to it anyway."""
+    return replace(profit, parts=tuple(replace(part, required=False) for part in profit.parts))
+
+
 PROFITS = {
     Party.MERCHANT: m.MERCHANT_PROFIT,
-    Party.PLATFORM: m.PLATFORM_PROFIT,
-    Party.CREATOR: m.CREATOR_PROFIT,
+    Party.PLATFORM: _as_far_as_told(m.PLATFORM_PROFIT),
+    Party.CREATOR: _as_far_as_told(m.CREATOR_PROFIT),
+    Party.BRAND: _as_far_as_told(m.BRAND_PROFIT),
 }
+"""GMV counts discounts that others fund as the merchant's: were one of these left out, its money would be a gain."""
 SLOPED = 10
 """Units held out from which a slope on the days before takes off more than it costs."""
 UNITS = {"customer": "customer_id", "product": "product_id", "shop": "shop_id"}
@@ -37,7 +47,7 @@ def outcomes(store: Store, unit: str, ids: Sequence[str], days: Period) -> Mappi
         days: The days, all within the store's.
 
     Returns:
-        By party, [n] money, 0 where nothing was sold; parties whose profit the store does not tell are left out.
+        By party, [n] money, 0 where nothing was sold, and for a party of which the store tells nothing.
 
     Raises:
         MissingDataError: If the days are not all there, nothing tells the merchant's profit, or of customers too many
@@ -49,16 +59,15 @@ def outcomes(store: Store, unit: str, ids: Sequence[str], days: Period) -> Mappi
             "The store does not hold all days that count", got=days, allowed=f"{span.first} to {span.last}",
             do="import the days that are missing",
         )  # fmt: skip
-    shown = {party: metric for party, metric in PROFITS.items() if lights_up(metric, store)}
-    if Party.MERCHANT not in shown:
+    if not lights_up(m.MERCHANT_PROFIT, store):
         raise MissingDataError("Profit rests on a unit cost, and the store has none", do="add --assume margin=0.3")
     if unit == "customer":  # who buy anything; products and shops are acted on where their own costs are known
         require_costs(m.COST, store)
-    rows = store.metrics(Query(tuple(shown.values()), days, (UNITS[unit],)))
+    rows = store.metrics(Query(tuple(PROFITS.values()), days, (UNITS[unit],)))
     place = {name: n for n, name in enumerate(ids)}
     at = np.array([place.get(name, -1) for name in rows[UNITS[unit]].to_pylist()], np.int64)
     found = {}
-    for party, metric in shown.items():
+    for party, metric in PROFITS.items():
         column = np.zeros(len(ids))
         values = np.array([float(value or 0) for value in rows[metric.name].to_pylist()])
         column[at[at >= 0]] = values[at >= 0]
