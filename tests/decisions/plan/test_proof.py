@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import ibis
 import numpy as np
 import pytest
 from wares import M, P, worth
@@ -231,6 +232,15 @@ def test_an_early_look_holds_the_truth_and_ends_where_the_reading_does(launched:
     assert 1.3 < (whole.joint.high - whole.joint.low) / (read.joint.high - read.joint.low) < 2.5
     with pytest.raises(MissingDataError, match="Days that a look needs"):
         proof.look(launched.before, launched.coupon, arms)
+
+
+def test_days_whose_costs_are_not_there_are_not_read(launched: Launched) -> None:
+    lines, trial = launched.after.table("order_lines"), launched.prices
+    known = (lines.day < trial.days.first).ifelse(lines.unit_cost, ibis.null(lines.unit_cost.type()))
+    late = launched.after.write({"order_lines": lines.mutate(unit_cost=known)})
+    for see in (proof.read, proof.look):
+        with pytest.raises(MissingDataError, match="no unit cost"):
+            see(late, trial, launched.ledger.arms(trial.id))
 
 
 def test_what_cannot_be_read_says_why(launched: Launched) -> None:

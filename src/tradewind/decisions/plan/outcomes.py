@@ -6,14 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import ibis
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
-from tradewind.measures.metric import Total
-from tradewind.measures.query import Query, lights_up, require_costs
+from tradewind.measures.facts import SALES
+from tradewind.measures.metric import Additive, Total
+from tradewind.measures.query import COSTED, Query, lights_up, require_costs
+from tradewind.money import human
 from tradewind.period import Period
 from tradewind.study import Party, Subject
 
@@ -34,6 +39,14 @@ PROFITS = {
 """GMV counts discounts that others fund as the merchant's: were one of these left out, its money would be a gain."""
 SLOPED = 10
 """Units held out from which a slope on the days before takes off more than it costs."""
+LINES = Additive(
+    name="lines", title="Order lines", unit="count", better=1, fact=SALES, value=lambda _: ibis.literal(1, "int64"),
+    doc="Paid lines.",
+)  # fmt: skip
+COSTED_LINES = Additive(
+    name="costed_lines", title="Order lines with a cost", unit="count", better=1, fact=SALES,
+    value=lambda row: row.unit_cost_or_assumed.notnull().cast("int64"), doc="Paid lines whose unit cost is known.",
+)  # fmt: skip
 UNITS = {"customer": "customer_id", "product": "product_id", "shop": "shop_id"}
 
 
@@ -73,6 +86,33 @@ def outcomes(store: Store, unit: str, ids: Sequence[str], days: Period) -> Mappi
         column[at[at >= 0]] = values[at >= 0]
         found[party] = column
     return found
+
+
+def require_costed(store: Store, unit: str, ids: Sequence[str], days: Period) -> None:
+    """Refuse to read what units brought in days whose unit costs are not there: what they sold would count as free.
+
+    Costs of the days before do not tell: those of an experiment's own days may come later than its orders.
+
+    Args:
+        store: The store.
+        unit: `customer`, `product` or `shop`.
+        ids: [n] their ids.
+        days: The days.
+
+    Raises:
+        MissingDataError: If too many of their order lines in these days have no unit cost.
+    """
+    if not lights_up(m.COST, store):
+        return  # `outcomes` says so
+    rows = store.metrics(Query((LINES, COSTED_LINES), days, (UNITS[unit],)))
+    theirs = rows.filter(pc.is_in(rows[UNITS[unit]], pa.array(ids, pa.string())))
+    lines, costed = (sum(theirs[metric.name].to_pylist()) for metric in (LINES, COSTED_LINES))
+    if costed < COSTED * lines:
+        raise MissingDataError(
+            "Too many order lines of these days have no unit cost: they would count as sold for nothing",
+            got=f"{days}: a unit cost on {human(costed / lines, 'share')} of {lines:,}",
+            allowed=f"{human(COSTED, 'share')} or more", do="import their unit costs, and read again",
+        )  # fmt: skip
 
 
 def promised_from(store: Store, subject: Subject) -> Store:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.decisions.plan.outcomes import SLOPED, before, outcomes, promised_from
+from tradewind.decisions.plan.outcomes import SLOPED, before, outcomes, promised_from, require_costed
 from tradewind.engines.gaps import gaps_said
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
@@ -60,7 +60,7 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
 
     Raises:
         BadInputError: If nothing was held out, or too few for anything to be told.
-        MissingDataError: If the store does not hold the days yet.
+        MissingDataError: If the store does not hold the days yet, or not the unit costs of what was sold in them.
     """
     days = Period(experiment.days.first, experiment.due)
     if days.last > store.span.last:
@@ -69,6 +69,7 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
             allowed=f"the store holds days to {store.span.last}", do="import later days, and read again",
         )  # fmt: skip
     store, kind, units, arm, counted = _drawn(store, experiment, arms)
+    require_costed(store, kind, units, days)
     now, past = outcomes(store, kind, units, days), before(days)
     foretold = past.clipped(store.span) == past and min(counted.values()) >= SLOPED
     then = outcomes(store, kind, units, past) if foretold else None
@@ -104,7 +105,7 @@ def look(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Early
 
     Raises:
         BadInputError: If nothing was held out, or too few for anything to be told.
-        MissingDataError: If the store holds no day of it, or not those before.
+        MissingDataError: If the store holds no day of it, not those before, or not the unit costs of what was sold.
     """
     whole = Period(experiment.days.first, experiment.due)
     past = before(whole)
@@ -114,6 +115,7 @@ def look(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Early
             allowed=f"all days from {past.first}, to {whole.first} at least", do="import them",
         )  # fmt: skip
     store, kind, units, arm, counted = _drawn(store, experiment, arms)
+    require_costed(store, kind, units, days)
     now, then = (np.sum(list(outcomes(store, kind, units, seen).values()), axis=0) / seen.days for seen in (days, past))
     if not np.ptp(now) > 0 or not np.ptp(then) > 0:
         raise BadInputError("All units did the same so far, or before: nothing can be told", got=experiment.name)
