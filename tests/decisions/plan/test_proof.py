@@ -103,7 +103,7 @@ def test_the_reading_holds_the_truth(launched: Launched) -> None:
     assert found.effect[Party.PLATFORM].low <= truth.of(Party.PLATFORM) <= found.effect[Party.PLATFORM].high
     assert found.effect[Party.PLATFORM].high < 0, "the platform pays for what is redeemed"
     assert found.evidence == Evidence.RANDOMISED
-    assert found.sample_ratio is None, "all are counted as they were drawn: their numbers say nothing"
+    assert not found.skewed
 
 
 def test_who_reads_a_shops_experiment_makes_no_difference(launched: Launched) -> None:
@@ -232,6 +232,17 @@ def test_an_early_look_holds_the_truth_and_ends_where_the_reading_does(launched:
     assert 1.3 < (whole.joint.high - whole.joint.low) / (read.joint.high - read.joint.low) < 2.5
     with pytest.raises(MissingDataError, match="Days that a look needs"):
         proof.look(launched.before, launched.coupon, arms)
+
+
+def test_ids_that_one_arm_lost_are_noticed(launched: Launched) -> None:
+    """Half of the treated are merged into other customers, whose orders of all days are theirs then."""
+    arms = launched.ledger.arms(launched.coupon.id)
+    lines = launched.after.table("order_lines")
+    for arm, noticed in ((("treated",), True), (("treated", "holdout"), False)):
+        merged = [unit for unit in sorted(arms) if arms[unit] in arm and int(unit[-1]) % 2]
+        who = lines.customer_id.isin(merged).ifelse("merged", lines.customer_id)
+        found = proof.read(launched.after.write({"order_lines": lines.mutate(customer_id=who)}), launched.coupon, arms)
+        assert (found.skewed, "lost or changed ids of one arm" in found.note) == (noticed, noticed)
 
 
 def test_days_whose_costs_are_not_there_are_not_read(launched: Launched) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import ibis
 import numpy as np
@@ -113,6 +113,26 @@ def require_costed(store: Store, unit: str, ids: Sequence[str], days: Period) ->
             got=f"{days}: a unit cost on {human(costed / lines, 'share')} of {lines:,}",
             allowed=f"{human(COSTED, 'share')} or more", do="import their unit costs, and read again",
         )  # fmt: skip
+
+
+def known_before(store: Store, unit: str, ids: Sequence[str], first: date) -> NDArray[np.bool_]:
+    """Return which units sold or bought something before a day.
+
+    Args:
+        store: The store.
+        unit: `customer`, `product` or `shop`.
+        ids: [n] their ids.
+        first: The day.
+
+    Returns:
+        [n] whether there is a paid line of theirs.
+    """
+    span = store.span
+    if first <= span.first:
+        return np.zeros(len(ids), bool)
+    rows = store.metrics(Query((LINES,), Period(span.first, first - timedelta(days=1)), (UNITS[unit],)))
+    known = set(rows[UNITS[unit]].to_pylist())
+    return np.array([name in known for name in ids])
 
 
 def promised_from(store: Store, subject: Subject) -> Store:
