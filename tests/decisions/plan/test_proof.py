@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
 import ibis
@@ -23,7 +23,7 @@ from tradewind.sources.worlds.filling import fill
 from tradewind.sources.worlds.preset import preset
 from tradewind.sources.worlds.truth import realised
 from tradewind.sources.worlds.world import World
-from tradewind.study import Action, Assignment, Choice, Evidence, Lever, Party, Setting, Subject
+from tradewind.study import Action, Assignment, Choice, Evidence, Lever, Party, Provenance, Setting, Subject
 
 pytestmark = pytest.mark.xdist_group("proof")
 
@@ -252,6 +252,23 @@ def test_days_whose_costs_are_not_there_are_not_read(launched: Launched) -> None
     for see in (proof.read, proof.look):
         with pytest.raises(MissingDataError, match="no unit cost"):
             see(late, trial, launched.ledger.arms(trial.id))
+
+
+def test_a_last_day_that_was_imported_before_its_end_is_not_read(launched: Launched) -> None:
+    store, trial = launched.after, launched.prices
+    real = replace(store.manifest.provenance, simulated=False, timezone="America/Sao_Paulo")
+    after = datetime.combine(trial.due + timedelta(days=1), time(3), UTC)  # midnight in São Paulo
+
+    def imported(at: datetime, origin: Provenance) -> Store:
+        manifest = replace(store.manifest, provenance=origin, created_at=at.isoformat())
+        return Store(store.folder, store.engine, manifest)
+
+    arms = launched.ledger.arms(trial.id)
+    soon = after - timedelta(minutes=1)
+    with pytest.raises(MissingDataError, match="not over when the store was imported"):
+        proof.read(imported(soon, real), trial, arms)
+    assert proof.read(imported(after, real), trial, arms) == proof.read(store, trial, arms)
+    proof.read(imported(soon, store.manifest.provenance), trial, arms)  # of simulated data all days are there
 
 
 def test_what_cannot_be_read_says_why(launched: Launched) -> None:

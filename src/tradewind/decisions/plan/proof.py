@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,13 +65,20 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
 
     Raises:
         BadInputError: If nothing was held out, or too few for anything to be told.
-        MissingDataError: If the store does not hold the days yet, or not the unit costs of what was sold in them.
+        MissingDataError: If the store does not hold the days yet, the last one in part only, or not the unit costs of
+            what was sold in them.
     """
     days = Period(experiment.days.first, experiment.due)
     if days.last > store.span.last:
         raise MissingDataError(
             "The experiment is not over", got=f"{experiment.name}: due after {experiment.due}",
             allowed=f"the store holds days to {store.span.last}", do="import later days, and read again",
+        )  # fmt: skip
+    if not _over(store, days.last):
+        raise MissingDataError(
+            "The last day that counts was not over when the store was imported, and would count for less than it was",
+            got=f"{experiment.name}: an import at {store.manifest.created_at}", allowed=f"one after {days.last}",
+            do="import that day once more, and read again",
         )  # fmt: skip
     store, kind, units, arm, counted = _drawn(store, experiment, arms)
     require_costed(store, kind, units, days)
@@ -94,6 +103,15 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
     return Reading(
         experiment.id, days, effect, whole.arms[0].total, counted, method, Evidence.RANDOMISED, ratio, " ".join(said)
     )
+
+
+def _over(store: Store, day: date) -> bool:
+    """Whether a day was over when the store was last written; of simulated data every day that it holds is."""
+    origin = store.provenance
+    if origin.simulated or not store.manifest.created_at:
+        return True
+    end = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(origin.timezone))
+    return datetime.fromisoformat(store.manifest.created_at) >= end
 
 
 def _unlike(there: NDArray[np.bool_], arm: NDArray[np.str_]) -> tuple[float, list[str]]:
