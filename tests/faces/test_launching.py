@@ -124,6 +124,27 @@ def test_a_promise_is_read_under_its_own_assumptions(plan: Planned, market_store
     ledger.close()
 
 
+def test_a_promise_is_read_after_the_costs_that_it_supposed_have_come(
+    plan: Planned, market_store: Store, tmp_path: Path
+) -> None:
+    """Who was told to import costs, or to assume them until then, is not left with what can never be read."""
+    store = market_store.assuming(Assumptions(margin=0.4))
+    ledger = opened(tmp_path / "l.db", market_store)
+    launched(store, ledger, planned(store, store.span, ASKED, "spring"), tmp_path)
+    ledger.close()
+    ledger = open_ledger(tmp_path / "l.db", clock=lambda: eve(market_store) + timedelta(days=300))
+    shutil.copytree(market_store.folder, tmp_path / "store")
+    costed = open_store(str(tmp_path / "store"))
+    lines = costed.table("order_lines")
+    costed = costed.write({"order_lines": lines.mutate(unit_cost=lines.unit_cost.fill_null(1))})
+    assert costed.assuming(Assumptions(margin=0.4)).provenance.assumptions == ()
+    for margin, refused in ((0.4, False), (0.2, True), (None, True)):
+        unread = read_due(costed.assuming(Assumptions(margin=margin)), ledger, "Bob").unread.values()
+        assert unread
+        assert all(("other assumptions" in why) == refused for why in unread)
+    ledger.close()
+
+
 def test_a_promise_is_read_from_the_store_that_it_was_made_from(
     plan: Planned, market_store: Store, tmp_path: Path
 ) -> None:

@@ -97,7 +97,9 @@ def looks(store: Store, ledger: Ledger) -> tuple[tuple[Experiment, Early | str],
 
 def _promised_here(store: Store, experiment: Experiment) -> None:
     """Refuse to read what was promised from another store, or under other assumptions than it is looked at with now."""
-    origin, now = store.provenance, store.provenance.assumptions
+    origin = store.provenance
+    now = origin.assumptions
+    supposed = store.assumptions.sentences()  # also where all costs have come since, so that nothing rests on it
     for launch in experiment.launches:
         for what, said, here in (
             ("source", launch.source, origin.source), ("currency", launch.currency, origin.currency),
@@ -109,7 +111,7 @@ def _promised_here(store: Store, experiment: Experiment) -> None:
                     do="read it from the store that it was launched on"
                     + (", or import this one anew under its old notice" if what == "notice" else ""),
                 )  # fmt: skip
-        if launch.assumptions not in (None, now):
+        if launch.assumptions not in (None, now, supposed):
             raise BadInputError(
                 "What was promised rests on other assumptions than those given here",
                 got=" ".join(now) or "none", allowed=" ".join(launch.assumptions or ()) or "none",
