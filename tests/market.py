@@ -278,8 +278,9 @@ def _attention(market: Rows, draw: random.Random) -> None:
         hour = local(moment(draw)).replace(minute=0, second=0, microsecond=0)
         credited = draw.random() < 0.8
         product = draw.randint(1, PRODUCTS)
+        payer = draw.choice(("merchant", "platform", "creator", None))
         market["ads"].append(
-            {"ad_id": f"ad{n % 9}-{n}", "hour": hour, "payer": draw.choice(("merchant", "platform", "creator", None)),
+            {"ad_id": f"ad{n % 9}-{n}", "hour": hour, "payer": "brand" if n % 10 == 9 else payer,
              "shop_id": draw.choice((*_sellers(product), None)), "product_id": f"p{product:02d}",
              "content_id": "v3", "live_id": f"live-{n % 5 + 1}" if n % 3 else None, "spend": money(0, 12, draw),
              "attributed_orders": n % 4, "attributed_gmv": money(0, 80, draw) if credited else None}

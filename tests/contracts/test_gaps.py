@@ -36,6 +36,16 @@ def test_days_that_are_lost_are_named(tmp_path: Path) -> None:
     assert missing_days(store, Period(date(2030, 1, 1), date(2030, 2, 1))) == ()
 
 
+def test_a_month_that_is_lost_is_named_as_well(tmp_path: Path) -> None:
+    """However long a silence is, and where one stray order makes the store's days go on after the last import."""
+    for first, last in ((10, 40), (15, 58)):
+        lost = tuple(FIRST + timedelta(days=n) for n in range(first, last + 1))
+        store = sold(tmp_path / f"{last}", 30, lost)
+        assert missing_days(store, store.span) == lost
+        assert missing_days(store, Period(lost[3], lost[-4])) == lost[3:-3]
+        assert missing_days(store, Period(FIRST, lost[0])) == lost[:1]
+
+
 def test_where_little_is_sold_a_day_without_a_sale_is_no_gap(tmp_path: Path) -> None:
     store = sold(tmp_path / "quiet", 3, LOST)
     assert missing_days(store, store.span) == ()

@@ -179,12 +179,12 @@ def test_parts_add_up(store: Store, by_sql: Mapping[str, Any]) -> None:
 
 def test_transfers_between_parties_cancel(market_store: Store) -> None:
     """Jointly, what one party pays another is neither gain nor loss: only goods, buyers and third parties are left."""
-    parties = ("merchant_profit", "platform_profit", "creator_profit")
-    others = ("gmv", "cost", "refunds", "platform_discount", "subsidy_back", "creator_discount", "payment_fee",
-              "shipping_paid", "shipping_cost", "return_shipping")  # fmt: skip
+    parties = ("merchant_profit", "platform_profit", "creator_profit", "brand_profit")
+    others = ("gmv", "cost", "refunds", "platform_discount", "subsidy_back", "creator_discount", "brand_discount",
+              "payment_fee", "shipping_paid", "shipping_cost", "return_shipping")  # fmt: skip
     [found] = asked(market_store, (*parties, *others)).values()
     joint = found["gmv"] + found["subsidy_back"] + found["shipping_paid"] - found["cost"] - found["refunds"]
-    joint -= found["platform_discount"] + found["creator_discount"] + found["payment_fee"]
+    joint -= found["platform_discount"] + found["creator_discount"] + found["brand_discount"] + found["payment_fee"]
     joint -= found["shipping_cost"] + found["return_shipping"]
     assert sum(found[party] for party in parties) == joint
 
@@ -251,11 +251,12 @@ LACKING = {
                                 "gmv_per_buyer"),
     "order_lines.creator_id": ("creators_selling",),
     "order_discounts": ("merchant_discount", "platform_discount", "brand_discount", "creator_discount", "discount",
-                        "discount_rate"),
+                        "discount_rate", "brand_profit"),
     "refunds": ("refunds", "refunded_items", "refund_rate", "refunds_of_orders", "refund_rate_of_orders",
                 "commission_back", "platform_commission_back", "fee_back", "return_shipping", "subsidy_back"),
     "traffic": ("impressions", "clicks", "carts", "ctr", "cvr", "gpm"),
-    "ads": ("ad_spend", "merchant_ad_spend", "creator_ad_spend", "ad_revenue", "attributed_gmv", "attributed_roi"),
+    "ads": ("ad_spend", "merchant_ad_spend", "creator_ad_spend", "brand_ad_spend", "ad_revenue", "attributed_gmv",
+            "attributed_roi"),
     "order_lines.unit_cost": ("cost", "merchant_profit", "merchant_margin"),
     "order_lines.commission": ("commission", "platform_commission", "creator_profit"),
     "order_lines.platform_fee": ("platform_fee", "platform_profit"),

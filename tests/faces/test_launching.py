@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import signal
 import sqlite3
 from dataclasses import replace
@@ -18,7 +19,7 @@ from rich.console import Console, RenderableType
 
 from tradewind.decisions.plan import read_plan
 from tradewind.decisions.plan.proof import Early
-from tradewind.engines.store import Store
+from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, ConflictError, NotFoundError
 from tradewind.faces import launching, proofs
 from tradewind.faces.console.ledger_pages import _parties
@@ -29,7 +30,7 @@ from tradewind.ledger import Approval, Ledger, Promise, Reading, State, Terms, o
 from tradewind.measures.assume import Assumptions
 from tradewind.money import human
 from tradewind.period import Period
-from tradewind.study import Estimate, Evidence, Party
+from tradewind.study import Choice, Estimate, Evidence, Party
 
 ASKED = Asked(("platform=100", "merchant=60"), ("price actions<=3",))
 
@@ -120,6 +121,27 @@ def test_a_promise_is_read_under_its_own_assumptions(plan: Planned, market_store
         unread = read_due(store, ledger, "Bob").unread.values()
         assert unread
         assert all(("other assumptions" in why) == other for why in unread)
+    ledger.close()
+
+
+def test_a_promise_is_read_after_the_costs_that_it_supposed_have_come(
+    plan: Planned, market_store: Store, tmp_path: Path
+) -> None:
+    """Who was told to import costs, or to assume them until then, is not left with what can never be read."""
+    store = market_store.assuming(Assumptions(margin=0.4))
+    ledger = opened(tmp_path / "l.db", market_store)
+    launched(store, ledger, planned(store, store.span, ASKED, "spring"), tmp_path)
+    ledger.close()
+    ledger = open_ledger(tmp_path / "l.db", clock=lambda: eve(market_store) + timedelta(days=300))
+    shutil.copytree(market_store.folder, tmp_path / "store")
+    costed = open_store(str(tmp_path / "store"))
+    lines = costed.table("order_lines")
+    costed = costed.write({"order_lines": lines.mutate(unit_cost=lines.unit_cost.fill_null(1))})
+    assert costed.assuming(Assumptions(margin=0.4)).provenance.assumptions == ()
+    for margin, refused in ((0.4, False), (0.2, True), (None, True)):
+        unread = read_due(costed.assuming(Assumptions(margin=margin)), ledger, "Bob").unread.values()
+        assert unread
+        assert all(("other assumptions" in why) == refused for why in unread)
     ledger.close()
 
 
@@ -240,6 +262,44 @@ def test_what_is_under_way_is_looked_at_and_nothing_of_it_kept(
     harm, gain = told(Estimate(-5.0, -8.0, -1.0)), told(Estimate(5.0, 1.0, 8.0))
     assert f"tradewind ledger stop {trial.id}" in harm
     assert "ledger stop" not in gain
+    ledger.close()
+
+
+def test_what_was_read_too_soon_is_read_again_and_both_are_kept(
+    plan: Planned, market_store: Store, tmp_path: Path
+) -> None:
+    """Days that were missing count as days without sales, the reading says so, and is corrected once they are there."""
+    shutil.copytree(market_store.folder, tmp_path / "store")
+    store = open_store(str(tmp_path / "store")).assuming(Assumptions(margin=0.4))
+    back = timedelta(days=30)
+    [action] = [choice.action for choice in plan.plan.choices if choice.action.assignment]
+    days = Period(action.days.first - back, action.days.last - back)
+    lines = store.table("order_lines").mutate(quantity=20)
+    whole = store.write({"order_lines": lines})
+    holed = store.write({"order_lines": lines.filter(~lines.day.between(days.first, days.first + timedelta(days=2)))})
+    ledger = open_ledger(tmp_path / "l.db", clock=lambda: eve(store) - back)
+    promise = Promise(Choice(replace(action, days=days), 0), 0.4)
+    terms = Terms(echo=7, assumptions=store.provenance.assumptions)
+    [trial] = ledger.launch("p", [promise], Approval("Ann", eve(store) - back), "Bob", terms).experiments
+    ledger.close()
+    ledger = open_ledger(tmp_path / "l.db", clock=lambda: eve(store))
+    with pytest.raises(BadInputError, match="not read yet"):
+        read_due(holed, ledger, "Bob", [trial.id])
+    first = read_due(holed, ledger, "Bob")
+    said = " ".join(printed(proofs.readings(first, (), "BRL", ledger.today, ledger.head())).split())
+    assert "Nothing at all was sold on 3 of the days looked at" in said
+    assert read_due(whole, ledger, "Bob").found == (), "it was read"
+    assert "as it did before" in read_due(holed, ledger, "Bob", [trial.id]).unread[trial.id]
+    [(_, second)] = read_due(whole, ledger, "Bob", [trial.id]).found
+    assert (second.place, second.reading.replaces) == (2, 1)
+    assert "Nothing at all" not in second.reading.note
+    now = ledger.experiment(trial.id)
+    assert now.final == second
+    assert now.readings[0].replaced
+    assert now.readings[0].reading == first.found[0][1].reading
+    assert "as it did before" in read_due(whole, ledger, "Bob", [trial.id]).unread[trial.id]
+    with pytest.raises(NotFoundError):
+        read_due(whole, ledger, "Bob", ["nosuch"])
     ledger.close()
 
 

@@ -109,6 +109,13 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
     assert "not calibrated yet" in run("plan", "--budget", "platform=100").output
 
 
+def test_what_was_not_read_is_not_read_again(acting: Path) -> None:
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "p", *ASSUME)
+    [one, *_] = told("ledger", "launch", "p", "--holdout", "0.3", *ASSUME)["receipt"]["experiments"]
+    for name, said in (("nosuch", "no such experiment"), (one["id"], "not read yet")):
+        assert said in " ".join(run("ledger", "read", "--again", name, *ASSUME).output.replace("│", " ").split())
+
+
 def test_what_people_read(acting: Path) -> None:
     said = run("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "p").output
     for words in (

@@ -253,6 +253,29 @@ def test_settings_out_of_range(settings):
         Calibration(**settings)
 
 
+@pytest.mark.parametrize("absurd", [1e4, -1e4, 1e6, -1e6])
+def test_one_absurd_reading_does_not_carry_a_plan_away(absurd):
+    """A fault of one reading, such as an order in another currency, beside twenty that came true."""
+    rng = np.random.default_rng(0)
+
+    def learnt(effects):
+        count = len(effects)
+        ends = [100.0] * count, [100 - Z * 30] * count, [100 + Z * 30] * count
+        return Calibration()(["x"] * count, *ends, effects, [20.0] * count).levers["x"]
+
+    usual = (100 + np.hypot(30, 20) * rng.standard_normal(20)).tolist()
+    found = learnt([*usual, absurd])
+    assert 0.7 < found.factor.mid < 1.3
+    assert found.width.mid > learnt(usual).width.mid, "it does say that predictions are poor"
+    assert -1 < learnt([absurd]).factor.mid < 3
+
+
+def test_what_brought_nothing_counts_whole_however_surely_it_was_promised():
+    for effect, factor in ((0.0, 0.0), (-100.0, -1.0), (300.0, 3.0)):
+        found = Calibration()(["x"] * 20, [100.0] * 20, [99.0] * 20, [101.0] * 20, [effect] * 20, [1.0] * 20)
+        assert found.levers["x"].factor.mid == pytest.approx(factor, abs=0.02)
+
+
 def test_money_of_any_size_is_calibrated_alike():
     lever, *data = launches(np.random.default_rng(11), [0.5], [1.0], 8)
     found = Calibration()(lever, *data).of("lever 0")

@@ -104,6 +104,7 @@ LEAVES: dict[str, Leaf] = {
     "ad_spend": column("ads", "spend"),
     "merchant_ad_spend": spend_of("merchant"),
     "creator_ad_spend": spend_of("creator"),
+    "brand_ad_spend": spend_of("brand"),
     "ad_revenue": spend_of("merchant", "creator", "brand"),
     "attributed_gmv": column("ads", "attributed_gmv"),
     "cost": column("sales", "kept_cost"),
@@ -134,6 +135,7 @@ TOTALS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
         ("fee_back", "platform_discount", "platform_commission"),
     ),
     "creator_profit": (("commission",), (), ("commission_back", "creator_discount", "creator_ad_spend")),
+    "brand_profit": ((), (), ("brand_discount", "brand_ad_spend")),
 }  # fmt: skip
 """Of each total: what it cannot do without, what else is added, what is taken off."""
 
@@ -201,7 +203,7 @@ def needed(name: str) -> set[str]:
         return {LEAVES[name].fact}
     if name in RATIOS:
         return needed(RATIOS[name][0]) | needed(RATIOS[name][1])
-    required = ("gmv", "cost") if name == "merchant_profit" else TOTALS[name][0]
+    required = {"merchant_profit": ("gmv", "cost"), "brand_profit": ("brand_discount",)}.get(name, TOTALS[name][0])
     return {LEAVES[leaf].fact for leaf in required}
 
 

@@ -12,6 +12,7 @@ from tradewind.measures.query import Query
 from tradewind.period import Period
 
 BUSY = 10.0  # pieces of a usual day from which on a day without any hardly comes by chance (1 in 22,000)
+NEAR, FAR = 28, 112  # days on either side of a silence that tell a usual one; days around a period that are looked at
 SHOWN = 5  # days that a sentence names
 
 
@@ -23,23 +24,25 @@ def missing_days(store: Store, period: Period) -> tuple[date, ...]:
         period: The days in question; only those inside the store's count.
 
     Returns:
-        The days, in order. A usual day is the median of the four weeks on either side.
+        The days, in order. A usual day is the median of the four weeks before and after a silence, however long that
+        is: were its own days among them, a month that is missing would look like a month without sales.
     """
     if store.scope.creators is not None or (inside := period.clipped(store.span)) is None:
         return ()
-    around = Period(inside.first - timedelta(days=28), inside.last + timedelta(days=28)).clipped(store.span)
+    around = Period(inside.first - timedelta(days=FAR), inside.last + timedelta(days=FAR)).clipped(store.span)
     if around is None:
         return ()
     rows = store.metrics(Query((ITEMS,), around, every="day")).to_pylist()
     sold = np.zeros(around.days)
     for row in rows:
         sold[(row["day"] - around.first).days] = float(row["items"] or 0)
-    found = []
-    for n in np.flatnonzero(sold == 0).tolist():
-        day = around.first + timedelta(days=n)
-        if inside.first <= day <= inside.last and np.median(sold[max(n - 28, 0) : n + 29]) >= BUSY:
-            found.append(day)
-    return tuple(found)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], sold == 0, [False]])))
+    found: list[date] = []
+    for start, end in edges.reshape(-1, 2).tolist():  # silences, each to the day after its last
+        near = np.concatenate([sold[max(start - NEAR, 0) : start], sold[end : end + NEAR]])
+        if near.size and np.median(near) >= BUSY:
+            found += [around.first + timedelta(days=n) for n in range(start, end)]
+    return tuple(day for day in found if inside.first <= day <= inside.last)
 
 
 def gaps_said(store: Store, period: Period) -> tuple[str, ...]:

@@ -228,6 +228,12 @@ def status(
 
 @ledger_app.command("read")
 def read(
+    again: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--again", metavar="EXPERIMENT", help="Read once more what was read, such as after a new import. Repeat."
+        ),
+    ] = None,
     today: TodayOption = "",
     ledger: LedgerOption = "",
     assume: options.AssumeOption = None,
@@ -243,7 +249,7 @@ def read(
     said = taken(today, origin.simulated, opened.span.last)
     where = _ledger(ledger, origin.timezone, said, origin.simulated, create=False)
     with voice.counting() as told, progress.listening(told):
-        read = proving.read_due(opened, where, _user())
+        read = proving.read_due(opened, where, _user(), again or ())
         looks = proving.looks(opened, where)
     head = where.head()
     document = {

@@ -141,6 +141,10 @@ def readings(
                 f"{count.get('holdout', 0):,}", "" if joint is None else _verdict(joint),
             )  # fmt: skip
         parts += [table, *_more(len(read.found))]
+        told = [(each.name, kept.reading) for each, kept in read.found[:ROWS] if kept.reading.note]
+        parts += [
+            Text(f"  • {name}: {reading.note}", style="yellow" if reading.skewed else "dim") for name, reading in told
+        ]
     parts += [Text(f"  • {why}", style="yellow") for why in list(read.unread.values())[:ROWS]]
     if read.found:
         parts.append(Text(f"Head: {head}\nKeep it: it shows whether a reading was taken out."))

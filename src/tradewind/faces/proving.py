@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tradewind import progress
 from tradewind.errors import BadInputError, ConflictError, CorruptLedgerError, MissingDataError
-from tradewind.ledger import Experiment, Kept, Ledger, State
+from tradewind.ledger import Experiment, Kept, Ledger, Reading, State
 from tradewind.study import Column, Estimate, Grid, Party
 
 if TYPE_CHECKING:
@@ -28,20 +29,49 @@ class Read:
     unread: dict[str, str]
 
 
-def read_due(store: Store, ledger: Ledger, who: str) -> Read:
-    """Read every experiment that is due, and keep what was found."""
+def read_due(store: Store, ledger: Ledger, who: str, again: Collection[str] = ()) -> Read:
+    """Read every experiment that is due, and keep what was found.
+
+    Args:
+        store: The store.
+        ledger: The ledger.
+        who: Who reads.
+        again: Ids of experiments that were read already and are read once more, such as after days were imported anew:
+            the new reading corrects the old one, and both are kept.
+
+    Raises:
+        NotFoundError: If one to be read again is not there.
+        BadInputError: If it was not read yet.
+    """
     from tradewind.decisions.plan import proof  # noqa: PLC0415 - slow to load
 
-    due, found, unread = ledger.status().at(State.DUE), [], {}
+    due, found, unread = [*_read_before(ledger, again), *ledger.status().at(State.DUE)], [], {}
     for n, each in enumerate(due):
         progress.told(f"reading {each.name}", n, len(due))
         try:
             _promised_here(store, each)
             reading = proof.read(store, each, ledger.arms(each.id))
+            if each.final is not None:
+                reading = _correction(reading, each.final)
             found.append((each, ledger.read(reading, who)))
         except (BadInputError, MissingDataError, ConflictError, CorruptLedgerError) as error:
             unread[each.id] = f"{each.name}: {error}"
     return Read(tuple(found), unread)
+
+
+def _read_before(ledger: Ledger, ids: Collection[str]) -> list[Experiment]:
+    found = [ledger.experiment(id_) for id_ in dict.fromkeys(ids)]
+    if unread := [each.id for each in found if each.final is None]:
+        raise BadInputError(
+            "What was not read yet is not read again", got=", ".join(unread), do="leave --again out: read what is due"
+        )
+    return found
+
+
+def _correction(reading: Reading, of: Kept) -> Reading:
+    if replace(reading, replaces=of.reading.replaces) == of.reading:
+        raise ConflictError("It reads as it did before", do="nothing: the reading that is kept stands")
+    return replace(reading, replaces=of.place)
 
 
 def look(store: Store, ledger: Ledger, each: Experiment) -> Early | str | None:
@@ -67,7 +97,9 @@ def looks(store: Store, ledger: Ledger) -> tuple[tuple[Experiment, Early | str],
 
 def _promised_here(store: Store, experiment: Experiment) -> None:
     """Refuse to read what was promised from another store, or under other assumptions than it is looked at with now."""
-    origin, now = store.provenance, store.provenance.assumptions
+    origin = store.provenance
+    now = origin.assumptions
+    supposed = store.assumptions.sentences()  # also where all costs have come since, so that nothing rests on it
     for launch in experiment.launches:
         for what, said, here in (
             ("source", launch.source, origin.source), ("currency", launch.currency, origin.currency),
@@ -79,7 +111,7 @@ def _promised_here(store: Store, experiment: Experiment) -> None:
                     do="read it from the store that it was launched on"
                     + (", or import this one anew under its old notice" if what == "notice" else ""),
                 )  # fmt: skip
-        if launch.assumptions not in (None, now):
+        if launch.assumptions not in (None, now, supposed):
             raise BadInputError(
                 "What was promised rests on other assumptions than those given here",
                 got=" ".join(now) or "none", allowed=" ".join(launch.assumptions or ()) or "none",

@@ -214,6 +214,11 @@ CREATOR_AD_SPEND = Additive(
     value=lambda row: (row.payer == "creator").ifelse(row.spend, ibis.literal(0).cast(row.spend.type())),
     doc="Spent on advertisements by creators.",
 )  # fmt: skip
+BRAND_AD_SPEND = Additive(
+    name="brand_ad_spend", title="Advertising paid by brands", unit="money", better=0, fact=ADS,
+    value=lambda row: (row.payer == "brand").ifelse(row.spend, ibis.literal(0).cast(row.spend.type())),
+    doc="Spent on advertisements by brands.",
+)  # fmt: skip
 AD_REVENUE = Additive(
     name="ad_revenue", title="Advertising revenue", unit="money", better=1, fact=ADS,
     value=lambda row: (row.payer != "platform").ifelse(row.spend, ibis.literal(0).cast(row.spend.type())),
@@ -305,6 +310,11 @@ CREATOR_PROFIT = Total(
         Part(CREATOR_AD_SPEND, -1),
     ),
     doc="Commission less what was taken back and the discounts and advertising that creators fund.",
+)  # fmt: skip
+BRAND_PROFIT = Total(
+    name="brand_profit", title="Brands' contribution profit", unit="money", better=1,
+    parts=(Part(BRAND_DISCOUNT, -1, required=True), Part(BRAND_AD_SPEND, -1)),
+    doc="Less the discounts and advertising that brands fund; what they earn on the goods is not known.",
 )  # fmt: skip
 MERCHANT_MARGIN = Ratio(
     name="merchant_margin", title="Merchants' contribution margin", unit="share", better=1, over=MERCHANT_PROFIT,

@@ -25,6 +25,7 @@ _WIDTHS = np.linspace(-4.0, 5.0, 61)  # the same of one lever
 _AT_ONCE = 256  # predictions whose draws are in memory at a time
 _TURNS = 1_000  # directions of which ends are computed, where there are more predictions
 _EXACT = 1e6  # standard errors of a gain beyond which likelihoods are lost to rounding
+_FARTHEST, _TIMES = 10.0, 2.0  # how far off a reading counts: of its errors, and times what was promised
 _MARGIN = 60.0  # how far below the best a place may lie, in logarithms, and still count
 
 
@@ -176,6 +177,10 @@ class Calibration:
     lever with few readings leans on the others and on what was told. All is integrated on grids, f_l in closed form,
     so that nothing is plugged in as if it were known; results are draws of what remains possible.
 
+    A reading further from its prediction than ten of their errors together, and than twice the prediction, more likely
+    shows a fault of one of the two than what all others are worth. It counts as that far off: it says that predictions
+    are poor, and cannot carry a plan away by itself. One that brought nothing, or lost as predicted, counts whole.
+
     Args:
         level: Level of the intervals, those given and those returned, in (0, 1).
         draws: Number of draws, 500 or more.
@@ -224,6 +229,8 @@ class Calibration:
         names, data = _checked(lever, mid, low, high, effect, error)
         found = sorted(set(names))
         m, s, y, e = _in_errors(data[0], _spread(data[1], data[2], self.level), *data[3:])
+        reach = np.maximum(_FARTHEST, _TIMES * np.abs(m))
+        y = np.clip(y, m - reach, m + reach)
         at = {name: np.array([each == name for each in names]) for name in found}
         sums = {name: _Sums.of(m[is_], s[is_], y[is_], e[is_]) for name, is_ in at.items()}
         rng = np.random.default_rng(self.seed)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
+import ibis
 import numpy as np
 import pytest
 from wares import M, P, worth
@@ -22,7 +23,7 @@ from tradewind.sources.worlds.filling import fill
 from tradewind.sources.worlds.preset import preset
 from tradewind.sources.worlds.truth import realised
 from tradewind.sources.worlds.world import World
-from tradewind.study import Action, Assignment, Choice, Evidence, Lever, Party, Setting, Subject
+from tradewind.study import Action, Assignment, Choice, Evidence, Lever, Party, Provenance, Setting, Subject
 
 pytestmark = pytest.mark.xdist_group("proof")
 
@@ -102,7 +103,7 @@ def test_the_reading_holds_the_truth(launched: Launched) -> None:
     assert found.effect[Party.PLATFORM].low <= truth.of(Party.PLATFORM) <= found.effect[Party.PLATFORM].high
     assert found.effect[Party.PLATFORM].high < 0, "the platform pays for what is redeemed"
     assert found.evidence == Evidence.RANDOMISED
-    assert found.sample_ratio is None, "all are counted as they were drawn: their numbers say nothing"
+    assert not found.skewed
 
 
 def test_who_reads_a_shops_experiment_makes_no_difference(launched: Launched) -> None:
@@ -231,6 +232,43 @@ def test_an_early_look_holds_the_truth_and_ends_where_the_reading_does(launched:
     assert 1.3 < (whole.joint.high - whole.joint.low) / (read.joint.high - read.joint.low) < 2.5
     with pytest.raises(MissingDataError, match="Days that a look needs"):
         proof.look(launched.before, launched.coupon, arms)
+
+
+def test_ids_that_one_arm_lost_are_noticed(launched: Launched) -> None:
+    """Half of the treated are merged into other customers, whose orders of all days are theirs then."""
+    arms = launched.ledger.arms(launched.coupon.id)
+    lines = launched.after.table("order_lines")
+    for arm, noticed in ((("treated",), True), (("treated", "holdout"), False)):
+        merged = [unit for unit in sorted(arms) if arms[unit] in arm and int(unit[-1]) % 2]
+        who = lines.customer_id.isin(merged).ifelse("merged", lines.customer_id)
+        found = proof.read(launched.after.write({"order_lines": lines.mutate(customer_id=who)}), launched.coupon, arms)
+        assert (found.skewed, "lost or changed ids of one arm" in found.note) == (noticed, noticed)
+
+
+def test_days_whose_costs_are_not_there_are_not_read(launched: Launched) -> None:
+    lines, trial = launched.after.table("order_lines"), launched.prices
+    known = (lines.day < trial.days.first).ifelse(lines.unit_cost, ibis.null(lines.unit_cost.type()))
+    late = launched.after.write({"order_lines": lines.mutate(unit_cost=known)})
+    for see in (proof.read, proof.look):
+        with pytest.raises(MissingDataError, match="no unit cost"):
+            see(late, trial, launched.ledger.arms(trial.id))
+
+
+def test_a_last_day_that_was_imported_before_its_end_is_not_read(launched: Launched) -> None:
+    store, trial = launched.after, launched.prices
+    real = replace(store.manifest.provenance, simulated=False, timezone="America/Sao_Paulo")
+    after = datetime.combine(trial.due + timedelta(days=1), time(3), UTC)  # midnight in São Paulo
+
+    def imported(at: datetime, origin: Provenance) -> Store:
+        manifest = replace(store.manifest, provenance=origin, created_at=at.isoformat())
+        return Store(store.folder, store.engine, manifest)
+
+    arms = launched.ledger.arms(trial.id)
+    soon = after - timedelta(minutes=1)
+    with pytest.raises(MissingDataError, match="not over when the store was imported"):
+        proof.read(imported(soon, real), trial, arms)
+    assert proof.read(imported(after, real), trial, arms) == proof.read(store, trial, arms)
+    proof.read(imported(soon, store.manifest.provenance), trial, arms)  # of simulated data all days are there
 
 
 def test_what_cannot_be_read_says_why(launched: Launched) -> None:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.decisions.plan.outcomes import SLOPED, before, outcomes, promised_from
+from tradewind.decisions.plan.outcomes import SLOPED, before, known_before, outcomes, promised_from, require_costed
 from tradewind.engines.gaps import gaps_said
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.ledger import Experiment, Reading
 from tradewind.ledger.lot import HOLDOUT, TREATED
+from tradewind.ledger.reading import SKEWED
 from tradewind.methods.moments import Moments, contrast
 from tradewind.methods.readout import Readout
 from tradewind.methods.sequence import Sequence
+from tradewind.money import human
 from tradewind.period import Period
 from tradewind.study import Estimate, Evidence, Party
 
@@ -48,7 +52,8 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
     The outcome is the contribution profit of each unit from the first day to the day on which the reading is due, less
     what the same days before foretell (CUPED) where each arm has ten units or more. Of one shop's customers it is what
     they bring in that shop, as was promised. Every unit is counted in the arm that it drew, so that the sizes of the
-    arms can tell nothing of whether the shop did as they say.
+    arms can tell nothing of whether the shop did as they say. How many of each arm sold or bought something before
+    the first day does tell whether the store still knows them: ids that were lost or changed in one arm show there.
 
     Args:
         store: The store with the days of the experiment.
@@ -60,7 +65,8 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
 
     Raises:
         BadInputError: If nothing was held out, or too few for anything to be told.
-        MissingDataError: If the store does not hold the days yet.
+        MissingDataError: If the store does not hold the days yet, the last one in part only, or not the unit costs of
+            what was sold in them.
     """
     days = Period(experiment.days.first, experiment.due)
     if days.last > store.span.last:
@@ -68,7 +74,14 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
             "The experiment is not over", got=f"{experiment.name}: due after {experiment.due}",
             allowed=f"the store holds days to {store.span.last}", do="import later days, and read again",
         )  # fmt: skip
+    if not _over(store, days.last):
+        raise MissingDataError(
+            "The last day that counts was not over when the store was imported, and would count for less than it was",
+            got=f"{experiment.name}: an import at {store.manifest.created_at}", allowed=f"one after {days.last}",
+            do="import that day once more, and read again",
+        )  # fmt: skip
     store, kind, units, arm, counted = _drawn(store, experiment, arms)
+    require_costed(store, kind, units, days)
     now, past = outcomes(store, kind, units, days), before(days)
     foretold = past.clipped(store.span) == past and min(counted.values()) >= SLOPED
     then = outcomes(store, kind, units, past) if foretold else None
@@ -82,13 +95,48 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
     if np.ptp(joint) == 0:
         raise BadInputError("All units did the same, so that nothing can be told", got=experiment.name)
     whole = readout(joint, arm, None if then is None else sum(then.values()))
-    said = [*gaps_said(store, days), *whole.cautions]
+    ratio, lost = _unlike(known_before(store, kind, units, days.first), arm)
+    said = [*gaps_said(store, days), *lost, *whole.cautions]
     if experiment.unit != "customer":
         said.append("What products take from each other is not seen when products are held out.")
     method = "difference in means" + (" less what the days before foretell (CUPED)" if then is not None else "")
     return Reading(
-        experiment.id, days, effect, whole.arms[0].total, counted, method, Evidence.RANDOMISED, note=" ".join(said)
+        experiment.id, days, effect, whole.arms[0].total, counted, method, Evidence.RANDOMISED, ratio, " ".join(said)
     )
+
+
+def _over(store: Store, day: date) -> bool:
+    """Whether a day was over when the store was last written; of simulated data every day that it holds is."""
+    origin = store.provenance
+    if origin.simulated or not store.manifest.created_at:
+        return True
+    end = datetime.combine(day + timedelta(days=1), time(), ZoneInfo(origin.timezone))
+    return datetime.fromisoformat(store.manifest.created_at) >= end
+
+
+def _unlike(there: NDArray[np.bool_], arm: NDArray[np.str_]) -> tuple[float, list[str]]:
+    """Return the chance of a lot that splits who was there before as unequally as this, and a sentence where it is low.
+
+    Args:
+        there: [n] whether the store knows something of the unit from before.
+        arm: [n] its arm.
+
+    Reference:
+        Fisher (1935), The logic of inductive inference (exact test); Fabijan et al. (2019), Diagnosing sample ratio
+        mismatch in online controlled experiments.
+    """
+    from scipy.stats import fisher_exact  # noqa: PLC0415 - slow to load
+
+    parts = [there[arm == name] for name in (TREATED, HOLDOUT)]
+    chance = float(fisher_exact([[int(part.sum()), int((~part).sum())] for part in parts]).pvalue)
+    if chance >= SKEWED:
+        return chance, []
+    treated, held = (human(part.mean(), "share") for part in parts)
+    return chance, [
+        f"{treated} of the treated sold or bought something before it began, and {held} of those held out: chance "
+        f"alone does that in fewer than one of {1 / SKEWED:,.0f} lots. The store has probably lost or changed ids of "
+        "one arm since, so that its outcomes are missing."
+    ]
 
 
 def look(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Early:
@@ -104,7 +152,7 @@ def look(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Early
 
     Raises:
         BadInputError: If nothing was held out, or too few for anything to be told.
-        MissingDataError: If the store holds no day of it, or not those before.
+        MissingDataError: If the store holds no day of it, not those before, or not the unit costs of what was sold.
     """
     whole = Period(experiment.days.first, experiment.due)
     past = before(whole)
@@ -114,6 +162,7 @@ def look(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Early
             allowed=f"all days from {past.first}, to {whole.first} at least", do="import them",
         )  # fmt: skip
     store, kind, units, arm, counted = _drawn(store, experiment, arms)
+    require_costed(store, kind, units, days)
     now, then = (np.sum(list(outcomes(store, kind, units, seen).values()), axis=0) / seen.days for seen in (days, past))
     if not np.ptp(now) > 0 or not np.ptp(then) > 0:
         raise BadInputError("All units did the same so far, or before: nothing can be told", got=experiment.name)
