@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -210,6 +211,16 @@ def test_a_bug_says_that_it_is_one(home: Path) -> None:
     assert "--debug" in error["do"]
     with pytest.raises(ZeroDivisionError):
         run("--debug", "study", "tides", "--depth", "-1")
+
+
+def test_a_full_disk_is_no_bug(home: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, limits[1]))
+    try:
+        error = answer("report", "--period", "2024-01", "--out", "january.html", code=1)["error"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (error["code"], error["what"]) == ("full_disk", "There is no room left on the disk")
 
 
 def test_a_store_that_is_being_written_to_is_busy(home: Path, market_copy: Path) -> None:

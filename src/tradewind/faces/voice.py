@@ -13,7 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.text import Text
 from typer.core import TyperGroup
 
-from tradewind.errors import BadInputError, ForbiddenError, NotFoundError, TradewindError
+from tradewind.errors import (
+    BadInputError,
+    ForbiddenError,
+    FullDiskError,
+    NotFoundError,
+    TradewindError,
+    is_full_disk,
+)
 from tradewind.faces import terminal
 from tradewind.study import jsonable
 
@@ -42,7 +49,7 @@ class Commands(TyperGroup):
                 raise typer.Exit(BAD_INPUT) from error
             if usage or ctx.params.get("debug"):
                 raise
-            _fail(_bug(error), as_json)
+            _fail(_full(error) if is_full_disk(error) else _bug(error), as_json)
             raise typer.Exit(OTHER) from error
 
 
@@ -94,6 +101,10 @@ def _fail(error: TradewindError, as_json: bool) -> None:
         typer.echo(json.dumps(error.as_dict(), ensure_ascii=False, indent=2))
     else:
         terminal.Screen(stderr=True, highlight=False).print(terminal.failure(error))
+
+
+def _full(error: Exception) -> TradewindError:
+    return FullDiskError("There is no room left on the disk", got=str(error), do="make room, and run it again")
 
 
 def _bug(error: Exception) -> TradewindError:
