@@ -33,10 +33,12 @@ def build(
     still: bool = False,
     titles: int = PRODUCTS,
     bulk: tuple[int, int, int] | None = None,
+    gifts: tuple[int, int] | None = None,
 ) -> Store:
     """Write a store in which every product answers to its price with the same elasticity.
 
-    Once, somebody takes many pieces more at once where `bulk` tells the product, the week and how many.
+    Once, somebody takes many pieces more at once where `bulk` tells the product, the week and how many. Where `gifts`
+    names a product, so many pieces of it are given away every week.
     """
     draw = np.random.default_rng(seed)
     pace = draw.gamma(2.0, 4.0, PRODUCTS)
@@ -67,6 +69,8 @@ def build(
                 "sale_price": money(full * (1 - off)), "active": True,
                 "unit_cost": Decimal(full) / 2 if cost else None,
             })  # fmt: skip
+            if gifts is not None and gifts[0] == n:
+                lines.append(_given_away(n, monday, gifts[1], cost))
             if pieces:
                 at = datetime.combine(monday + timedelta(days=int(draw.integers(7))), time(12))
                 gross = full * pieces
@@ -102,6 +106,15 @@ def build(
         tables["assignments"] = arms
     market.write(folder, tables)
     return open_store(str(folder))
+
+
+def _given_away(n: int, day: date, pieces: int, cost: bool) -> dict[str, Any]:
+    at = datetime.combine(day, time(12))
+    return {
+        "order_id": f"g{day}-{n}", "line": 0, "ordered_at": at, "known_at": at, "day": day, "hour": at,
+        "customer_id": f"c{n}", "shop_id": shop(n), "product_id": name(n), "quantity": pieces,
+        "unit_price": Decimal(0), "unit_cost": Decimal(price(n)) / 2 if cost else None,
+    }  # fmt: skip
 
 
 def money(amount: float) -> Decimal:

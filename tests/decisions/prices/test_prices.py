@@ -112,6 +112,19 @@ def test_one_large_order_is_no_demand(tmp_path: Path, learnt: Learnt, week: int,
     assert any("taken not to come again" in caveat for caveat in study(store, stall.MONTH).caveats)
 
 
+@pytest.mark.parametrize("listings", [True, False])
+def test_what_is_given_away_is_no_demand(tmp_path: Path, listings: bool):
+    """Gifts come without a price: nobody would pay the list price for as many."""
+    before = learn(stall.build(tmp_path / "plain", listings=listings), stall.MONTH)
+    after = learn(stall.build(tmp_path / "given", listings=listings, gifts=(4, 60)), stall.MONTH)
+    assert after.panel.units[4] == pytest.approx(before.panel.units[4])
+    assert after.panel.list_price[4] == pytest.approx(before.panel.list_price[4])
+    for was, now in zip(*(learnt.appraise([action(stall.name(4))])[0].menu for learnt in (before, after)), strict=True):
+        assert was.joint is not None
+        assert now.joint is not None
+        assert now.joint.mid == pytest.approx(was.joint.mid, rel=0.1, abs=1.0)
+
+
 def test_what_sells_for_weeks_is_demand(store: Store):
     panel = read(store, stall.LAST)
     units = panel.units.copy()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +15,9 @@ from numpy.typing import NDArray
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
+from tradewind.measures.fact import Row
+from tradewind.measures.facts import SALES
+from tradewind.measures.metric import Additive
 from tradewind.measures.query import Query, lights_up
 from tradewind.period import Period
 
@@ -28,6 +32,22 @@ CLEAR = 0.8  # share of what prices vary by that an experiment's arms explain, i
 DEEPEST = 0.9  # share off the list price beyond which a record counts as an error
 
 
+def _of_paid(metric: Additive) -> Additive:
+    """The same metric over lines that the seller asked money for: what is given away for nothing is no demand."""
+
+    def value(row: Row) -> ir.Value:
+        asked = row.gmv.cast("float64") > (1 - DEEPEST) * row.gross.cast("float64")
+        return asked.ifelse(metric.value(row), 0)
+
+    return Additive(
+        name=f"{metric.name}_paid", title=metric.title, unit=metric.unit, better=metric.better, fact=SALES, value=value,
+        doc="Of lines that were not given away.",
+    )  # fmt: skip
+
+
+PAID = tuple(_of_paid(metric) for metric in (m.ITEMS, m.GMV, m.GROSS_SALES))
+
+
 @dataclass(frozen=True)
 class Panel:
     """Products by weeks (Monday to Sunday; the first and the last may be cut).
@@ -38,7 +58,7 @@ class Panel:
         category: [n] path of each; empty where none is known.
         weeks: [w] first day of each week.
         last: Last day that is known.
-        units: [n, w] pieces sold.
+        units: [n, w] pieces sold, without what was given away.
         off: [n, w] share off the list price; NaN where the product was not on sale or nothing tells.
         drawn: [n, w] whether the week's price was drawn by lot.
         arms: [n, w] share off the list price that was drawn, on average over its arm; NaN where none was.
@@ -101,7 +121,7 @@ def read(store: Store, last: date) -> Panel:
             "Prices need six weeks of sales up to the last day in question", got=f"{days.days} days",
             do="choose a later period, or import more days",
         )  # fmt: skip
-    sold = store.metrics(Query((m.ITEMS, m.GMV, m.GROSS_SALES), days, ("product_id",), every="week"))
+    sold = store.metrics(Query(PAID, days, ("product_id",), every="week"))
     told = store.has("product_history", "sale_price") and store.has("product_history", "list_price")
     listed = _listed(store, last) if told else None
     ids = strings(listed["product_id"]) if listed is not None else strings(sold["product_id"])
@@ -111,7 +131,7 @@ def read(store: Store, last: date) -> Panel:
     shape = (len(products), len(weeks))
     row = places(products, strings(sold["product_id"]))
     column = np.array([(week - monday).days // 7 for week in sold["week"].to_pylist()], np.int64)
-    units, gmv, gross = (summed(shape, row, column, floats(sold[name])) for name in ("items", "gmv", "gross_sales"))
+    units, gmv, gross = (summed(shape, row, column, floats(sold[each.name])) for each in PAID)
     shops, category = _about(store, products)
     drawn = np.zeros(shape, bool)
     arms = np.full(shape, np.nan)
