@@ -34,11 +34,15 @@ def build(
     titles: int = PRODUCTS,
     bulk: tuple[int, int, int] | None = None,
     gifts: tuple[int, int] | None = None,
+    mega: int | None = None,
+    season: float = 1.0,
 ) -> Store:
     """Write a store in which every product answers to its price with the same elasticity.
 
     Once, somebody takes many pieces more at once where `bulk` tells the product, the week and how many. Where `gifts`
-    names a product, so many pieces of it are given away every week.
+    names a product, so many pieces of it are given away every week. In the week `mega` of a campaign every second pair
+    of products is half off and sells five times as much besides, the others half as much again. In the last four weeks
+    all sell `season` times as much.
     """
     draw = np.random.default_rng(seed)
     pace = draw.gamma(2.0, 4.0, PRODUCTS)
@@ -61,7 +65,10 @@ def build(
                     "experiment_id": f"week-{week}", "unit_kind": "product", "unit_id": name(n), "arm": str(arm),
                     "propensity": 1 / 3, "assigned_at": begins,
                 })  # fmt: skip
-            pieces = int(draw.poisson(pace[n] * (1 - off) ** -ELASTICITY))
+            times = season if week >= WEEKS - 4 else 1.0
+            if week == mega:
+                off, times = (0.5, 5.0) if n % 4 < 2 else (off, 1.5)
+            pieces = int(draw.poisson(times * pace[n] * (1 - off) ** -ELASTICITY))
             pieces += bulk[2] if bulk is not None and bulk[:2] == (n, week) else 0
             history.append({
                 "product_id": name(n), "shop_id": shop(n), "valid_from": begins,

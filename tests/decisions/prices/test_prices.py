@@ -125,6 +125,28 @@ def test_what_is_given_away_is_no_demand(tmp_path: Path, listings: bool):
         assert now.joint.mid == pytest.approx(was.joint.mid, rel=0.1, abs=1.0)
 
 
+@pytest.mark.parametrize("week", [3, stall.WEEKS - 3, stall.WEEKS - 1])
+def test_a_mega_campaign_is_neither_demand_nor_an_answer_to_price(tmp_path: Path, learnt: Learnt, week: int):
+    """It does not come again with the weeks to come, and who takes part is shown more as well."""
+    store = stall.build(tmp_path / "store", mega=week)
+    found = learn(store, stall.MONTH)
+    assert found.outlook.weekly.sum() == pytest.approx(learnt.outlook.weekly.sum(), rel=0.1)
+    assert found.response.overall.mid == pytest.approx(learnt.response.overall.mid, abs=0.2)
+    begins = stall.FIRST + timedelta(days=7 * week)
+    assert found.odd == (begins,)
+    assert any(f"In 1 week (from {begins})" in caveat for caveat in study(store, stall.MONTH).caveats)
+    alone = learn(store, Period(begins, begins + timedelta(days=6))) if week > stall.WEEKS - 4 else found
+    assert alone.outlook.weekly.sum() == pytest.approx(learnt.outlook.weekly.sum(), rel=0.15)
+
+
+def test_what_a_season_moves_is_in_the_interval(tmp_path: Path, learnt: Learnt):
+    """Nothing tells whether weeks that sold twice as much go on; a market that never moved is surer."""
+    busy = learn(stall.build(tmp_path / "store", season=2.0), stall.MONTH)
+    assert learnt.outlook.drift < 0.1
+    assert busy.outlook.drift > 0.25
+    assert busy.outlook.weekly.sum() == pytest.approx(2 * learnt.outlook.weekly.sum(), rel=0.1)
+
+
 def test_what_sells_for_weeks_is_demand(store: Store):
     panel = read(store, stall.LAST)
     units = panel.units.copy()

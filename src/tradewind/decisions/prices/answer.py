@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind import progress
-from tradewind.decisions.prices.bulk import without_bulk
+from tradewind.decisions.prices.bulk import without_bulk, without_odd_weeks
 from tradewind.decisions.prices.economics import economics
 from tradewind.decisions.prices.findings import Teller
 from tradewind.decisions.prices.learnt import CHEAPEST, DEAREST, Learnt
@@ -108,11 +108,13 @@ def learn(store: Store, period: Period, settings: PricesSettings | None = None) 
     progress.told(steps[1], 1, len(steps))
     profit = economics(store, usual)
     progress.told(steps[2], 2, len(steps))
-    answer = response(store, usual, settings.seed)
+    ordinary, odd = without_odd_weeks(usual)
+    answer = response(store, ordinary, settings.seed)
     progress.told(steps[3], 3, len(steps))
-    coming = outlook(usual, answer.elasticity, seen)
+    coming = outlook(ordinary, answer.elasticity, seen)
     bulk = float((panel.units - usual.units).sum())
-    return Learnt(panel, profit, answer, coming, store.provenance.currency, settings.seed, bulk)
+    weeks = tuple(week for week, out in zip(panel.weeks, odd.tolist(), strict=True) if out)
+    return Learnt(panel, profit, answer, coming, store.provenance.currency, settings.seed, bulk, weeks)
 
 
 def study(store: Store, period: Period, settings: PricesSettings | None = None) -> Study:

@@ -466,6 +466,13 @@ class Teller:
                 "same products let expect, as one large order may be, are taken not to come again: neither what is to "
                 "be sold nor the answer to prices rests on them."
             )
+        if self.learnt.odd:
+            which = ", ".join(f"from {day}" for day in self.learnt.odd)
+            found.append(
+                f"In {several(len(self.learnt.odd), 'week')} ({which}) all products together sold half as much again "
+                "as in the weeks beside, or as far less, as in a mega campaign or a holiday: neither what is to be "
+                "sold nor the answer to prices rests on that."
+            )
         if answer.randomised is None:
             found.append(
                 "No price was drawn by lot, so that sellers' timing may be taken for an answer to price. The "
