@@ -49,6 +49,16 @@ def standout(amounts: ArrayLike) -> Flags:
     return out
 
 
+def ordinary(out: Flags, count: int) -> NDArray[np.int64]:
+    """Return the places of the last `count` weeks, with earlier ones in the place of those that stand out.
+
+    Args:
+        out: [w] whether each week stands out.
+        count: How many; fewer where there are no more.
+    """
+    return np.flatnonzero(~out)[-count:]
+
+
 def _within(amounts: Array, sign: float, beside: Flags) -> Flags:
     """Return weeks that stand out to one side between weeks that lie neither at the ends nor among some others."""
     logs = sign * np.log(amounts)
@@ -62,4 +72,4 @@ def _within(amounts: Array, sign: float, beside: Flags) -> Flags:
     return out
 
 
-__all__ = ["standout"]
+__all__ = ["ordinary", "standout"]

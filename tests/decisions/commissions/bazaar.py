@@ -30,10 +30,18 @@ def truth(rate: np.ndarray, hours: np.ndarray, by: np.ndarray, pull: np.ndarray)
     return hours[by] * drive / load**CROWDING
 
 
-def build(folder: Path, seed: int = 1, leave: tuple[str, ...] = (), off: float = 0.0, back: float = 0.0) -> Path:
+def build(
+    folder: Path,
+    seed: int = 1,
+    leave: tuple[str, ...] = (),
+    off: float = 0.0,
+    back: float = 0.0,
+    mega: int | None = None,
+) -> Path:
     """Write a store of the bazaar; tables named in `leave` are left out.
 
     Sellers take a share of `off` off their list prices, twice that on every other piece, and a share `back` comes back.
+    In the week `mega` all is shown ten times as often.
     """
     rng, luck = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     price = np.round(rng.uniform(10, 60, PRODUCTS), 2)
@@ -54,7 +62,7 @@ def build(folder: Path, seed: int = 1, leave: tuple[str, ...] = (), off: float =
         effort = truth(rate[live], hours, by[live], pull[live])
         total = np.bincount(product[live], effort, PRODUCTS)
         noise = rng.lognormal(0, 0.05, PRODUCTS)
-        shown = base * noise * (1 + BEND * total)
+        shown = base * noise * (1 + BEND * total) * (10 if week == mega else 1)
         day = FIRST + timedelta(days=7 * week + 6)
         cells = [(p, None, rng.poisson(shown[p] / (1 + total[p]))) for p in range(PRODUCTS)]
         cells += [

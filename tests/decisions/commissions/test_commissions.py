@@ -167,6 +167,17 @@ def test_both_engines_say_the_same(opened: Callable[[Path], Store], tmp_path_fac
             assert ends[0] == pytest.approx(ends[1], rel=1e-6, abs=1e-9)
 
 
+def test_a_mega_campaign_is_not_promised_again(tmp_path: Path, store: Store, told: Study):
+    found = study(open_store(str(bazaar.build(tmp_path, mega=bazaar.WEEKS - 3))), bazaar.LAST)
+    usual, then = (
+        sum(max(setting.joint.mid for setting in action.menu if setting.joint) for action in each.actions)
+        for each in (told, found)
+    )
+    assert 0.6 * usual < then < 1.4 * usual
+    assert any("1 week of the base" in caveat for caveat in found.caveats)
+    assert not any("of the base" in caveat for caveat in told.caveats)
+
+
 def test_gains_keep_keys_doses_and_costs_and_transfers_cancel(learnt: Learnt):
     live = sorted({learnt.goods.ids[p] for p in learnt.past.product[np.isfinite(learnt.past.rate)]})
     given = [action(live[0], 0.1, 0.2, 0.3), action(live[1], 0.05)]

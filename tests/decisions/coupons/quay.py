@@ -29,7 +29,7 @@ COST, FEE = 0.5, 0.05
 def build(
     folder: Path, seed: int = 1, people: int = 3_000, *, lot: bool = True, written: bool = True, cost: float = 1,
     named: bool = True, shops: int = 1, by_use: int = 0, about_to_buy: bool = False,
-    unwritten: int = 0,
+    unwritten: int = 0, mega: int | None = None,
 ) -> Store:  # fmt: skip
     """Write a store in which half of the customers, those who look often, answer to coupons.
 
@@ -43,6 +43,7 @@ def build(
         named: Whether coupons name their face value and threshold.
         shops: Number of shops among which orders are spread.
         unwritten: Number of the first coupons whose chances nobody wrote down.
+        mega: Week in which everybody orders five times as often.
         by_use: Number of the first coupons of which only those who used one are known.
         about_to_buy: Whether coupons go to customers who are about to order, which nobody writes down: who has one
             orders twice as often while it runs, whatever the size of the order.
@@ -67,7 +68,7 @@ def build(
         used: dict[int, str] = {}
         for day in range(7):
             held = (given & (day < DAYS))[:, None]
-            rate = RATE * np.array(SHARES) * (1 + rise * held) * (1 + about_to_buy * held)
+            rate = RATE * (5 if week == mega else 1) * np.array(SHARES) * (1 + rise * held) * (1 + about_to_buy * held)
             who, what = np.nonzero(draw.random(rate.shape) < rate)
             for n, kind in zip(who.tolist(), what.tolist(), strict=True):
                 at = start + timedelta(days=day, hours=1 + int(draw.integers(20)))

@@ -311,6 +311,11 @@ class _Teller:
                 f"give or take {SUPPOSED['answer'].error}, which is supposed of any. Cheapest test: offer two rates "
                 "by lot."
             )
+        if odd := self.learnt.worth.odd:
+            told.append(
+                f"{several(odd, 'week')} of the base came to half as much again as the weeks beside, or as far less, "
+                "as in a mega campaign or a holiday: ordinary weeks before count instead, since it does not come again."
+            )
         told += [
             f"Of {f'the {TIERS[tier]} tier' if tier < len(TIERS) else 'tiers with few contracts'} {said}: what is told "
             "of them here is less sure than it says."
