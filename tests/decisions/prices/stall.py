@@ -36,13 +36,14 @@ def build(
     gifts: tuple[int, int] | None = None,
     mega: int | None = None,
     season: float = 1.0,
+    gone: tuple[int, int] | None = None,
 ) -> Store:
     """Write a store in which every product answers to its price with the same elasticity.
 
     Once, somebody takes many pieces more at once where `bulk` tells the product, the week and how many. Where `gifts`
     names a product, so many pieces of it are given away every week. In the week `mega` of a campaign every second pair
     of products is half off and sells five times as much besides, the others half as much again. In the last four weeks
-    all sell `season` times as much.
+    all sell `season` times as much. Where `gone` names a product and a week, nobody buys it from then on.
     """
     draw = np.random.default_rng(seed)
     pace = draw.gamma(2.0, 4.0, PRODUCTS)
@@ -66,6 +67,8 @@ def build(
                     "propensity": 1 / 3, "assigned_at": begins,
                 })  # fmt: skip
             times = season if week >= WEEKS - 4 else 1.0
+            if gone is not None and gone[0] == n and week >= gone[1]:
+                times = 0.0
             if week == mega:
                 off, times = (0.5, 5.0) if n % 4 < 2 else (off, 1.5)
             pieces = int(draw.poisson(times * pace[n] * (1 - off) ** -ELASTICITY))

@@ -139,6 +139,22 @@ def test_a_mega_campaign_is_neither_demand_nor_an_answer_to_price(tmp_path: Path
     assert alone.outlook.weekly.sum() == pytest.approx(learnt.outlook.weekly.sum(), rel=0.15)
 
 
+@pytest.mark.parametrize("week", [13, stall.WEEKS - 4])
+def test_what_is_over_is_not_promised(tmp_path: Path, learnt: Learnt, week: int):
+    """A listing that nobody took down says nothing of what will be sold, such as of a product that got another id."""
+    store = stall.build(tmp_path / "store", gone=(4, week))
+    found = learn(store, stall.MONTH)
+    assert found.outlook.gone.nonzero()[0].tolist() == [4]
+    assert found.outlook.weekly[4] < 0.1 * learnt.outlook.weekly[4]
+    others = EVERY != 4
+    assert found.outlook.weekly[others].sum() == pytest.approx(learnt.outlook.weekly[others].sum(), rel=0.05)
+    before, after = (each.appraise([action(stall.name(4))])[0].menu[0].joint for each in (learnt, found))
+    assert before is not None
+    assert after is not None
+    assert abs(after.mid) < 0.1 * before.mid
+    assert any("1 product on the list has sold nothing" in caveat for caveat in study(store, stall.MONTH).caveats)
+
+
 def test_what_a_season_moves_is_in_the_interval(tmp_path: Path, learnt: Learnt):
     """Nothing tells whether weeks that sold twice as much go on; a market that never moved is surer."""
     busy = learn(stall.build(tmp_path / "store", season=2.0), stall.MONTH)

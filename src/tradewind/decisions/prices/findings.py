@@ -466,6 +466,13 @@ class Teller:
                 "same products let expect, as one large order may be, are taken not to come again: neither what is to "
                 "be sold nor the answer to prices rests on them."
             )
+        gone = int((self.learnt.outlook.gone[self.rows] > 0).sum())
+        if gone:
+            found.append(
+                f"{several(gone, 'product')} on the list {'has' if gone == 1 else 'have'} sold nothing for longer than "
+                "chance would have it: what was sold before is taken to be over, as of what is out of stock or goes by "
+                "another id."
+            )
         if self.learnt.odd:
             which = ", ".join(f"from {day}" for day in self.learnt.odd)
             found.append(

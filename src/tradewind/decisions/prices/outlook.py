@@ -10,6 +10,7 @@ from scipy.special import gammaln
 
 from tradewind.decisions.prices.panel import Panel
 from tradewind.errors import BadInputError
+from tradewind.methods.silence import silent
 from tradewind.period import Period
 
 Array = NDArray[np.float64]
@@ -43,6 +44,8 @@ class Outlook:
         now: [n] share off the list price on the last day that is known.
         rest: Days for which that price still stands.
         forgetting: Weight of a week for each week that it lies back, as chosen.
+        gone: [n] weeks for which a product that used to sell has sold nothing, longer than chance would have it; what
+            it sold before is no demand any more.
     """
 
     shape: Array
@@ -54,6 +57,7 @@ class Outlook:
     now: Array
     rest: int
     forgetting: float
+    gone: Ints
 
     @property
     def weekly(self) -> Array:
@@ -81,6 +85,9 @@ def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
     known = ~np.isnan(panel.off)
     pull = np.where(known, (1 - np.nan_to_num(panel.off)) ** -elasticity[:, None], 0.0)
     units = np.where(known, panel.units, 0.0)  # what was sold at no known price teaches nothing
+    gone = silent(units > 0, known)
+    after = np.arange(units.shape[1]) >= units.shape[1] - gone[:, None]
+    units, pull = (np.where((gone == 0)[:, None] | after, values, 0.0) for values in (units, pull))
     busy, lumps = busy_weeks(units, pull), np.ones(len(units))
     for _ in range(SETTLED):
         lumps = _lumps(units, pull * busy)
@@ -102,7 +109,7 @@ def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
     depths, often, chances = _usual(panel, np.log(a / b))
     return Outlook(
         a, b / max(usual, 1e-9), drift, often, depths, chances, np.clip(np.nan_to_num(now), 0.0, 0.95),
-        6 - panel.last.weekday(), forgetting,
+        6 - panel.last.weekday(), forgetting, gone,
     )  # fmt: skip
 
 
