@@ -37,11 +37,14 @@ def build(
     off: float = 0.0,
     back: float = 0.0,
     mega: int | None = None,
+    gone: tuple[str, frozenset[int], int] | None = None,
+    ended: frozenset[int] = frozenset(),
 ) -> Path:
     """Write a store of the bazaar; tables named in `leave` are left out.
 
     Sellers take a share of `off` off their list prices, twice that on every other piece, and a share `back` comes back.
-    In the week `mega` all is shown ten times as often.
+    In the week `mega` all is shown ten times as often. Where `gone` names products or creators, and a week, these are
+    shown or show no more from then on, whatever contracts say. Listings of the products in `ended` have ended.
     """
     rng, luck = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     price = np.round(rng.uniform(10, 60, PRODUCTS), 2)
@@ -70,6 +73,12 @@ def build(
             for n, c in enumerate(live.tolist())
         ]
         for p, c, count in cells:
+            if (
+                gone is not None
+                and week >= gone[2]
+                and (p if gone[0] == "product" else c is not None and by[c]) in gone[1]
+            ):
+                continue
             moment = datetime(day.year, day.month, day.day, 12)
             who = {
                 "relation": "own" if c is None else "affiliate",
@@ -102,7 +111,8 @@ def build(
         if off:
             rows["product_history"].append(
                 {"product_id": f"p{p:03d}", "shop_id": f"s{p % SHOPS}", "valid_from": midnight,
-                 "list_price": _money(price[p])}
+                 "list_price": _money(price[p]),
+                 "valid_to": midnight + timedelta(days=7 * WEEKS - 1) if p in ended else None}
             )  # fmt: skip
     with Draft(folder) as draft:
         files: dict[str, list[Path]] = {}
