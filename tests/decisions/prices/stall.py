@@ -37,13 +37,15 @@ def build(
     mega: int | None = None,
     season: float = 1.0,
     gone: tuple[int, int] | None = None,
+    out: tuple[int, int, int] | None = None,
 ) -> Store:
     """Write a store in which every product answers to its price with the same elasticity.
 
     Once, somebody takes many pieces more at once where `bulk` tells the product, the week and how many. Where `gifts`
     names a product, so many pieces of it are given away every week. In the week `mega` of a campaign every second pair
     of products is half off and sells five times as much besides, the others half as much again. In the last four weeks
-    all sell `season` times as much. Where `gone` names a product and a week, nobody buys it from then on.
+    all sell `season` times as much. Where `gone` names a product and a week, nobody buys it from then on. Where
+    `out` names a product, a first week and an end, it has no stock in between.
     """
     draw = np.random.default_rng(seed)
     pace = draw.gamma(2.0, 4.0, PRODUCTS)
@@ -51,6 +53,7 @@ def build(
     discounts: list[dict[str, Any]] = []
     history: list[dict[str, Any]] = []
     arms: list[dict[str, Any]] = []
+    empty: list[dict[str, Any]] = []
     for week in range(WEEKS):
         monday = FIRST + timedelta(days=7 * week)
         begins = datetime.combine(monday, UTC_MIDNIGHT)
@@ -67,6 +70,12 @@ def build(
                     "propensity": 1 / 3, "assigned_at": begins,
                 })  # fmt: skip
             times = season if week >= WEEKS - 4 else 1.0
+            if out is not None and out[0] == n and out[1] <= week < out[2]:
+                times = 0.0
+                empty += [
+                    {"product_id": name(n), "shop_id": shop(n), "day": monday + timedelta(days=day), "on_hand": 0}
+                    for day in range(7)
+                ]
             if gone is not None and gone[0] == n and week >= gone[1]:
                 times = 0.0
             if week == mega:
@@ -108,7 +117,8 @@ def build(
         "inventory": [
             {"product_id": name(n), "shop_id": shop(n), "day": LAST, "on_hand": 10_000 if n == 3 else 5}
             for n in range(PRODUCTS)
-        ],
+            if out is None or out[0] != n or out[2] < WEEKS
+        ] + empty,
     }  # fmt: skip
     if listings:
         tables["product_history"] = history

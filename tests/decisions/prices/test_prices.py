@@ -155,6 +155,28 @@ def test_what_is_over_is_not_promised(tmp_path: Path, learnt: Learnt, week: int)
     assert any("1 product on the list has sold nothing" in caveat for caveat in study(store, stall.MONTH).caveats)
 
 
+def test_weeks_without_stock_tell_nothing_of_demand(tmp_path: Path, learnt: Learnt):
+    found = learn(stall.build(tmp_path / "store", out=(4, 12, 22)), stall.MONTH)
+    assert found.outlook.weekly[4] == pytest.approx(learnt.outlook.weekly[4], rel=0.15)
+    assert found.panel.stocked[4].tolist() == [1.0] * 12 + [0.0] * 10 + [1.0] * 4
+    assert found.response.rows == learnt.response.rows - 10
+
+
+def test_stock_that_runs_out_often_is_said(store: Store, learnt: Learnt, answer: Study):
+    short = np.broadcast_to(EVERY[:, None] % 8 == 0, learnt.panel.short.shape)
+    known = replace(learnt, panel=replace(learnt.panel, short=short))
+    teller = Teller(store, known, EVERY, learnt.worth(EVERY, OFFS, COMING), OFFS, COMING)
+    assert any("stock ran out" in caveat for caveat in teller.caveats())
+    assert not any("stock ran out" in caveat for caveat in answer.caveats)
+
+
+def test_what_has_no_stock_is_proposed_no_price(tmp_path: Path, answer: Study):
+    found = study(stall.build(tmp_path / "store", out=(4, stall.WEEKS - 2, stall.WEEKS)), stall.MONTH)
+    assert stall.name(4) in {each.subject.id for each in answer.actions}
+    assert stall.name(4) not in {each.subject.id for each in found.actions}
+    assert any("ended without stock: 1 product" in caveat for caveat in found.caveats)
+
+
 def test_what_a_season_moves_is_in_the_interval(tmp_path: Path, learnt: Learnt):
     """Nothing tells whether weeks that sold twice as much go on; a market that never moved is surer."""
     busy = learn(stall.build(tmp_path / "store", season=2.0), stall.MONTH)

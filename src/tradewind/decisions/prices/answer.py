@@ -34,7 +34,7 @@ IMPROVED_BY = {
     "assignments": "prices drawn by lot, which no seller's timing confounds",
     "traffic": "what products with few sales are likely to sell",
     "refunds": "refunds in the profit of a piece",
-    "inventory": "slow stock",
+    "inventory": "slow stock, and days without any taken out of demand",
 }
 NAMED = 20  # categories that an error names
 JUDGED = 5_000  # products that are judged at most, those that would sell for most
@@ -192,10 +192,10 @@ def _chosen(learnt: Learnt, category: str) -> Ints:
         raise NotFoundError(
             "Nothing of that category is sold there", got=category, allowed=known[:NAMED] or "none: products have none"
         )
-    rows = np.flatnonzero(inside & panel.active & (panel.list_price > 0) & ~np.isnan(panel.cost))
+    rows = np.flatnonzero(inside & panel.active & (panel.list_price > 0) & ~np.isnan(panel.cost) & ~panel.out)
     if not len(rows):
         raise MissingDataError(
-            "No product with a price and a unit cost is on sale there", got=category or None,
+            "No product with a price, a unit cost and stock is on sale there", got=category or None,
             do="choose another category, or assume a margin with --assume margin=0.3",
         )  # fmt: skip
     return _largest(learnt, rows, JUDGED)

@@ -31,7 +31,7 @@ def without_bulk(panel: Panel) -> Panel:
         panel: Products by weeks.
     """
     known = ~np.isnan(panel.off)
-    pull = np.where(known, (1 - np.nan_to_num(panel.off)) ** -USUAL, 0.0)
+    pull = np.where(known, (1 - np.nan_to_num(panel.off)) ** -USUAL, 0.0) * panel.stocked
     units, busy = np.where(known, panel.units, 0.0), np.ones(panel.units.shape[1])
     for _ in range(ROUNDS):
         units = np.minimum(units, FEW + TIMES * _elsewhere(units, pull * busy))
@@ -49,7 +49,7 @@ def without_odd_weeks(panel: Panel) -> tuple[Panel, Flags]:
         panel: Products by weeks.
     """
     known = ~np.isnan(panel.off)
-    pull = np.where(known, (1 - np.nan_to_num(panel.off)) ** -USUAL, 0.0)
+    pull = np.where(known, (1 - np.nan_to_num(panel.off)) ** -USUAL, 0.0) * panel.stocked
     odd = standout(busy_weeks(np.where(known, panel.units, 0.0), pull * panel.days / 7))
     return replace(panel, off=np.where(odd, np.nan, panel.off)), odd
 

@@ -83,7 +83,7 @@ def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
         BadInputError: If the period meets no day that is known.
     """
     known = ~np.isnan(panel.off)
-    pull = np.where(known, (1 - np.nan_to_num(panel.off)) ** -elasticity[:, None], 0.0)
+    pull = np.where(known, (1 - np.nan_to_num(panel.off)) ** -elasticity[:, None], 0.0) * panel.stocked
     units = np.where(known, panel.units, 0.0)  # what was sold at no known price teaches nothing
     gone = silent(units > 0, known)
     after = np.arange(units.shape[1]) >= units.shape[1] - gone[:, None]

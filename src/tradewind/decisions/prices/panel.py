@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import ibis
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
@@ -69,6 +70,9 @@ class Panel:
         active: [n] whether it is on sale now.
         clicks: [n, 2] clicks in the four weeks before the last four, and in the last four; NaN without traffic.
         told: Whether prices come from listings, rather than from what was paid.
+        stocked: [n, w] share of the week's days on which there was stock; 1 where nothing tells.
+        short: [n, w] whether a day of the week ended without any, so that more might have been sold.
+        out: [n] whether the last day did.
     """
 
     products: tuple[str, ...]
@@ -87,6 +91,9 @@ class Panel:
     active: Flags
     clicks: Array
     told: bool
+    stocked: Array
+    short: Flags
+    out: Flags
 
     @property
     def days(self) -> Array:
@@ -152,6 +159,7 @@ def read(store: Store, last: date) -> Panel:
     return Panel(
         tuple(products.tolist()), shops, category, starts, last, units, off, drawn, arms, now["list"], now["price"],
         cost, assumed, now["active"] > 0, _clicks(store, last, products), told,
+        *_in_stock(store, days, products, weeks),
     )  # fmt: skip
 
 
@@ -284,6 +292,31 @@ def _paid_cost(store: Store, days: Period, products: NDArray[np.str_]) -> Array:
     place = places(products, strings(rows["product_id"]))
     found[place[place >= 0]] = floats(rows["cost"])[place >= 0]
     return found
+
+
+def _in_stock(store: Store, days: Period, products: NDArray[np.str_], weeks: list[date]) -> tuple[Array, Flags, Flags]:
+    """Return the share of each week's days with stock, in which weeks it ran out, and what has none on the last day.
+
+    A day that ended without stock and on which nothing was ordered had none; one on which the last piece went had some.
+    """
+    shape = (len(products), len(weeks))
+    if not store.has("inventory", "on_hand"):
+        return np.ones(shape), np.zeros(shape, bool), np.zeros(len(products), bool)
+    held, lines = store.table("inventory"), store.table("order_lines")
+    held = held.filter(held.day.between(days.first, days.last)).group_by("product_id", "day")
+    empty = held.aggregate(left=lambda rows: rows.on_hand.sum()).filter(lambda rows: rows["left"] <= 0)
+    ordered = lines.filter(lines.day.between(days.first, days.last)).select("product_id", "day").distinct()
+
+    def counted(rows: ibis.Table) -> Array:
+        found = store.run(rows.group_by("product_id", week=rows.day.truncate("W")).aggregate(days=rows.count()))
+        week = np.array([(monday - weeks[0]).days // 7 for monday in found["week"].to_pylist()], np.int64)
+        return summed(shape, places(products, strings(found["product_id"])), week, floats(found["days"]))
+
+    none = counted(empty.anti_join(ordered, ["product_id", "day"]))
+    first, end, monday = (days.first - weeks[0]).days, (days.last - weeks[0]).days, 7 * np.arange(len(weeks))
+    length = np.minimum(monday + 6, end) - np.maximum(monday, first) + 1.0
+    out = np.isin(products, strings(store.run(empty.filter(empty.day == days.last).select("product_id"))["product_id"]))
+    return np.clip(1 - none / length, 0.0, 1.0), counted(empty) > 0, out
 
 
 def _clicks(store: Store, last: date, products: NDArray[np.str_]) -> Array:

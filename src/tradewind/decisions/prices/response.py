@@ -94,7 +94,8 @@ def response(store: Store, panel: Panel, seed: int) -> Response:
         MissingDataError: If no price ever moved, or nothing was sold twice.
     """
     fit = WithinCounts(MOST, seed)
-    known = ~np.isnan(panel.off) & panel.dense[:, None]
+    # What was sold until stock ran out is no answer to the price: deep discounts are what sells out.
+    known = ~np.isnan(panel.off) & panel.dense[:, None] & ~panel.short
     price = np.log1p(-np.nan_to_num(panel.off))
     beside = _displayed(store, panel)
 
