@@ -24,7 +24,7 @@ SETTLED = 8  # weeks for which a product must have been on sale before its stock
 NARROW = 0.15  # standard error of an elasticity that a test would be planned for
 DEEPER = 0.05  # how much deeper than usual a campaign's price must be for buyers to notice
 SOLD = 20.0  # pieces below which a product's own prices tell next to nothing
-SHORT = 0.05  # share of product-weeks in which stock ran out, from which the answer to prices is told too small
+SHORT = 0.1  # share of product-weeks in which stock ran out, from which the answer to prices may be too small
 ABSURD = 9.0  # rise in pieces from which a need is told in words
 
 
@@ -508,9 +508,9 @@ class Teller:
         short = float((panel.short & (panel.units > 0)).sum() / max(int((panel.units > 0).sum()), 1))
         if short > SHORT:
             found.append(
-                f"In {human(short, 'share')} of the product-weeks with sales stock ran out. They teach no answer to "
-                "prices, and since deep discounts run out first, that answer is told too small. Cheapest test: a "
-                "discount on products with stock for all its days."
+                f"In {human(short, 'share')} of the product-weeks with sales stock ran out: since deep discounts run "
+                "out first, how demand answers to prices may be told too small. Cheapest test: a discount on products "
+                "with stock for all its days."
             )
         out = int((panel.active & panel.out).sum())
         if out:
