@@ -69,7 +69,14 @@ class WithinCounts:
         self.most = most
         self.seed = seed
 
-    def __call__(self, counts: ArrayLike, columns: ArrayLike, unit: ArrayLike, week: ArrayLike) -> Slopes:
+    def __call__(
+        self,
+        counts: ArrayLike,
+        columns: ArrayLike,
+        unit: ArrayLike,
+        week: ArrayLike,
+        exposure: ArrayLike | None = None,
+    ) -> Slopes:
         """Return the slopes.
 
         Args:
@@ -77,12 +84,18 @@ class WithinCounts:
             columns: [n] or [n, k] what moved.
             unit: [n] id of the unit.
             week: [n] number of the week.
+            exposure: [n] part of the week in which it could be counted, above nought; all of each where left out.
 
         Raises:
-            BadInputError: If columns do not fit, a number is missing, a count is negative, nothing is counted in two
-                weeks of any unit, or a column does not move apart from units and weeks.
+            BadInputError: If columns do not fit, a number is missing, a count is negative, an exposure is not above
+                nought, nothing is counted in two weeks of any unit, or a column does not move apart from units and
+                weeks.
         """
-        y, x, names, places, week_of = self._checked(counts, columns, unit, week)
+        y, x, names, places, week_of, order = self._checked(counts, columns, unit, week)
+        part = np.ones(len(np.asarray(counts))) if exposure is None else np.asarray(exposure, float)
+        if len(part) != len(np.asarray(counts)) or not (np.isfinite(part) & (part > 0)).all():
+            raise BadInputError("An exposure is above nought, one for each count", do="leave rows without any out")
+        logs = np.log(part[order])
         weeks = int(week_of.max()) + 1
         own = x.shape[1]
         z = np.zeros((len(y), own + weeks - 1))
@@ -94,7 +107,7 @@ class WithinCounts:
         slope = np.zeros(z.shape[1])
         slope[own:] = _log_ratios(y, week_of)
         for _ in range(STEPS):
-            line = z @ slope
+            line = z @ slope + logs
             rate = np.exp(line - np.maximum.reduceat(line, starts)[places])
             mean = rate * (total / np.add.reduceat(rate, starts))[places]
             centre = np.add.reduceat(z * (mean / total[places])[:, None], starts)
@@ -127,7 +140,7 @@ class WithinCounts:
 
     def _checked(
         self, counts: ArrayLike, columns: ArrayLike, unit: ArrayLike, week: ArrayLike
-    ) -> tuple[Array, Array, NDArray[np.generic], Codes, Codes]:
+    ) -> tuple[Array, Array, NDArray[np.generic], Codes, Codes, Codes]:
         y, x = np.asarray(counts, float), np.asarray(columns, float)
         x = x[:, None] if x.ndim == 1 else x
         of, when = np.asarray(unit), np.asarray(week)
@@ -152,7 +165,7 @@ class WithinCounts:
         # A week without any sale has the effect minus infinity: its rows tell nothing.
         alive = (sold > 0)[np.unique(when[order], return_inverse=True)[1]]
         order, places = order[alive], places[alive]
-        return y[order], x[order], names[found], places, np.unique(when[order], return_inverse=True)[1]
+        return y[order], x[order], names[found], places, np.unique(when[order], return_inverse=True)[1], order
 
 
 def _log_ratios(y: Array, week: Codes) -> Array:

@@ -30,10 +30,21 @@ def truth(rate: np.ndarray, hours: np.ndarray, by: np.ndarray, pull: np.ndarray)
     return hours[by] * drive / load**CROWDING
 
 
-def build(folder: Path, seed: int = 1, leave: tuple[str, ...] = (), off: float = 0.0, back: float = 0.0) -> Path:
+def build(
+    folder: Path,
+    seed: int = 1,
+    leave: tuple[str, ...] = (),
+    off: float = 0.0,
+    back: float = 0.0,
+    mega: int | None = None,
+    gone: tuple[str, frozenset[int], int] | None = None,
+    ended: frozenset[int] = frozenset(),
+) -> Path:
     """Write a store of the bazaar; tables named in `leave` are left out.
 
     Sellers take a share of `off` off their list prices, twice that on every other piece, and a share `back` comes back.
+    In the week `mega` all is shown ten times as often. Where `gone` names products or creators, and a week, these are
+    shown or show no more from then on, whatever contracts say. Listings of the products in `ended` have ended.
     """
     rng, luck = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     price = np.round(rng.uniform(10, 60, PRODUCTS), 2)
@@ -54,7 +65,7 @@ def build(folder: Path, seed: int = 1, leave: tuple[str, ...] = (), off: float =
         effort = truth(rate[live], hours, by[live], pull[live])
         total = np.bincount(product[live], effort, PRODUCTS)
         noise = rng.lognormal(0, 0.05, PRODUCTS)
-        shown = base * noise * (1 + BEND * total)
+        shown = base * noise * (1 + BEND * total) * (10 if week == mega else 1)
         day = FIRST + timedelta(days=7 * week + 6)
         cells = [(p, None, rng.poisson(shown[p] / (1 + total[p]))) for p in range(PRODUCTS)]
         cells += [
@@ -62,6 +73,12 @@ def build(folder: Path, seed: int = 1, leave: tuple[str, ...] = (), off: float =
             for n, c in enumerate(live.tolist())
         ]
         for p, c, count in cells:
+            if (
+                gone is not None
+                and week >= gone[2]
+                and (p if gone[0] == "product" else c is not None and by[c]) in gone[1]
+            ):
+                continue
             moment = datetime(day.year, day.month, day.day, 12)
             who = {
                 "relation": "own" if c is None else "affiliate",
@@ -94,7 +111,8 @@ def build(folder: Path, seed: int = 1, leave: tuple[str, ...] = (), off: float =
         if off:
             rows["product_history"].append(
                 {"product_id": f"p{p:03d}", "shop_id": f"s{p % SHOPS}", "valid_from": midnight,
-                 "list_price": _money(price[p])}
+                 "list_price": _money(price[p]),
+                 "valid_to": midnight + timedelta(days=7 * WEEKS - 1) if p in ended else None}
             )  # fmt: skip
     with Draft(folder) as draft:
         files: dict[str, list[Path]] = {}

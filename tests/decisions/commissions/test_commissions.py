@@ -167,6 +167,44 @@ def test_both_engines_say_the_same(opened: Callable[[Path], Store], tmp_path_fac
             assert ends[0] == pytest.approx(ends[1], rel=1e-6, abs=1e-9)
 
 
+def test_a_mega_campaign_is_not_promised_again(tmp_path: Path, store: Store, told: Study):
+    found = study(open_store(str(bazaar.build(tmp_path, mega=bazaar.WEEKS - 3))), bazaar.LAST)
+    usual, then = (
+        sum(max(setting.joint.mid for setting in action.menu if setting.joint) for action in each.actions)
+        for each in (told, found)
+    )
+    assert 0.6 * usual < then < 1.4 * usual
+    assert any("1 week of the base" in caveat for caveat in found.caveats)
+    assert not any("of the base" in caveat for caveat in told.caveats)
+
+
+def test_contracts_of_products_that_are_gone_promise_nothing(tmp_path: Path, told: Study):
+    best = sorted(told.actions, key=lambda a: -max(s.joint.mid for s in a.menu if s.joint))[:5]
+    names = {each.subject.id for each in best}
+    gone = ("product", frozenset(int(name[1:]) for name in names), bazaar.WEEKS - 3)
+    found = study(open_store(str(bazaar.build(tmp_path, gone=gone))), bazaar.LAST)
+    assert not names & {each.subject.id for each in found.actions}
+    assert found.actions
+    assert any("on paper" in caveat for caveat in found.caveats)
+    assert not any("on paper" in caveat for caveat in told.caveats)
+
+
+def test_contracts_of_creators_who_left_count_as_ended(tmp_path: Path):
+    left = frozenset(range(0, bazaar.CREATORS, 3))
+    found = learn(open_store(str(bazaar.build(tmp_path, gone=("creator", left, bazaar.WEEKS - 5)))), bazaar.LAST)
+    theirs = np.array([int(name[1:]) in left for name in found.past.creators])[found.past.creator]
+    assert np.isnan(found.past.rate[theirs]).all()
+    assert np.isfinite(found.past.rate[~theirs]).any()
+    assert found.past.idle > 10
+
+
+def test_a_product_that_no_listing_shows_is_proposed_no_rate(tmp_path: Path):
+    ended = frozenset(range(0, bazaar.PRODUCTS, 2))
+    found = study(open_store(str(bazaar.build(tmp_path, off=0.2, ended=ended))), bazaar.LAST)
+    assert found.actions
+    assert not [each for each in found.actions if int(each.subject.id[1:]) in ended]
+
+
 def test_gains_keep_keys_doses_and_costs_and_transfers_cancel(learnt: Learnt):
     live = sorted({learnt.goods.ids[p] for p in learnt.past.product[np.isfinite(learnt.past.rate)]})
     given = [action(live[0], 0.1, 0.2, 0.3), action(live[1], 0.05)]

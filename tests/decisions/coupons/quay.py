@@ -29,7 +29,7 @@ COST, FEE = 0.5, 0.05
 def build(
     folder: Path, seed: int = 1, people: int = 3_000, *, lot: bool = True, written: bool = True, cost: float = 1,
     named: bool = True, shops: int = 1, by_use: int = 0, about_to_buy: bool = False,
-    unwritten: int = 0, claimed: int = 0,
+    unwritten: int = 0, claimed: int = 0, mega: int | None = None,
 ) -> Store:  # fmt: skip
     """Write a store in which half of the customers, those who look often, answer to coupons.
 
@@ -43,6 +43,7 @@ def build(
         named: Whether coupons name their face value and threshold.
         shops: Number of shops among which orders are spread.
         unwritten: Number of the first coupons whose chances nobody wrote down.
+        mega: Week in which everybody orders five times as often.
         by_use: Number of the first coupons of which only those who used one are known.
         claimed: Number of the first coupons that customers took themselves, being about to make a large order: who has
             one makes three times as many.
@@ -69,7 +70,7 @@ def build(
         used: dict[int, str] = {}
         for day in range(7):
             held = (given & (day < DAYS))[:, None]
-            rate = RATE * np.array(SHARES) * (1 + rise * held) * (1 + about_to_buy * held)
+            rate = RATE * (5 if week == mega else 1) * np.array(SHARES) * (1 + rise * held) * (1 + about_to_buy * held)
             rate *= 1 + 2 * held * (np.array(PRICES) >= THRESHOLD) * (week < claimed)
             who, what = np.nonzero(draw.random(rate.shape) < rate)
             for n, kind in zip(who.tolist(), what.tolist(), strict=True):

@@ -67,6 +67,13 @@ def test_what_a_coupon_is_worth_is_found(learnt: Learnt) -> None:
     assert "orders beside" in keen.why
 
 
+def test_a_mega_campaign_is_not_promised_again(tmp_path: Path, learnt: Learnt) -> None:
+    found = learn(quay.build(tmp_path / "mega", mega=quay.WEEKS - 2), quay.MONTH)
+    usual = learnt.people.rate.sum()
+    assert found.people.rate.sum() == pytest.approx(usual, rel=0.15)
+    assert (found.odd, learnt.odd) == (1, 0)
+
+
 def test_parties_add_up_to_the_joint_gain(learnt: Learnt) -> None:
     menu = (
         Setting({"face": 2.0, "threshold": 8.0, "platform": 1.0}, {}),

@@ -33,10 +33,19 @@ def build(
     still: bool = False,
     titles: int = PRODUCTS,
     bulk: tuple[int, int, int] | None = None,
+    gifts: tuple[int, int] | None = None,
+    mega: int | None = None,
+    season: float = 1.0,
+    gone: tuple[int, int] | None = None,
+    out: tuple[int, int, int] | None = None,
 ) -> Store:
     """Write a store in which every product answers to its price with the same elasticity.
 
-    Once, somebody takes many pieces more at once where `bulk` tells the product, the week and how many.
+    Once, somebody takes many pieces more at once where `bulk` tells the product, the week and how many. Where `gifts`
+    names a product, so many pieces of it are given away every week. In the week `mega` of a campaign every second pair
+    of products is half off and sells five times as much besides, the others half as much again. In the last four weeks
+    all sell `season` times as much. Where `gone` names a product and a week, nobody buys it from then on. Where
+    `out` names a product, a first week and an end, it has no stock in between.
     """
     draw = np.random.default_rng(seed)
     pace = draw.gamma(2.0, 4.0, PRODUCTS)
@@ -44,6 +53,7 @@ def build(
     discounts: list[dict[str, Any]] = []
     history: list[dict[str, Any]] = []
     arms: list[dict[str, Any]] = []
+    empty: list[dict[str, Any]] = []
     for week in range(WEEKS):
         monday = FIRST + timedelta(days=7 * week)
         begins = datetime.combine(monday, UTC_MIDNIGHT)
@@ -59,7 +69,18 @@ def build(
                     "experiment_id": f"week-{week}", "unit_kind": "product", "unit_id": name(n), "arm": str(arm),
                     "propensity": 1 / 3, "assigned_at": begins,
                 })  # fmt: skip
-            pieces = int(draw.poisson(pace[n] * (1 - off) ** -ELASTICITY))
+            times = season if week >= WEEKS - 4 else 1.0
+            if out is not None and out[0] == n and out[1] <= week < out[2]:
+                times = 0.0
+                empty += [
+                    {"product_id": name(n), "shop_id": shop(n), "day": monday + timedelta(days=day), "on_hand": 0}
+                    for day in range(7)
+                ]
+            if gone is not None and gone[0] == n and week >= gone[1]:
+                times = 0.0
+            if week == mega:
+                off, times = (0.5, 5.0) if n % 4 < 2 else (off, 1.5)
+            pieces = int(draw.poisson(times * pace[n] * (1 - off) ** -ELASTICITY))
             pieces += bulk[2] if bulk is not None and bulk[:2] == (n, week) else 0
             history.append({
                 "product_id": name(n), "shop_id": shop(n), "valid_from": begins,
@@ -67,6 +88,8 @@ def build(
                 "sale_price": money(full * (1 - off)), "active": True,
                 "unit_cost": Decimal(full) / 2 if cost else None,
             })  # fmt: skip
+            if gifts is not None and gifts[0] == n:
+                lines.append(_given_away(n, monday, gifts[1], cost))
             if pieces:
                 at = datetime.combine(monday + timedelta(days=int(draw.integers(7))), time(12))
                 gross = full * pieces
@@ -94,7 +117,8 @@ def build(
         "inventory": [
             {"product_id": name(n), "shop_id": shop(n), "day": LAST, "on_hand": 10_000 if n == 3 else 5}
             for n in range(PRODUCTS)
-        ],
+            if out is None or out[0] != n or out[2] < WEEKS
+        ] + empty,
     }  # fmt: skip
     if listings:
         tables["product_history"] = history
@@ -102,6 +126,15 @@ def build(
         tables["assignments"] = arms
     market.write(folder, tables)
     return open_store(str(folder))
+
+
+def _given_away(n: int, day: date, pieces: int, cost: bool) -> dict[str, Any]:
+    at = datetime.combine(day, time(12))
+    return {
+        "order_id": f"g{day}-{n}", "line": 0, "ordered_at": at, "known_at": at, "day": day, "hour": at,
+        "customer_id": f"c{n}", "shop_id": shop(n), "product_id": name(n), "quantity": pieces,
+        "unit_price": Decimal(0), "unit_cost": Decimal(price(n)) / 2 if cost else None,
+    }  # fmt: skip
 
 
 def money(amount: float) -> Decimal:

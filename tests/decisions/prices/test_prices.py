@@ -112,6 +112,91 @@ def test_one_large_order_is_no_demand(tmp_path: Path, learnt: Learnt, week: int,
     assert any("taken not to come again" in caveat for caveat in study(store, stall.MONTH).caveats)
 
 
+@pytest.mark.parametrize("listings", [True, False])
+def test_what_is_given_away_is_no_demand(tmp_path: Path, listings: bool):
+    """Gifts come without a price: nobody would pay the list price for as many."""
+    before = learn(stall.build(tmp_path / "plain", listings=listings), stall.MONTH)
+    after = learn(stall.build(tmp_path / "given", listings=listings, gifts=(4, 60)), stall.MONTH)
+    assert after.panel.units[4] == pytest.approx(before.panel.units[4])
+    assert after.panel.list_price[4] == pytest.approx(before.panel.list_price[4])
+    for was, now in zip(*(learnt.appraise([action(stall.name(4))])[0].menu for learnt in (before, after)), strict=True):
+        assert was.joint is not None
+        assert now.joint is not None
+        assert now.joint.mid == pytest.approx(was.joint.mid, rel=0.1, abs=1.0)
+
+
+@pytest.mark.parametrize("week", [3, stall.WEEKS - 3, stall.WEEKS - 1])
+def test_a_mega_campaign_is_neither_demand_nor_an_answer_to_price(tmp_path: Path, learnt: Learnt, week: int):
+    """It does not come again with the weeks to come, and who takes part is shown more as well."""
+    store = stall.build(tmp_path / "store", mega=week)
+    found = learn(store, stall.MONTH)
+    assert found.outlook.weekly.sum() == pytest.approx(learnt.outlook.weekly.sum(), rel=0.1)
+    assert found.response.overall.mid == pytest.approx(learnt.response.overall.mid, abs=0.2)
+    begins = stall.FIRST + timedelta(days=7 * week)
+    assert found.odd == (begins,)
+    assert any(f"In 1 week (from {begins})" in caveat for caveat in study(store, stall.MONTH).caveats)
+    alone = learn(store, Period(begins, begins + timedelta(days=6))) if week > stall.WEEKS - 4 else found
+    assert alone.outlook.weekly.sum() == pytest.approx(learnt.outlook.weekly.sum(), rel=0.15)
+
+
+@pytest.mark.parametrize("week", [13, stall.WEEKS - 4])
+def test_what_is_over_is_not_promised(tmp_path: Path, learnt: Learnt, week: int):
+    """A listing that nobody took down says nothing of what will be sold, such as of a product that got another id."""
+    store = stall.build(tmp_path / "store", gone=(4, week))
+    found = learn(store, stall.MONTH)
+    assert found.outlook.gone.nonzero()[0].tolist() == [4]
+    assert found.outlook.weekly[4] < 0.1 * learnt.outlook.weekly[4]
+    others = EVERY != 4
+    assert found.outlook.weekly[others].sum() == pytest.approx(learnt.outlook.weekly[others].sum(), rel=0.05)
+    before, after = (each.appraise([action(stall.name(4))])[0].menu[0].joint for each in (learnt, found))
+    assert before is not None
+    assert after is not None
+    assert abs(after.mid) < 0.1 * before.mid
+    assert any("1 product on the list has sold nothing" in caveat for caveat in study(store, stall.MONTH).caveats)
+
+
+def test_weeks_without_stock_tell_nothing_of_demand(tmp_path: Path, learnt: Learnt):
+    found = learn(stall.build(tmp_path / "store", out=(4, 12, 22)), stall.MONTH)
+    assert found.outlook.weekly[4] == pytest.approx(learnt.outlook.weekly[4], rel=0.15)
+    assert found.panel.stocked[4].tolist() == [1.0] * 12 + [0.0] * 10 + [1.0] * 4
+    assert found.response.rows == learnt.response.rows - 10
+
+
+def test_discounts_that_sell_out_do_not_hide_the_answer_to_them(store: Store, learnt: Learnt):
+    """What sells out after half a week sold half as much as it would have."""
+    panel = learnt.panel
+    part = np.where(panel.off > 0.3, 0.5, 1.0)
+    cut = np.random.default_rng(2).binomial(panel.units.astype(int), part).astype(float)
+    found = response(store, replace(panel, units=cut, stocked=part), 0)
+    assert found.observed.mid == pytest.approx(learnt.response.observed.mid, abs=0.2)
+    assert response(store, replace(panel, units=cut), 0).observed.mid < found.observed.mid - 0.8
+    coming = outlook(replace(panel, units=cut, stocked=part), found.elasticity, stall.MONTH)
+    assert coming.weekly.sum() == pytest.approx(learnt.outlook.weekly.sum(), rel=0.1)
+
+
+def test_stock_that_runs_out_often_is_said(store: Store, learnt: Learnt, answer: Study):
+    short = np.broadcast_to(EVERY[:, None] % 8 == 0, learnt.panel.short.shape)
+    known = replace(learnt, panel=replace(learnt.panel, short=short))
+    teller = Teller(store, known, EVERY, learnt.worth(EVERY, OFFS, COMING), OFFS, COMING)
+    assert any("stock ran out" in caveat for caveat in teller.caveats())
+    assert not any("stock ran out" in caveat for caveat in answer.caveats)
+
+
+def test_what_has_no_stock_is_proposed_no_price(tmp_path: Path, answer: Study):
+    found = study(stall.build(tmp_path / "store", out=(4, stall.WEEKS - 2, stall.WEEKS)), stall.MONTH)
+    assert stall.name(4) in {each.subject.id for each in answer.actions}
+    assert stall.name(4) not in {each.subject.id for each in found.actions}
+    assert any("ended without stock: 1 product" in caveat for caveat in found.caveats)
+
+
+def test_what_a_season_moves_is_in_the_interval(tmp_path: Path, learnt: Learnt):
+    """Nothing tells whether weeks that sold twice as much go on; a market that never moved is surer."""
+    busy = learn(stall.build(tmp_path / "store", season=2.0), stall.MONTH)
+    assert learnt.outlook.drift < 0.1
+    assert busy.outlook.drift > 0.25
+    assert busy.outlook.weekly.sum() == pytest.approx(2 * learnt.outlook.weekly.sum(), rel=0.1)
+
+
 def test_what_sells_for_weeks_is_demand(store: Store):
     panel = read(store, stall.LAST)
     units = panel.units.copy()

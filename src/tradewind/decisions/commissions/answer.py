@@ -311,6 +311,16 @@ class _Teller:
                 f"give or take {SUPPOSED['answer'].error}, which is supposed of any. Cheapest test: offer two rates "
                 "by lot."
             )
+        if idle := self.learnt.past.idle:
+            told.append(
+                f"{several(idle, 'contract')} on paper {'counts' if idle == 1 else 'count'} as ended: the creator or "
+                "the product has not been shown for longer than chance would have it, or no listing stands."
+            )
+        if odd := self.learnt.worth.odd:
+            told.append(
+                f"{several(odd, 'week')} of the base came to half as much again as the weeks beside, or as far less, "
+                "as in a mega campaign or a holiday: ordinary weeks before count instead, since it does not come again."
+            )
         told += [
             f"Of {f'the {TIERS[tier]} tier' if tier < len(TIERS) else 'tiers with few contracts'} {said}: what is told "
             "of them here is less sure than it says."

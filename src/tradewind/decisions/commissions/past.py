@@ -15,6 +15,7 @@ from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
 from tradewind.measures.metric import Metric
 from tradewind.measures.query import Query
+from tradewind.methods.silence import silent
 from tradewind.period import Period
 
 Array = NDArray[np.float64]
@@ -26,6 +27,8 @@ WEEKS = 26  # weeks of history that are looked at
 TIERS = ("small", "middle", "large", "unknown")
 MIDDLE, LARGE = 1 / 3, 0.9  # shares of creators with a contract, by followers, at which tiers begin
 COMMON = 0.01  # share of a place's exposure that sellers and creators must each have to be compared there
+
+SILENT = 0.01  # chance below which who or what was not shown lately is taken to be gone
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,7 @@ class Past:
         gmv: [lines] GMV through the line in the base period, rooms counted.
         through: [products, 3] through creators, rooms counted: pieces and exposure of all weeks, exposure of the base.
         base: Number of days of the base period.
+        idle: Number of contracts that stand on paper only, and are taken to have ended.
     """
 
     creators: tuple[str, ...]
@@ -88,6 +92,7 @@ class Past:
     gmv: Array
     through: Array
     base: int
+    idle: int
 
     @property
     def weeks(self) -> int:
@@ -135,7 +140,8 @@ class _Reader:
         keys, line = np.unique(product * len(names) + creator, return_inverse=True)
         of, by = keys // len(names), keys % len(names)
         line_of = {(int(p), int(c)): n for n, (p, c) in enumerate(zip(of, by, strict=True))}
-        begins, ends = contracts["begins"], contracts["ends"]
+        begins = contracts["begins"]
+        ends = self._lasting(contracts)
         rate, share = np.array(contracts["rate"], float), np.array(contracts["platform_share"], float)
         same, places = self._places()
         affiliate: Where = {"relation": ("affiliate",), **same}
@@ -159,6 +165,7 @@ class _Reader:
             held, self._by_week({"relation": ("own",), **same}), *exposure, self._clicked(), self._sold(same),
             self._pieces(tuple(places)),
             self._through_lines(line_of, number, len(keys)), self._through(), self.period.days,
+            int(((begins < 0) & (contracts["ends"] >= 0) & (ends < 0)).sum()),
         )  # fmt: skip
 
     def _contracts(self) -> dict[str, Any]:
@@ -192,6 +199,39 @@ class _Reader:
         told["platform_share"] = [rows["platform_share"][n] or 0.0 for n in kept]
         # what is not known by the last day does not count: an end that lies ahead is told with the contract
         return {**told, "begins": begins[kept], "ends": ends[kept]}
+
+    def _lasting(self, contracts: Mapping[str, Any]) -> Array:
+        """Return when contracts end: those whose creator or product fell silent, then; those of no listing, now."""
+        begins, ends = contracts["begins"], contracts["ends"]
+        last = -WEEK * np.arange(len(self.weeks) - 1, -1, -1)
+        during = (begins[:, None] < last) & (ends[:, None] > last - WEEK)
+        for key, where in (("creator_id", {"relation": ("affiliate",)}), ("product_id", {})):
+            of = np.unique(contracts[key], return_inverse=True)
+            place = {name: n for n, name in enumerate(of[0].tolist())}
+            seen = np.zeros((len(place), len(self.weeks)), bool)
+            told = np.zeros(len(self.weeks), bool)  # weeks without any traffic say nothing
+            found = self._run((m.IMPRESSIONS,), (key,), where, weekly=True)
+            for name, week, count in zip(found[key], found["slot"], found["impressions"], strict=True):
+                told[int(week)] |= count > 0
+                if name in place:
+                    seen[place[name], int(week)] = count > 0
+            possible = np.zeros(seen.shape, bool)
+            np.logical_or.at(possible, of[1], during)
+            since = WEEK * silent(seen, possible & told, SILENT)[of[1]]
+            ends = np.where(since > 0, np.minimum(ends, -since), ends)
+        unlisted = self._unlisted()
+        off = np.array([name in unlisted for name in contracts["product_id"]])
+        return np.asarray(np.where(off, np.minimum(ends, -1e-9), ends), float)
+
+    def _unlisted(self) -> frozenset[str]:
+        """Products of which listings are told, none of which stands on the last day."""
+        if not self.store.has("product_history"):
+            return frozenset()
+        history, end = self.store.table("product_history"), self.period.end(self.store.provenance.timezone)
+        begun = history.filter(history.valid_from < end)
+        stands = (begun.valid_to.isnull() | (begun.valid_to >= end)) & begun.active.fill_null(True)
+        rows = self.store.run(begun.group_by("product_id").aggregate(stands=stands.any())).to_pydict()
+        return frozenset(name for name, on in zip(rows["product_id"], rows["stands"], strict=True) if not on)
 
     def _places(self) -> tuple[dict[str, tuple[str | None, ...]], dict[str | None, float]]:
         """Where sellers and creators show products alike, and the surfaces where creators are at work.

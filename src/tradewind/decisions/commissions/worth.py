@@ -11,6 +11,7 @@ from tradewind.decisions.commissions.goods import Goods
 from tradewind.decisions.commissions.past import WEEK, Past
 from tradewind.errors import MissingDataError
 from tradewind.methods.rates import Drawn, Rates
+from tradewind.methods.standout import ordinary, standout
 
 Array = NDArray[np.float64]
 
@@ -27,6 +28,7 @@ class Worth:
         platform: The same for the platform.
         merchant: The same for the product's own merchant, who owns a part of that exposure.
         through: Pieces sold through creators in a day, lately.
+        odd: Number of weeks that stand out, such as a mega campaign's, in whose place ordinary ones before them count.
     """
 
     sells: Array
@@ -36,6 +38,7 @@ class Worth:
     platform: Array
     merchant: Array
     through: Array
+    odd: int
 
 
 def worth(past: Past, goods: Goods) -> Worth:
@@ -57,7 +60,9 @@ def worth(past: Past, goods: Goods) -> Worth:
         x = np.column_stack([x, np.log(others.mean)])
     found = _rates(past.pieces[:, 0], shown, x)
     lately = max(1, min(past.weeks, round(past.base / WEEK)))
-    seen = past.seen[:, -lately:].sum(axis=1) / (WEEK * lately)
+    out = standout(past.seen.sum(axis=0) + 1.0)
+    seen = past.seen[:, ordinary(out, lately)].mean(axis=1) / WEEK
+    asked = past.seen[:, -lately:].mean(axis=1) / WEEK
     joint = _stands(seen, found.mean * (goods.merchant + goods.platform), goods.department)
     platform = _stands(seen, found.mean * goods.platform, goods.department)
     names = {name: n for n, name in enumerate(sorted({shop or "" for shop in goods.shop}))}
@@ -69,7 +74,8 @@ def worth(past: Past, goods: Goods) -> Worth:
     if _told(past.through[:, 0], past.through[:, 1]).any():
         sold = _rates(past.through[:, 0], past.through[:, 1], np.log(found.mean)[:, None])
         through = sold.mean * past.through[:, 2] / past.base
-    return Worth(found.mean, found.shape, seen, joint, platform, merchant, through)
+        through *= np.divide(seen, asked, out=np.ones(len(seen)), where=asked > 0)
+    return Worth(found.mean, found.shape, seen, joint, platform, merchant, through, int(out[-lately:].sum()))
 
 
 def _rates(events: Array, exposure: Array, x: Array | None = None) -> Drawn:

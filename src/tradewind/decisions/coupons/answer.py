@@ -397,6 +397,12 @@ class _Teller:
                 f"Left out: {several(claimed, 'coupon')} that customers took themselves, as in live rooms: who takes a "
                 "coupon is about to order, whether or not it does anything."
             )
+        if learnt.odd:
+            told.append(
+                f"{several(learnt.odd, 'week')} of the base had half as many orders again as the weeks beside, or as "
+                "far fewer, as in a mega campaign or a holiday: ordinary weeks before count instead, since it does not "
+                "come again."
+            )
         if learnt.cases.hidden >= SHOWS:
             told.append(
                 f"Who was given a coupon made {human(learnt.cases.hidden, 'share')} more orders too small for it than "

@@ -22,6 +22,7 @@ from tradewind.engines.store import Store
 from tradewind.errors import BadInputError
 from tradewind.measures.metrics import COST, assumed
 from tradewind.methods.lift import LiftFit
+from tradewind.methods.standout import ordinary, standout
 from tradewind.money import gained, human
 from tradewind.period import Period
 from tradewind.study import Action, Estimate, Evidence, Lever, Setting
@@ -42,6 +43,7 @@ STEP = 0.1
 HIDDEN = 0.3
 """Share by which what is hidden may raise orders that a coupon fits otherwise than those too small for it; judged."""
 EXPIRY = 56  # days for which numbers may be used
+STEADY = 16.0  # orders by which weeks are steadied, so that few do not stand out by chance
 SMOOTH = 20.0  # orders for which the expected number counts beside the observed
 
 
@@ -59,6 +61,7 @@ class Learnt:
         currency: Currency of all money.
         period: The days whose demand is the base of what is to come.
         margin: The margin that is assumed, where some costs are not known; else None.
+        odd: Number of weeks of the base that stand out, in whose place ordinary ones before them count.
     """
 
     record: Record
@@ -70,6 +73,7 @@ class Learnt:
     currency: str
     period: Period
     margin: float | None = None
+    odd: int = 0
 
     @property
     def evidence(self) -> Evidence:
@@ -246,14 +250,25 @@ def learn(store: Store, period: Period, settings: CouponsSettings | None = None)
     everybody = np.arange(len(record.ids))
     features = past.features(everybody, record.now)
     rate = taught.expected(features)
-    seen = float((record.orders.at >= record.now - period.days * DAY).sum())
+    seen, odd = _seen(record, period.days)
     rate = rate * (seen + SMOOTH) / (rate.sum() * period.days + SMOOTH)
     people = People(features, taught.worth.kind(past.usual(everybody, record.now)), rate, taught.odds.predict(features))
     effect = Effect(taught.looks, fit, *taught.follows(fit, FOLLOWS), taught.use())
     return Learnt(
         record, taught, fit, people, effect, _shaken(record),
-        store.provenance.currency, period, store.assumptions.margin if assumed(COST, store) else None,
+        store.provenance.currency, period, store.assumptions.margin if assumed(COST, store) else None, odd,
     )  # fmt: skip
+
+
+def _seen(record: Record, days: int) -> tuple[float, int]:
+    """Return the orders of the last days, and how many of their weeks stand out, in whose place those before count."""
+    seen = float((record.orders.at >= record.now - days * DAY).sum())
+    back = (record.now - 1 - record.orders.at) // (7 * DAY)
+    whole = (record.now - record.first) // (7 * DAY)
+    count = np.bincount(whole - 1 - back[(back >= 0) & (back < whole)], minlength=whole).astype(float)
+    out, weeks = standout(count + STEADY), -(-days // 7)
+    odd = int(out[-weeks:].sum())
+    return (float(count[ordinary(out, weeks)].mean()) * days / 7 if odd else seen), odd
 
 
 def _shaken(record: Record) -> float:

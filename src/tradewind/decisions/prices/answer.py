@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind import progress
-from tradewind.decisions.prices.bulk import without_bulk
+from tradewind.decisions.prices.bulk import without_bulk, without_odd_weeks
 from tradewind.decisions.prices.economics import economics
 from tradewind.decisions.prices.findings import Teller
 from tradewind.decisions.prices.learnt import CHEAPEST, DEAREST, Learnt
@@ -34,7 +34,7 @@ IMPROVED_BY = {
     "assignments": "prices drawn by lot, which no seller's timing confounds",
     "traffic": "what products with few sales are likely to sell",
     "refunds": "refunds in the profit of a piece",
-    "inventory": "slow stock",
+    "inventory": "slow stock, and days without any taken out of demand",
 }
 NAMED = 20  # categories that an error names
 JUDGED = 5_000  # products that are judged at most, those that would sell for most
@@ -108,11 +108,13 @@ def learn(store: Store, period: Period, settings: PricesSettings | None = None) 
     progress.told(steps[1], 1, len(steps))
     profit = economics(store, usual)
     progress.told(steps[2], 2, len(steps))
-    answer = response(store, usual, settings.seed)
+    ordinary, odd = without_odd_weeks(usual)
+    answer = response(store, ordinary, settings.seed)
     progress.told(steps[3], 3, len(steps))
-    coming = outlook(usual, answer.elasticity, seen)
+    coming = outlook(ordinary, answer.elasticity, seen)
     bulk = float((panel.units - usual.units).sum())
-    return Learnt(panel, profit, answer, coming, store.provenance.currency, settings.seed, bulk)
+    weeks = tuple(week for week, out in zip(panel.weeks, odd.tolist(), strict=True) if out)
+    return Learnt(panel, profit, answer, coming, store.provenance.currency, settings.seed, bulk, weeks)
 
 
 def study(store: Store, period: Period, settings: PricesSettings | None = None) -> Study:
@@ -190,10 +192,10 @@ def _chosen(learnt: Learnt, category: str) -> Ints:
         raise NotFoundError(
             "Nothing of that category is sold there", got=category, allowed=known[:NAMED] or "none: products have none"
         )
-    rows = np.flatnonzero(inside & panel.active & (panel.list_price > 0) & ~np.isnan(panel.cost))
+    rows = np.flatnonzero(inside & panel.active & (panel.list_price > 0) & ~np.isnan(panel.cost) & ~panel.out)
     if not len(rows):
         raise MissingDataError(
-            "No product with a price and a unit cost is on sale there", got=category or None,
+            "No product with a price, a unit cost and stock is on sale there", got=category or None,
             do="choose another category, or assume a margin with --assume margin=0.3",
         )  # fmt: skip
     return _largest(learnt, rows, JUDGED)

@@ -1,4 +1,4 @@
-"""Bulk: what was sold at once and does not come again, such as hundreds of pieces to one buyer."""
+"""Bulk: what was sold at once and does not come again: hundreds of pieces to one buyer, a mega campaign's week."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from tradewind.decisions.prices.outlook import busy_weeks
 from tradewind.decisions.prices.panel import Panel
 from tradewind.decisions.prices.response import USUAL
+from tradewind.methods.standout import standout
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 TIMES, FEW = 3.0, 10.0
 """A week counts for at most so many times what other weeks let expect in it, and so many pieces."""
@@ -29,12 +31,27 @@ def without_bulk(panel: Panel) -> Panel:
         panel: Products by weeks.
     """
     known = ~np.isnan(panel.off)
-    pull = np.where(known, (1 - np.nan_to_num(panel.off)) ** -USUAL, 0.0)
+    pull = np.where(known, (1 - np.nan_to_num(panel.off)) ** -USUAL, 0.0) * panel.stocked
     units, busy = np.where(known, panel.units, 0.0), np.ones(panel.units.shape[1])
     for _ in range(ROUNDS):
         units = np.minimum(units, FEW + TIMES * _elsewhere(units, pull * busy))
         busy = busy_weeks(units, pull)
     return replace(panel, units=np.where(known, units, panel.units))
+
+
+def without_odd_weeks(panel: Panel) -> tuple[Panel, Flags]:
+    """Return a panel without prices of weeks in which all products sold unlike the weeks beside, and which these are.
+
+    In a mega campaign's or a holiday's week not prices alone sell: who cuts them is shown more as well. And it does not
+    come again. What was sold at no known price teaches nothing.
+
+    Args:
+        panel: Products by weeks.
+    """
+    known = ~np.isnan(panel.off)
+    pull = np.where(known, (1 - np.nan_to_num(panel.off)) ** -USUAL, 0.0) * panel.stocked
+    odd = standout(busy_weeks(np.where(known, panel.units, 0.0), pull * panel.days / 7))
+    return replace(panel, off=np.where(odd, np.nan, panel.off)), odd
 
 
 def _elsewhere(units: Array, exposure: Array) -> Array:
@@ -48,4 +65,4 @@ def _elsewhere(units: Array, exposure: Array) -> Array:
     return np.asarray(found * exposure)
 
 
-__all__ = ["without_bulk"]
+__all__ = ["without_bulk", "without_odd_weeks"]

@@ -24,6 +24,7 @@ SETTLED = 8  # weeks for which a product must have been on sale before its stock
 NARROW = 0.15  # standard error of an elasticity that a test would be planned for
 DEEPER = 0.05  # how much deeper than usual a campaign's price must be for buyers to notice
 SOLD = 20.0  # pieces below which a product's own prices tell next to nothing
+SHORT = 0.1  # share of product-weeks in which stock ran out, from which the answer to prices may be too small
 ABSURD = 9.0  # rise in pieces from which a need is told in words
 
 
@@ -466,6 +467,20 @@ class Teller:
                 "same products let expect, as one large order may be, are taken not to come again: neither what is to "
                 "be sold nor the answer to prices rests on them."
             )
+        gone = int((self.learnt.outlook.gone[self.rows] > 0).sum())
+        if gone:
+            found.append(
+                f"{several(gone, 'product')} on the list {'has' if gone == 1 else 'have'} sold nothing for longer than "
+                "chance would have it: what was sold before is taken to be over, as of what is out of stock or goes by "
+                "another id."
+            )
+        if self.learnt.odd:
+            which = ", ".join(f"from {day}" for day in self.learnt.odd)
+            found.append(
+                f"In {several(len(self.learnt.odd), 'week')} ({which}) all products together sold half as much again "
+                "as in the weeks beside, or as far less, as in a mega campaign or a holiday: neither what is to be "
+                "sold nor the answer to prices rests on that."
+            )
         if answer.randomised is None:
             found.append(
                 "No price was drawn by lot, so that sellers' timing may be taken for an answer to price. The "
@@ -490,6 +505,16 @@ class Teller:
             )
         if profit.absent:
             found.append(f"Profit is computed without {', '.join(profit.absent)}: the source has none.")
+        short = float((panel.short & (panel.units > 0)).sum() / max(int((panel.units > 0).sum()), 1))
+        if short > SHORT:
+            found.append(
+                f"In {human(short, 'share')} of the product-weeks with sales stock ran out: since deep discounts run "
+                "out first, how demand answers to prices may be told too small. Cheapest test: a discount on products "
+                "with stock for all its days."
+            )
+        out = int((panel.active & panel.out).sum())
+        if out:
+            found.append(f"Left out since the last day ended without stock: {several(out, 'product')} on sale.")
         unknown = int((panel.active & np.isnan(panel.cost)).sum())
         if unknown:
             found.append(f"Left out since nothing tells a unit cost: {several(unknown, 'product')} on sale.")

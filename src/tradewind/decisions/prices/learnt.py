@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,7 @@ class Learnt:
         currency: Of all money.
         seed: Seed of draws.
         bulk: Pieces sold at once beyond what other weeks let expect, which are taken not to come again.
+        odd: First days of weeks in which all products sold unlike the weeks beside, which teach nothing either.
     """
 
     panel: Panel
@@ -78,6 +79,7 @@ class Learnt:
     currency: str
     seed: int
     bulk: float = 0.0
+    odd: tuple[date, ...] = ()
 
     def appraise(self, actions: Sequence[Action]) -> tuple[Action, ...]:
         """Return the same actions with what every setting is worth.

@@ -10,9 +10,11 @@ from scipy.special import gammaln
 
 from tradewind.decisions.prices.panel import Panel
 from tradewind.errors import BadInputError
+from tradewind.methods.silence import silent
 from tradewind.period import Period
 
 Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 BACK = 4  # weeks that are held out to choose how fast the past is forgotten
 FORGETTING = (0.5, 0.65, 0.8, 0.9, 0.97)  # weight of a week for each week that it lies back
@@ -42,6 +44,8 @@ class Outlook:
         now: [n] share off the list price on the last day that is known.
         rest: Days for which that price still stands.
         forgetting: Weight of a week for each week that it lies back, as chosen.
+        gone: [n] weeks for which a product that used to sell has sold nothing, longer than chance would have it; what
+            it sold before is no demand any more.
     """
 
     shape: Array
@@ -53,6 +57,7 @@ class Outlook:
     now: Array
     rest: int
     forgetting: float
+    gone: Ints
 
     @property
     def weekly(self) -> Array:
@@ -78,8 +83,11 @@ def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
         BadInputError: If the period meets no day that is known.
     """
     known = ~np.isnan(panel.off)
-    pull = np.where(known, (1 - np.nan_to_num(panel.off)) ** -elasticity[:, None], 0.0)
+    pull = np.where(known, (1 - np.nan_to_num(panel.off)) ** -elasticity[:, None], 0.0) * panel.stocked
     units = np.where(known, panel.units, 0.0)  # what was sold at no known price teaches nothing
+    gone = silent(units > 0, known)
+    after = np.arange(units.shape[1]) >= units.shape[1] - gone[:, None]
+    units, pull = (np.where((gone == 0)[:, None] | after, values, 0.0) for values in (units, pull))
     busy, lumps = busy_weeks(units, pull), np.ones(len(units))
     for _ in range(SETTLED):
         lumps = _lumps(units, pull * busy)
@@ -90,15 +98,18 @@ def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
     prior = _prior(panel, exposure, exposure.shape[1], 1)
     a, b = _posterior(panel.units, exposure, prior, forgetting, shape)
     inside = [n for n, week in enumerate(panel.weeks) if period.first <= week <= period.last or week in period]
-    inside = inside or [n for n, week in enumerate(panel.weeks) if week <= period.last][-1:]
-    if not inside:
+    ended = [n for n, week in enumerate(panel.weeks) if week <= period.last]
+    if not ended:
         raise BadInputError("The period meets no day that is known", got=period)
+    told = np.asarray(known.any(axis=0))  # whether anything tells how busy a week was
+    inside = [n for n in inside if told[n]] or [n for n in ended if told[n]][-BACK:] or ended[-1:]
     usual = 7 * float(busy[inside].sum()) / float(panel.days[inside].sum())
+    drift = min(max(drift, _swings(busy, panel.days, panel.units.sum(axis=0), np.flatnonzero(told))), MOST_DRIFT)
     now = 1 - np.where(panel.list_price > 0, panel.price / panel.list_price, np.nan)
     depths, often, chances = _usual(panel, np.log(a / b))
     return Outlook(
         a, b / max(usual, 1e-9), drift, often, depths, chances, np.clip(np.nan_to_num(now), 0.0, 0.95),
-        6 - panel.last.weekday(), forgetting,
+        6 - panel.last.weekday(), forgetting, gone,
     )  # fmt: skip
 
 
@@ -167,6 +178,16 @@ def _learnt(panel: Panel, exposure: Array) -> tuple[float, float, float]:
                 drift = float(np.sqrt(max(off**2 - luck, 0.0)))
                 best = (told, forgetting, shape, min(max(LEAST_DRIFT, drift), MOST_DRIFT))
     return best[1], best[2], best[3]
+
+
+def _swings(busy: Array, days: Array, pieces: Array, told: Ints) -> float:
+    """Return the deviation of the logarithm of what four weeks sold beside the four before, less what is luck."""
+    blocks = [told[end - BACK : end] for end in range(len(told), BACK - 1, -BACK)]
+    if len(blocks) < 2:
+        return 0.0
+    level = np.array([busy[block].sum() / days[block].sum() for block in blocks])
+    luck = np.array([1 / (pieces[block].sum() + 0.5) for block in blocks])
+    return float(np.sqrt(max(float((np.diff(np.log(level)) ** 2 - luck[1:] - luck[:-1]).mean()), 0.0)))
 
 
 def _usual(panel: Panel, pace: Array) -> tuple[Array, Array, Array]:

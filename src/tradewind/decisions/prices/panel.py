@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import ibis
+import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,6 +16,9 @@ from numpy.typing import NDArray
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
+from tradewind.measures.fact import Row
+from tradewind.measures.facts import SALES
+from tradewind.measures.metric import Additive
 from tradewind.measures.query import Query, lights_up
 from tradewind.period import Period
 
@@ -28,6 +33,22 @@ CLEAR = 0.8  # share of what prices vary by that an experiment's arms explain, i
 DEEPEST = 0.9  # share off the list price beyond which a record counts as an error
 
 
+def _of_paid(metric: Additive) -> Additive:
+    """The same metric over lines that the seller asked money for: what is given away for nothing is no demand."""
+
+    def value(row: Row) -> ir.Value:
+        asked = row.gmv.cast("float64") > (1 - DEEPEST) * row.gross.cast("float64")
+        return asked.ifelse(metric.value(row), 0)
+
+    return Additive(
+        name=f"{metric.name}_paid", title=metric.title, unit=metric.unit, better=metric.better, fact=SALES, value=value,
+        doc="Of lines that were not given away.",
+    )  # fmt: skip
+
+
+PAID = tuple(_of_paid(metric) for metric in (m.ITEMS, m.GMV, m.GROSS_SALES))
+
+
 @dataclass(frozen=True)
 class Panel:
     """Products by weeks (Monday to Sunday; the first and the last may be cut).
@@ -38,7 +59,7 @@ class Panel:
         category: [n] path of each; empty where none is known.
         weeks: [w] first day of each week.
         last: Last day that is known.
-        units: [n, w] pieces sold.
+        units: [n, w] pieces sold, without what was given away.
         off: [n, w] share off the list price; NaN where the product was not on sale or nothing tells.
         drawn: [n, w] whether the week's price was drawn by lot.
         arms: [n, w] share off the list price that was drawn, on average over its arm; NaN where none was.
@@ -49,6 +70,9 @@ class Panel:
         active: [n] whether it is on sale now.
         clicks: [n, 2] clicks in the four weeks before the last four, and in the last four; NaN without traffic.
         told: Whether prices come from listings, rather than from what was paid.
+        stocked: [n, w] share of the week's days on which there was stock; 1 where nothing tells.
+        short: [n, w] whether a day of the week ended without any, so that more might have been sold.
+        out: [n] whether the last day did.
     """
 
     products: tuple[str, ...]
@@ -67,6 +91,9 @@ class Panel:
     active: Flags
     clicks: Array
     told: bool
+    stocked: Array
+    short: Flags
+    out: Flags
 
     @property
     def days(self) -> Array:
@@ -101,7 +128,7 @@ def read(store: Store, last: date) -> Panel:
             "Prices need six weeks of sales up to the last day in question", got=f"{days.days} days",
             do="choose a later period, or import more days",
         )  # fmt: skip
-    sold = store.metrics(Query((m.ITEMS, m.GMV, m.GROSS_SALES), days, ("product_id",), every="week"))
+    sold = store.metrics(Query(PAID, days, ("product_id",), every="week"))
     told = store.has("product_history", "sale_price") and store.has("product_history", "list_price")
     listed = _listed(store, last) if told else None
     ids = strings(listed["product_id"]) if listed is not None else strings(sold["product_id"])
@@ -111,7 +138,7 @@ def read(store: Store, last: date) -> Panel:
     shape = (len(products), len(weeks))
     row = places(products, strings(sold["product_id"]))
     column = np.array([(week - monday).days // 7 for week in sold["week"].to_pylist()], np.int64)
-    units, gmv, gross = (summed(shape, row, column, floats(sold[name])) for name in ("items", "gmv", "gross_sales"))
+    units, gmv, gross = (summed(shape, row, column, floats(sold[each.name])) for each in PAID)
     shops, category = _about(store, products)
     drawn = np.zeros(shape, bool)
     arms = np.full(shape, np.nan)
@@ -132,6 +159,7 @@ def read(store: Store, last: date) -> Panel:
     return Panel(
         tuple(products.tolist()), shops, category, starts, last, units, off, drawn, arms, now["list"], now["price"],
         cost, assumed, now["active"] > 0, _clicks(store, last, products), told,
+        *_in_stock(store, days, products, weeks),
     )  # fmt: skip
 
 
@@ -264,6 +292,31 @@ def _paid_cost(store: Store, days: Period, products: NDArray[np.str_]) -> Array:
     place = places(products, strings(rows["product_id"]))
     found[place[place >= 0]] = floats(rows["cost"])[place >= 0]
     return found
+
+
+def _in_stock(store: Store, days: Period, products: NDArray[np.str_], weeks: list[date]) -> tuple[Array, Flags, Flags]:
+    """Return the share of each week's days with stock, in which weeks it ran out, and what has none on the last day.
+
+    A day that ended without stock and on which nothing was ordered had none; one on which the last piece went had some.
+    """
+    shape = (len(products), len(weeks))
+    if not store.has("inventory", "on_hand"):
+        return np.ones(shape), np.zeros(shape, bool), np.zeros(len(products), bool)
+    held, lines = store.table("inventory"), store.table("order_lines")
+    held = held.filter(held.day.between(days.first, days.last)).group_by("product_id", "day")
+    empty = held.aggregate(left=lambda rows: rows.on_hand.sum()).filter(lambda rows: rows["left"] <= 0)
+    ordered = lines.filter(lines.day.between(days.first, days.last)).select("product_id", "day").distinct()
+
+    def counted(rows: ibis.Table) -> Array:
+        found = store.run(rows.group_by("product_id", week=rows.day.truncate("W")).aggregate(days=rows.count()))
+        week = np.array([(monday - weeks[0]).days // 7 for monday in found["week"].to_pylist()], np.int64)
+        return summed(shape, places(products, strings(found["product_id"])), week, floats(found["days"]))
+
+    none = counted(empty.anti_join(ordered, ["product_id", "day"]))
+    first, end, monday = (days.first - weeks[0]).days, (days.last - weeks[0]).days, 7 * np.arange(len(weeks))
+    length = np.minimum(monday + 6, end) - np.maximum(monday, first) + 1.0
+    out = np.isin(products, strings(store.run(empty.filter(empty.day == days.last).select("product_id"))["product_id"]))
+    return np.clip(1 - none / length, 0.0, 1.0), counted(empty) > 0, out
 
 
 def _clicks(store: Store, last: date, products: NDArray[np.str_]) -> Array:

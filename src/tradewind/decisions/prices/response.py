@@ -94,14 +94,16 @@ def response(store: Store, panel: Panel, seed: int) -> Response:
         MissingDataError: If no price ever moved, or nothing was sold twice.
     """
     fit = WithinCounts(MOST, seed)
-    known = ~np.isnan(panel.off) & panel.dense[:, None]
+    # Weeks cut short by stock count by their days: to leave out what sold out would be to pick by what was sold.
+    known = ~np.isnan(panel.off) & panel.dense[:, None] & (panel.stocked > 0)
     price = np.log1p(-np.nan_to_num(panel.off))
     beside = _displayed(store, panel)
 
     def slopes(mask: Flags, *columns: Array) -> Slopes:
         row, week = np.nonzero(mask)
         shown = [column[mask] for column in beside]
-        return fit(panel.units[mask], np.column_stack([*(column[mask] for column in columns), *shown]), row, week)
+        moved = np.column_stack([*(column[mask] for column in columns), *shown])
+        return fit(panel.units[mask], moved, row, week, panel.stocked[mask])
 
     try:
         plain = slopes(known, price)
