@@ -38,6 +38,7 @@ def build(
     season: float = 1.0,
     gone: tuple[int, int] | None = None,
     out: tuple[int, int, int] | None = None,
+    to_order: int | None = None,
 ) -> Store:
     """Write a store in which every product answers to its price with the same elasticity.
 
@@ -45,7 +46,7 @@ def build(
     names a product, so many pieces of it are given away every week. In the week `mega` of a campaign every second pair
     of products is half off and sells five times as much besides, the others half as much again. In the last four weeks
     all sell `season` times as much. Where `gone` names a product and a week, nobody buys it from then on. Where
-    `out` names a product, a first week and an end, it has no stock in between.
+    `out` names a product, a first week and an end, it has no stock in between; `to_order` never has any, and sells.
     """
     draw = np.random.default_rng(seed)
     pace = draw.gamma(2.0, 4.0, PRODUCTS)
@@ -72,6 +73,11 @@ def build(
             times = season if week >= WEEKS - 4 else 1.0
             if out is not None and out[0] == n and out[1] <= week < out[2]:
                 times = 0.0
+                empty += [
+                    {"product_id": name(n), "shop_id": shop(n), "day": monday + timedelta(days=day), "on_hand": 0}
+                    for day in range(7)
+                ]
+            if to_order == n:
                 empty += [
                     {"product_id": name(n), "shop_id": shop(n), "day": monday + timedelta(days=day), "on_hand": 0}
                     for day in range(7)
@@ -117,7 +123,7 @@ def build(
         "inventory": [
             {"product_id": name(n), "shop_id": shop(n), "day": LAST, "on_hand": 10_000 if n == 3 else 5}
             for n in range(PRODUCTS)
-            if out is None or out[0] != n or out[2] < WEEKS
+            if n != to_order and (out is None or out[0] != n or out[2] < WEEKS)
         ] + empty,
     }  # fmt: skip
     if listings:

@@ -162,6 +162,14 @@ def test_weeks_without_stock_tell_nothing_of_demand(tmp_path: Path, learnt: Lear
     assert found.response.rows == learnt.response.rows - 10
 
 
+def test_what_is_sold_without_stock_is_not_limited_by_it(tmp_path: Path, learnt: Learnt):
+    found = learn(stall.build(tmp_path / "store", to_order=4), stall.MONTH)
+    assert found.panel.stocked[4].tolist() == [1.0] * stall.WEEKS
+    assert not found.panel.out.any()
+    assert not found.panel.short.any()
+    assert found.outlook.weekly == pytest.approx(learnt.outlook.weekly)
+
+
 def test_discounts_that_sell_out_do_not_hide_the_answer_to_them(store: Store, learnt: Learnt):
     """What sells out after half a week sold half as much as it would have."""
     panel = learnt.panel

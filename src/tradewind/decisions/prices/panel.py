@@ -31,6 +31,7 @@ FEWEST = 6  # weeks: four are held out to choose how fast the past is forgotten
 DENSE = 0.6  # share of weeks in which a product sold, for its price to be known from its sales alone
 CLEAR = 0.8  # share of what prices vary by that an experiment's arms explain, if it is one about prices
 DEEPEST = 0.9  # share off the list price beyond which a record counts as an error
+ANYWAY = 3  # days without stock on which something was ordered, from which on stock does not limit what is sold
 
 
 def _of_paid(metric: Additive) -> Additive:
@@ -298,6 +299,8 @@ def _in_stock(store: Store, days: Period, products: NDArray[np.str_], weeks: lis
     """Return the share of each week's days with stock, in which weeks it ran out, and what has none on the last day.
 
     A day that ended without stock and on which nothing was ordered had none; one on which the last piece went had some.
+    What was ordered on several days that began and ended without is sold without stock, as to order or by others, or
+    its records ended: they tell nothing.
     """
     shape = (len(products), len(weeks))
     if not store.has("inventory", "on_hand"):
@@ -306,13 +309,19 @@ def _in_stock(store: Store, days: Period, products: NDArray[np.str_], weeks: lis
     held = held.filter(held.day.between(days.first, days.last)).group_by("product_id", "day")
     empty = held.aggregate(left=lambda rows: rows.on_hand.sum()).filter(lambda rows: rows["left"] <= 0)
     ordered = lines.filter(lines.day.between(days.first, days.last)).select("product_id", "day").distinct()
+    on = ["product_id", "day"]
+    began = empty.view().mutate(day=lambda rows: (rows.day + ibis.interval(days=1)).cast("date"))
+    anyway = (
+        empty.view().semi_join(ordered, on).semi_join(began, on).group_by("product_id").aggregate(n=lambda r: r.count())
+    )
+    empty = empty.anti_join(anyway.filter(anyway.n >= ANYWAY), "product_id")
 
     def counted(rows: ibis.Table) -> Array:
         found = store.run(rows.group_by("product_id", week=rows.day.truncate("W")).aggregate(days=rows.count()))
         week = np.array([(monday - weeks[0]).days // 7 for monday in found["week"].to_pylist()], np.int64)
         return summed(shape, places(products, strings(found["product_id"])), week, floats(found["days"]))
 
-    none = counted(empty.anti_join(ordered, ["product_id", "day"]))
+    none = counted(empty.anti_join(ordered, on))
     first, end, monday = (days.first - weeks[0]).days, (days.last - weeks[0]).days, 7 * np.arange(len(weeks))
     length = np.minimum(monday + 6, end) - np.maximum(monday, first) + 1.0
     out = np.isin(products, strings(store.run(empty.filter(empty.day == days.last).select("product_id"))["product_id"]))
