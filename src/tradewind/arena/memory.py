@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import tradewind
 from tradewind.arena.score import Interval, Score, Told
 from tradewind.study import Lever, Party, jsonable
+from tradewind.writing import put
 
 PARTS = ("arena", "decisions", "methods", "measures", "sources/worlds")
 """Folders of the package on whose code a score depends: a change in one of them forgets all scores."""
@@ -45,9 +45,7 @@ def recalled(path: Path, asked: Sequence[Any]) -> list[Score] | None:
 def keep(path: Path, asked: Sequence[Any], scores: Sequence[Score]) -> None:
     """Keep the scores of one world: written whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(f".{os.getpid()}")
-    fresh.write_text(json.dumps({"asked": [fingerprint(), *jsonable(asked)], "scores": jsonable(scores)}))
-    fresh.replace(path)
+    put(path, json.dumps({"asked": [fingerprint(), *jsonable(asked)], "scores": jsonable(scores)}))
 
 
 def _score(kept: dict[str, Any]) -> Score:

@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 from tradewind.errors import BusyError, CorruptStoreError, NotFoundError
 from tradewind.period import Period
 from tradewind.study import Provenance
+from tradewind.writing import put, sync
 
 FORMAT = 1
 REJECTED = "rejected"
@@ -263,12 +264,12 @@ class Draft:
         """
         before = self.unfinished
         finished = {table: tuple(self._described(file) for file in files) for table, files in tables.items()}
-        _sync(state)
+        sync(state)
         for place in (self.folder / "data" / table for table in (state.parent.name, *finished)):
-            _sync(place)
-        _sync(self.folder / "data")
+            sync(place)
+        sync(self.folder / "data")
         unfinished = Unfinished(asked, str(state.relative_to(self.folder)), finished)
-        _replace(self.folder / "UNFINISHED", json.dumps({"format": FORMAT, **asdict(unfinished)}))
+        put(self.folder / "UNFINISHED", json.dumps({"format": FORMAT, **asdict(unfinished)}))
         self.unfinished = unfinished
         for path in before.paths() - unfinished.paths() if before else ():
             (self.folder / path).unlink(missing_ok=True)
@@ -301,10 +302,10 @@ class Draft:
         snapshots = self.folder / "snapshots"
         snapshots.mkdir(exist_ok=True)
         for place in (self.folder / "data" / table for table in manifest.tables):
-            _sync(place)
-        _sync(self.folder / "data")
-        _replace(snapshots / f"{name}.json", manifest.to_json())
-        _replace(self.folder / "CURRENT", name + "\n")
+            sync(place)
+        sync(self.folder / "data")
+        put(snapshots / f"{name}.json", manifest.to_json())
+        put(self.folder / "CURRENT", name + "\n")
         self.base, self.unfinished = manifest, None
         (self.folder / "UNFINISHED").unlink(missing_ok=True)
         return manifest
@@ -313,7 +314,7 @@ class Draft:
         if isinstance(file, DataFile):
             return file
         if file not in self._finished:
-            _sync(file)
+            sync(file)
             self._finished[file] = DataFile.read(self.folder, file)
         return self._finished[file]
 
@@ -326,21 +327,3 @@ class Draft:
         for path in (self.folder / "data").glob("*/*"):
             if str(path.relative_to(self.folder)) not in named:
                 path.unlink()
-
-
-def _replace(path: Path, text: str) -> None:
-    fresh = path.with_name(path.name + ".new")
-    with fresh.open("w") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    fresh.replace(path)
-    _sync(path.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -18,6 +18,7 @@ from tradewind.faces.planning import Planned
 from tradewind.ledger import Approval, Head, Launch, Ledger, Promise, Receipt, Status, Terms
 from tradewind.ledger.registration import check
 from tradewind.study import Choice, Provenance
+from tradewind.writing import put
 
 ARMS = "arms.csv"
 NAMED = 3
@@ -177,9 +178,7 @@ def written(ledger: Ledger, plan: Kept, folder: Path, head: Head) -> tuple[Path,
 def keep_head(folder: Path, head: Head) -> Path:
     """Write a ledger's head beside the plan that was launched, and return the file."""
     file = folder / HEAD
-    fresh = file.with_name(f".{HEAD}-{os.getpid()}")
-    fresh.write_text(json.dumps({"head": str(head), "count": head.count}, indent=1) + "\n", encoding="utf-8")
-    fresh.replace(file)
+    put(file, json.dumps({"head": str(head), "count": head.count}, indent=1) + "\n")
     return file
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +18,7 @@ from tradewind.measures import metrics as m
 from tradewind.measures.query import Query
 from tradewind.period import Period
 from tradewind.study import Action, Provenance, Study
+from tradewind.writing import put
 
 MOST = 10_000
 """Actions that a wing may propose to a plan, where it has a limit: more than a study would show."""
@@ -174,17 +174,10 @@ def keep_proposals(proposals: Proposals, folder: Path) -> Path:
     What stands there is replaced.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    file, fresh = folder / FILE, folder / f".{FILE}-{os.getpid()}"
+    file = folder / FILE
     said = {field.name: getattr(proposals, field.name) for field in dataclasses.fields(proposals)}
     said |= {"basis": _plain(proposals.basis), "answers": [_plain(answer) for answer in proposals.answers]}
-    try:
-        with fresh.open("w", encoding="ascii") as handle:
-            handle.write(keeping.kept(said))
-            handle.flush()
-            os.fsync(handle.fileno())
-        fresh.replace(file)
-    finally:
-        fresh.unlink(missing_ok=True)
+    put(file, keeping.kept(said))
     return file
 
 

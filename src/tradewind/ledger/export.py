@@ -21,6 +21,7 @@ from tradewind.ledger.chain import Head
 from tradewind.ledger.lot import TREATED
 from tradewind.ledger.schema import ENTRIES, EXPERIMENTS
 from tradewind.ledger.standing import Experiment, assigned
+from tradewind.writing import put
 
 SCHEMA = pa.schema(
     [
@@ -95,7 +96,7 @@ def export(connection: sa.Connection, found: Sequence[Experiment], head: Head, f
                 rows += batch.num_rows
         sha256 = _synced(fresh)
         said = {"head": str(head), "ledger": head.ledger, "count": head.count, "hash": head.hash, "rows": rows}
-        _put(beside, json.dumps({"file": file.name, "sha256": sha256, **said}, indent=1) + "\n")
+        put(beside, json.dumps({"file": file.name, "sha256": sha256, **said}, indent=1) + "\n")
         fresh.replace(file)
     finally:
         fresh.unlink(missing_ok=True)
@@ -149,12 +150,3 @@ def _synced(file: Path) -> str:
             found.update(chunk)
         os.fsync(handle.fileno())
     return found.hexdigest()
-
-
-def _put(file: Path, text: str) -> None:
-    fresh = file.with_name(file.name + ".new")
-    with fresh.open("w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    fresh.replace(file)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from tradewind.decisions.coupons.calendar import background
+from tradewind.decisions.coupons.issues import DAY
 from tradewind.decisions.coupons.meeting import PAYERS, Audience, Effect, Meeting, People
 from tradewind.decisions.coupons.past import Past
-from tradewind.decisions.coupons.record import DAY, Record, read
+from tradewind.decisions.coupons.record import Record, read
 from tradewind.decisions.coupons.settings import CouponsSettings
 from tradewind.decisions.coupons.teaching import Cases, cases, lifted
 from tradewind.decisions.coupons.worth import DEEP, Worth

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.decisions.coupons.record import DAY, Record
+from tradewind.decisions.coupons.issues import DAY
+from tradewind.decisions.coupons.record import Record
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -9,9 +9,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from tradewind.decisions.coupons.issues import DAY
 from tradewind.decisions.coupons.odds import Odds, odds
 from tradewind.decisions.coupons.past import Past
-from tradewind.decisions.coupons.record import DAY, Record
+from tradewind.decisions.coupons.record import Record
 from tradewind.decisions.coupons.worth import DEEP, Worth
 from tradewind.errors import MissingDataError
 from tradewind.methods.crossfit import Crossfit, Nuisance

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -29,6 +28,7 @@ from tradewind.faces.server.office import Office
 from tradewind.faces.server.setup import Setup
 from tradewind.ledger import Approval
 from tradewind.period import Period, parse_period
+from tradewind.writing import put
 
 LOG = structlog.get_logger()
 PAUSE = 0.2
@@ -66,7 +66,9 @@ def do(office: Office, job: Job) -> None:
 def _study(office: Office, job: Job, store: Store) -> None:
     asked = job.asked
     found = studies.answer(asked["wing"], store, parse_period(asked["period"], store.span), asked["settings"])
-    _put(office.place(office.key(job.kind, asked, store)), keeping.kept(found))
+    place = office.place(office.key(job.kind, asked, store))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    put(place, keeping.kept(found))
 
 
 def _plan(office: Office, job: Job, store: Store) -> None:
@@ -173,17 +175,6 @@ def done(office: Office, job: Job, wanted: Callable[[], bool]) -> None:
             f"This is a bug in Tradewind: {type(error).__name__}", do="report it with the server's log"
         )
         office.jobs.finish(job.id, said.as_dict()["error"], job.tries)
-
-
-def _put(place: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    fresh = place.with_name(f".{place.name}-{os.getpid()}")
-    with fresh.open("w", encoding="utf-8") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    fresh.replace(place)
 
 
 def main() -> None:
