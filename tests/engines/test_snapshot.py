@@ -91,7 +91,7 @@ def test_a_failed_writer_leaves_nothing(tmp_path: Path, when: str, monkeypatch: 
             path = stock(draft, ["2024-01-09"])
             if when == "before":
                 raise OSError("the disk is full")
-            monkeypatch.setattr(snapshot, "_replace", broken)
+            monkeypatch.setattr(snapshot, "put", broken)
             draft.commit(market.PROVENANCE, {"inventory": [path]}, {})
 
     with pytest.raises(OSError, match="disk is full"):
@@ -104,14 +104,14 @@ def test_a_failed_writer_leaves_nothing(tmp_path: Path, when: str, monkeypatch: 
 def test_a_writer_that_died_after_its_manifest_changed_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The pointer is what counts: a manifest that it does not name was never made current."""
     first = made(tmp_path, "2024-01-02")
-    whole = snapshot._replace
+    whole = snapshot.put
 
     def dying(path: Path, text: str) -> None:
         if path.name == "CURRENT":
             raise OSError("power cut")
         whole(path, text)
 
-    monkeypatch.setattr(snapshot, "_replace", dying)
+    monkeypatch.setattr(snapshot, "put", dying)
     with pytest.raises(OSError, match="power cut"):
         made(tmp_path, "2024-01-09")
     monkeypatch.undo()
