@@ -130,6 +130,36 @@ def test_actions_of_one_plan_do_not_meet_either(ledger: Ledger) -> None:
     assert not ledger.status().launches
 
 
+def test_two_actions_of_one_plan_on_one_product_do_not_meet(ledger: Ledger) -> None:
+    later = price("later", "p1", days=Period(date(2025, 3, 10), date(2025, 3, 12)))
+    apart = [promise(each, 0.0) for each in (price("first", "p1"), later, price("all's", "p1", shop=None))]
+    with pytest.raises(ConflictError, match="'twice' cannot be proven beside another") as refused:
+        launched(ledger, promises=[*apart, promise(price("twice", "p1"), 0.0)])
+    assert refused.value.got == "spring/first"
+    assert not ledger.status().launches
+    launched(ledger, promises=apart)
+    ledger.stop(next(each.id for each in ledger.status().launches if each.action == "first"), "Ann", "too dear")
+    launched(ledger, "summer", [promise(price("again", "p1"), 0.0)])  # stopped before it began
+
+
+def test_a_plan_of_many_products_asks_once_who_holds_them(ledger: Ledger) -> None:
+    asked: list[str] = []
+
+    def hears(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", hears)
+    took = {}
+    try:
+        for plan, count, first in (("spring", 4, 0), ("summer", 40, 100)):
+            asked.clear()
+            launched(ledger, plan, prices(count, first=first))
+            took[count] = sum("LEFT OUTER JOIN stops" in statement for statement in asked)
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", hears)
+    assert took[40] == took[4] > 0
+
+
 def test_what_was_stopped_lets_go_of_its_units_the_next_day(ledger: Ledger, clock: Clock) -> None:
     [trial] = launched(ledger).experiments
     clock.on(date(2025, 3, 5))

@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 import pytest
 from own_market import FIRST, contents, write_market
 
+from tradewind.engines.duckdb import staging
 from tradewind.engines.snapshot import Draft, existing
 from tradewind.engines.store import open_store
 from tradewind.errors import BadInputError, BusyError, FullDiskError
-from tradewind.sources import load, run_import
+from tradewind.sources import importing, load, run_import
 from tradewind.tables import TABLES
 from tradewind.tables.schema import IBIS_TYPES
 
@@ -254,6 +255,56 @@ def test_rows_that_no_table_takes_are_rejected_and_skipped_ones_are_counted(own_
     (row,) = contents(tmp_path / "store", "rejected")
     assert (row["file"], row["row"], row["reason"]) == ("orders.csv", 3, "is taken by no table of this source")
     assert '"order_id":"2"' in row["record"]
+
+
+class Counting:
+    """A staging database that counts the statements that it is given."""
+
+    def __init__(self, con):
+        self._con = con
+        self.statements = 0
+
+    def execute(self, *given):
+        self.statements += 1
+        return self._con.execute(*given)
+
+    def __getattr__(self, name):
+        return getattr(self._con, name)
+
+
+def _statements(monkeypatch, folder, data, store):
+    """Import, and return how many statements that took beside the report."""
+    made = []
+
+    def counting(scratch):
+        made.append(Counting(staging(scratch)))
+        return made[-1]
+
+    monkeypatch.setattr(importing, "staging", counting)
+    return run_import(load(folder), data, store), made[0].statements
+
+
+def test_more_files_and_more_rows_that_cannot_be_read_ask_no_more_of_the_database(own_source, tmp_path, monkeypatch):
+    folder = own_source()
+    source = folder / "source.toml"
+    source.write_text(source.read_text().replace("orders.csv", "orders*.csv"))
+    (folder / "skipped.sql").write_text("SELECT _file, _row, 'a test order' AS reason FROM orders WHERE order_id = 't'")
+    sql = folder / "order_lines.sql"
+    sql.write_text(sql.read_text() + " WHERE order_id NOT IN ('t', 'u')")
+    took = {}
+    for files in (1, 20):
+        data = tmp_path / str(files)
+        data.mkdir()
+        for n in range(files):
+            rows = f"{n},1,2024-06-01 10:00,c,s,p,1,5\n{n},2\nt,1,2024-06-01 10:00,c,s,p,1,5\n" + f"{n},3\n" * n
+            (data / f"orders{n:02d}.csv").write_text(HEADER + rows, encoding="utf-8")
+        report, took[files] = _statements(monkeypatch, folder, data, tmp_path / f"store{files}")
+        assert [file.unreadable for file in report.files] == [1 + n for n in range(files)]
+        assert [dict(file.skipped) for file in report.files] == [{"a test order": 1}] * files
+        assert not any(file.untaken for file in report.files)
+        there = sorted((row["file"], row["row"]) for row in contents(tmp_path / f"store{files}", "rejected"))
+        assert there == [(f"orders{n:02d}.csv", at) for n in range(files) for at in (3, *range(5, 5 + n))]
+    assert took[20] == took[1]
 
 
 def test_a_rejected_row_names_file_row_value_and_what_is_allowed(own_source, tmp_path):

@@ -209,7 +209,8 @@ def ready(proposals: Proposals, asked: Asked, ledger: Ledger | None = None) -> R
     raw = {
         action.key: _moved(action, asked.begin) for answer in answers if answer.study for action in answer.study.actions
     }
-    beyond = tuple(key for key, action in raw.items() if not _plausible(action, proposals))
+    whole = sum(proposals.sales.values())
+    beyond = tuple(key for key, action in raw.items() if not _plausible(action, proposals, whole))
     for key in beyond:
         del raw[key]
     actions = tuple(raw.values())
@@ -233,14 +234,14 @@ def _terms(asked: Asked, currency: str) -> tuple[dict[Party, float], tuple[Rule,
     return budgets(asked.budgets, currency), rules(asked.rules)
 
 
-def _plausible(action: Action, proposals: Proposals) -> bool:
+def _plausible(action: Action, proposals: Proposals, sold: float) -> bool:
     """Whether an action is expected to gain no more than its shop sells in as many days, or a hundredth of all do.
 
     Gains are a small part of sales (7 % of a shop's at most in the demo). What lies beyond all of them is a fault of an
     estimate, which nobody should stake money on, whatever it came from.
     """
     times = action.days.days / proposals.seen.days
-    whole = sum(proposals.sales.values()) * times
+    whole = sold * times
     own = whole if action.subject.shop is None else proposals.sales.get(action.subject.shop, 0.0) * times
     most = max((setting.joint.mid for setting in action.menu if setting.joint), default=0.0)
     return whole <= 0 or most <= max(own, FLOOR * whole)

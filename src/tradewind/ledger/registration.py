@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
@@ -19,6 +19,7 @@ from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, LAUNCHES, STOPS
 from tradewind.scope import OPERATOR, Scope
 
 LONGEST_ECHO = 366
+CUSTOMERS = "customers"
 NAMED = 3
 """Most units or launches that an error names one by one."""
 LISTED = 20
@@ -265,13 +266,14 @@ def register(appender: Appender, drafts: Sequence[Draft], who: str, today: date,
     _timely(drafts, today, terms)
     _once(appender.connection, drafts)
     beside: dict[str, tuple[str, list[str]]] = {}
+    holding = _holding(appender.connection, drafts) if terms.exclusive else {}
     for each in drafts:
         experiment = appender.add(chain.EXPERIMENT, who, each.said)
         appender.assign(experiment.number, each.rows)
         for launch in each.launches:
             late = launch["promise"]["days"][0] <= str(today)
             entry = appender.add(chain.LAUNCH, who, {**launch, "entry": str(experiment.number), "late": late})
-            if terms.exclusive and (met := _met(appender.connection, launch, entry.number, experiment.number)):
+            if terms.exclusive and (met := _met(appender.connection, launch, entry.number, experiment.number, holding)):
                 beside[launch["promise"]["key"]] = met
     if beside:
         raise _unprovable(beside)
@@ -323,51 +325,105 @@ def _once(connection: sa.Connection, drafts: Sequence[Draft]) -> None:
         )  # fmt: skip
 
 
-def _met(
-    connection: sa.Connection, said: Mapping[str, Any], launch: int, experiment: int
-) -> tuple[str, list[str]] | None:
-    """Return which launches of the same source, lever and shop hold units of this one on the same days, in words."""
-    promise = said["promise"]
-    subject, (first, last) = promise["subject"], promise["days"]
-    until = sa.case((STOPS.c.day < LAUNCHES.c.last, STOPS.c.day), else_=LAUNCHES.c.last)
-    running = (
-        sa.select(LAUNCHES.c.number, LAUNCHES.c.experiment, LAUNCHES.c.plan, LAUNCHES.c.action)
-        .join(STOPS, STOPS.c.launch == LAUNCHES.c.number, isouter=True)
-        .where(
-            LAUNCHES.c.number != launch,
-            _is(LAUNCHES.c.shop, subject["shop"]),
-            LAUNCHES.c.lever == promise["lever"],
-            LAUNCHES.c.subject_kind == subject["kind"],
-            LAUNCHES.c.first <= last,
-            LAUNCHES.c.first <= until,  # one that was stopped before it began held nobody
-            until >= first,
-        )
+class _Holding(NamedTuple):
+    """A launch, by the number of its entry, that holds its subject from one day until another."""
+
+    number: int
+    called: str
+    first: str
+    until: str
+
+
+_UNTIL = sa.case((STOPS.c.day < LAUNCHES.c.last, STOPS.c.day), else_=LAUNCHES.c.last)
+_RUNNING = LAUNCHES.join(STOPS, STOPS.c.launch == LAUNCHES.c.number, isouter=True)
+
+
+def _holding(connection: sa.Connection, drafts: Sequence[Draft]) -> dict[tuple[str | None, ...], list[_Holding]]:
+    """Return the launches that hold the subjects of these drafts on days of theirs, by subject.
+
+    They are all read at once: a question for each launch would go through all others of its shop.
+    """
+    promises = [launch["promise"] for each in drafts for launch in each.launches]
+    found: dict[tuple[str | None, ...], list[_Holding]] = {_subject(promise): [] for promise in promises}
+    first, last = (pick(promise["days"][n] for promise in promises) for n, pick in enumerate((min, max)))
+    of = LAUNCHES.c
+    rows = (
+        sa.select(of.shop, of.lever, of.subject_kind, of.subject_id, of.partner)
+        .add_columns(of.number, of.plan, of.action, of.first, _UNTIL)
+        .select_from(_RUNNING)
+        .where(of.subject_kind != CUSTOMERS, *_on(first, last))
     )
-    if subject["kind"] == "customers":
-        others = {held: (number, f"{plan}/{action}") for number, held, plan, action in connection.execute(running)}
-        own, other = ASSIGNMENTS.alias("own"), ASSIGNMENTS.alias("other")
-        met: set[str] = set()
-        names = []
-        for held, (number, called) in others.items():
-            both = own.join(other, sa.and_(other.c.unit == own.c.unit, other.c.experiment == held))
-            shared = set(
-                connection.scalars(sa.select(own.c.unit).select_from(both).where(own.c.experiment == experiment))
-            )
-            if shared and _alike(connection, number, said["source"]):
-                met |= shared
-                names.append(called)
-        who = f"{len(met)} of its customers are"
+    for *subject, entry, plan, action, begin, until in connection.execute(rows):
+        if (held := found.get(tuple(subject))) is not None:
+            held.append(_Holding(entry, f"{plan}/{action}", begin, until))
+    return found
+
+
+def _on(first: str, last: str) -> tuple[sa.ColumnElement[bool], ...]:
+    """Conditions that a launch holds units on one of these days; one that was stopped before it began held nobody."""
+    return LAUNCHES.c.first <= last, LAUNCHES.c.first <= _UNTIL, sa.literal(first) <= _UNTIL
+
+
+def _subject(promise: Mapping[str, Any]) -> tuple[str | None, ...]:
+    subject = promise["subject"]
+    return subject["shop"], promise["lever"], subject["kind"], subject["id"], subject["partner"]
+
+
+def _met(
+    connection: sa.Connection, said: Mapping[str, Any], launch: int, experiment: int,
+    holding: Mapping[tuple[str | None, ...], list[_Holding]],
+) -> tuple[str, list[str]] | None:  # fmt: skip
+    """Return which launches of the same source, lever and shop hold units of this one on the same days, in words.
+
+    Args:
+        connection: The writer's connection.
+        said: What the entry of the launch says.
+        launch: Number of that entry.
+        experiment: Number of its experiment's entry.
+        holding: Launches by subject, other than customers; this one is added.
+    """
+    promise, source = said["promise"], said["source"]
+    if promise["subject"]["kind"] == CUSTOMERS:
+        shared = _sharing(connection, promise, launch, experiment)
+        alike = [each for each in shared if _alike(connection, each.number, source)]
+        names = [each.called for each in alike]
+        who = f"{len(set().union(*(shared[each] for each in alike)))} of its customers are"
     else:
-        same = running.where(LAUNCHES.c.subject_id == subject["id"], _is(LAUNCHES.c.partner, subject["partner"]))
+        first, last = promise["days"]
+        held = holding[_subject(promise)]
+        meets = [each for each in held if each.first <= last and first <= each.until]
+        names = [each.called for each in meets if _alike(connection, each.number, source)]
+        held.append(_Holding(launch, f"{said['plan']}/{promise['key']}", first, last))
         who = "Its subject is"
-        names = [
-            f"{plan}/{action}"
-            for number, _, plan, action in connection.execute(same).all()
-            if _alike(connection, number, said["source"])
-        ]
     return (
         (f"{who} in other actions of the lever {promise['lever']} on the same days", sorted(names)) if names else None
     )
+
+
+def _sharing(
+    connection: sa.Connection, promise: Mapping[str, Any], launch: int, experiment: int
+) -> dict[_Holding, set[str]]:
+    """Return the launches of the lever and shop that hold customers of this one on the same days, and whom."""
+    of = LAUNCHES.c
+    running = (
+        sa.select(of.experiment, of.number, of.plan, of.action, of.first, _UNTIL)
+        .select_from(_RUNNING)
+        .where(
+            of.number != launch,
+            _is(of.shop, promise["subject"]["shop"]),
+            of.lever == promise["lever"],
+            of.subject_kind == CUSTOMERS,
+            *_on(*promise["days"]),
+        )
+    )
+    own, other = ASSIGNMENTS.alias("own"), ASSIGNMENTS.alias("other")
+    found = {}
+    for theirs, entry, plan, action, first, until in connection.execute(running).all():
+        both = own.join(other, sa.and_(other.c.unit == own.c.unit, other.c.experiment == theirs))
+        shared = set(connection.scalars(sa.select(own.c.unit).select_from(both).where(own.c.experiment == experiment)))
+        if shared:
+            found[_Holding(entry, f"{plan}/{action}", first, until)] = shared
+    return found
 
 
 def _unprovable(beside: Mapping[str, tuple[str, list[str]]]) -> ConflictError:

@@ -17,7 +17,7 @@ from tradewind.sources import contract
 from tradewind.sources.contract import Fault
 from tradewind.sources.report import FileCount, Reason
 from tradewind.sources.source import BLANKS, SKIPPED, Source, marks
-from tradewind.sources.staging import NO_ROWS, Staged, as_record, quoted
+from tradewind.sources.staging import NO_ROWS, Staged, Unreadable, as_record, quoted
 from tradewind.tables import TABLES, Reference, Table
 
 if TYPE_CHECKING:
@@ -185,14 +185,12 @@ class Landing:
         Args:
             names: The canonical tables that were landed.
         """
-        counts = []
-        for file in self.staged:
-            skipped = {NO_ROWS: file.empty} if file.empty else {}
-            skipped |= self._skipped(file)
-            for row in file.unreadable:
-                self._reject_row(file, row.row, row.reason, row.allowed, as_record(row.text))
-            untaken = self._untaken(file, names) if file.kind.each and file.rows else 0
-            counts.append(FileCount(file.name, file.kind.name, file.rows, len(file.unreadable), untaken, skipped))
+        self._reject_unreadable([each for file in self.staged for each in file.unreadable])
+        named, skipped, counts = self._named(names), self._skipped(), []
+        for file, rows in zip(self.staged, named, strict=True):
+            why = ({NO_ROWS: file.empty} if file.empty else {}) | skipped.get(file.name, {})
+            untaken = self._untaken(file, rows) if file.kind.each and file.rows else 0
+            counts.append(FileCount(file.name, file.kind.name, file.rows, len(file.unreadable), untaken, why))
         return counts
 
     def reasons(self, most: int = 20) -> tuple[Reason, ...]:
@@ -276,29 +274,54 @@ class Landing:
         given = [column for column in columns if column in landed.raw]
         return ", ".join(f"CAST(l.{quoted(column)} AS VARCHAR)" for column in given) or "NULL"
 
-    def _skipped(self, file: Staged) -> dict[str, int]:
-        if not self.source.skipped:
-            return {}
-        rows = self.con.execute(
-            f"SELECT reason, count(*) FROM landed.{SKIPPED} WHERE _file = ? GROUP BY 1 ORDER BY 2 DESC, 1", [file.name]
-        ).fetchall()
-        return {str(reason): int(count) for reason, count in rows}
+    def _skipped(self) -> dict[str, dict[str, int]]:
+        """Return by file how many rows are skipped, by reason, the most frequent first."""
+        found: dict[str, dict[str, int]] = {}
+        if self.source.skipped:
+            rows = self.con.execute(
+                f"SELECT _file, reason, count(*) FROM landed.{SKIPPED} GROUP BY 1, 2 ORDER BY 3 DESC, 2"
+            ).fetchall()
+            for file, reason, count in rows:
+                found.setdefault(file, {})[str(reason)] = int(count)
+        return found
 
-    def _untaken(self, file: Staged, names: Sequence[str]) -> int:
+    def _named(self, names: Sequence[str]) -> list[np.ndarray]:
+        """Return for each staged file which of its rows a table, a skip or a rejection names, [rows]."""
+        sizes = [file.rows if file.kind.each else 0 for file in self.staged]
+        ends = np.cumsum(sizes, dtype=np.int64)
+        named = np.zeros(int(ends[-1]) if len(ends) else 0, dtype=bool)
+        starts = ends - sizes
+        # All files lie behind one another in one array, so that each table is read once, however many files there are.
+        self.con.register(
+            "places_of_files",
+            pa.table({
+                "_file": pa.array([file.name for file in self.staged], pa.string()),
+                "past": pa.array([int(s) - f.first for s, f in zip(starts, self.staged, strict=True)], pa.int64()),
+                "first": pa.array([file.first for file in self.staged], pa.int64()),
+                "last": pa.array([f.first + n - 1 for f, n in zip(self.staged, sizes, strict=True)], pa.int64()),
+            }),
+        )  # fmt: skip
+        for name in [f"landed.{name}" for name in names] + ([f"landed.{SKIPPED}"] if self.source.skipped else []):
+            for places in self._numbers(
+                f"SELECT p.past + l._row FROM {name} AS l"
+                " JOIN places_of_files AS p ON p._file = l._file AND l._row BETWEEN p.first AND p.last"
+            ):
+                named[places] = True
+        self.con.unregister("places_of_files")
+        parts = np.split(named, ends[:-1])
+        for file, rows in zip(self.staged, parts, strict=True):
+            if file.kind.each:
+                rows[[each.row - file.first for each in file.unreadable]] = True
+        return parts
+
+    def _untaken(self, file: Staged, named: np.ndarray) -> int:
         """Reject the rows of a file that no table, no rejection and no skip names; return how many they are."""
-        named = np.zeros(file.rows, dtype=bool)
-        for row in file.unreadable:
-            named[row.row - file.first] = True
-        speaking = [f"landed.{name}" for name in names] + ([f"landed.{SKIPPED}"] if self.source.skipped else [])
-        for name in speaking:
-            for rows in self._row_numbers(f"SELECT _row FROM {name} WHERE _file = {literal(file.name)}"):
-                named[rows - file.first] = True
         if file.empty:
             # Empty rows were never staged: what is neither named nor staged is one of them.
             staged = np.zeros(file.rows, dtype=bool)
-            for rows in self._row_numbers(f"SELECT _row FROM ({file.select()})"):
+            for rows in self._numbers(f"SELECT _row FROM ({file.select()})"):
                 staged[rows - file.first] = True
-            named |= ~staged
+            named = named | ~staged
         left = np.flatnonzero(~named) + file.first
         if len(left):
             self.con.register("untaken_rows", pa.table({"_row": left}))
@@ -312,16 +335,27 @@ class Landing:
             self.con.unregister("untaken_rows")
         return len(left)
 
-    def _row_numbers(self, sql: str) -> Iterator[np.ndarray]:
+    def _numbers(self, sql: str) -> Iterator[np.ndarray]:
         reader = self.con.execute(sql).to_arrow_reader(1_000_000)
         for batch in reader:
             yield batch.column(0).drop_null().to_numpy()
 
-    def _reject_row(self, file: Staged, row: int, reason: str, allowed: str, record: str) -> None:
-        self.con.execute(
-            "INSERT INTO rejected_rows VALUES (NULL, NULL, NULL, ?, ?, 0, ?, ?, ?, CAST(? AS TIMESTAMP))",
-            [reason, allowed, file.name, row, record, self.imported_at],
-        )
+    def _reject_unreadable(self, odd: Sequence[Unreadable]) -> None:
+        """Write down the rows that could not be told apart into fields."""
+        rows = pa.table({
+            "reason": pa.array([each.reason for each in odd], pa.string()),
+            "allowed": pa.array([each.allowed for each in odd], pa.string()),
+            "file": pa.array([each.file for each in odd], pa.string()),
+            "row": pa.array([each.row for each in odd], pa.int64()),
+            "record": pa.array([as_record(each.text) for each in odd], pa.string()),
+        })  # fmt: skip
+        self.con.register("unreadable_rows", rows)
+        self.con.execute(f"""
+            INSERT INTO rejected_rows
+            SELECT NULL, NULL, NULL, reason, allowed, 0, file, "row", record, TIMESTAMP {literal(self.imported_at)}
+            FROM unreadable_rows
+        """)
+        self.con.unregister("unreadable_rows")
 
 
 def _macros(source: Source) -> list[str]:

@@ -17,9 +17,9 @@ import pytest
 
 import market
 from oracles.queries import database
-from tradewind.decisions.commissions import CommissionsSettings, Learnt, learn, study
+from tradewind.decisions.commissions import CommissionsSettings, Learnt, answer, learn, study, terms
 from tradewind.decisions.commissions.effort import SUPPOSED, believed, effort
-from tradewind.decisions.commissions.gains import Brought
+from tradewind.decisions.commissions.gains import Brought, Gains
 from tradewind.decisions.commissions.goods import _current
 from tradewind.decisions.commissions.past import Rows
 from tradewind.decisions.commissions.terms import lines, split
@@ -535,3 +535,53 @@ def test_a_product_nobody_knows_is_assumed_to_bring_nothing(learnt: Learnt):
     assert found.evidence is Evidence.ASSUMED
     assert found.menu[0].joint.mid == 0
     assert learnt.appraise([]) == ()
+
+
+class Asked:
+    """Gains that count how often all contracts together are looked at."""
+
+    def __init__(self, gains: Gains):
+        self._gains = gains
+        self.times = 0
+
+    def __getattr__(self, name: str) -> object:
+        self.times += 1
+        return getattr(self._gains, name)
+
+    def __call__(self, *given: object) -> Brought:
+        return self._gains(*given)
+
+
+def test_more_blocks_do_not_go_through_all_contracts_more_often(
+    learnt: Learnt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gains, times, found = learnt.gains(), [], []
+    for size in (800, 4):
+        monkeypatch.setattr(terms, "BLOCK", size)
+        asked = Asked(gains)
+        found.append(lines(asked, (0.05, 0.1, 0.2), 28, np.ones(len(gains.of), bool)))
+        times.append(asked.times)
+    assert str(found[0]) == str(found[1])
+    assert len(found[0]) > 8
+    assert times[0] == times[1]
+
+
+def test_a_study_draws_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn, paid, begin, pays = [], [], Gains.__init__, Gains.pays
+
+    def drawing(self: Gains, *given: object) -> None:
+        drawn.append(1)
+        begin(self, *given)
+
+    def paying(self: Gains) -> object:
+        paid.append(1)
+        return pays(self)
+
+    monkeypatch.setattr(Gains, "__init__", drawing)
+    monkeypatch.setattr(Gains, "pays", paying)
+    study(store, bazaar.LAST)
+    few = len(paid)
+    monkeypatch.setattr(answer, "BLOCK", 4)
+    study(store, bazaar.LAST)
+    assert len(drawn) == 2
+    assert len(paid) == 2 * few

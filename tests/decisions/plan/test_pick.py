@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from scipy.optimize import Bounds, LinearConstraint, milp
 from wares import DAYS, C, M, P, coupon, doses, face, many, off, price, setting, worth
 
 import market
-from tradewind.decisions.plan import Planner, rules, study
+from tradewind.decisions.plan import Planner, rules, study, table
 from tradewind.errors import BadInputError
-from tradewind.study import SHARED, Action, Estimate, Evidence, Party, Plan
+from tradewind.study import SHARED, Action, Assignment, Estimate, Evidence, Party, Plan
 
 
 def plan(actions: list[Action], budgets: dict[Party, float], *limits: str, **settings: object) -> Plan:
@@ -296,3 +297,21 @@ def test_along_a_budget_each_point_is_a_plan_and_none_beats_what_prices_allow(se
         ):  # the price of a budget bounds what any other one could gain, but for the plan's gap; also from nothing on
             most = point.gain.mid + point.worth * (other.budget - point.budget)
             assert other.gain.mid <= most + 5e-3 * abs(most) + 1.0
+
+
+def test_many_customers_do_not_ask_more_of_the_lever() -> None:
+    class Kind(str):
+        times = 0
+
+        def __hash__(self) -> int:
+            Kind.times += 1
+            return str.__hash__(self)
+
+    took = []
+    for count in (10, 1_000):
+        Kind.times = 0
+        some = [tuple(f"c{n}" for n in range(count)), tuple(f"c{n}" for n in range(count - 1, 2 * count))]
+        offers = [SimpleNamespace(lever=Kind("coupon"), assignment=Assignment("some", units)) for units in some]
+        assert table._owners(offers).tolist() == [0, 0]
+        took.append(Kind.times)
+    assert took[0] == took[1]

@@ -31,6 +31,7 @@ IMPROVED_BY = {
 DRAWN = 12  # bars of the chart
 TOP = 200  # lines that a table shows
 
+Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 
@@ -81,20 +82,21 @@ def study(store: Store, period: Period, settings: CommissionsSettings | None = N
 def proposals(learnt: Learnt, gains: Gains) -> tuple[Action, ...]:
     """Return the actions of products where a rate likely brings all parties more and leaves neither payer worse off."""
     settings = learnt.settings
-    under = np.flatnonzero(np.isfinite(gains.pays()[0]))
+    pays = gains.pays()
+    under = np.flatnonzero(np.isfinite(pays[0]))
     first = learnt.period.last + timedelta(days=1)
     days = Period(first, first + timedelta(days=settings.days - 1))
     actions: list[Action] = []
     for start in range(0, len(under), BLOCK):
-        actions += _menus(learnt, gains, under[start : start + BLOCK], days)
-    return learnt.appraise(actions)
+        actions += _menus(learnt, gains, pays, under[start : start + BLOCK], days)
+    return learnt.appraise(actions, gains)
 
 
-def _menus(learnt: Learnt, gains: Gains, under: Codes, days: Period) -> list[Action]:
+def _menus(learnt: Learnt, gains: Gains, pays: tuple[Array, Array], under: Codes, days: Period) -> list[Action]:
     """The menus of some products: rates that are fine for all, with the platform's share and what each draws."""
     goods, menu = learnt.goods, np.array(learnt.settings.menu)
     flat, then = np.repeat(under, len(menu)), np.tile(menu, len(under))
-    rate, share = (each[flat] for each in gains.pays())
+    rate, share = (each[flat] for each in pays)
     brought = gains(flat, then, np.full(len(flat), float(days.days)))
     merchant, platform = brought.merchant.mean(axis=0), brought.platform.mean(axis=0)
     before, after = brought.before.mean(axis=0), brought.after.mean(axis=0)

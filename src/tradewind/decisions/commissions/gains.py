@@ -89,7 +89,7 @@ class Gains:
         self.displaced = rng.uniform(*DISPLACED, DRAWS)[:, None]
         self.together = around(*TOGETHER)
         drift = about_one(DRIFT, len(goods.ids))
-        makes = about_one(MAKES, len(past.creators))[:, self.by]
+        self.makes = about_one(MAKES, len(past.creators))[:, self.by]
         self.seen, self.through = worth.seen * drift, worth.through * drift
         self.sells = rng.standard_gamma(worth.shape, (DRAWS, len(worth.shape))) * (worth.sells / worth.shape)
         self.sells *= about_one(SUITS, len(goods.ids))
@@ -97,7 +97,7 @@ class Gains:
         self.given = rng.standard_gamma(effort.shape[live], (DRAWS, len(live))) * (effort.level / effort.shape)[live]
         self.given *= np.exp(self.at_now - self._answer(self.tier, effort.usual[live]))
         self.total = summed(self.given, self.of, len(goods.ids))
-        self.makes = self.given * makes  # effort, counted by what it adds
+        self.makes *= self.given  # effort, counted by what it adds
         self.made = summed(self.makes, self.of, len(goods.ids))
         self.load = summed(self.given, self.by, len(past.creators))
         # What a further unit of exposure brings in place of what stands there.
@@ -114,7 +114,7 @@ class Gains:
         shop = np.unique([name or "" for name in goods.shop], return_inverse=True)[1]
         self.stall = np.unique(np.stack([self.by, shop[self.of]]), axis=1, return_inverse=True)[1].ravel()
         self.keeps = self.lines["merchant"] - self.lines["creators"]
-        self.stalls = summed(self.keeps, self.stall, len(live))
+        self.stalls = summed(self.keeps, self.stall, int(self.stall.max(initial=-1)) + 1)
         self._order = np.argsort(self.of, kind="stable")
         self._sorted = self.of[self._order]
 

@@ -93,11 +93,12 @@ class Learnt:
     settings: CommissionsSettings
     currency: str
 
-    def appraise(self, actions: Sequence[Action]) -> tuple[Action, ...]:
+    def appraise(self, actions: Sequence[Action], gains: Gains | None = None) -> tuple[Action, ...]:
         """Return the same actions with what every setting brings to whom.
 
         Args:
             actions: Actions of the lever commission on products; any rates.
+            gains: What `gains` returned, which takes room; made anew where left out.
 
         Raises:
             BadInputError: If an action pulls another lever, names no product, or a setting has no rate.
@@ -118,7 +119,7 @@ class Learnt:
         rate = np.array([setting.dose["rate"] for _, setting in flat])
         days = np.array([float(actions[n].days.days) for n, _ in flat])
         platform = np.array([setting.dose.get("platform", np.nan) for _, setting in flat])
-        gains = self.gains()
+        gains = self.gains() if gains is None else gains
         pays = np.append(gains.pays(), [[np.nan], [np.nan]], axis=1)  # the last is that of a product nobody knows
         share = np.nan_to_num(pays[1])
         told: list[Setting] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,22 +80,48 @@ def lines(gains: Gains, rates: tuple[float, ...], days: int, chosen: NDArray[np.
         chosen: [lines that hold] the contracts to speak of, and to change.
     """
     found: list[Line] = []
-    keys = np.unique(np.stack([gains.of, gains.tier], axis=1)[chosen], axis=0)
-    for start in range(0, len(keys), BLOCK):
-        found += _terms(gains, np.array(rates), days, keys[start : start + BLOCK], chosen)
+    menu, held = np.array(rates), _held(gains, chosen)
+    for start in range(0, len(held.product), BLOCK):
+        found += _terms(gains, menu, days, held.part(slice(start, start + BLOCK)), chosen)
     return found
 
 
-def _terms(gains: Gains, menu: Array, days: int, keys: Codes, chosen: NDArray[np.bool_]) -> list[Line]:
-    product, tier = keys.T
-    count, size = len(menu), len(keys)
-    place = {(int(p), int(t)): n for n, (p, t) in enumerate(keys)}
-    at = np.array([place.get(pair, -1) for pair in zip(gains.of.tolist(), gains.tier.tolist(), strict=True)], np.int64)
-    inside = (at >= 0) & chosen
-    effort = gains.given.mean(axis=0)[inside]
-    whole = np.maximum(np.bincount(at[inside], effort, size), 1e-12)
-    now, funded = (np.bincount(at[inside], effort * v[inside], size) / whole for v in (gains.rate, gains.share))
-    contracts = np.bincount(at[inside], gains.contracts[inside], size)
+class _Held(NamedTuple):
+    """Products with the creators of one tier, and the contracts that hold between them: [n] each.
+
+    Args:
+        product: Number of the product.
+        tier: Number of the tier.
+        contracts: Contracts that hold.
+        now: Rate that they pay, by effort.
+        funded: The platform's part of it, by effort.
+    """
+
+    product: Codes
+    tier: Codes
+    contracts: Codes
+    now: Array
+    funded: Array
+
+    def part(self, some: slice) -> _Held:
+        """Return some of them."""
+        return _Held(self.product[some], self.tier[some], self.contracts[some], self.now[some], self.funded[some])
+
+
+def _held(gains: Gains, chosen: NDArray[np.bool_]) -> _Held:
+    """Return all products and tiers with chosen contracts, in order."""
+    pairs = np.stack([gains.of, gains.tier], axis=1)[chosen]
+    keys, at = np.unique(pairs, axis=0, return_inverse=True)
+    at, size = at.ravel(), len(keys)
+    effort = gains.given.mean(axis=0)[chosen]
+    whole = np.maximum(np.bincount(at, effort, size), 1e-12)
+    now, funded = (np.bincount(at, effort * v[chosen], size) / whole for v in (gains.rate, gains.share))
+    return _Held(keys[:, 0], keys[:, 1], np.bincount(at, gains.contracts[chosen], size), now, funded)
+
+
+def _terms(gains: Gains, menu: Array, days: int, held: _Held, chosen: NDArray[np.bool_]) -> list[Line]:
+    product, tier, contracts, now, funded = held
+    count, size = len(menu), len(product)
     rate, before = np.tile(menu, size), np.repeat(now, count)
     brought = gains(np.repeat(product, count), rate, np.full(size * count, float(days)), np.repeat(tier, count), chosen)
     raised = brought.after - brought.before

@@ -148,14 +148,15 @@ def _owners(actions: Sequence[Action]) -> Ints:
             number = parent[number]
         return number
 
-    first: dict[tuple[str, str], int] = {}
+    first: dict[str, dict[str, int]] = {}  # by lever: to hash it anew beside each customer would take most of the time
     for number, action in enumerate(actions):
+        of = first.setdefault(action.lever, {})
         if action.assignment is not None:
-            for unit in action.assignment.units:
-                other = first.setdefault((action.lever, unit), number)
-                if other != number:
-                    parent[root(number)] = root(other)
+            units: Sequence[str] = action.assignment.units
         else:
-            same = (action.lever, f"{action.subject.kind} {action.subject.id} {action.subject.partner}")
-            parent[root(number)] = root(first.setdefault(same, number))
+            units = (f"{action.subject.kind} {action.subject.id} {action.subject.partner}",)
+        for unit in units:
+            other = of.setdefault(unit, number)
+            if other != number:
+                parent[root(number)] = root(other)
     return np.array([root(number) for number in range(len(actions))], np.int64)
