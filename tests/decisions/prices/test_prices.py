@@ -15,6 +15,7 @@ import stall
 
 from tradewind.decisions.prices import Learnt, PricesSettings, learn, study
 from tradewind.decisions.prices.bulk import without_bulk
+from tradewind.decisions.prices.caveats import caveats
 from tradewind.decisions.prices.findings import Teller
 from tradewind.decisions.prices.learnt import Worth
 from tradewind.decisions.prices.outlook import outlook
@@ -182,11 +183,10 @@ def test_discounts_that_sell_out_do_not_hide_the_answer_to_them(store: Store, le
     assert coming.weekly.sum() == pytest.approx(learnt.outlook.weekly.sum(), rel=0.1)
 
 
-def test_stock_that_runs_out_often_is_said(store: Store, learnt: Learnt, answer: Study):
+def test_stock_that_runs_out_often_is_said(learnt: Learnt, answer: Study):
     short = np.broadcast_to(EVERY[:, None] % 8 == 0, learnt.panel.short.shape)
     known = replace(learnt, panel=replace(learnt.panel, short=short))
-    teller = Teller(store, known, EVERY, learnt.worth(EVERY, OFFS, COMING), OFFS, COMING)
-    assert any("stock ran out" in caveat for caveat in teller.caveats())
+    assert any("stock ran out" in caveat for caveat in caveats(known, EVERY))
     assert not any("stock ran out" in caveat for caveat in answer.caveats)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tradewind import progress
 from tradewind.decisions.prices.bulk import without_bulk, without_odd_weeks
+from tradewind.decisions.prices.caveats import caveats
 from tradewind.decisions.prices.economics import economics
 from tradewind.decisions.prices.findings import Teller
 from tradewind.decisions.prices.learnt import CHEAPEST, DEAREST, Learnt
@@ -178,7 +179,7 @@ def study(store: Store, period: Period, settings: PricesSettings | None = None) 
     cut = (more,) if unnamed and settings.most else ()
     found = tuple(sorted((f for f in told if f is not None), key=lambda finding: -finding.weight))
     return Study(
-        "prices", title, period, found, store.provenance, asdict(settings), (*cut, *teller.caveats()), actions
+        "prices", title, period, found, store.provenance, asdict(settings), (*cut, *caveats(learnt, rows)), actions
     )  # fmt: skip
 
 

@@ -21,10 +21,7 @@ Ints = NDArray[np.int64]
 SHOWN = 15  # rows of a table
 SLOW = 26.0  # weeks of cover from which stock counts as slow
 SETTLED = 8  # weeks for which a product must have been on sale before its stock counts as slow
-NARROW = 0.15  # standard error of an elasticity that a test would be planned for
 DEEPER = 0.05  # how much deeper than usual a campaign's price must be for buyers to notice
-SOLD = 20.0  # pieces below which a product's own prices tell next to nothing
-SHORT = 0.1  # share of product-weeks in which stock ran out, from which the answer to prices may be too small
 ABSURD = 9.0  # rise in pieces from which a need is told in words
 
 
@@ -444,82 +441,6 @@ class Teller:
         )
         return Finding("slow_stock", sentence, self.weakest, {}, Grid(columns, tuple(shown)), chart, note, 50.0)
 
-    def caveats(self) -> tuple[str, ...]:
-        """What the data cannot tell, and the cheapest test that would."""
-        panel, answer, profit = self.learnt.panel, self.learnt.response, self.learnt.economics
-        found = []
-        if len(self.rows) < int(panel.active.sum()):
-            found.append(f"Judged: {len(self.rows):,} of {several(int(panel.active.sum()), 'product')} on sale.")
-        few = panel.units[self.rows].sum(axis=1) < SOLD
-        still = np.nan_to_num(np.nanstd(np.where(np.isnan(panel.off), 0.0, panel.off)[self.rows], axis=1)) < 0.01
-        if few.any() or still.any():
-            found.append(
-                f"{int((few | still).sum()):,} of {several(len(self.rows), 'product')} sold fewer than {SOLD:.0f} "
-                "pieces or never changed in price: the elasticity taken is the category's, no product's own."
-            )
-        pace = float(panel.units[self.rows].sum() / max(int((~np.isnan(panel.off[self.rows])).sum()), 1))
-        needed = int(
-            np.ceil(1 / (NARROW**2 * max(pace, 1e-3) * 0.0087))
-        )  # variance of log price of arms 0, 10, 20 % off
-        if self.learnt.bulk >= 1:
-            found.append(
-                f"{several(round(self.learnt.bulk), 'piece')} sold in single weeks far beyond what other weeks of the "
-                "same products let expect, as one large order may be, are taken not to come again: neither what is to "
-                "be sold nor the answer to prices rests on them."
-            )
-        gone = int((self.learnt.outlook.gone[self.rows] > 0).sum())
-        if gone:
-            found.append(
-                f"{several(gone, 'product')} on the list {'has' if gone == 1 else 'have'} sold nothing for longer than "
-                "chance would have it: what was sold before is taken to be over, as of what is out of stock or goes by "
-                "another id."
-            )
-        if self.learnt.odd:
-            which = ", ".join(f"from {day}" for day in self.learnt.odd)
-            found.append(
-                f"In {several(len(self.learnt.odd), 'week')} ({which}) all products together sold half as much again "
-                "as in the weeks beside, or as far less, as in a mega campaign or a holiday: neither what is to be "
-                "sold nor the answer to prices rests on that."
-            )
-        if answer.randomised is None:
-            found.append(
-                "No price was drawn by lot, so that sellers' timing may be taken for an answer to price. The "
-                "cheapest test: "
-                f"draw 0, 10 or 20% off by lot for {several(min(needed, 10**7), 'product-week')}, a week each."
-            )
-        elif _sd(answer.randomised) > NARROW:
-            found.append(
-                f"Prices drawn by lot tell the elasticity to ±{1.645 * _sd(answer.randomised):.2f} only; for ±"
-                f"{1.645 * NARROW:.2f} draw {several(min(needed, 10**7), 'product-week')} in all."
-            )
-        found.append(
-            "What other products lose to a cheaper one is hardly told by prices that move one by one. The "
-            "cheapest test: "
-            "draw by lot, week by week, in which categories all prices are lowered."
-        )
-        if not panel.told:
-            found.append(
-                "Prices are known from sales alone: the price of a week without a sale is taken from the week "
-                "before, and "
-                "only products that sold in most weeks teach how demand answers."
-            )
-        if profit.absent:
-            found.append(f"Profit is computed without {', '.join(profit.absent)}: the source has none.")
-        short = float((panel.short & (panel.units > 0)).sum() / max(int((panel.units > 0).sum()), 1))
-        if short > SHORT:
-            found.append(
-                f"In {human(short, 'share')} of the product-weeks with sales stock ran out: since deep discounts run "
-                "out first, how demand answers to prices may be told too small. Cheapest test: a discount on products "
-                "with stock for all its days."
-            )
-        out = int((panel.active & panel.out).sum())
-        if out:
-            found.append(f"Left out since the last day ended without stock: {several(out, 'product')} on sale.")
-        unknown = int((panel.active & np.isnan(panel.cost)).sum())
-        if unknown:
-            found.append(f"Left out since nothing tells a unit cost: {several(unknown, 'product')} on sale.")
-        return tuple(found)
-
 
 def _said(low: float, high: float) -> str:
     return f"{human(low, 'share')} or more" if high >= 1 else f"{human(low, 'share')} to {human(high, 'share')}"
@@ -535,7 +456,3 @@ def _estimate(ends: Array) -> Estimate:
 
 def _less(share: Estimate) -> Estimate:
     return Estimate(1 - share.mid, 1 - share.high, 1 - share.low, share.level)
-
-
-def _sd(estimate: Estimate) -> float:
-    return (estimate.high - estimate.low) / 3.29
