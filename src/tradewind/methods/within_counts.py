@@ -69,14 +69,7 @@ class WithinCounts:
         self.most = most
         self.seed = seed
 
-    def __call__(
-        self,
-        counts: ArrayLike,
-        columns: ArrayLike,
-        unit: ArrayLike,
-        week: ArrayLike,
-        exposure: ArrayLike | None = None,
-    ) -> Slopes:
+    def __call__(self, counts: ArrayLike, columns: ArrayLike, unit: ArrayLike, week: ArrayLike) -> Slopes:
         """Return the slopes.
 
         Args:
@@ -84,18 +77,12 @@ class WithinCounts:
             columns: [n] or [n, k] what moved.
             unit: [n] id of the unit.
             week: [n] number of the week.
-            exposure: [n] part of the week in which it could be counted, above nought; all of each where left out.
 
         Raises:
-            BadInputError: If columns do not fit, a number is missing, a count is negative, an exposure is not above
-                nought, nothing is counted in two weeks of any unit, or a column does not move apart from units and
-                weeks.
+            BadInputError: If columns do not fit, a number is missing, a count is negative, nothing is counted in two
+                weeks of any unit, or a column does not move apart from units and weeks.
         """
-        y, x, names, places, week_of, order = self._checked(counts, columns, unit, week)
-        part = np.ones(len(np.asarray(counts))) if exposure is None else np.asarray(exposure, float)
-        if len(part) != len(np.asarray(counts)) or not (np.isfinite(part) & (part > 0)).all():
-            raise BadInputError("An exposure is above nought, one for each count", do="leave rows without any out")
-        logs = np.log(part[order])
+        y, x, names, places, week_of = self._checked(counts, columns, unit, week)
         weeks = int(week_of.max()) + 1
         own = x.shape[1]
         z = np.zeros((len(y), own + weeks - 1))
@@ -107,7 +94,7 @@ class WithinCounts:
         slope = np.zeros(z.shape[1])
         slope[own:] = _log_ratios(y, week_of)
         for _ in range(STEPS):
-            line = z @ slope + logs
+            line = z @ slope
             rate = np.exp(line - np.maximum.reduceat(line, starts)[places])
             mean = rate * (total / np.add.reduceat(rate, starts))[places]
             centre = np.add.reduceat(z * (mean / total[places])[:, None], starts)
@@ -140,7 +127,7 @@ class WithinCounts:
 
     def _checked(
         self, counts: ArrayLike, columns: ArrayLike, unit: ArrayLike, week: ArrayLike
-    ) -> tuple[Array, Array, NDArray[np.generic], Codes, Codes, Codes]:
+    ) -> tuple[Array, Array, NDArray[np.generic], Codes, Codes]:
         y, x = np.asarray(counts, float), np.asarray(columns, float)
         x = x[:, None] if x.ndim == 1 else x
         of, when = np.asarray(unit), np.asarray(week)
@@ -165,7 +152,7 @@ class WithinCounts:
         # A week without any sale has the effect minus infinity: its rows tell nothing.
         alive = (sold > 0)[np.unique(when[order], return_inverse=True)[1]]
         order, places = order[alive], places[alive]
-        return y[order], x[order], names[found], places, np.unique(when[order], return_inverse=True)[1], order
+        return y[order], x[order], names[found], places, np.unique(when[order], return_inverse=True)[1]
 
 
 def _log_ratios(y: Array, week: Codes) -> Array:

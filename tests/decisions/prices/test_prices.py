@@ -171,18 +171,6 @@ def test_what_is_sold_without_stock_is_not_limited_by_it(tmp_path: Path, learnt:
     assert found.outlook.weekly == pytest.approx(learnt.outlook.weekly)
 
 
-def test_discounts_that_sell_out_do_not_hide_the_answer_to_them(store: Store, learnt: Learnt):
-    """What sells out after half a week sold half as much as it would have."""
-    panel = learnt.panel
-    part = np.where(panel.off > 0.3, 0.5, 1.0)
-    cut = np.random.default_rng(2).binomial(panel.units.astype(int), part).astype(float)
-    found = response(store, replace(panel, units=cut, stocked=part), 0)
-    assert found.observed.mid == pytest.approx(learnt.response.observed.mid, abs=0.2)
-    assert response(store, replace(panel, units=cut), 0).observed.mid < found.observed.mid - 0.8
-    coming = outlook(replace(panel, units=cut, stocked=part), found.elasticity, stall.MONTH)
-    assert coming.weekly.sum() == pytest.approx(learnt.outlook.weekly.sum(), rel=0.1)
-
-
 def test_stock_that_runs_out_often_is_said(learnt: Learnt, answer: Study):
     short = np.broadcast_to(EVERY[:, None] % 8 == 0, learnt.panel.short.shape)
     known = replace(learnt, panel=replace(learnt.panel, short=short))

@@ -71,7 +71,7 @@ class Panel:
         active: [n] whether it is on sale now.
         clicks: [n, 2] clicks in the four weeks before the last four, and in the last four; NaN without traffic.
         told: Whether prices come from listings, rather than from what was paid.
-        stocked: [n, w] share of the week's days on which there was stock; 1 where nothing tells.
+        stocked: [n, w] 0 where there was stock on no day of the week, else 1, also where nothing tells.
         short: [n, w] whether a day of the week ended without any, so that more might have been sold.
         out: [n] whether the last day did.
     """
@@ -296,7 +296,7 @@ def _paid_cost(store: Store, days: Period, products: NDArray[np.str_]) -> Array:
 
 
 def _in_stock(store: Store, days: Period, products: NDArray[np.str_], weeks: list[date]) -> tuple[Array, Flags, Flags]:
-    """Return the share of each week's days with stock, in which weeks it ran out, and what has none on the last day.
+    """Return in which weeks there was any stock, in which it ran out, and what has none on the last day.
 
     A day that ended without stock and on which nothing was ordered had none; one on which the last piece went had some.
     What was ordered on several days that began and ended without is sold without stock, as to order or by others, or
@@ -325,7 +325,7 @@ def _in_stock(store: Store, days: Period, products: NDArray[np.str_], weeks: lis
     first, end, monday = (days.first - weeks[0]).days, (days.last - weeks[0]).days, 7 * np.arange(len(weeks))
     length = np.minimum(monday + 6, end) - np.maximum(monday, first) + 1.0
     out = np.isin(products, strings(store.run(empty.filter(empty.day == days.last).select("product_id"))["product_id"]))
-    return np.clip(1 - none / length, 0.0, 1.0), counted(empty) > 0, out
+    return (none < length).astype(float), counted(empty) > 0, out
 
 
 def _clicks(store: Store, last: date, products: NDArray[np.str_]) -> Array:

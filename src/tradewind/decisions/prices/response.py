@@ -94,7 +94,8 @@ def response(store: Store, panel: Panel, seed: int) -> Response:
         MissingDataError: If no price ever moved, or nothing was sold twice.
     """
     fit = WithinCounts(MOST, seed)
-    # Weeks cut short by stock count by their days: to leave out what sold out would be to pick by what was sold.
+    # Weeks that sold out count as they were: to leave them out would be to pick by what was sold, and what is promised
+    # is sold from such stock as well.
     known = ~np.isnan(panel.off) & panel.dense[:, None] & (panel.stocked > 0)
     price = np.log1p(-np.nan_to_num(panel.off))
     beside = _displayed(store, panel)
@@ -103,7 +104,7 @@ def response(store: Store, panel: Panel, seed: int) -> Response:
         row, week = np.nonzero(mask)
         shown = [column[mask] for column in beside]
         moved = np.column_stack([*(column[mask] for column in columns), *shown])
-        return fit(panel.units[mask], moved, row, week, panel.stocked[mask])
+        return fit(panel.units[mask], moved, row, week)
 
     try:
         plain = slopes(known, price)
