@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from tradewind.errors import BadInputError
 from tradewind.methods.poisson import Poisson
@@ -149,3 +150,13 @@ def test_bad_settings():
     for settings in ({"steps": 0}, {"tolerance": 0}):
         with pytest.raises(BadInputError):
             Poisson(**settings)
+
+
+def test_the_same_on_machines_with_more_cores():
+    y, x, levels, offset = drawn(9, 60_000, (6_000, 40), np.array([0.3, -0.2, 0.1]))
+    found = []
+    for cores in (1, 4):
+        with threadpool_limits(cores):
+            found.append(Poisson()(y, x, levels, offset))
+    assert found[0].slope.tolist() == found[1].slope.tolist()
+    assert found[0].covariance.tolist() == found[1].covariance.tolist()

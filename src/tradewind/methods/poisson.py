@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import block_array, coo_array
 from scipy.sparse.csgraph import connected_components
 from scipy.special import ndtri, stdtrit
+from threadpoolctl import threadpool_limits
 
 from tradewind.errors import BadInputError
 
@@ -134,7 +135,8 @@ class Poisson:
             )
         kept = [np.asarray(np.unique(codes[rows], return_inverse=True)[1], np.int64) for codes in groups]
         who = np.asarray(np.unique(within[rows], return_inverse=True)[1], np.int64)
-        slope, covariance, mean, freedom = self._fit(counts[rows], values[rows], kept, given[rows], who)
+        with threadpool_limits(1):  # sums in one order on every machine; threads would only wait for each other
+            slope, covariance, mean, freedom = self._fit(counts[rows], values[rows], kept, given[rows], who)
         fitted = np.full(n, np.nan)
         fitted[rows] = mean
         free = int(rows.sum()) - _levels(kept) - int(np.isfinite(slope).sum())
