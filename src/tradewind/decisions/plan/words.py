@@ -44,18 +44,16 @@ def dose(setting: Setting, lever: Lever, currency: str) -> str:
         value = given.get(name, 0.0)
         return human(int(value) if value == int(value) else value, "money", currency).replace(".00", "")
 
-    def share(name: str) -> str:
-        return human(round(given.get(name, 0.0), 4), "share").replace(".00%", "%").replace(".0%", "%")
-
     match lever:
         case Lever.COUPON:
             threshold = f" from {money('threshold')}" if given.get("threshold") else ""
             return f"coupon of {money('face')}{threshold}{_funded(given, 'merchant')} for"
         case Lever.COMMISSION | Lever.CREATOR:
-            return f"commission of {share('rate')}{_funded(given, 'merchant')} on"
+            return f"commission of {_share(given.get('rate', 0.0))}{_funded(given, 'merchant')} on"
         case Lever.PRICE:
             off = given.get("off", 0.0)
-            return f"{share('off')} off" if off > 0 else "full price for" if off == 0 else f"{share('off')} on"
+            dearer = f"{_share(-off)} above the list price for"
+            return f"{_share(off)} off" if off > 0 else "full price for" if off == 0 else dearer
         case Lever.TRAFFIC:
             return f"{money('budget')} of traffic a day for"
         case Lever.LISTING:
@@ -73,8 +71,12 @@ def _funded(given: Mapping[str, float], else_by: str) -> str:
     if platform >= 1:
         return ", paid by the platform,"
     if platform > 0:
-        return f", {human(platform, 'share')} of it paid by the platform,"
+        return f", {_share(platform)} of it paid by the platform,"
     return f", paid by the {else_by},"
+
+
+def _share(value: float) -> str:
+    return human(round(value, 4), "share").replace(".00%", "%").replace(".0%", "%")
 
 
 def _reached(action: Action) -> int | None:

@@ -259,16 +259,21 @@ class Learnt:
             return human(value, "money", self.currency, signed=signed)
 
         low, high = worth.joint[at, k, 1:]
+        beside_list = f"{human(abs(off), 'share')} {'off' if off > 0 else 'above'} " if off else ""
+        at_price = f"{beside_list}the list price of {money(full)}"
         each, others = money(share * full * (1 - off) - amount), float(worth.elsewhere[at, k])
         beside = f", other products {money(abs(others))} {'more' if others > 0 else 'less'}"
         said = (
-            f"At {human(off, 'share')} off the list price of {money(full)} it would sell about "
+            f"At {at_price} it would sell about "
             f"{_pieces(worth.pieces[at, k])} pieces in {several(action.days.days, 'day')} instead of "
             f"{_pieces(worth.without[at])} at {human(before, 'share')} off as usual, and a piece would bring all "
             f"parties {each} instead of {money(share * full * (1 - before) - amount)}"
             f"{beside if round(others, 2) else ''}: {money(worth.joint[at, k, 0], signed=True)} in all "
             f"({money(low, signed=True)} to {money(high, signed=True)})"
         )
+        held = self.panel.held[row]
+        if worth.pieces[at, k] > held and worth.pieces[at, k] > worth.without[at]:
+            said += f"; {held:,.0f} {'is' if held == 1 else 'are'} on hand, the rest must come in"
         margin = float(worth.break_even[at, k])
         if self.economics.margin is None or np.isnan(margin):
             return said + "."

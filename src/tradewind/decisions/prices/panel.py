@@ -73,7 +73,7 @@ class Panel:
         told: Whether prices come from listings, rather than from what was paid.
         stocked: [n, w] 0 where there was stock on no day of the week, else 1, also where nothing tells.
         short: [n, w] whether a day of the week ended without any, so that more might have been sold.
-        out: [n] whether the last day did.
+        held: [n] pieces on hand when the last day ended; NaN where nothing tells, or it is sold without stock.
     """
 
     products: tuple[str, ...]
@@ -94,7 +94,12 @@ class Panel:
     told: bool
     stocked: Array
     short: Flags
-    out: Flags
+    held: Array
+
+    @property
+    def out(self) -> Flags:
+        """[n] whether the last day ended without any."""
+        return np.asarray(self.held <= 0)
 
     @property
     def days(self) -> Array:
@@ -295,8 +300,8 @@ def _paid_cost(store: Store, days: Period, products: NDArray[np.str_]) -> Array:
     return found
 
 
-def _in_stock(store: Store, days: Period, products: NDArray[np.str_], weeks: list[date]) -> tuple[Array, Flags, Flags]:
-    """Return in which weeks there was any stock, in which it ran out, and what has none on the last day.
+def _in_stock(store: Store, days: Period, products: NDArray[np.str_], weeks: list[date]) -> tuple[Array, Flags, Array]:
+    """Return in which weeks there was any stock, in which it ran out, and how much there is when the last day ends.
 
     A day that ended without stock and on which nothing was ordered had none; one on which the last piece went had some.
     What was ordered on several days that began and ended without is sold without stock, as to order or by others, or
@@ -304,17 +309,19 @@ def _in_stock(store: Store, days: Period, products: NDArray[np.str_], weeks: lis
     """
     shape = (len(products), len(weeks))
     if not store.has("inventory", "on_hand"):
-        return np.ones(shape), np.zeros(shape, bool), np.zeros(len(products), bool)
+        return np.ones(shape), np.zeros(shape, bool), np.full(len(products), np.nan)
     held, lines = store.table("inventory"), store.table("order_lines")
     held = held.filter(held.day.between(days.first, days.last)).group_by("product_id", "day")
-    empty = held.aggregate(left=lambda rows: rows.on_hand.sum()).filter(lambda rows: rows["left"] <= 0)
+    held = held.aggregate(left=lambda rows: rows.on_hand.sum())
+    empty = held.filter(held["left"] <= 0)
     ordered = lines.filter(lines.day.between(days.first, days.last)).select("product_id", "day").distinct()
     on = ["product_id", "day"]
     began = empty.view().mutate(day=lambda rows: (rows.day + ibis.interval(days=1)).cast("date"))
     anyway = (
         empty.view().semi_join(ordered, on).semi_join(began, on).group_by("product_id").aggregate(n=lambda r: r.count())
     )
-    empty = empty.anti_join(anyway.filter(anyway.n >= ANYWAY), "product_id")
+    anyway = anyway.filter(anyway.n >= ANYWAY)
+    empty = empty.anti_join(anyway, "product_id")
 
     def counted(rows: ibis.Table) -> Array:
         found = store.run(rows.group_by("product_id", week=rows.day.truncate("W")).aggregate(days=rows.count()))
@@ -324,8 +331,10 @@ def _in_stock(store: Store, days: Period, products: NDArray[np.str_], weeks: lis
     none = counted(empty.anti_join(ordered, on))
     first, end, monday = (days.first - weeks[0]).days, (days.last - weeks[0]).days, 7 * np.arange(len(weeks))
     length = np.minimum(monday + 6, end) - np.maximum(monday, first) + 1.0
-    out = np.isin(products, strings(store.run(empty.filter(empty.day == days.last).select("product_id"))["product_id"]))
-    return (none < length).astype(float), counted(empty) > 0, out
+    now = store.run(held.filter(held.day == days.last).anti_join(anyway, "product_id").select("product_id", "left"))
+    left, place = np.full(len(products), np.nan), places(products, strings(now["product_id"]))
+    left[place[place >= 0]] = floats(now["left"])[place >= 0]
+    return (none < length).astype(float), counted(empty) > 0, left
 
 
 def _clicks(store: Store, last: date, products: NDArray[np.str_]) -> Array:
