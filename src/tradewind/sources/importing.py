@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -23,6 +24,7 @@ from tradewind.sources.staging import Staged, find_files, stage
 from tradewind.study import Provenance
 
 Progress = Callable[[str, int, int], None]
+PIVOT = re.compile(r"\bpivot\b", re.IGNORECASE)
 
 
 def run_import(
@@ -80,6 +82,7 @@ class _Import:
             return self._imported(draft, digest)
 
     def _imported(self, draft: Draft, digest: str) -> ImportReport:
+        self._rehearse(draft.scratch)
         staged = self._stage(draft.scratch)
         con = staging(draft.scratch)
         try:
@@ -118,6 +121,16 @@ class _Import:
             con.close()
         seconds = time.monotonic() - self.started
         return ImportReport(self.source.name, manifest.name, counts, file_counts, reasons, *days, seconds)
+
+    def _rehearse(self, scratch: Path) -> None:
+        if any(PIVOT.search(sql) for sql in (*self.source.steps.values(), *self.source.tables.values())):
+            return  # its columns are known once the rows are
+        (scratch / "rehearsal").mkdir()
+        con = staging(scratch / "rehearsal")
+        try:
+            Landing(con, self.source, (), self.imported_at).rehearse()
+        finally:
+            con.close()
 
     def _stage(self, scratch: Path) -> list[Staged]:
         staged: list[Staged] = []

@@ -81,6 +81,16 @@ class Landing:
                 nothing = f"SELECT {columns}, CAST(NULL AS VARCHAR) AS _file, CAST(NULL AS BIGINT) AS _row WHERE false"
                 con.execute(f"CREATE VIEW {quoted(kind.name)} AS {' UNION ALL '.join(selects) or nothing}")
 
+    def rehearse(self) -> None:
+        """Run all of the source's SQL, as over its files before they are read: what is wrong with it is told at once.
+
+        Raises:
+            BadInputError: If a part of it cannot run, or does not give what it must.
+        """
+        self.prepare()
+        for name in self.source.tables:
+            self.land(name)
+
     def prepare(self) -> None:
         """Run the source's steps, which its tables select from."""
         for name, sql in self.source.steps.items():
