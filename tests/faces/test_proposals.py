@@ -108,6 +108,14 @@ def test_solved_is_what_is_planned_from_the_store(
     assert not fresh.unanswered
 
 
+def test_what_is_worth_the_trouble_follows_the_currency(found: Proposals) -> None:
+    """One dong is no dollar: what an order is worth tells how much is little."""
+    assert found.order * 303 == pytest.approx(sum(found.sales.values()), rel=0.01)
+    for order, least in ((20.88, 1.0), (520_000.0, 30_000.0), (0.0, 0.0)):
+        plan = solved(replace(found, order=order), Asked(BOTH), "spring")
+        assert plan.plan == solved(found, Asked(BOTH, least=least), "spring").plan
+
+
 def test_an_action_begins_when_it_still_can(found: Proposals, market_store: Store) -> None:
     last = market_store.span.last
     meant, begin = last + timedelta(days=1), last + timedelta(days=6)

@@ -59,8 +59,11 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
         float, typer.Option("--caution", metavar="SHARE", help="0 picks by expected gains, 1 by their low ends.")
     ] = 0.0,
     least: Annotated[
-        float, typer.Option("--least", metavar="AMOUNT", help="Leave out actions that are expected to gain less.")
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            "--least", metavar="AMOUNT", help="Leave out what is expected to gain less: a twentieth of an order else."
+        ),
+    ] = None,
     wings: Annotated[
         list[str] | None, typer.Option("--wings", metavar="NAME", help="Only these studies propose. Repeat.")
     ] = None,

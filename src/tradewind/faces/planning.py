@@ -20,6 +20,8 @@ from tradewind.money import several
 from tradewind.period import Period
 from tradewind.study import Action, Party, Plan, Provenance, Rule, Study
 
+TROUBLE = 0.05
+"""Share of an average order below which what an action gains is not worth anybody's time, in any currency."""
 FLOOR = 0.01
 """Share of what all shops sell that an action may gain whatever its own shop sells."""
 
@@ -33,7 +35,7 @@ class Asked:
         rules: Rules as written, such as `coupon<=20%`.
         objective: Whose gain is sought: joint, or a party.
         caution: Share of the way from the middle to the low end of each gain by which it is picked.
-        least: Gain that makes an action worth doing.
+        least: Gain that makes an action worth doing; a twentieth of an average order, in one digit, where None.
         wings: Names of the wings that propose; all that act where empty.
         seed: Seed of the wings and of the allocation.
         begin: First day on which an action may still begin, None where any may. Actions of earlier days are moved to
@@ -44,7 +46,7 @@ class Asked:
     rules: tuple[str, ...] = ()
     objective: str = "joint"
     caution: float = 0.0
-    least: float = 0.0
+    least: float | None = None
     wings: tuple[str, ...] = ()
     seed: int = 0
     begin: date | None = None
@@ -130,7 +132,7 @@ def solved(
     of = given or ready(proposals, asked, ledger)
     progress.told("picking", len(of.answers), len(of.answers) + 1)
     shrinks = of.calibrated is not None and bool(of.calibrated.levers)
-    plan = _planner(asked)(
+    plan = _planner(asked, proposals.order)(
         name, of.actions, money, limits, proposals.usual(of.actions), of.raw if shrinks else None, without
     )
     found = study(plan, proposals.origin, proposals.today, proposals.names, _caveats(of, money, plan, asked.begin))
@@ -160,7 +162,8 @@ def frontier(
     """
     money, limits = _terms(asked, proposals.origin.currency)
     of = given or ready(proposals, asked, ledger)
-    return _planner(asked).frontier(of.actions, money, payer, points, limits, proposals.usual(of.actions), without)
+    planner = _planner(asked, proposals.order)
+    return planner.frontier(of.actions, money, payer, points, limits, proposals.usual(of.actions), without)
 
 
 @dataclass(frozen=True)
@@ -225,8 +228,9 @@ def footing(asked: Asked) -> Hashable:
     return asked.wings, asked.seed, asked.begin
 
 
-def _planner(asked: Asked) -> Planner:
-    return Planner(asked.objective, asked.caution, asked.least, asked.seed)
+def _planner(asked: Asked, order: float = 0.0) -> Planner:
+    least = float(f"{TROUBLE * order:.1g}") if asked.least is None else asked.least
+    return Planner(asked.objective, asked.caution, least, asked.seed)
 
 
 def _terms(asked: Asked, currency: str) -> tuple[dict[Party, float], tuple[Rule, ...]]:

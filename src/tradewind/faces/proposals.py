@@ -83,6 +83,7 @@ class Proposals:
         seed: Seed of the wings.
         answers: What each wing said.
         sales: GMV of the days seen, by shop.
+        order: GMV of an average order of these days.
         names: Titles of what actions are on.
     """
 
@@ -94,6 +95,7 @@ class Proposals:
     seed: int
     answers: tuple[Answer, ...]
     sales: Mapping[str, float]
+    order: float
     names: Names
 
     def of(self, wings: Sequence[str] = ()) -> tuple[Answer, ...]:
@@ -163,8 +165,9 @@ def proposed(store: Store, period: Period, wings: Iterable[str] = (), seed: int 
         for shop, value in zip(rows["shop_id"].to_pylist(), rows["gmv"].to_pylist(), strict=True)
     }
     names = named(store, [action.subject for answer in answers if answer.study for action in answer.study.actions])
+    order = float(store.metrics(Query((m.AOV,), seen))["aov"][0].as_py() or 0)
     return Proposals(
-        Basis.of(store), store.provenance, period, seen, store.span.last, seed, tuple(answers), sales, names
+        Basis.of(store), store.provenance, period, seen, store.span.last, seed, tuple(answers), sales, order, names
     )
 
 

@@ -60,7 +60,7 @@ class Sought:
     def asked(self) -> Asked:
         """The same as planning takes it."""
         written = tuple(f"{payer}={plainly(limit)}" for payer, limit in self.budgets.items())
-        return Asked(written, self.rules, self.objective, self.caution, least=1.0, begin=self.begin)
+        return Asked(written, self.rules, self.objective, self.caution, begin=self.begin)
 
     def named(self, period: Period, scope: Scope) -> str:
         """Return a name for the plan that this leads to: the same for the same on any day, and no other caller's."""
