@@ -16,11 +16,13 @@ from zoneinfo import ZoneInfo
 
 import ibis
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tradewind.engines.snapshot import Draft, Manifest
+from tradewind.engines.store import Store, open_store
 from tradewind.period import Period
-from tradewind.study import Provenance
+from tradewind.study import Provenance, Study
 from tradewind.tables import TABLES
 from tradewind.tables.schema import IBIS_TYPES
 
@@ -82,6 +84,33 @@ def write(folder: Path, market: Rows) -> Manifest:
                 pq.write_table(arrow(name, part), path)
                 files.setdefault(name, []).append(path)
         return draft.commit(PROVENANCE, files, {"digest": "made by hand"})
+
+
+def rewritten(store: Store, folder: Path, times: int) -> Store:
+    """Write a copy of a store whose money is so many times as much, as in a currency of small units, rows reversed."""
+    with Draft(folder) as draft:
+        files: dict[str, list[Path]] = {}
+        for name, parts in store.manifest.tables.items():
+            table = pa.concat_tables([pq.read_table(store.folder / part.path) for part in parts])
+            for column in TABLES[name].columns:
+                if column.kind == "money" and column.name in table.column_names:
+                    place = table.column_names.index(column.name)
+                    field = table.schema.field(place)
+                    more = pc.multiply(table[column.name], pa.scalar(Decimal(times))).cast(field.type)
+                    table = table.set_column(place, field, more)
+            path = draft.new_file(name)
+            pq.write_table(table.take(list(range(len(table)))[::-1]), path)
+            files[name] = [path]
+        draft.commit(store.manifest.provenance, files, {"digest": "rewritten"})
+    return open_store(str(folder))
+
+
+def worth(study: Study, times: float = 1.0) -> list[tuple[str, list[float]]]:
+    """Return what each setting of each action is worth, with its ends, over so many times."""
+    found = [(each.key, [setting.joint for setting in each.menu if setting.joint]) for each in study.actions]
+    return [
+        (key, [end / times for joint in every for end in (joint.mid, joint.low, joint.high)]) for key, every in found
+    ]
 
 
 def money(low: float, high: float, draw: random.Random) -> Decimal:

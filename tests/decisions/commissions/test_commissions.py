@@ -585,3 +585,12 @@ def test_a_study_draws_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     study(store, bazaar.LAST)
     assert len(drawn) == 2
     assert len(paid) == 2 * few
+
+
+def test_neither_the_currency_nor_the_order_of_rows_matters(tmp_path: Path, store: Store, told: Study) -> None:
+    """A thousand times the money promises a thousand times as much, to the same, at the same settings."""
+    again = study(market.rewritten(store, tmp_path / "store", 1_000), bazaar.LAST)
+    before, after = market.worth(told), market.worth(again, 1_000)
+    assert [key for key, _ in after] == [key for key, _ in before] != []
+    for (_, was), (_, now) in zip(before, after, strict=True):
+        assert now == pytest.approx(was, rel=1e-6, abs=1e-6)

@@ -506,3 +506,12 @@ def test_moments_told_to_the_microsecond_are_read(market_store: Store) -> None:
     """The market tells of moments a microsecond before a day ends; all that it lacks is a coupon of its own."""
     with pytest.raises(MissingDataError, match="whole marketplace"):
         read(market_store.assuming(Assumptions(margin=0.3)), market_store.span)
+
+
+def test_neither_the_currency_nor_the_order_of_rows_matters(tmp_path: Path, store: Store, told: Study) -> None:
+    """A thousand times the money promises a thousand times as much, to the same, at the same settings."""
+    again = study(market.rewritten(store, tmp_path / "store", 1_000), quay.MONTH, CouponsSettings(budget=200_000))
+    before, after = market.worth(told), market.worth(again, 1_000)
+    assert [key for key, _ in after] == [key for key, _ in before] != []
+    for (_, was), (_, now) in zip(before, after, strict=True):
+        assert now == pytest.approx(was, rel=1e-6, abs=1e-6)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import stall
 
+import market
 from tradewind.decisions.prices import Learnt, PricesSettings, learn, study
 from tradewind.decisions.prices.bulk import without_bulk
 from tradewind.decisions.prices.caveats import caveats
@@ -603,3 +604,12 @@ def test_prices_that_never_moved(tmp_path: Path):
     store = stall.build(tmp_path / "store", still=True)
     with pytest.raises(MissingDataError, match="No price moved"):
         study(store, stall.MONTH)
+
+
+def test_neither_the_currency_nor_the_order_of_rows_matters(tmp_path: Path, store: Store, answer: Study):
+    """A thousand times the money promises a thousand times as much, to the same, at the same settings."""
+    again = study(market.rewritten(store, tmp_path / "store", 1_000), stall.MONTH)
+    before, after = market.worth(answer), market.worth(again, 1_000)
+    assert [key for key, _ in after] == [key for key, _ in before] != []
+    for (_, was), (_, now) in zip(before, after, strict=True):
+        assert now == pytest.approx(was, rel=1e-6, abs=1e-6)
