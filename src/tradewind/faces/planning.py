@@ -132,7 +132,7 @@ def solved(
     of = given or ready(proposals, asked, ledger)
     progress.told("picking", len(of.answers), len(of.answers) + 1)
     shrinks = of.calibrated is not None and bool(of.calibrated.levers)
-    plan = _planner(asked, proposals.order)(
+    plan = _planner(asked, proposals.order, proposals.origin.currency)(
         name, of.actions, money, limits, proposals.usual(of.actions), of.raw if shrinks else None, without
     )
     found = study(plan, proposals.origin, proposals.today, proposals.names, _caveats(of, money, plan, asked.begin))
@@ -228,9 +228,9 @@ def footing(asked: Asked) -> Hashable:
     return asked.wings, asked.seed, asked.begin
 
 
-def _planner(asked: Asked, order: float = 0.0) -> Planner:
+def _planner(asked: Asked, order: float = 0.0, currency: str = "") -> Planner:
     least = float(f"{TROUBLE * order:.1g}") if asked.least is None else asked.least
-    return Planner(asked.objective, asked.caution, least, asked.seed)
+    return Planner(asked.objective, asked.caution, least, asked.seed, currency)
 
 
 def _terms(asked: Asked, currency: str) -> tuple[dict[Party, float], tuple[Rule, ...]]:

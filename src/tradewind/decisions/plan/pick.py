@@ -14,6 +14,7 @@ from tradewind.decisions.plan.interplay import Interplay
 from tradewind.decisions.plan.table import JOINT, Table, best_of, gain_of
 from tradewind.errors import BadInputError
 from tradewind.methods.allocate import Allocate, Allocation, Rules
+from tradewind.money import human
 from tradewind.study import Action, Choice, Estimate, LeftOut, Party, Plan, Purse, Rule, Setting
 
 Array = NDArray[np.float64]
@@ -50,12 +51,15 @@ class Planner:
         caution: Share of the way from the middle to the low end of each gain by which it is picked, 0 to 1.
         least: Gain that makes an action worth doing: below it nobody should be troubled.
         seed: Seed of the allocation.
+        currency: ISO 4217 code of all money, for reasons.
 
     Raises:
         BadInputError: If there is no such party, or the caution is negative.
     """
 
-    def __init__(self, objective: str = JOINT, caution: float = 0.0, least: float = 0.0, seed: int = 0):
+    def __init__(
+        self, objective: str = JOINT, caution: float = 0.0, least: float = 0.0, seed: int = 0, currency: str = ""
+    ):  # fmt: skip
         if objective != JOINT and objective not in set(Party):
             raise BadInputError(
                 "There is no such objective", got=objective, allowed=[JOINT, *(str(party) for party in Party)]
@@ -68,6 +72,7 @@ class Planner:
         self.objective = objective
         self.caution = caution
         self.seed = seed
+        self.currency = currency
 
     def __call__(
         self, name: str, actions: Sequence[Action], budgets: Mapping[Party, float], rules: Sequence[Rule] = (),
@@ -281,7 +286,7 @@ class Planner:
     ) -> tuple[LeftOut, ...]:
         """Say of each action that was not picked why not."""
         allowed = table.allowed(rules)
-        taken = set(table.owner[places >= 0].tolist())
+        taken, least = set(table.owner[places >= 0].tolist()), human(self.least, "money", self.currency)
         result = []
         for number in np.flatnonzero(places < 0).tolist():
             action, gains = table.actions[number], table.gain[number]
@@ -295,7 +300,7 @@ class Planner:
             if gains[best] <= 0:
                 reason = "no setting is expected to gain"
             elif gains[best] < self.least:
-                reason = f"less than {self.least:,.12g} is gained, too little to be worth the trouble"
+                reason = f"less than {least} is gained, too little to be worth the trouble"
             elif not allowed[number, :width].any():
                 reason = "at every setting somebody is expected to lose, which a rule excludes"
             elif int(table.owner[number]) in taken:
