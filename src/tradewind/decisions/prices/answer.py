@@ -38,7 +38,7 @@ IMPROVED_BY = {
     "inventory": "slow stock, and days without any taken out of demand",
 }
 NAMED = 20  # categories that an error names
-JUDGED = 5_000  # products that are judged at most, those that would sell for most
+JUDGED = 20_000  # products that are judged at most, those that would sell for most
 FAMOUS = 500  # products that are judged for a campaign, likewise
 LEAST_PIECES = 0.25  # pieces that a product is taken to sell when it hardly sells: no discount is free of cost
 
