@@ -222,7 +222,10 @@ def test_a_filter_of_a_kind_that_is_not_there_is_refused(office: Office, given: 
 def test_the_api_gives_the_plan_page_by_page(office: Office) -> None:
     def keys(limit: int, offset: int) -> list[str]:
         body = api.plan(asking(office), platform=100.0, merchant=60.0, limit=limit, offset=offset).body
-        return [row["key"] for row in json.loads(bytes(body))["actions"]]
+        told = json.loads(bytes(body))
+        page = [row["key"] for row in told["actions"]]
+        assert {action["key"] for action in told["study"]["actions"]} == set(page)
+        return page
 
     assert len(keys(4, 0)) == 4
     assert keys(4, 0) == keys(2, 0) + keys(2, 2)

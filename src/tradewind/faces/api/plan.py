@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -60,10 +61,13 @@ def plan(  # noqa: PLR0913, PLR0917 - a parameter each
         state = f"; its job is {found.question.job.state}" if found.question.job else ""
         raise NotFoundError(f"No proposals were gathered yet{state}", do="POST to /api/v1/plan/gather")
     picked, rows = found.found.plan, list(board.rows(found, asker.store.provenance.currency, lever, shop, payer))
+    page = rows[offset : offset + limit]
+    keys = {row["key"] for row in page}
+    told = replace(found.found.answer, actions=tuple(each for each in found.found.answer.actions if each.key in keys))
     return answer({
         "name": picked.name, "objective": picked.objective, "joint": picked.joint, "total": picked.total,
         "attributed_gmv": picked.attributed, "gap": picked.gap, "budgets": picked.purses,
-        "actions": rows[offset : offset + limit], "actions_total": len(rows), "study": found.found.answer,
+        "actions": page, "actions_total": len(rows), "study": told,
     })  # fmt: skip
 
 
