@@ -123,7 +123,8 @@ class _Import:
         return ImportReport(self.source.name, manifest.name, counts, file_counts, reasons, *days, seconds)
 
     def _rehearse(self, scratch: Path) -> None:
-        if any(PIVOT.search(sql) for sql in (*self.source.steps.values(), *self.source.tables.values())):
+        said = (*self.source.steps.values(), *self.source.tables.values(), self.source.skipped)
+        if any(PIVOT.search(sql) for sql in said):
             return  # its columns are known once the rows are
         (scratch / "rehearsal").mkdir()
         con = staging(scratch / "rehearsal")
