@@ -95,8 +95,8 @@ def caveats(learnt: Learnt, rows: Ints, sold: Array) -> tuple[str, ...]:
     needy = int((sold > panel.held[rows]).sum())
     if needy:
         found.append(
-            f"What is proposed for {several(needy, 'product')} would sell more than is on hand ({panel.last}): it "
-            "rests on more coming in, which nothing here tells. Its reasons name what there is."
+            f"The prices proposed for {several(needy, 'product')} would sell more than is on hand ({panel.last}): "
+            "their gains rest on more coming in, which nothing here tells. The reason of each says what there is."
         )
     unknown = int((panel.active & np.isnan(panel.cost)).sum())
     if unknown:
