@@ -258,6 +258,16 @@ def test_local_time_of_a_zone_named_in_one_row(own_source, tmp_path):
     assert hours == {"o0": "12:00:00", "o2": "12:00:00", "o3": "12:00:00", "o4": "12:00:00", "o5": "10:00:00"}
 
 
+@pytest.mark.parametrize("end", ["Z", " UTC", "+02:00", "-0330", "+05", ":00Z", ":00.5Z"])
+def test_moments_to_the_minute_may_carry_their_offset(own_source, tmp_path, end):
+    rows = [["o1", "1", f"2024-06-01{between}10:00{end}", *GOOD[3:]] for between in "T "]
+    rows[1][0] = "o2"
+    run_import(load(own_source()), _orders(tmp_path, _text([list(ORDER_COLUMNS), *rows], ",").encode()), tmp_path / "s")
+    expected = {"+02:00": "08:00", "-0330": "13:30", "+05": "05:00"}.get(end, "10:00")
+    at = [str(row["ordered_at"]) for row in contents(tmp_path / "s", "order_lines")]
+    assert [moment[:16] for moment in at] == [f"2024-06-01 {expected}"] * 2
+
+
 def test_formats_with_and_without_an_offset_stand_side_by_side(own_source, tmp_path):
     folder = own_source()
     path = folder / "source.toml"

@@ -12,6 +12,7 @@ from tradewind.tables import Column, Table
 WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER")
 EARLIEST = "1900-01-01"
 OFFSET = r"(?i)\d:\d\d[\d:.\s]*(z|utc|gmt|[+-]\d\d(:?\d\d){0,2})\s*$"
+TO_THE_MINUTE = r"(?i)^(\s*[\d-]+[t ]\d\d?:\d\d)(\s*(?:z|utc|gmt|[+-]\d\d(?::?\d\d)?)\s*)$"
 OFFSETS = "its offset, if it carries one, as +02:00, Z, UTC or GMT; no other zone by name"
 
 TWO_WAYS = r"^\s*[-+]?[1-9]\d{0,2}\.\d{3}\s*$"
@@ -105,7 +106,9 @@ def instant(text: str) -> str:
     """Return SQL that reads text as a moment in UTC, null where it is none; what carries no offset is UTC already."""
     # A cast to TIMESTAMP drops an offset. One to TIMESTAMPTZ also reads the name of a zone, and then holds the
     # values after it, which name none, to be of that zone too.
-    with_offset = f"TRY_CAST({text} AS TIMESTAMPTZ) AT TIME ZONE 'UTC'"
+    # A moment to the minute, such as 10:00Z, is ISO 8601 as well, but not to a cast.
+    whole = f"regexp_replace({text}, {literal(TO_THE_MINUTE)}, '\\1:00\\2')"
+    with_offset = f"TRY_CAST({whole} AS TIMESTAMPTZ) AT TIME ZONE 'UTC'"
     return f"CASE WHEN {has_offset(text)} THEN {with_offset} ELSE TRY_CAST({text} AS TIMESTAMP) END"
 
 
