@@ -114,6 +114,12 @@ def test_what_is_worth_the_trouble_follows_the_currency(found: Proposals) -> Non
     for order, least in ((20.88, 1.0), (520_000.0, 30_000.0), (0.0, 0.0)):
         plan = solved(replace(found, order=order), Asked(BOTH), "spring")
         assert plan.plan == solved(found, Asked(BOTH, least=least), "spring").plan
+        few = Asked(("platform=100",)), Party.MERCHANT
+        assert frontier(replace(found, order=order), *few) == frontier(found, replace(few[0], least=least), few[1])
+    dear = solved(replace(found, order=520_000.0), Asked(BOTH), "spring").plan
+    assert {each.reason for each in dear.left_out} >= {
+        "less than R$30.0k is gained, too little to be worth the trouble"
+    }
 
 
 def test_an_action_begins_when_it_still_can(found: Proposals, market_store: Store) -> None:
