@@ -1,8 +1,10 @@
 """Plan, launch with holdouts, live, read, calibrate, plan again: does the error of what plans promise fall?
 
-usage: python benchmarks/cycles.py PRESET SEEDS [--cycles 3] [--levers price,commission,coupon] [--work FOLDER]
+usage: python benchmarks/cycles.py PRESET SEEDS [--cycles 3] [--levers price,commission,coupon] [--futures 1]
+       [--work FOLDER]
 
-Each plan's promise stands beside the truth of the world (expected contribution profit of the whole plan, run alone).
+Each plan's promise stands beside the truth of the world (contribution profit of the whole plan, run alone, averaged
+over futures).
 The first plan knows no ledger; each further one is calibrated by all readings before it.
 """
 
@@ -25,6 +27,7 @@ def main() -> None:
     asked.add_argument("seeds")
     asked.add_argument("--cycles", type=int, default=3)
     asked.add_argument("--levers", default="price,commission,coupon")
+    asked.add_argument("--futures", type=int, default=1)
     asked.add_argument("--work", type=Path)
     given = asked.parse_args()
     levers = tuple(Lever(name) for name in parts(given.levers))
@@ -32,7 +35,9 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as temporary:
         for seed in seeds(given.seeds):
-            for each in cycles(given.preset, seed, given.work or Path(temporary), given.cycles, levers):
+            for each in cycles(
+                given.preset, seed, given.work or Path(temporary), given.cycles, levers, given.futures
+            ):  # fmt: skip
                 read = "" if each.read is None else f"{each.read:,.0f}, {each.readings}"
                 print(
                     f"| {seed} | {each.number} | {each.actions} | {each.promised:,.0f} | {each.low:,.0f} | "
