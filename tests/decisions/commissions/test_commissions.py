@@ -80,17 +80,6 @@ def test_how_much_of_the_exposure_is_new_is_found(learnt: Learnt):
     assert (1 + learnt.effort.bend * effort) ** learnt.effort.new.mid == pytest.approx(true, rel=0.12)
 
 
-def test_what_effort_adds_can_be_learnt_from_a_draw_of_products(
-    learnt: Learnt, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("tradewind.decisions.commissions.effort.PLENTY", learnt.past.own.size // 3)
-    some = effort(learnt.past, learnt.goods, 0)
-    given = np.array([0.5, 2.0, 5.0])
-    assert (1 + some.bend * given) ** some.new.mid == pytest.approx(1 + bazaar.BEND * given, rel=0.2)
-    assert some.new != learnt.effort.new
-    assert (some.curve.mid == learnt.effort.curve.mid).all()
-
-
 def test_a_piece_brings_what_its_price_leaves(learnt: Learnt):
     goods = learnt.goods
     assert goods.merchant == pytest.approx(goods.price * (bazaar.MARGIN - bazaar.FEE), rel=1e-6)

@@ -25,7 +25,6 @@ BENDS = (0.03, 0.1, 0.3, 1.0, 3.0)  # efforts, inverted, at which what they add 
 LEVEL = 0.9
 Z = 1.6449  # deviations of a normal at either end of an interval of that level
 ENOUGH = 60_000  # rows of lines and weeks from which crowding is learnt; more are drawn from
-PLENTY = 400_000  # rows of products and weeks from which it is learnt what effort adds, likewise
 FEW = 20  # degrees of freedom below which rates are not compared within a creator's week
 FEWEST = 30  # lines below which nothing is learnt from them
 
@@ -271,7 +270,7 @@ def _crowding(past: Past, level: Array) -> tuple[Slope, Array, float]:
         np.bincount(rows.line, rows.held, len(level)), 1e-9
     )
     change = logs - usual[rows.line]
-    some = _sample(past.product[rows.line], _whole(rows.held), ENOUGH)
+    some = _sample(past.product[rows.line], _whole(rows.held))
     try:
         fit = Poisson()(
             rows.shown[some], change[some, None], [_codes(rows.line[some]), _codes(product[some])],
@@ -292,7 +291,7 @@ def _new(past: Past, goods: Goods, given: Array) -> tuple[Slope, float]:
     """
     weeks, products = past.weeks, len(past.own)
     product, week = np.divmod(np.arange(products * weeks), weeks)
-    mine = _sample(product, np.isin(product, past.product), PLENTY)
+    mine = np.isin(product, past.product)
     levels = [_codes(product[mine]), _codes(goods.department[product[mine]] * weeks + week[mine])]
     elsewhere, seen = np.log1p(past.elsewhere.ravel()[mine]), past.seen.ravel()[mine]
     best: tuple[float, Slope, float] | None = None
@@ -321,13 +320,13 @@ def _whole(held: Array) -> Mask:
     return (held > WHOLE[0]) & (held < WHOLE[1])
 
 
-def _sample(product: Codes, good: Mask, most: int) -> Codes:
+def _sample(product: Codes, good: Mask) -> Codes:
     """Return the good rows of as many products as are enough, all weeks and lines of each; the same ones each time."""
     order = np.random.default_rng(0).permutation(int(product.max()) + 1)
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order))
     rows = np.cumsum(np.bincount(rank[product[good]], minlength=len(order)))
-    return np.flatnonzero(good & (rank[product] <= np.searchsorted(rows, most)))
+    return np.flatnonzero(good & (rank[product] <= np.searchsorted(rows, ENOUGH)))
 
 
 def _codes(values: Codes) -> Codes:
