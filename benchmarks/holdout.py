@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from tradewind.methods.moments import Moments, Verdict, contrast
-from tradewind.methods.power import Holdout, Outcome, Power
+from tradewind.methods.power import Holdout, Power
+from tradewind.methods.power_outcome import Outcome
 from tradewind.methods.sequence import Sequence
 from tradewind.study import Estimate
 

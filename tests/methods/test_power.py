@@ -9,7 +9,8 @@ from statsmodels.stats import anova, power, proportion
 
 from tradewind.errors import BadInputError
 from tradewind.methods.moments import Moments, contrast
-from tradewind.methods.power import Holdout, Outcome, Power, Unlearnable
+from tradewind.methods.power import Holdout, Power, Unlearnable
+from tradewind.methods.power_outcome import Outcome
 from tradewind.methods.sequence import Sequence
 from tradewind.study import Estimate
 

@@ -12,7 +12,8 @@ from tradewind.decisions.plan.outcomes import SLOPED, before, outcomes, promised
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError
 from tradewind.methods.moments import tellable
-from tradewind.methods.power import Holdout, Outcome, Power
+from tradewind.methods.power import Holdout, Power
+from tradewind.methods.power_outcome import Outcome
 from tradewind.money import human
 from tradewind.period import Period
 from tradewind.study import Choice, Estimate
