@@ -175,7 +175,7 @@ def test_what_is_sold_without_stock_is_not_limited_by_it(tmp_path: Path, learnt:
 def test_stock_that_runs_out_often_is_said(learnt: Learnt, answer: Study):
     short = np.broadcast_to(EVERY[:, None] % 8 == 0, learnt.panel.short.shape)
     known = replace(learnt, panel=replace(learnt.panel, short=short))
-    assert any("stock ran out" in caveat for caveat in caveats(known, EVERY, np.zeros(len(EVERY))))
+    assert any("stock ran out" in caveat for caveat in caveats(known, EVERY, 0))
     assert not any("stock ran out" in caveat for caveat in answer.caveats)
 
 
@@ -186,22 +186,29 @@ def test_what_has_no_stock_is_proposed_no_price(tmp_path: Path, answer: Study):
     assert any("ended without stock: 1 product" in caveat for caveat in found.caveats)
 
 
-def test_what_rests_on_more_coming_in_is_said(learnt: Learnt, answer: Study):
+def test_what_rests_on_more_coming_in_is_said(
+    store: Store, learnt: Learnt, answer: Study, monkeypatch: pytest.MonkeyPatch
+):
     """A price that sells more than there is (5 pieces of each but of one product), and more than as usual."""
     rows, offs = np.array([3, 4]), (-0.5, 0.5)
     asked, worth = action(stall.name(4), offs), learnt.worth(rows, offs, COMING)
     said = [[learnt.sentence(int(row), worth, at, k, asked) for k in range(2)] for at, row in enumerate(rows)]
     assert (worth.pieces[:, 1] > worth.without).all()
+    assert worth.beyond.tolist() == [[False, False], [False, True]]
     assert said[1][0].startswith("At 50.0% above the list price of ")
     assert said[1][1].startswith("At 50.0% off the list price of ")
     assert "; 5 are on hand, the rest must come in." in said[1][1]
     assert not any("on hand" in each for each in (*said[0], said[1][0]))
     assert not any("on hand" in each for each in (*answer.caveats, *(each.why for each in answer.actions)))
-    told = caveats(learnt, EVERY, np.where(EVERY < 6, 6.0, 0.0))
-    assert any("proposed for 5 products would sell more than is on hand" in each for each in told)
     untold = replace(learnt, panel=replace(learnt.panel, held=np.full(len(EVERY), np.nan)))
-    assert "on hand" not in untold.sentence(4, worth, 1, 1, asked)
-    assert not any("on hand" in each for each in caveats(untold, EVERY, np.full(len(EVERY), 1e6)))
+    assert not untold.worth(rows, offs, COMING).beyond.any()
+    # Where a piece costs nothing a deep discount pays, and sells what is not there.
+    cheap = replace(learnt, economics=replace(learnt.economics, amount=0 * learnt.economics.amount))
+    monkeypatch.setattr("tradewind.decisions.prices.answer.learn", lambda *_: cheap)
+    found = study(store, stall.MONTH)
+    needy = [each for each in found.actions if "on hand" in each.why]
+    assert 0 < len(needy) < len(found.actions)
+    assert any(f"proposed for {len(needy)} products would sell more than is on hand" in each for each in found.caveats)
 
 
 def test_what_a_season_moves_is_in_the_interval(tmp_path: Path, learnt: Learnt):

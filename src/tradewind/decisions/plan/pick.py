@@ -286,7 +286,8 @@ class Planner:
     ) -> tuple[LeftOut, ...]:
         """Say of each action that was not picked why not."""
         allowed = table.allowed(rules)
-        taken, least = set(table.owner[places >= 0].tolist()), human(self.least, "money", self.currency)
+        taken = set(table.owner[places >= 0].tolist())
+        least = human(self.least, "money", self.currency)
         result = []
         for number in np.flatnonzero(places < 0).tolist():
             action, gains = table.actions[number], table.gain[number]

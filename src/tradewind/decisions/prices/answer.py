@@ -148,9 +148,6 @@ def study(store: Store, period: Period, settings: PricesSettings | None = None) 
     order = np.argsort(-gain, kind="stable")
     order = order[gain[order] > 0]
     order, unnamed = order[: settings.most], max(len(order) - settings.most, 0)
-    sold = np.zeros(len(rows))
-    sold[order] = worth.pieces[order, best[order]]
-    sold[sold <= worth.without] = 0.0
     proposed = [
         Action(
             f"price-{panel.products[rows[at]]}", Lever.PRICE,
@@ -183,7 +180,7 @@ def study(store: Store, period: Period, settings: PricesSettings | None = None) 
     found = tuple(sorted((f for f in told if f is not None), key=lambda finding: -finding.weight))
     return Study(
         "prices", title, period, found, store.provenance, asdict(settings),
-        (*cut, *caveats(learnt, rows, sold)), actions,
+        (*cut, *caveats(learnt, rows, int(worth.beyond[order, best[order]].sum()))), actions,
     )  # fmt: skip
 
 

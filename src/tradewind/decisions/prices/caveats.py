@@ -9,7 +9,6 @@ from tradewind.decisions.prices.learnt import Learnt
 from tradewind.money import human, several
 from tradewind.study import Estimate
 
-Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 NARROW = 0.15  # standard error of an elasticity that a test would be planned for
@@ -17,13 +16,13 @@ SOLD = 20.0  # pieces below which a product's own prices tell next to nothing
 SHORT = 0.1  # share of product-weeks in which stock ran out, from which the answer to prices may be too small
 
 
-def caveats(learnt: Learnt, rows: Ints, sold: Array) -> tuple[str, ...]:
+def caveats(learnt: Learnt, rows: Ints, beyond: int) -> tuple[str, ...]:
     """Return what the data cannot tell, and the cheapest test that would.
 
     Args:
         learnt: What was learnt.
         rows: [n] places of the products in question.
-        sold: [n] pieces that each would sell by what is proposed, where that is more than as usual; 0 elsewhere.
+        beyond: Number of those that would sell more than is on hand by what is proposed, and more than as usual.
     """
     panel, answer, profit = learnt.panel, learnt.response, learnt.economics
     found = []
@@ -92,10 +91,9 @@ def caveats(learnt: Learnt, rows: Ints, sold: Array) -> tuple[str, ...]:
     out = int((panel.active & panel.out).sum())
     if out:
         found.append(f"Left out since the last day ended without stock: {several(out, 'product')} on sale.")
-    needy = int((sold > panel.held[rows]).sum())
-    if needy:
+    if beyond:
         found.append(
-            f"The prices proposed for {several(needy, 'product')} would sell more than is on hand ({panel.last}): "
+            f"The prices proposed for {several(beyond, 'product')} would sell more than is on hand ({panel.last}): "
             "their gains rest on more coming in, which nothing here tells. The reason of each says what there is."
         )
     unknown = int((panel.active & np.isnan(panel.cost)).sum())

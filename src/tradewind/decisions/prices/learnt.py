@@ -45,6 +45,7 @@ class Worth:
         attributed: [n, settings] GMV sold at a discount, which attribution credits; no full price is credited with any.
         break_even: [n, settings] margin of list prices at which the joint gain would be nought, were it assumed of all
             that it is assumed of; NaN where none is assumed, or the gain does not hang on it.
+        beyond: [n, settings] whether it would sell more than is on hand, and more than would be sold otherwise.
     """
 
     joint: Array
@@ -55,6 +56,7 @@ class Worth:
     elsewhere: Array
     attributed: Array
     break_even: Array
+    beyond: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Learnt:
             raise BadInputError("No product was named", do="name one that is on sale")
         shares = np.asarray(offs, float)
         parts = [self._drawn(rows[at : at + BLOCK], shares, days) for at in range(0, len(rows), BLOCK)]
-        names = ("joint", "pieces", "without", "before", "elsewhere", "attributed", "break_even")
+        names = ("joint", "pieces", "without", "before", "elsewhere", "attributed", "break_even", "beyond")
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         party = np.concatenate([part.party for part in parts], axis=1)
         return Worth(party=party, **joined)
@@ -174,7 +176,8 @@ class Learnt:
         without = (base * usual).mean(axis=1)
         before = 1 - (base * usual_price).mean(axis=1) / without
         attributed = np.where(offs > 0, pieces * (1 - offs) * full[:, None], 0.0)
-        return Worth(joint, party, pieces, without, before, elsewhere, attributed, break_even)
+        beyond = (pieces > self.panel.held[rows, None]) & (pieces > without[:, None])
+        return Worth(joint, party, pieces, without, before, elsewhere, attributed, break_even, beyond)
 
     def _without(
         self,
@@ -271,8 +274,8 @@ class Learnt:
             f"{beside if round(others, 2) else ''}: {money(worth.joint[at, k, 0], signed=True)} in all "
             f"({money(low, signed=True)} to {money(high, signed=True)})"
         )
-        held = self.panel.held[row]
-        if worth.pieces[at, k] > held and worth.pieces[at, k] > worth.without[at]:
+        if worth.beyond[at, k]:
+            held = self.panel.held[row]
             said += f"; {held:,.0f} {'is' if held == 1 else 'are'} on hand, the rest must come in"
         margin = float(worth.break_even[at, k])
         if self.economics.margin is None or np.isnan(margin):
