@@ -20,6 +20,8 @@ PRODUCTS, SHOPS = 80, 4
 ELASTICITY, FEE = 2.0, 0.05
 OFTEN, DEPTH = 0.8, 0.4
 """Every second product is discounted that often and that deep: more than its cost allows."""
+ODDS, TIMES = 5.0, 1.4
+"""Of a discount in a week with a campaign, for each of another week, and of what is sold in it at the same prices."""
 UTC_MIDNIGHT = time(3)  # the zone of the market made by hand lies three hours behind
 
 
@@ -39,6 +41,7 @@ def build(
     gone: tuple[int, int] | None = None,
     out: tuple[int, int, int] | None = None,
     to_order: int | None = None,
+    custom: bool = False,
 ) -> Store:
     """Write a store in which every product answers to its price with the same elasticity.
 
@@ -47,6 +50,8 @@ def build(
     of products is half off and sells five times as much besides, the others half as much again. In the last four weeks
     all sell `season` times as much. Where `gone` names a product and a week, nobody buys it from then on. Where
     `out` names a product, a first week and an end, it has no stock in between; `to_order` never has any, and sells.
+    By `custom` the marketplace has a campaign on each double day (1.1, 2.2, …): in these weeks discounts come by `ODDS`
+    times the odds, and all sell `TIMES` as much.
     """
     draw = np.random.default_rng(seed)
     pace = draw.gamma(2.0, 4.0, PRODUCTS)
@@ -58,8 +63,9 @@ def build(
     for week in range(WEEKS):
         monday = FIRST + timedelta(days=7 * week)
         begins = datetime.combine(monday, UTC_MIDNIGHT)
+        campaign = custom and any(double(monday + timedelta(days=day)) for day in range(7))
         for n in range(PRODUCTS):
-            full, on = price(n), draw.random() < (OFTEN if n % 2 == 0 else 0.15)
+            full, on = price(n), draw.random() < often(n, campaign)
             off = (DEPTH if n % 2 == 0 else 0.1) if on else 0.0
             if still:
                 off = 0.0
@@ -70,7 +76,7 @@ def build(
                     "experiment_id": f"week-{week}", "unit_kind": "product", "unit_id": name(n), "arm": str(arm),
                     "propensity": 1 / 3, "assigned_at": begins,
                 })  # fmt: skip
-            times = season if week >= WEEKS - 4 else 1.0
+            times = (season if week >= WEEKS - 4 else 1.0) * (TIMES if campaign else 1.0)
             if out is not None and out[0] == n and out[1] <= week < out[2]:
                 times = 0.0
                 empty += [
@@ -130,6 +136,14 @@ def build(
         tables["product_history"] = history
     if arms:
         tables["assignments"] = arms
+    if custom:
+        tables["campaigns"] = [
+            {
+                "campaign_id": f"g{day}", "starts_at": datetime.combine(day, UTC_MIDNIGHT),
+                "ends_at": datetime.combine(day, UTC_MIDNIGHT) + timedelta(hours=23),
+            }
+            for day in (FIRST + timedelta(days=n) for n in range(7 * WEEKS)) if double(day)
+        ]  # fmt: skip
     market.write(folder, tables)
     return open_store(str(folder))
 
@@ -141,6 +155,17 @@ def _given_away(n: int, day: date, pieces: int, cost: bool) -> dict[str, Any]:
         "customer_id": f"c{n}", "shop_id": shop(n), "product_id": name(n), "quantity": pieces,
         "unit_price": Decimal(0), "unit_cost": Decimal(price(n)) / 2 if cost else None,
     }  # fmt: skip
+
+
+def double(day: date) -> bool:
+    """Whether a day is one on which day and month agree."""
+    return day.day == day.month
+
+
+def often(n: int, campaign: bool = False) -> float:
+    """How often a product is discounted."""
+    share = OFTEN if n % 2 == 0 else 0.15
+    return ODDS * share / (1 - share + ODDS * share) if campaign else share
 
 
 def money(amount: float) -> Decimal:
@@ -163,12 +188,17 @@ def shop(n: int) -> str:
     return f"s{n % SHOPS}"
 
 
-def worth(n: int, off: float, pace: float) -> float:
-    """What four weeks of a steady price bring more than the seller's usual discounts, by hand, in expectation."""
+def worth(n: int, off: float, pace: float, campaigns: int = 0) -> float:
+    """What four weeks of a steady price bring more than the seller's usual discounts, by hand, in expectation.
+
+    So many of them are weeks of campaigns.
+    """
 
     def brings(share: float) -> float:
         # Refunds, commission and shipping do not occur; the fee goes from the merchant to the platform.
         return float(price(n) * ((1 - share) - 0.5) * (1 - share) ** -ELASTICITY)
 
-    often, depth = (OFTEN, DEPTH) if n % 2 == 0 else (0.15, 0.1)
-    return 4 * pace * (brings(off) - often * brings(depth) - (1 - often) * brings(0.0))
+    def week(on: float) -> float:
+        return brings(off) - on * brings(DEPTH if n % 2 == 0 else 0.1) - (1 - on) * brings(0.0)
+
+    return pace * ((4 - campaigns) * week(often(n)) + campaigns * TIMES * week(often(n, campaign=True)))

@@ -175,7 +175,7 @@ def test_what_is_sold_without_stock_is_not_limited_by_it(tmp_path: Path, learnt:
 def test_stock_that_runs_out_often_is_said(learnt: Learnt, answer: Study):
     short = np.broadcast_to(EVERY[:, None] % 8 == 0, learnt.panel.short.shape)
     known = replace(learnt, panel=replace(learnt.panel, short=short))
-    assert any("stock ran out" in caveat for caveat in caveats(known, EVERY, 0))
+    assert any("stock ran out" in caveat for caveat in caveats(known, EVERY, COMING, 0))
     assert not any("stock ran out" in caveat for caveat in answer.caveats)
 
 
@@ -265,6 +265,28 @@ def test_gains_are_those_by_hand(learnt: Learnt):
     assert np.corrcoef(mids, truths)[0, 1] > 0.97
     assert sum(mids) == pytest.approx(sum(truths), rel=0.25)
     assert hits / len(mids) > 0.85
+
+
+def test_weeks_of_campaigns_to_come_are_promised_as_those_before(tmp_path: Path, learnt: Learnt):
+    """Sellers discount oftener in them, and more is sold; other weeks are promised as if there had been none."""
+    found = learn(stall.build(tmp_path / "store", custom=True), stall.MONTH)
+    assert found.surge.odds == pytest.approx(stall.ODDS, rel=0.5)
+    assert found.surge.times == pytest.approx(stall.TIMES, rel=0.15)
+    assert found.outlook.weekly.sum() == pytest.approx(learnt.outlook.weekly.sum(), rel=0.1)
+    assert found.outlook.discount.mean() == pytest.approx(learnt.outlook.discount.mean(), rel=0.15)
+    later = COMING.starting(7).last + timedelta(days=1)
+    sums = []
+    for days, campaigns in ((COMING, 1), (Period(later, later + timedelta(days=27)), 0)):  # 7.7 is in the first only
+        told = found.appraise([action(stall.name(n), days=days) for n in range(stall.PRODUCTS)])
+        gains = [each.menu[0].joint for each in told]
+        truths = [stall.worth(n, 0.0, found.outlook.weekly[n], campaigns) for n in range(stall.PRODUCTS)]
+        held = [gain.low <= truth <= gain.high for gain, truth in zip(gains, truths, strict=True) if gain is not None]
+        assert np.mean(held) > 0.85
+        sums.append((sum(gain.mid for gain in gains if gain is not None), sum(truths)))
+    assert sums[0][0] / sums[1][0] == pytest.approx(sums[0][1] / sums[1][1], rel=0.1)
+    assert sums[0][1] / sums[1][1] > 1.15
+    assert any("has a campaign in these days (2024-07-07)" in caveat for caveat in caveats(found, EVERY, COMING, 0))
+    assert not any("has a campaign" in caveat for caveat in caveats(found, EVERY, days, 0))
 
 
 def test_parties_add_up_to_the_joint_gain_but_for_other_shops(learnt: Learnt):

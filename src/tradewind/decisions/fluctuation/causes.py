@@ -10,7 +10,8 @@ import ibis
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.decisions.fluctuation.comparison import Comparison, campaign_days
+from tradewind.decisions.campaigns import campaign_days
+from tradewind.decisions.fluctuation.comparison import Comparison
 from tradewind.decisions.fluctuation.silences import SHOWN, Silence, sold_out, unshown
 from tradewind.engines.store import Store
 from tradewind.measures.metric import Additive, Distinct, Metric

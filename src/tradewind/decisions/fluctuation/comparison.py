@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, timedelta
+from datetime import date, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tradewind.decisions.campaigns import campaign_days
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.holidays import holidays_as_known
@@ -259,21 +259,6 @@ def _factor(store: Store, metric: Metric, days: list[date], values: list[float],
     if together <= 0 or whole <= 0:
         return None
     return whole / together * (before.days / period.days if isinstance(metric, Ratio) else 1.0)
-
-
-def campaign_days(store: Store, until: date) -> list[dict[str, Any]]:
-    """Return the store's campaigns by id, each with its local days in `days`; one without an end goes on `until`."""
-    rows = store.run(
-        store.table("campaigns").select("campaign_id", "shop_id", "name", "kind", "starts_at", "ends_at")
-    ).to_pylist()
-    zone = ZoneInfo(store.provenance.timezone)
-    for row in rows:
-        first, last = (
-            at.replace(tzinfo=UTC).astimezone(zone).date()
-            for at in (row["starts_at"], row["ends_at"] or row["starts_at"])
-        )
-        row["days"] = Period(first, max(first, last) if row["ends_at"] else max(first, until))
-    return sorted(rows, key=lambda row: str(row["campaign_id"]))
 
 
 def _campaigns_as_known(store: Store, past: Period, period: Period) -> dict[str, NDArray[np.float64]]:

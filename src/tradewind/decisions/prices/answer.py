@@ -18,6 +18,7 @@ from tradewind.decisions.prices.learnt import CHEAPEST, DEAREST, Learnt
 from tradewind.decisions.prices.outlook import outlook
 from tradewind.decisions.prices.panel import read
 from tradewind.decisions.prices.response import response
+from tradewind.decisions.prices.surge import surge
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError, NotFoundError
 from tradewind.money import several
@@ -115,7 +116,10 @@ def learn(store: Store, period: Period, settings: PricesSettings | None = None) 
     coming = outlook(ordinary, answer.elasticity, seen)
     bulk = float((panel.units - usual.units).sum())
     weeks = tuple(week for week, out in zip(panel.weeks, odd.tolist(), strict=True) if out)
-    return Learnt(panel, profit, answer, coming, store.provenance.currency, settings.seed, bulk, weeks)
+    return Learnt(
+        panel, profit, answer, coming, surge(usual, answer.elasticity), store.provenance.currency, settings.seed, bulk,
+        weeks,
+    )  # fmt: skip
 
 
 def study(store: Store, period: Period, settings: PricesSettings | None = None) -> Study:
@@ -180,7 +184,7 @@ def study(store: Store, period: Period, settings: PricesSettings | None = None) 
     found = tuple(sorted((f for f in told if f is not None), key=lambda finding: -finding.weight))
     return Study(
         "prices", title, period, found, store.provenance, asdict(settings),
-        (*cut, *caveats(learnt, rows, int(worth.beyond[order, best[order]].sum()))), actions,
+        (*cut, *caveats(learnt, rows, days, int(worth.beyond[order, best[order]].sum()))), actions,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from tradewind.decisions.prices.learnt import Learnt
 from tradewind.money import human, several
+from tradewind.period import Period
 from tradewind.study import Estimate
 
 Ints = NDArray[np.int64]
@@ -16,12 +17,13 @@ SOLD = 20.0  # pieces below which a product's own prices tell next to nothing
 SHORT = 0.1  # share of product-weeks in which stock ran out, from which the answer to prices may be too small
 
 
-def caveats(learnt: Learnt, rows: Ints, beyond: int) -> tuple[str, ...]:
+def caveats(learnt: Learnt, rows: Ints, days: Period, beyond: int) -> tuple[str, ...]:
     """Return what the data cannot tell, and the cheapest test that would.
 
     Args:
         learnt: What was learnt.
         rows: [n] places of the products in question.
+        days: When prices would hold.
         beyond: Number of those that would sell more than is on hand by what is proposed, and more than as usual.
     """
     panel, answer, profit = learnt.panel, learnt.response, learnt.economics
@@ -56,6 +58,12 @@ def caveats(learnt: Learnt, rows: Ints, beyond: int) -> tuple[str, ...]:
             f"In {several(len(learnt.odd), 'week')} ({which}) all products together sold half as much again "
             "as in the weeks beside, or as far less, as in a mega campaign or a holiday: neither what is to be "
             "sold nor the answer to prices rests on that."
+        )
+    if due := sorted(day for day in learnt.surge.days if day in days):
+        found.append(
+            f"The marketplace has a campaign in these days ({', '.join(map(str, due))}), as listed or as on the last "
+            f"double days. In weeks with one a discount had {learnt.surge.odds:.1f} times the odds of other weeks and "
+            f"{learnt.surge.times:.1f} times as much was sold at the same prices: gains count on both."
         )
     if answer.randomised is None:
         found.append(

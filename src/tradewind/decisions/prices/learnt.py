@@ -13,6 +13,7 @@ from tradewind.decisions.prices.economics import PARTIES, Economics
 from tradewind.decisions.prices.outlook import Outlook
 from tradewind.decisions.prices.panel import Panel
 from tradewind.decisions.prices.response import Response
+from tradewind.decisions.prices.surge import Surge
 from tradewind.errors import BadInputError
 from tradewind.money import human, several
 from tradewind.period import Period
@@ -60,6 +61,21 @@ class Worth:
 
 
 @dataclass(frozen=True)
+class _Week:
+    """A week, or a part of one, for which a price would hold.
+
+    Args:
+        weight: What is sold in it at the same prices, in usual weeks.
+        campaign: Whether the marketplace has a campaign in it.
+        standing: Whether the price of the last known day stands in it.
+    """
+
+    weight: float
+    campaign: bool
+    standing: bool
+
+
+@dataclass(frozen=True)
 class Learnt:
     """What is known on the last day of a period.
 
@@ -68,6 +84,7 @@ class Learnt:
         economics: What a piece brings each party.
         response: How demand answers to price.
         outlook: What is to come if nobody does anything.
+        surge: What is otherwise in weeks with a campaign of the marketplace.
         currency: Of all money.
         seed: Seed of draws.
         bulk: Pieces sold at once beyond what other weeks let expect, which are taken not to come again.
@@ -78,6 +95,7 @@ class Learnt:
     economics: Economics
     response: Response
     outlook: Outlook
+    surge: Surge
     currency: str
     seed: int
     bulk: float = 0.0
@@ -146,9 +164,10 @@ class Learnt:
         level = np.stack(
             [each.standard_gamma(shape, DRAWS) for each, shape in zip(luck, out.shape[rows].tolist(), strict=True)]
         )
-        base = level / out.rate[rows, None] * drift * (days.days / 7)
+        weeks = self._weeks(days)
+        base = level / out.rate[rows, None] * drift * sum(each.weight for each in weeks)
         often = np.stack([each.beta(a, b, DRAWS) for each, (a, b) in zip(luck, out.often[rows].tolist(), strict=True)])
-        usual, usual_price = self._without(rows, steep, days, often, luck)
+        usual, usual_price = self._without(rows, steep, weeks, often, luck)
         full, share, amount = self.panel.list_price[rows], self.economics.share[:, rows], self.economics.amount[:, rows]
         full, amount = np.nan_to_num(full), np.nan_to_num(amount)
         others, same = self.economics.others, self.economics.same_shop[rows]
@@ -179,35 +198,41 @@ class Learnt:
         beyond = (pieces > self.panel.held[rows, None]) & (pieces > without[:, None])
         return Worth(joint, party, pieces, without, before, elsewhere, attributed, break_even, beyond)
 
+    def _weeks(self, days: Period) -> list[_Week]:
+        """Return the weeks of some days: what is left of the last known one, if they meet it, then seven by seven."""
+        rest = min(max(self.outlook.rest - (days.first - self.panel.last).days + 1, 0), days.days)
+        found, first = [], days.first
+        for begun in range(rest - 7 if rest else 0, days.days, 7):
+            length = min(begun + 7, days.days) - max(begun, 0)
+            campaign = self.surge.meets(first, length)
+            weight = length / 7 * (self.surge.times if campaign else 1.0)
+            found.append(_Week(weight, campaign, standing=begun < 0))
+            first += timedelta(days=length)
+        return found
+
     def _without(
-        self,
-        rows: Ints,
-        steep: Array,
-        days: Period,
-        often: Array,
-        luck: Sequence[np.random.Generator],
+        self, rows: Ints, steep: Array, weeks: Sequence[_Week], often: Array, luck: Sequence[np.random.Generator]
     ) -> tuple[Array, Array]:
         """Return what would be sold and taken without the action, for each piece at the list price.
 
-        The price of the last known day stands to the end of its week; then the seller discounts week by week.
+        The price of the last known day stands to the end of its week; then the seller discounts week by week, oftener
+        where the marketplace has a campaign.
         """
         out = self.outlook
-        rest = min(max(out.rest - (days.first - self.panel.last).days + 1, 0), days.days)
-        lengths = [rest] if rest else []
-        while sum(lengths) < days.days:
-            lengths.append(min(7, days.days - sum(lengths)))
         bounds = np.cumsum(out.chances[rows], axis=1)
+        whole = sum(week.weight for week in weeks)
+        pressed = self.surge.pressed(often)
         sold, taken = np.zeros(steep.shape), np.zeros(steep.shape)
-        for n, length in enumerate(lengths):
-            if n == 0 and rest:
+        for week in weeks:
+            if week.standing:
                 off = np.broadcast_to(out.now[rows, None], steep.shape)
             else:
                 pick, chance = np.stack([each.random((2, DRAWS)) for each in luck], axis=1)
                 depth = np.zeros(steep.shape, np.int64)
                 for k in range(bounds.shape[1] - 1):
                     depth += pick > bounds[:, k, None]
-                off = np.where(chance < often, out.depths[depth], 0.0)
-            weight = length / days.days
+                off = np.where(chance < (pressed if week.campaign else often), out.depths[depth], 0.0)
+            weight = week.weight / whole
             answer = _answer(off, steep)
             sold += weight * answer
             taken += weight * answer * (1 - off)

@@ -32,7 +32,7 @@ CLASSES = (0.3, 0.5, 0.65, 0.77, 0.86, 0.92, 0.96, 0.985, 0.995)
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is to come if nobody does anything.
+    """What is to come if nobody does anything, in weeks without a campaign of the marketplace.
 
     Args:
         shape: [n] shape of the gamma distribution of what a product sells at its list price in a week.
@@ -74,6 +74,9 @@ class Outlook:
 def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
     """Return what is to come.
 
+    Weeks with a campaign of the marketplace tell what each product sells beside others, but neither how much is sold in
+    other weeks nor how often sellers discount.
+
     Args:
         panel: Products by weeks.
         elasticity: [n] of each product, positive.
@@ -101,7 +104,7 @@ def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
     ended = [n for n, week in enumerate(panel.weeks) if week <= period.last]
     if not ended:
         raise BadInputError("The period meets no day that is known", got=period)
-    told = np.asarray(known.any(axis=0))  # whether anything tells how busy a week was
+    told = np.asarray(known.any(axis=0)) & ~panel.campaign  # whether anything tells how busy such a week was
     inside = [n for n in inside if told[n]] or [n for n in ended if told[n]][-BACK:] or ended[-1:]
     usual = 7 * float(busy[inside].sum()) / float(panel.days[inside].sum())
     drift = min(max(drift, _swings(busy, panel.days, panel.units.sum(axis=0), np.flatnonzero(told))), MOST_DRIFT)
@@ -191,7 +194,7 @@ def _swings(busy: Array, days: Array, pieces: Array, told: Ints) -> float:
 
 
 def _usual(panel: Panel, pace: Array) -> tuple[Array, Array, Array]:
-    """Return depths, how often each product is discounted, and the chance of each depth.
+    """Return depths, how often each product is discounted without a campaign, and the chance of each depth.
 
     A product's own weeks are steadied by those of products that sell as much: by as many weeks as products differ
     little. Prices that were drawn by lot do not tell what a seller would do.
@@ -199,7 +202,8 @@ def _usual(panel: Panel, pace: Array) -> tuple[Array, Array, Array]:
     known = ~np.isnan(panel.off) & ~panel.drawn
     off = np.where(known, np.nan_to_num(panel.off), 0.0)
     on = known & (off >= DISCOUNTED)
-    weeks, hits = known.sum(axis=1).astype(float), on.sum(axis=1).astype(float)
+    calm = ~panel.campaign
+    weeks, hits = known[:, calm].sum(axis=1).astype(float), on[:, calm].sum(axis=1).astype(float)
     sort = np.digitize(pace, np.quantile(pace, CLASSES))
     total, times = np.bincount(sort, weeks), np.bincount(sort, hits)
     overall = max(float(hits.sum()), 0.5) / max(float(weeks.sum()), 1.0)

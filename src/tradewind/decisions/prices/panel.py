@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tradewind.decisions.campaigns import marketplace_days
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
@@ -28,6 +29,7 @@ Flags = NDArray[np.bool_]
 
 WEEKS = 26  # weeks of history that prices and demand are learnt from
 FEWEST = 6  # weeks: four are held out to choose how fast the past is forgotten
+AHEAD = 366  # days to come of which it is asked whether a campaign of the marketplace is due
 DENSE = 0.6  # share of weeks in which a product sold, for its price to be known from its sales alone
 CLEAR = 0.8  # share of what prices vary by that an experiment's arms explain, if it is one about prices
 DEEPEST = 0.9  # share off the list price beyond which a record counts as an error
@@ -74,6 +76,7 @@ class Panel:
         stocked: [n, w] 0 where there was stock on no day of the week, else 1, also where nothing tells.
         short: [n, w] whether a day of the week ended without any, so that more might have been sold.
         held: [n] pieces on hand when the last day ended; NaN where nothing tells, or it is sold without stock.
+        campaigns: Days of the marketplace's own campaigns, known and to come; none where hardly a week is without.
     """
 
     products: tuple[str, ...]
@@ -95,6 +98,12 @@ class Panel:
     stocked: Array
     short: Flags
     held: Array
+    campaigns: frozenset[date]
+
+    @property
+    def campaign(self) -> Flags:
+        """[w] whether the marketplace had a campaign in each week."""
+        return np.array([_meets(self.campaigns, week - timedelta(days=week.weekday())) for week in self.weeks])
 
     @property
     def out(self) -> Flags:
@@ -162,11 +171,18 @@ def read(store: Store, last: date) -> Panel:
     if margin is not None:
         cost = np.where(np.isnan(cost), now["list"] * (1 - margin), cost)
     starts = tuple(max(week, first) for week in weeks)
+    campaigns = marketplace_days(store, days, AHEAD)
+    if sum(not _meets(campaigns, week) for week in weeks) < FEWEST:
+        campaigns = frozenset()
     return Panel(
         tuple(products.tolist()), shops, category, starts, last, units, off, drawn, arms, now["list"], now["price"],
         cost, assumed, now["active"] > 0, _clicks(store, last, products), told,
-        *_in_stock(store, days, products, weeks),
+        *_in_stock(store, days, products, weeks), campaigns,
     )  # fmt: skip
+
+
+def _meets(campaigns: frozenset[date], monday: date) -> bool:
+    return any(monday + timedelta(days=n) in campaigns for n in range(7))
 
 
 def _listed(store: Store, last: date) -> pa.Table:

@@ -1,0 +1,64 @@
+"""Campaigns: which days are unlike others, and which are to come."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import market
+from tradewind.decisions.campaigns import marketplace_days
+from tradewind.engines.store import open_store
+from tradewind.period import Period
+
+FIRST, LAST = date(2024, 1, 1), date(2024, 4, 30)  # the zone of the market made by hand lies three hours behind
+MIDNIGHT = timedelta(hours=3)
+
+
+def row(first: date, days: int = 1, shop: str | None = None, ends: bool = True) -> dict[str, Any]:
+    begins = datetime(first.year, first.month, first.day) + MIDNIGHT
+    return {
+        "campaign_id": f"{first} {days} {shop}", "shop_id": shop, "starts_at": begins,
+        "ends_at": begins + timedelta(days=days, seconds=-1) if ends else None,
+    }  # fmt: skip
+
+
+def found(folder: Path, rows: list[dict[str, Any]], ahead: int = 40) -> list[date]:
+    line = {
+        "order_id": "o", "line": 0, "ordered_at": datetime(2024, 1, 1, 12), "known_at": datetime(2024, 1, 1, 12),
+        "day": FIRST, "hour": datetime(2024, 1, 1, 12), "shop_id": "s", "product_id": "p", "quantity": 1,
+    }  # fmt: skip
+    market.write(folder / "store", {"order_lines": [line], "campaigns": rows} if rows else {"order_lines": [line]})
+    return sorted(marketplace_days(open_store(str(folder / "store")), Period(FIRST, LAST), ahead))
+
+
+def test_days_of_the_marketplace(tmp_path: Path):
+    rows = [
+        row(date(2024, 2, 13), 2), row(date(2024, 3, 10), 1, "s"), row(date(2024, 4, 1), 30),
+        row(date(2024, 4, 20), ends=False), row(date(2024, 5, 6)), row(date(2023, 12, 12)), row(date(2024, 7, 1)),
+    ]  # fmt: skip
+    # A shop's own, a season, one without an end, and what lies out of the days asked for do not count.
+    assert found(tmp_path, rows) == [date(2024, 2, 13), date(2024, 2, 14), date(2024, 5, 6)]
+
+
+@pytest.mark.parametrize(
+    ("kept", "expected"),
+    [
+        ((1, 2, 3, 4), [date(2024, 5, 5), date(2024, 6, 6)]),
+        ((3, 4), [date(2024, 5, 5), date(2024, 6, 6)]),
+        ((1, 2, 4), []),
+        ((1, 2, 3), []),
+    ],
+)
+def test_double_days_come_again_where_the_last_two_were_kept(
+    tmp_path: Path, kept: tuple[int, ...], expected: list[date]
+):
+    days = found(tmp_path, [row(date(2024, n, n)) for n in kept])
+    assert [day for day in days if day > LAST] == expected
+    assert [day for day in days if day <= LAST] == [date(2024, n, n) for n in kept]
+
+
+def test_a_store_without_campaigns_has_none(tmp_path: Path):
+    assert found(tmp_path, []) == []
