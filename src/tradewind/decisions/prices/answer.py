@@ -113,7 +113,7 @@ def learn(store: Store, period: Period, settings: PricesSettings | None = None) 
     ordinary, odd = without_odd_weeks(usual)
     answer = response(store, ordinary, settings.seed)
     progress.told(steps[3], 3, len(steps))
-    coming = outlook(ordinary, answer.elasticity, seen)
+    coming = outlook(ordinary, answer.elasticity * answer.lasting.mid, seen)
     bulk = float((panel.units - usual.units).sum())
     weeks = tuple(week for week, out in zip(panel.weeks, odd.tolist(), strict=True) if out)
     return Learnt(

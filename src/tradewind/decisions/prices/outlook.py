@@ -79,7 +79,8 @@ def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
 
     Args:
         panel: Products by weeks.
-        elasticity: [n] of each product, positive.
+        elasticity: [n] of each product, positive: the share that lasts, since weeks after a promotion are among those
+            that tell what is sold at the list price.
         period: The days whose demand is taken as the base of what is to come.
 
     Raises:
