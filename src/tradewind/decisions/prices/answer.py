@@ -33,6 +33,7 @@ IMPROVED_BY = {
     "products": "categories, by which few sales are steadied",
     "order_discounts": "prices paid, where listings tell none",
     "promotions": "displays and mailers, so that they are not taken for the price",
+    "campaigns": "weeks of the marketplace's campaigns told apart, past and to come",
     "assignments": "prices drawn by lot, which no seller's timing confounds",
     "traffic": "what products with few sales are likely to sell",
     "refunds": "refunds in the profit of a piece",

@@ -57,7 +57,7 @@ def caveats(learnt: Learnt, rows: Ints, days: Period, beyond: int) -> tuple[str,
         found.append(
             f"In {several(len(learnt.odd), 'week')} ({which}) all products together sold half as much again "
             "as in the weeks beside, or as far less, as in a mega campaign or a holiday: neither what is to be "
-            "sold nor the answer to prices rests on that."
+            "sold in other weeks nor the answer to prices rests on that."
         )
     if due := sorted(day for day in learnt.surge.days if day in days):
         found.append(
