@@ -285,7 +285,10 @@ def test_weeks_of_campaigns_to_come_are_promised_as_those_before(tmp_path: Path,
         sums.append((sum(gain.mid for gain in gains if gain is not None), sum(truths)))
     assert sums[0][0] / sums[1][0] == pytest.approx(sums[0][1] / sums[1][1], rel=0.1)
     assert sums[0][1] / sums[1][1] > 1.15
-    assert any("has a campaign in these days (2024-07-07)" in caveat for caveat in caveats(found, EVERY, COMING, 0))
+    assert any(
+        "From 2024-07-01 to 2024-07-28 the marketplace has a campaign (2024-07-07)" in caveat
+        for caveat in caveats(found, EVERY, COMING, 0)
+    )
     assert not any("has a campaign" in caveat for caveat in caveats(found, EVERY, days, 0))
 
 
