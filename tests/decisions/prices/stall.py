@@ -42,6 +42,7 @@ def build(
     out: tuple[int, int, int] | None = None,
     to_order: int | None = None,
     custom: bool = False,
+    dip: float = 0.0,
 ) -> Store:
     """Write a store in which every product answers to its price with the same elasticity.
 
@@ -51,7 +52,7 @@ def build(
     all sell `season` times as much. Where `gone` names a product and a week, nobody buys it from then on. Where
     `out` names a product, a first week and an end, it has no stock in between; `to_order` never has any, and sells.
     By `custom` the marketplace has a campaign on each double day (1.1, 2.2, …): in these weeks discounts come by `ODDS`
-    times the odds, and all sell `TIMES` as much.
+    times the odds, and all sell `TIMES` as much. The share `dip` of an answer is missing in the week after.
     """
     draw = np.random.default_rng(seed)
     pace = draw.gamma(2.0, 4.0, PRODUCTS)
@@ -60,6 +61,7 @@ def build(
     history: list[dict[str, Any]] = []
     arms: list[dict[str, Any]] = []
     empty: list[dict[str, Any]] = []
+    earlier = np.zeros(PRODUCTS)  # what was off the week before
     for week in range(WEEKS):
         monday = FIRST + timedelta(days=7 * week)
         begins = datetime.combine(monday, UTC_MIDNIGHT)
@@ -92,7 +94,8 @@ def build(
                 times = 0.0
             if week == mega:
                 off, times = (0.5, 5.0) if n % 4 < 2 else (off, 1.5)
-            pieces = int(draw.poisson(times * pace[n] * (1 - off) ** -ELASTICITY))
+            pieces = int(draw.poisson(times * pace[n] * ((1 - off) / (1 - earlier[n]) ** dip) ** -ELASTICITY))
+            earlier[n] = off
             pieces += bulk[2] if bulk is not None and bulk[:2] == (n, week) else 0
             history.append({
                 "product_id": name(n), "shop_id": shop(n), "valid_from": begins,

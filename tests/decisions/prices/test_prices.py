@@ -273,7 +273,8 @@ def test_weeks_of_campaigns_to_come_are_promised_as_those_before(tmp_path: Path,
     assert found.surge.odds == pytest.approx(stall.ODDS, rel=0.5)
     assert found.surge.times == pytest.approx(stall.TIMES, rel=0.15)
     assert found.outlook.weekly.sum() == pytest.approx(learnt.outlook.weekly.sum(), rel=0.1)
-    assert found.outlook.discount.mean() == pytest.approx(learnt.outlook.discount.mean(), rel=0.15)
+    seldom = np.arange(1, stall.PRODUCTS, 2)
+    assert found.outlook.discount[seldom].mean() == pytest.approx(learnt.outlook.discount[seldom].mean(), rel=0.2)
     later = COMING.starting(7).last + timedelta(days=1)
     sums = []
     for days, campaigns in ((COMING, 1), (Period(later, later + timedelta(days=27)), 0)):  # 7.7 is in the first only
@@ -283,13 +284,21 @@ def test_weeks_of_campaigns_to_come_are_promised_as_those_before(tmp_path: Path,
         held = [gain.low <= truth <= gain.high for gain, truth in zip(gains, truths, strict=True) if gain is not None]
         assert np.mean(held) > 0.85
         sums.append((sum(gain.mid for gain in gains if gain is not None), sum(truths)))
-    assert sums[0][0] / sums[1][0] == pytest.approx(sums[0][1] / sums[1][1], rel=0.1)
+    assert sums[0][0] / sums[1][0] == pytest.approx(sums[0][1] / sums[1][1], rel=0.04)
     assert sums[0][1] / sums[1][1] > 1.15
     assert any(
         "From 2024-07-01 to 2024-07-28 the marketplace has a campaign (2024-07-07)" in caveat
         for caveat in caveats(found, EVERY, COMING, 0)
     )
     assert not any("has a campaign" in caveat for caveat in caveats(found, EVERY, days, 0))
+
+
+def test_what_is_pulled_forward_is_missed_once(tmp_path: Path):
+    """The weeks after promotions are in what was sold already: as much goes on to be sold as before."""
+    found = learn(stall.build(tmp_path / "store", dip=0.3), stall.MONTH)
+    assert found.response.lasting.low < 0.7 < found.response.lasting.high
+    told = found.worth(EVERY, (0.0,), COMING)
+    assert told.without.sum() == pytest.approx(4 * found.panel.units.mean(axis=1).sum(), rel=0.06)
 
 
 def test_parties_add_up_to_the_joint_gain_but_for_other_shops(learnt: Learnt):
