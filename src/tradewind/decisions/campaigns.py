@@ -53,3 +53,8 @@ def marketplace_days(store: Store, period: Period, ahead: int) -> frozenset[date
     if len(past) == KEPT and found.issuperset(past):
         found.update(day for day in double if day > period.last)
     return frozenset(found)
+
+
+def meets(campaigns: frozenset[date], first: date, days: int) -> bool:
+    """Return whether one of so many days from a first one is of a campaign."""
+    return any(first + timedelta(days=n) in campaigns for n in range(days))

@@ -9,6 +9,7 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from tradewind.decisions.campaigns import meets
 from tradewind.decisions.prices.economics import PARTIES, Economics
 from tradewind.decisions.prices.outlook import Outlook
 from tradewind.decisions.prices.panel import Panel
@@ -204,7 +205,7 @@ class Learnt:
         found, first = [], days.first
         for begun in range(rest - 7 if rest else 0, days.days, 7):
             length = min(begun + 7, days.days) - max(begun, 0)
-            campaign = self.surge.meets(first, length)
+            campaign = meets(self.surge.days, first, length)
             weight = length / 7 * (self.surge.times if campaign else 1.0)
             found.append(_Week(weight, campaign, standing=begun < 0))
             first += timedelta(days=length)

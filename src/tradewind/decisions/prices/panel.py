@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tradewind.decisions.campaigns import marketplace_days
+from tradewind.decisions.campaigns import marketplace_days, meets
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
@@ -103,7 +103,7 @@ class Panel:
     @property
     def campaign(self) -> Flags:
         """[w] whether the marketplace had a campaign in each week."""
-        return np.array([_meets(self.campaigns, week - timedelta(days=week.weekday())) for week in self.weeks])
+        return np.array([meets(self.campaigns, week - timedelta(days=week.weekday()), 7) for week in self.weeks])
 
     @property
     def out(self) -> Flags:
@@ -172,17 +172,13 @@ def read(store: Store, last: date) -> Panel:
         cost = np.where(np.isnan(cost), now["list"] * (1 - margin), cost)
     starts = tuple(max(week, first) for week in weeks)
     campaigns = marketplace_days(store, days, AHEAD)
-    if sum(not _meets(campaigns, week) for week in weeks) < FEWEST:
+    if sum(not meets(campaigns, week, 7) for week in weeks) < FEWEST:
         campaigns = frozenset()
     return Panel(
         tuple(products.tolist()), shops, category, starts, last, units, off, drawn, arms, now["list"], now["price"],
         cost, assumed, now["active"] > 0, _clicks(store, last, products), told,
         *_in_stock(store, days, products, weeks), campaigns,
     )  # fmt: skip
-
-
-def _meets(campaigns: frozenset[date], monday: date) -> bool:
-    return any(monday + timedelta(days=n) in campaigns for n in range(7))
 
 
 def _listed(store: Store, last: date) -> pa.Table:

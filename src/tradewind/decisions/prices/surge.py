@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,10 +27,6 @@ class Surge:
     days: frozenset[date]
     odds: float = 1.0
     times: float = 1.0
-
-    def meets(self, first: date, days: int) -> bool:
-        """Return whether one of so many days from a first one is of a campaign."""
-        return any(first + timedelta(days=n) in self.days for n in range(days))
 
     def pressed(self, often: Array) -> Array:
         """Return how often a product is discounted in such a week, from how often it is in another."""
