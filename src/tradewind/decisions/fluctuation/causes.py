@@ -10,9 +10,9 @@ import ibis
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.decisions.campaigns import campaign_days
 from tradewind.decisions.fluctuation.comparison import Comparison
 from tradewind.decisions.fluctuation.silences import SHOWN, Silence, sold_out, unshown
+from tradewind.engines.campaigns import campaign_days
 from tradewind.engines.store import Store
 from tradewind.measures.metric import Additive, Distinct, Metric
 from tradewind.measures.metrics import BUYERS, GMV, GROSS_SALES, ITEMS, NEW_BUYERS, ORDERS, RETURNING_BUYERS

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.decisions.campaigns import campaign_days
+from tradewind.engines.campaigns import campaign_days
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.holidays import holidays_as_known

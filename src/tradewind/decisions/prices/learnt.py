@@ -9,12 +9,12 @@ from datetime import date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.decisions.campaigns import meets
 from tradewind.decisions.prices.economics import PARTIES, Economics
 from tradewind.decisions.prices.outlook import Outlook
 from tradewind.decisions.prices.panel import Panel
 from tradewind.decisions.prices.response import Response
 from tradewind.decisions.prices.surge import Surge
+from tradewind.engines.campaigns import meets
 from tradewind.errors import BadInputError
 from tradewind.money import human, several
 from tradewind.period import Period

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tradewind.decisions.campaigns import marketplace_days, meets
+from tradewind.engines.campaigns import marketplace_days, meets
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m

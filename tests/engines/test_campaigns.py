@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import market
-from tradewind.decisions.campaigns import marketplace_days
+from tradewind.engines.campaigns import marketplace_days
 from tradewind.engines.store import open_store
 from tradewind.period import Period
 
