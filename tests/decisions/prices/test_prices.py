@@ -22,6 +22,7 @@ from tradewind.decisions.prices.learnt import Worth
 from tradewind.decisions.prices.outlook import outlook
 from tradewind.decisions.prices.panel import read
 from tradewind.decisions.prices.response import Band, response
+from tradewind.decisions.prices.surge import surge
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError, NotFoundError
 from tradewind.measures.assume import Assumptions
@@ -291,6 +292,21 @@ def test_weeks_of_campaigns_to_come_are_promised_as_those_before(tmp_path: Path,
         for caveat in caveats(found, EVERY, COMING, 0)
     )
     assert not any("has a campaign" in caveat for caveat in caveats(found, EVERY, days, 0))
+
+
+def test_a_first_campaign_to_come_is_promised_as_any_week(store: Store, learnt: Learnt):
+    """Nothing tells what a campaign does where none was; a week that is not over has had none before its day."""
+    for ahead in (COMING.first, COMING.last):
+        panel = replace(learnt.panel, campaigns=frozenset({ahead}))
+        assert not panel.campaign.any()
+        found = replace(learnt, panel=panel, surge=surge(panel, learnt.response.elasticity))
+        assert found.worth(EVERY, OFFS, COMING).joint == pytest.approx(learnt.worth(EVERY, OFFS, COMING).joint)
+        [said] = [caveat for caveat in caveats(found, EVERY, COMING, 0) if "has a campaign" in caveat]
+        assert "promised as any other" in said
+    wednesday = stall.LAST - timedelta(days=4)
+    begun = replace(read(store, wednesday), campaigns=frozenset({wednesday + timedelta(days=1)}))
+    assert not begun.campaign.any()
+    assert replace(begun, campaigns=frozenset({wednesday})).campaign.nonzero()[0].tolist() == [stall.WEEKS - 1]
 
 
 def test_what_is_pulled_forward_is_missed_once(tmp_path: Path):

@@ -62,9 +62,13 @@ def caveats(learnt: Learnt, rows: Ints, days: Period, beyond: int) -> tuple[str,
     if due := sorted(day for day in learnt.surge.days if day in days):
         found.append(
             f"From {days.first} to {days.last} the marketplace has a campaign ({', '.join(map(str, due))}), as listed "
-            f"or as on the last double days. In weeks with one a discount had {learnt.surge.odds:.1f} times the odds "
-            f"of other weeks and {learnt.surge.times:.1f} times as much was sold at the same prices: gains count on "
-            "both."
+            f"or as on the last double days. "
+            + (
+                f"In weeks with one a discount had {learnt.surge.odds:.1f} times the odds of other weeks and "
+                f"{learnt.surge.times:.1f} times as much was sold at the same prices: gains count on both."
+                if panel.campaign.any()
+                else "None is known from before, so that its week is promised as any other."
+            )
         )
     if answer.randomised is None:
         found.append(

@@ -102,8 +102,10 @@ class Panel:
 
     @property
     def campaign(self) -> Flags:
-        """[w] whether the marketplace had a campaign in each week."""
-        return np.array([meets(self.campaigns, week - timedelta(days=week.weekday()), 7) for week in self.weeks])
+        """[w] whether the marketplace had a campaign in the known days of each week."""
+        return np.array(
+            [meets(self.campaigns, week, int(days)) for week, days in zip(self.weeks, self.days, strict=True)]
+        )
 
     @property
     def out(self) -> Flags:
