@@ -26,7 +26,7 @@ from tradewind.decisions.commissions.terms import lines, split
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError, NotFoundError
 from tradewind.faces.check import check
-from tradewind.money import human
+from tradewind.money import human, several
 from tradewind.period import Period
 from tradewind.scope import Scope
 from tradewind.study import Action, Evidence, Lever, Party, Setting, Study, Subject
@@ -165,6 +165,22 @@ def test_both_engines_say_the_same(opened: Callable[[Path], Store], tmp_path_fac
         for a, b in zip(mine.menu, theirs.menu, strict=True):
             ends = [(each.joint.mid, each.joint.low, each.joint.high) for each in (a, b)]
             assert ends[0] == pytest.approx(ends[1], rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("days", [8, 21])
+def test_contracts_that_end_within_the_days_are_counted(tmp_path: Path, days: int):
+    folder = bazaar.build(tmp_path)
+    caveats = study(open_store(str(folder)), bazaar.LAST, CommissionsSettings(days=days)).caveats
+    [(pairs, soon)] = database(folder).sql(f"""
+        select count(*), count(*) filter (ends < date '{bazaar.LAST.last + timedelta(days=days + 1)}')
+        from (select product_id, creator_id, max(ends_at) + interval 1 second as ends from commissions
+              where accepted_at <= '{bazaar.LAST.last}' and ends_at >= '{bazaar.LAST.last} 23:59:59' group by all)
+    """).fetchall()  # fmt: skip
+    assert 0 < soon < pairs
+    [said] = [each for each in caveats if "renewed" in each]
+    assert said.startswith(
+        f"Of {several(pairs, 'pair')} of product and creator under contract, the contracts of {soon} end"
+    )
 
 
 def test_a_mega_campaign_is_not_promised_again(tmp_path: Path, store: Store, told: Study):

@@ -318,6 +318,14 @@ class _Teller:
                 f"{several(idle, 'contract')} on paper {'counts' if idle == 1 else 'count'} as ended: the creator or "
                 "the product has not been shown for longer than chance would have it, or no listing stands."
             )
+        past, days = self.learnt.past, self.learnt.settings.days
+        ends = past.ends[np.isfinite(past.rate)][self.chosen]
+        if soon := int((ends < days - 0.001).sum()):  # one that holds to the last second holds to the end
+            told.append(
+                f"Of {several(len(ends), 'pair')} of product and creator under contract, the contracts of "
+                f"{human(soon, 'count')} end before the {several(days, 'day')} are over: what is told takes them to be "
+                "renewed, at the new rate where one is proposed."
+            )
         if odd := self.learnt.worth.odd:
             told.append(
                 f"{several(odd, 'week')} of the base came to half as much again as the weeks beside, or as far less, "

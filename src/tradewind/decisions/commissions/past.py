@@ -63,6 +63,7 @@ class Past:
         rate: [lines] mean rate that holds on the last day; not a number where no contract holds.
         share: [lines] the platform's share of that commission.
         contracts: [lines] number of contracts that hold on the last day.
+        ends: [lines] days from the last day's end until none of these holds; infinite where no end is told.
         own: [products, weeks] times that sellers showed the product where creators show theirs in the same way.
         seen: [products, weeks] exposure where creators are at work, rooms aside; places weighted by what they sell.
         elsewhere: [products, weeks] exposure in all other places.
@@ -83,6 +84,7 @@ class Past:
     rate: Array
     share: Array
     contracts: Codes
+    ends: Array
     own: Array
     seen: Array
     elsewhere: Array
@@ -155,6 +157,8 @@ class _Reader:
                 shown[at, int(week)] += float(count)
         now = (begins < 0) & (ends >= 0)
         held = np.bincount(line[now], minlength=len(keys))
+        until = np.full(len(keys), -np.inf)
+        np.maximum.at(until, line[now], ends[now])
         mean = [
             np.divide(np.bincount(line[now], v[now], len(keys)), held, out=np.full(len(keys), np.nan), where=held > 0)
             for v in (rate, share)
@@ -162,7 +166,7 @@ class _Reader:
         exposure = self._exposure(places)
         return Past(
             tuple(names), self._tiers(names), of, by, self._rows(line, begins, ends, rate, shown), mean[0], mean[1],
-            held, self._by_week({"relation": ("own",), **same}), *exposure, self._clicked(), self._sold(same),
+            held, until, self._by_week({"relation": ("own",), **same}), *exposure, self._clicked(), self._sold(same),
             self._pieces(tuple(places)),
             self._through_lines(line_of, number, len(keys)), self._through(), self.period.days,
             int(((begins < 0) & (contracts["ends"] >= 0) & (ends < 0)).sum()),
