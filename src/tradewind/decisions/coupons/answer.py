@@ -291,12 +291,12 @@ class _Teller:
             sentence = f"What {lately} cost is not known." if untold else "Coupons given lately were not used."
         columns = (
             Column("coupon", "Coupon"), Column("days", "Days", "count"), Column("customers", "Customers", "count"),
-            Column("used", "Used", "count"), Column("cost", "Cost", "money"),
+            Column("used", "Used by", "count"), Column("cost", "Cost", "money"),
             Column("anyway", "On orders that come anyway", "share"),
         )  # fmt: skip
         note = (
-            "Orders that come anyway are those expected without it, with what is not known of what a coupon brings; "
-            "coupons used are counted."
+            "Orders that come anyway are those expected without it, with what is not known of what a coupon brings. Who "
+            "used it counts once, however often."
         )
         if untold:
             note += f" Cost is what was taken off, as far as orders tell; of {several(untold, 'use')} they do not."

@@ -314,7 +314,7 @@ class Cases:
         return later, small
 
     def spent(self, issue: int, coefficients: Array) -> tuple[int, float]:
-        """Return how often a coupon was used, and on what share of these an order would have come anyway."""
+        """Return how many customers used a coupon, and on what share of uses an order would have come anyway."""
         mine = np.flatnonzero((self.issue == issue) & (self.treated > 0))
         whole = anyway = 0.0
         for _, part in self._bands(issue, mine, coefficients):
