@@ -60,5 +60,12 @@ def test_double_days_come_again_where_the_last_two_were_kept(
     assert [day for day in days if day <= LAST] == [date(2024, n, n) for n in kept]
 
 
+@pytest.mark.parametrize("days", [1, 7])
+def test_one_that_ends_at_midnight_ends_with_the_day_before(tmp_path: Path, days: int):
+    first = date(2024, 2, 12)
+    told = {**row(first), "ends_at": datetime(2024, 2, 12 + days) + MIDNIGHT}
+    assert found(tmp_path, [told]) == [first + timedelta(days=n) for n in range(days)]
+
+
 def test_a_store_without_campaigns_has_none(tmp_path: Path):
     assert found(tmp_path, []) == []

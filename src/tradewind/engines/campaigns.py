@@ -14,7 +14,10 @@ KEPT = 2  # of the last double days, on each of which there was a campaign, from
 
 
 def campaign_days(store: Store, until: date) -> list[dict[str, Any]]:
-    """Return the store's campaigns by id, each with its local days in `days`; one without an end goes on `until`."""
+    """Return the store's campaigns by id, each with its local days in `days`; one without an end goes on `until`.
+
+    One that ends at midnight ends with the day before.
+    """
     rows = store.run(
         store.table("campaigns").select("campaign_id", "shop_id", "name", "kind", "starts_at", "ends_at")
     ).to_pylist()
@@ -22,9 +25,9 @@ def campaign_days(store: Store, until: date) -> list[dict[str, Any]]:
     for row in rows:
         first, last = (
             at.replace(tzinfo=UTC).astimezone(zone).date()
-            for at in (row["starts_at"], row["ends_at"] or row["starts_at"])
+            for at in (row["starts_at"], (row["ends_at"] or row["starts_at"]) - timedelta(microseconds=1))
         )
-        row["days"] = Period(first, max(first, last) if row["ends_at"] else max(first, until))
+        row["days"] = Period(first, max(first, last if row["ends_at"] else until))
     return sorted(rows, key=lambda row: str(row["campaign_id"]))
 
 

@@ -59,7 +59,7 @@ TABLES = (
             moment("valid_from", null=False),
             moment("valid_to"),
             money("list_price"),
-            money("sale_price"),
+            money("sale_price", doc="The list price where nothing is told."),
             money("unit_cost"),
             text("title"),
             _Column("images", "json"),

@@ -43,6 +43,9 @@ def build(
     to_order: int | None = None,
     custom: bool = False,
     dip: float = 0.0,
+    weeks: int = WEEKS,
+    asked: bool = True,
+    extra: dict[str, list[dict[str, Any]]] | None = None,
 ) -> Store:
     """Write a store in which every product answers to its price with the same elasticity.
 
@@ -53,6 +56,7 @@ def build(
     `out` names a product, a first week and an end, it has no stock in between; `to_order` never has any, and sells.
     By `custom` the marketplace has a campaign on each double day (1.1, 2.2, …): in these weeks discounts come by `ODDS`
     times the odds, and all sell `TIMES` as much. The share `dip` of an answer is missing in the week after.
+    There are so many `weeks`. No sale price is told where nothing is off unless `asked`. Tables of `extra` are added.
     """
     draw = np.random.default_rng(seed)
     pace = draw.gamma(2.0, 4.0, PRODUCTS)
@@ -62,7 +66,7 @@ def build(
     arms: list[dict[str, Any]] = []
     empty: list[dict[str, Any]] = []
     earlier = np.zeros(PRODUCTS)  # what was off the week before
-    for week in range(WEEKS):
+    for week in range(weeks):
         monday = FIRST + timedelta(days=7 * week)
         begins = datetime.combine(monday, UTC_MIDNIGHT)
         campaign = custom and any(double(monday + timedelta(days=day)) for day in range(7))
@@ -78,7 +82,7 @@ def build(
                     "experiment_id": f"week-{week}", "unit_kind": "product", "unit_id": name(n), "arm": str(arm),
                     "propensity": 1 / 3, "assigned_at": begins,
                 })  # fmt: skip
-            times = (season if week >= WEEKS - 4 else 1.0) * (TIMES if campaign else 1.0)
+            times = (season if week >= weeks - 4 else 1.0) * (TIMES if campaign else 1.0)
             if out is not None and out[0] == n and out[1] <= week < out[2]:
                 times = 0.0
                 empty += [
@@ -99,8 +103,8 @@ def build(
             pieces += bulk[2] if bulk is not None and bulk[:2] == (n, week) else 0
             history.append({
                 "product_id": name(n), "shop_id": shop(n), "valid_from": begins,
-                "valid_to": begins + timedelta(days=7) if week < WEEKS - 1 else None, "list_price": Decimal(full),
-                "sale_price": money(full * (1 - off)), "active": True,
+                "valid_to": begins + timedelta(days=7) if week < weeks - 1 else None, "list_price": Decimal(full),
+                "sale_price": money(full * (1 - off)) if off or asked else None, "active": True,
                 "unit_cost": Decimal(full) / 2 if cost else None,
             })  # fmt: skip
             if gifts is not None and gifts[0] == n:
@@ -130,11 +134,12 @@ def build(
         ],
         "shops": [{"shop_id": f"s{n}", "name": f"Shop {n}"} for n in range(SHOPS)],
         "inventory": [
-            {"product_id": name(n), "shop_id": shop(n), "day": LAST, "on_hand": 10_000 if n == 3 else 5}
+            {"product_id": name(n), "shop_id": shop(n), "day": FIRST + timedelta(days=7 * weeks - 1),
+             "on_hand": 10_000 if n == 3 else 5}
             for n in range(PRODUCTS)
-            if n != to_order and (out is None or out[0] != n or out[2] < WEEKS)
+            if n != to_order and (out is None or out[0] != n or out[2] < weeks)
         ] + empty,
-    }  # fmt: skip
+    } | (extra or {})  # fmt: skip
     if listings:
         tables["product_history"] = history
     if arms:
@@ -145,7 +150,7 @@ def build(
                 "campaign_id": f"g{day}", "starts_at": datetime.combine(day, UTC_MIDNIGHT),
                 "ends_at": datetime.combine(day, UTC_MIDNIGHT) + timedelta(hours=23),
             }
-            for day in (FIRST + timedelta(days=n) for n in range(7 * WEEKS)) if double(day)
+            for day in (FIRST + timedelta(days=n) for n in range(7 * weeks)) if double(day)
         ]  # fmt: skip
     market.write(folder, tables)
     return open_store(str(folder))

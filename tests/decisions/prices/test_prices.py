@@ -21,7 +21,8 @@ from tradewind.decisions.prices.findings import Teller
 from tradewind.decisions.prices.learnt import Worth
 from tradewind.decisions.prices.outlook import outlook
 from tradewind.decisions.prices.panel import read
-from tradewind.decisions.prices.response import Band, response
+from tradewind.decisions.prices.promoted import promoted
+from tradewind.decisions.prices.response import Band, _displayed, response
 from tradewind.decisions.prices.surge import surge
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError, NotFoundError
@@ -408,7 +409,8 @@ def test_tells_which_promotions_lost_money(answer: Study):
 def of_promotions(store: Store, learnt: Learnt, uplift: float, diverted: float) -> tuple[str, dict[str, Any]]:
     """What is said of promotions from 35 % off on, had they sold that much more and drawn that share from others."""
     band = Band(0.35, 1.0, Estimate(uplift, uplift - 0.01, uplift + 0.01))
-    other = replace(learnt.response, bands=(band,), diverted=Estimate(diverted, diverted, diverted))
+    part, whole = Estimate(diverted, diverted, diverted), Estimate(1, 1, 1)
+    other = replace(learnt.response, bands=(band,), diverted=part, lasting=whole)
     teller = Teller(store, replace(learnt, response=other), EVERY, learnt.worth(EVERY, OFFS, COMING), OFFS, COMING)
     found = teller.promotions()
     assert found is not None
@@ -436,6 +438,53 @@ def test_what_is_needed_is_said_as_it_is(store: Store, learnt: Learnt):
     assert row["one_more"] < 0
     assert "no rise could have paid" in said
     assert "below cost" not in said
+
+
+@pytest.mark.parametrize("dip", [0.0, 0.5])
+def test_past_promotions_are_charged_with_what_was_missing_afterwards(tmp_path: Path, dip: float):
+    """By hand: what was sold, less what each product would have sold at its list price in every week."""
+    store = stall.build(tmp_path, lot=False, dip=dip)
+    known = learn(store, stall.MONTH)
+    planted = Estimate(stall.ELASTICITY, stall.ELASTICITY, stall.ELASTICITY)
+    lasts, none = Estimate(1 - dip, 1 - dip, 1 - dip), Estimate(0, 0, 0)
+    off, units = np.nan_to_num(known.panel.off), known.panel.units
+    full = np.array([float(stall.price(n)) for n in range(stall.PRODUCTS)])[:, None]
+    pace = np.random.default_rng(1).gamma(2.0, 4.0, stall.PRODUCTS)[:, None]
+    truth = float((units * full * (0.5 - off)).sum() - (pace * full * 0.5).sum() * stall.WEEKS)
+    each = promoted(units, full * (0.5 - off), 0.5 * full, (1 - off) ** -stall.ELASTICITY, 1 - dip)
+    assert each.brought((1 - off) ** -stall.ELASTICITY, 1 - dip, 0.0)[off > 0].sum() == pytest.approx(truth, rel=0.06)
+    bands = tuple(
+        replace(band, uplift=Estimate(*[(1 - depth) ** -stall.ELASTICITY - 1] * 3))
+        for band, depth in zip(known.response.bands, (0.1, stall.DEPTH), strict=True)
+    )
+    right = replace(
+        known.response, bands=bands, lasting=lasts, diverted=none, overall=planted, common=0.0,
+        elasticity=np.full(stall.PRODUCTS, stall.ELASTICITY), error=np.zeros(stall.PRODUCTS),
+    )  # fmt: skip
+    teller = Teller(store, replace(known, response=right), EVERY, known.worth(EVERY, OFFS, COMING), OFFS, COMING)
+    found, worst = teller.promotions(), teller.losers()
+    assert found is not None
+    assert worst is not None
+    assert worst.grid is not None
+    assert found.numbers["brought"] == pytest.approx(truth, rel=0.06)
+    deep = [n for n in range(stall.PRODUCTS) if n % 2 == 0]
+    lost = {f"Product {n}": float((units * full * (0.5 - off) - pace * full * 0.5)[n].sum()) for n in deep}
+    told = {row["product"]: row["brought"].mid for row in worst.grid.rows}
+    assert sum(told.values()) == pytest.approx(sum(lost[name] for name in told), rel=0.1)
+
+
+def test_what_lasts_widens_the_interval_of_past_promotions(tmp_path: Path):
+    store = stall.build(tmp_path, dip=0.3)
+    known = learn(store, stall.MONTH)
+    found = []
+    for lasting in (known.response.lasting, Estimate(*[known.response.lasting.mid] * 3)):
+        other = replace(known, response=replace(known.response, lasting=lasting))
+        told = Teller(store, other, EVERY, known.worth(EVERY, OFFS, COMING), OFFS, COMING).promotions()
+        assert told is not None
+        assert told.grid is not None
+        found.append(told.grid.rows[-1]["brought"])
+    assert found[0].mid == pytest.approx(found[1].mid)
+    assert found[0].low < found[1].low < found[1].high < found[0].high
 
 
 def test_promotions_are_counted_over_the_products_shown(store: Store, learnt: Learnt, answer: Study):
@@ -560,6 +609,57 @@ def test_both_engines_say_the_same(opened: Callable[[Path], Store], tmp_path_fac
     for mine, theirs in zip(here.appraise(asked), there.appraise(asked), strict=True):
         for a, b in zip(mine.menu, theirs.menu, strict=True):
             assert (a.joint.mid, a.joint.low, a.joint.high) == pytest.approx((b.joint.mid, b.joint.low, b.joint.high))
+
+
+def test_an_elasticity_from_which_a_lower_price_pays_is_where_the_gain_turns(learnt: Learnt, store: Store):
+    """At that elasticity a price a little lower than the list price brings as much, all of it counted."""
+    back = replace(learnt.economics, share=learnt.economics.share * 0.9)
+    some = np.array([0])
+    teller = Teller(store, replace(learnt, economics=back), some, learnt.worth(some, OFFS, COMING), OFFS, COMING)
+    needed = -float(teller.answer().numbers["enough"])
+    share, amount = (float(values[0]) for values in back.joint)
+    full, lasts, drawn = learnt.panel.list_price[0], learnt.response.lasting.mid, learnt.response.diverted.mid
+
+    def brings(off: float) -> float:
+        pieces = (1 - off) ** (-needed * lasts)
+        return float(pieces * (share * full * (1 - off) - amount) - drawn * (pieces - 1) * back.others.sum())
+
+    slope = (brings(1e-5) - brings(-1e-5)) / 2e-5
+    assert slope == pytest.approx(0, abs=1e-3 * share * full)
+
+
+def test_days_of_a_first_week_that_is_cut_are_those_known(tmp_path: Path):
+    """Of weeks that end on a Friday the first has but its last days; a campaign after it is not in it."""
+    store = stall.build(tmp_path, weeks=30)
+    panel = read(store, stall.FIRST + timedelta(days=7 * 30 - 3))
+    assert panel.weeks[0].weekday() == 5
+    assert panel.days.tolist() == [2.0, *[7.0] * 25, 5.0]
+    assert not replace(panel, campaigns=frozenset({panel.weeks[0] + timedelta(days=2)})).campaign[0]
+    assert replace(panel, campaigns=frozenset({panel.weeks[0] + timedelta(days=1)})).campaign[0]
+
+
+def test_no_sale_price_is_the_list_price(tmp_path: Path, learnt: Learnt):
+    found = read(stall.build(tmp_path, asked=False), stall.LAST)
+    assert np.array_equal(found.off, learnt.panel.off, equal_nan=True)
+    assert np.array_equal(found.price, learnt.panel.price, equal_nan=True)
+    assert found.active.all()
+
+
+def test_a_display_counts_in_each_week_by_its_days(tmp_path: Path, learnt: Learnt):
+    day = stall.FIRST
+    spans = [(1, 70, 97), (2, 73, 76), (3, 140, None)]  # four weeks; Thursday to Sunday; without an end
+    rows = [
+        {"product_id": stall.name(n), "shop_id": stall.shop(n), "kind": "display", "starts_on": day + timedelta(days=a),
+         "ends_on": None if b is None else day + timedelta(days=b)}
+        for n, a, b in spans
+    ]  # fmt: skip
+    store = stall.build(tmp_path, extra={"promotions": rows})
+    [found] = _displayed(store, learnt.panel)
+    place = [learnt.panel.products.index(stall.name(n)) for n, _, _ in spans]
+    expected = np.zeros((3, stall.WEEKS))
+    expected[0, 10:14], expected[1, 10], expected[2, 20:] = 1.0, 4 / 7, 1.0
+    assert found[place] == pytest.approx(expected)
+    assert found.sum() == pytest.approx(expected.sum())
 
 
 def test_finds_slow_stock(answer: Study):

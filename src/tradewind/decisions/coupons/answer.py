@@ -295,8 +295,8 @@ class _Teller:
             Column("anyway", "On orders that come anyway", "share"),
         )  # fmt: skip
         note = (
-            "Orders that come anyway are those expected without it, with what is not known of what a coupon brings. Who "
-            "used it counts once, however often."
+            "Orders that come anyway are those expected without it, with what is not known of what a coupon brings. "
+            "Who used it counts once, however often."
         )
         if untold:
             note += f" Cost is what was taken off, as far as orders tell; of {several(untold, 'use')} they do not."

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tradewind import charts
 from tradewind.decisions.prices.learnt import LEVEL, Learnt, Worth
+from tradewind.decisions.prices.promoted import promoted, within
 from tradewind.engines.store import Store
 from tradewind.money import gained, human, several
 from tradewind.period import Period
@@ -214,25 +215,34 @@ class Teller:
         panel, bands = self.learnt.panel, self.learnt.response.bands
         share, amount = (np.nan_to_num(values)[self.rows, None] for values in self.learnt.economics.joint)
         full, off = np.nan_to_num(panel.list_price)[self.rows, None], np.nan_to_num(panel.off)[self.rows]
-        diverted = self.learnt.response.diverted.mid
+        lasting, diverted = self.learnt.response.lasting, self.learnt.response.diverted.mid
+        masks = [(off >= band.low) & (off < band.high) for band in bands]
+        rise = np.ones(off.shape)
+        for band, on in zip(bands, masks, strict=True):
+            rise[on] = 1 + band.uplift.mid
+        units, at_list = panel.units[self.rows], share * full - amount
+        mid, low, high = (
+            promoted(units, share * full * (1 - off) - amount, at_list, rise, lasts)
+            for lasts in (lasting.mid, lasting.low, lasting.high)
+        )
         shown: list[dict[str, Any]] = []
-        for band in bands:
-            on = (off >= band.low) & (off < band.high)
-            sold = np.where(on, panel.units[self.rows], 0.0)
-            if not sold.any():
+        for band, on in zip(bands, masks, strict=True):
+            if not (pieces := float(units[on].sum())):
                 continue
-            at_list = float((sold * (share * full - amount)).sum())
-            at_price = float((sold * (share * full * (1 - off) - amount)).sum())
-            one_more = at_price - diverted * at_list
-            brought = [
-                at_price - at_list * (1 + uplift * diverted) / (1 + uplift)
+            times, told = 1 + band.uplift.mid, mid.of(on)
+            brought, *by_rise = (
+                float(told.brought(1 + uplift, lasting.mid, diverted))
                 for uplift in (band.uplift.mid, band.uplift.low, band.uplift.high)
+            )
+            by_lasting = [
+                float(other.of(on).brought(times, lasts, diverted))
+                for other, lasts in ((low, lasting.low), (high, lasting.high))
             ]
             shown.append({
-                "depth": _said(band.low, band.high), "weeks": int(on.sum()), "pieces": float(sold.sum()),
-                "uplift": band.uplift, "needed": (at_list - at_price) / one_more if one_more > 0 else None,
-                "one_more": one_more / float(sold.sum()),
-                "brought": Estimate(brought[0], min(brought), max(brought), LEVEL),
+                "depth": _said(band.low, band.high), "weeks": int(on.sum()), "pieces": pieces, "uplift": band.uplift,
+                "needed": told.needed(lasting.mid, diverted),
+                "one_more": float(told.paid - diverted * told.listed) / pieces,
+                "brought": within(brought, by_rise, by_lasting, level=LEVEL),
             })  # fmt: skip
         if not shown:
             return None
@@ -258,7 +268,8 @@ class Teller:
             "Sold more: of all products in the data, also where a category is asked for; within each product, against "
             "its weeks at the list price, weeks of all products taken out. All else is of the products judged. "
             "Needed: by how much pieces must rise for profit to stay the same; unknown where one more piece, less what "
-            "other products lose by it, brings all parties nothing. The interval carries the uplift's error alone."
+            "other products lose by it, brings all parties nothing. What is missing in the two weeks after, and from "
+            "other products, is taken off; the interval carries the errors of what is sold more and of what lasts."
         )
         grade = Evidence.weakest([self.weakest, Evidence.OBSERVATIONAL])
         return Finding(
@@ -281,13 +292,17 @@ class Teller:
         panel, answer = self.learnt.panel, self.learnt.response
         off = np.nan_to_num(panel.off)[self.rows]
         on = off >= 0.03
-        sold = np.where(on, panel.units[self.rows], 0.0)
+        units = panel.units[self.rows]
+        sold = np.where(on, units, 0.0)
         share, amount = (np.nan_to_num(values)[self.rows, None] for values in self.learnt.economics.joint)
         full = np.nan_to_num(panel.list_price)[self.rows, None]
         at_price, at_list = share * full * (1 - off) - amount, share * full - amount
 
         def brought(steep: Array) -> Array:
-            return np.asarray((sold * (at_price - at_list * (1 - off) ** steep[:, None])).sum(axis=1))
+            rise = np.where(on, (1 - off) ** -steep[:, None], 1.0)
+            told = promoted(units, at_price, at_list, rise, answer.lasting.mid)
+            against = told.brought(rise, answer.lasting.mid, answer.diverted.mid)
+            return np.asarray(np.where(on, against, 0.0).sum(axis=1))
 
         mid = answer.elasticity[self.rows]
         far = 1.645 * np.hypot(answer.error[self.rows], answer.common)
@@ -319,17 +334,21 @@ class Teller:
         )
         chart = charts.ranked_bars([(row["product"], row["brought"]) for row in shown], currency=self.currency)
         note = (
-            "Products whose interval leaves out nought. Pieces at the list price follow from the product's elasticity."
+            "Products whose interval leaves out nought. Pieces at the list price follow from the product's elasticity; "
+            "what is missing afterwards and from other products is taken off."
         )
         return Finding("losers", sentence, self.weakest, {}, Grid(columns, tuple(shown)), chart, note, 80.0)
 
     def answer(self) -> Finding:
         """How demand answers to price."""
         answer = self.learnt.response
-        share, amount = self.learnt.economics.joint
-        full = self.learnt.panel.list_price
-        kept = np.nanmedian(((share * full - amount) / full)[self.rows])
-        enough = 1 / float(kept) if kept > 0 else None
+        share, amount = (values[self.rows] for values in self.learnt.economics.joint)
+        full, others = self.learnt.panel.list_price[self.rows], float(self.learnt.economics.others.sum())
+        # A price 1 % lower loses that of what all pieces pay, and sells ε % more, of which λ lasts and δ is others'.
+        brings = answer.lasting.mid * (share * full - amount - answer.diverted.mid * others)
+        least = np.where(brings > 0, share * full / np.where(brings > 0, brings, 1.0), np.inf)
+        middle = float(np.nanmedian(least))
+        enough = middle if np.isfinite(middle) else None
         rows: list[dict[str, Any]] = [{"of": "All products", "elasticity": -answer.overall},
                                       {"of": "Prices that sellers set", "elasticity": -answer.observed}]  # fmt: skip
         if answer.randomised is not None:

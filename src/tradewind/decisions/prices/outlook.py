@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.special import gammaln
 
 from tradewind.decisions.prices.panel import Panel
-from tradewind.errors import BadInputError
 from tradewind.methods.silence import silent
 from tradewind.period import Period
 
@@ -82,9 +81,6 @@ def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
         elasticity: [n] of each product, positive: the share that lasts, since weeks after a promotion are among those
             that tell what is sold at the list price.
         period: The days whose demand is taken as the base of what is to come.
-
-    Raises:
-        BadInputError: If the period meets no day that is known.
     """
     known = ~np.isnan(panel.off)
     pull = np.where(known, (1 - np.nan_to_num(panel.off)) ** -elasticity[:, None], 0.0) * panel.stocked
@@ -101,12 +97,9 @@ def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
     forgetting, shape, drift = _learnt(panel, exposure)
     prior = _prior(panel, exposure, exposure.shape[1], 1)
     a, b = _posterior(panel.units, exposure, prior, forgetting, shape)
-    inside = [n for n, week in enumerate(panel.weeks) if period.first <= week <= period.last or week in period]
-    ended = [n for n, week in enumerate(panel.weeks) if week <= period.last]
-    if not ended:
-        raise BadInputError("The period meets no day that is known", got=period)
     told = np.asarray(known.any(axis=0)) & ~panel.campaign  # whether anything tells how busy such a week was
-    inside = [n for n in inside if told[n]] or [n for n in ended if told[n]][-BACK:] or ended[-1:]
+    inside = [n for n, week in enumerate(panel.weeks) if week in period and told[n]]
+    inside = inside or np.flatnonzero(told)[-BACK:].tolist() or [len(told) - 1]
     usual = 7 * float(busy[inside].sum()) / float(panel.days[inside].sum())
     drift = min(max(drift, _swings(busy, panel.days, panel.units.sum(axis=0), np.flatnonzero(told))), MOST_DRIFT)
     now = 1 - np.where(panel.list_price > 0, panel.price / panel.list_price, np.nan)

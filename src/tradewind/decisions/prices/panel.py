@@ -115,7 +115,7 @@ class Panel:
     @property
     def days(self) -> Array:
         """[w] days of each week that are known."""
-        ends = [min(week + timedelta(days=6), self.last) for week in self.weeks]
+        ends = [min(week + timedelta(days=6 - week.weekday()), self.last) for week in self.weeks]
         return np.array([(end - week).days + 1.0 for week, end in zip(self.weeks, ends, strict=True)])
 
     @property
@@ -188,7 +188,8 @@ def _listed(store: Store, last: date) -> pa.Table:
     cost = history.unit_cost.cast("float64") if store.has("product_history", "unit_cost") else None
     chosen = history.select(
         "product_id", "shop_id", "valid_from", "valid_to", "active", list=history.list_price.cast("float64"),
-        price=history.sale_price.cast("float64"), **({} if cost is None else {"cost": cost}),
+        price=history.sale_price.fill_null(history.list_price).cast("float64"),
+        **({} if cost is None else {"cost": cost}),
     )  # fmt: skip
     return store.run(chosen.filter(chosen.valid_from.date() <= last + timedelta(days=1)))
 
@@ -209,10 +210,7 @@ def _from_listings(
     # A price that holds for several weeks counts in each of them by its days.
     place, begin, until = place[good], begin[good], until[good]
     off, full, price, cost = off[good], full[good], price[good], cost[good]
-    spans = (until - 1) // 7 - begin // 7 + 1
-    of = np.repeat(np.arange(len(spans)), spans)
-    week = begin[of] // 7 + np.arange(len(of)) - np.repeat(np.cumsum(spans) - spans, spans)
-    held = np.minimum(until[of], 7 * week + 7) - np.maximum(begin[of], 7 * week)
+    of, week, held = by_week(begin, until)
     shape = (len(products), len(weeks))
     days = summed(shape, place[of], week, held.astype(float))
     kept = summed(shape, place[of], week, held * off[of])
@@ -367,6 +365,14 @@ def summed(shape: tuple[int, int], row: Ints, column: Ints, values: Array) -> Ar
     good = (row >= 0) & (column >= 0) & (column < shape[1])
     cell = row[good] * shape[1] + column[good]
     return np.asarray(np.bincount(cell, values[good], shape[0] * shape[1]).reshape(shape), float)
+
+
+def by_week(begin: Ints, until: Ints) -> tuple[Ints, Ints, Ints]:
+    """Return, for spans of days from `begin` up to `until`, each span's number, week and days in it, week by week."""
+    spans = (until - 1) // 7 - begin // 7 + 1
+    of = np.repeat(np.arange(len(spans)), spans)
+    week = begin[of] // 7 + np.arange(len(of)) - np.repeat(np.cumsum(spans) - spans, spans)
+    return of, week, np.minimum(until[of], 7 * week + 7) - np.maximum(begin[of], 7 * week)
 
 
 def places(products: NDArray[np.str_], names: NDArray[np.str_]) -> Ints:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from tradewind.decisions.prices.panel import Panel, floats, places, strings, summed
+from tradewind.decisions.prices.panel import Panel, by_week, floats, places, strings, summed
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.methods.within_counts import Slopes, WithinCounts
@@ -255,21 +255,28 @@ def _bands(panel: Panel, known: Flags, slopes: Fitted) -> tuple[Band, ...]:
 
 
 def _displayed(store: Store, panel: Panel) -> list[Array]:
-    """In how many of a product's shops it was displayed or advertised beside its price, a column for each kind."""
+    """In how many of a product's shops it was displayed or advertised beside its price, a column for each kind.
+
+    A display counts in each week by its days; one without an end goes on.
+    """
     if not store.has("promotions", "kind"):
         return []
     table = store.table("promotions")
-    first, last = panel.weeks[0] - timedelta(days=6), panel.last
-    rows = table.filter(table.starts_on.between(first, last) & table.discount.isnull() & table.kind.notnull())
-    rows = rows.mutate(week=rows.starts_on.truncate("W"))
-    counted = store.run(rows.group_by("product_id", "week", "kind").aggregate(shops=rows.count()))
+    last = table.ends_on.fill_null(panel.last) if store.has("promotions", "ends_on") else table.starts_on
+    rows = table.mutate(ends_on=last).filter(table.discount.isnull() & table.kind.notnull())
+    rows = rows.filter((rows.starts_on <= panel.last) & (rows.ends_on >= panel.weeks[0]))
+    counted = store.run(rows.group_by("product_id", "starts_on", "ends_on", "kind").aggregate(shops=rows.count()))
     if not counted.num_rows:
         return []
-    monday = panel.weeks[0] - timedelta(days=panel.weeks[0].weekday())
-    days = np.asarray(counted["week"].to_numpy(), "datetime64[D]")
-    week = (days - np.datetime64(monday)).astype(np.int64) // 7
-    row = places(np.array(panel.products), strings(counted["product_id"]))
-    kinds, shops = strings(counted["kind"]), floats(counted["shops"])
+    monday = np.datetime64(panel.weeks[0] - timedelta(days=panel.weeks[0].weekday()))
+    begin, until = (
+        (np.asarray(counted[name].to_numpy(), "datetime64[D]") - monday).astype(np.int64)
+        for name in ("starts_on", "ends_on")
+    )
+    begin, until = np.maximum(begin, 0), np.minimum(until + 1, 7 * len(panel.weeks))
+    of, week, held = by_week(begin, until)
+    row = places(np.array(panel.products), strings(counted["product_id"]))[of]
+    kinds, shops = strings(counted["kind"])[of], floats(counted["shops"])[of] * held / 7
     found = []
     for kind in np.unique(kinds).tolist():
         mine = kinds == kind
