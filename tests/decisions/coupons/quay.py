@@ -29,7 +29,8 @@ COST, FEE = 0.5, 0.05
 def build(
     folder: Path, seed: int = 1, people: int = 3_000, *, lot: bool = True, written: bool = True, cost: float = 1,
     named: bool = True, shops: int = 1, by_use: int = 0, about_to_buy: bool = False,
-    unwritten: int = 0, claimed: int = 0, mega: int | None = None,
+    unwritten: int = 0, claimed: int = 0, mega: int | None = None, merchants: float = 0.0, besides: str = "",
+    own: int = 0,
 ) -> Store:  # fmt: skip
     """Write a store in which half of the customers, those who look often, answer to coupons.
 
@@ -44,6 +45,9 @@ def build(
         shops: Number of shops among which orders are spread.
         unwritten: Number of the first coupons whose chances nobody wrote down.
         mega: Week in which everybody orders five times as often.
+        merchants: Share of every coupon that merchants pay; the platform pays the rest.
+        own: Number of the first coupons that are a shop's own.
+        besides: Who gives a quarter of the price off every order, beside coupons; nobody where empty.
         by_use: Number of the first coupons of which only those who used one are known.
         claimed: Number of the first coupons that customers took themselves, being about to make a large order: who has
             one makes three times as many.
@@ -64,7 +68,8 @@ def build(
         coupon = f"u{week:02d}"
         terms = {"face_value": Decimal(FACE), "threshold": Decimal(THRESHOLD)} if named else {}
         tables["coupons"].append({
-            "coupon_id": coupon, "starts_at": start, "ends_at": start + timedelta(days=DAYS),
+            "coupon_id": coupon, "shop_id": "s0" if week < own else None, "starts_at": start,
+            "ends_at": start + timedelta(days=DAYS),
             "platform_share": 1.0, **terms,
         })  # fmt: skip
         used: dict[int, str] = {}
@@ -83,9 +88,16 @@ def build(
                 )
                 if takes:
                     used[n] = name
+                    tables["order_discounts"] += [
+                        {"order_id": name, "line": 0, "n": at, "payer": payer, "kind": "coupon", "coupon_id": coupon,
+                         "amount": Decimal(FACE) * Decimal(str(share))}
+                        for at, (payer, share) in enumerate((("platform", 1 - merchants), ("merchant", merchants)))
+                        if share
+                    ]  # fmt: skip
+                if besides:
                     tables["order_discounts"].append(
-                        {"order_id": name, "line": 0, "n": 0, "payer": "platform", "kind": "coupon",
-                         "coupon_id": coupon, "amount": Decimal(FACE)}
+                        {"order_id": name, "line": 0, "n": 2, "payer": besides, "kind": "campaign",
+                         "amount": Decimal(str(price)) / 4}
                     )  # fmt: skip
         for n in used if week < by_use else np.flatnonzero(given).tolist():
             tables["coupon_grants"].append({

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import quay
 import market
 from tradewind.decisions.coupons import CouponsSettings, Learnt, answer, learn, study
 from tradewind.decisions.coupons.audiences import Group
-from tradewind.decisions.coupons.record import read
+from tradewind.decisions.coupons.record import PARTIES, read
 from tradewind.decisions.coupons.settings import PAYERS
 from tradewind.decisions.plan import Planner
 from tradewind.decisions.plan.outcomes import outcomes
@@ -198,6 +198,35 @@ def test_who_pays_is_as_asked(store: Store) -> None:
                 assert {party: gain.mid for party, gain in setting.gain.items()} == pytest.approx(
                     {party: gain.mid for party, gain in other.gain.items()}
                 )
+
+
+def test_who_pays_is_the_caller_where_nobody_is_named(store: Store) -> None:
+    mine = store.scoped(Scope.of(["s0"]))
+    for each, payer in ((store, "platform"), (mine, "merchant")):
+        found, named = study(each, quay.MONTH), study(each, quay.MONTH, CouponsSettings(payer=payer))
+        assert found.settings["payer"] == payer
+        assert found.actions == named.actions
+        shares = {setting.dose["platform"] for action in found.actions for setting in action.menu}
+        assert shares == {1.0 if payer == "platform" else 0.0}
+
+
+def test_the_best_for_everybody_is_one_coupon(store: Store) -> None:
+    """Audiences differ in which coupon costs more."""
+    menu = ((2.0, 8.0), (3.0, 12.0), (5.0, 30.0))
+    settings = CouponsSettings(faces=tuple(f"{face:g}/{least:g}" for face, least in menu))
+    teller = answer._Teller(store, learn(store, quay.MONTH, settings), quay.MONTH, settings)
+    doses = [
+        [(setting.dose["face"], setting.dose["threshold"]) for setting in action.menu] for action in teller.actions
+    ]
+    assert len({tuple(each) for each in doses}) > 1
+    whole = {
+        terms: sum(
+            setting.joint.mid for action in teller.actions for setting in action.menu
+            if setting.joint and (setting.dose["face"], setting.dose["threshold"]) == terms
+        )
+        for terms in menu
+    }  # fmt: skip
+    assert teller.worth().numbers["everybody"] == pytest.approx(max(whole.values()))
 
 
 def test_budgets_decide_who_pays(store: Store) -> None:
@@ -400,6 +429,39 @@ def test_cost_is_what_was_taken_off(tmp_path: Path) -> None:
     assert f"of {uses['u13'] + uses['u14'] - seen['u14']} uses they do not" in found.note
 
 
+def test_whoever_pays_a_coupon_fits_the_same_orders_and_costs_as_much(tmp_path: Path, store: Store) -> None:
+    """What merchants pay of it comes off GMV, but neither off what its threshold is held against nor twice."""
+    shared = quay.build(tmp_path, merchants=0.4)
+    mine, theirs = (read(each, quay.MONTH).orders for each in (store, shared))
+    assert theirs.value == pytest.approx(mine.value)
+    assert theirs.dearest == pytest.approx(mine.dearest)
+    assert theirs.profit == pytest.approx(mine.profit)
+
+
+def test_a_shops_own_coupon_costs_it_but_leaves_thresholds(tmp_path: Path) -> None:
+    found = []
+    for own in (0, 1):
+        orders = read(quay.build(tmp_path / str(own), merchants=1.0, own=own), quay.MONTH).orders
+        first = orders.at < datetime(2024, 1, 8, tzinfo=UTC).timestamp()
+        found.append((orders.value, orders.profit[:, 0] * first))
+    assert found[0][0] == pytest.approx(found[1][0])
+    less = np.unique((found[0][1] - found[1][1]).round(6))
+    assert less.tolist() == [0.0, quay.FACE]
+
+
+@pytest.mark.parametrize("party", [Party.PLATFORM, Party.CREATOR, Party.BRAND])
+def test_what_others_take_off_besides_is_theirs_to_pay(tmp_path: Path, store: Store, party: Party) -> None:
+    other = quay.build(tmp_path, besides=party.value)
+    mine, theirs = (read(each, quay.MONTH).orders for each in (store, other))
+    n = PARTIES.index(party)
+    assert theirs.value == pytest.approx(mine.value)
+    assert mine.profit[:, n] - theirs.profit[:, n] == pytest.approx(mine.value / 4)
+    assert np.delete(theirs.profit, n, axis=1) == pytest.approx(np.delete(mine.profit, n, axis=1))
+    before, after = (learn(each, quay.MONTH).appraise([coupon("keen", KEEN)])[0].menu[0] for each in (store, other))
+    assert before.gain[party].mid - after.gain[party].mid == pytest.approx(before.joint.mid - after.joint.mid)
+    assert before.joint.mid - after.joint.mid > 0.1 * abs(before.joint.mid)
+
+
 def test_one_is_not_told_as_several() -> None:
     assert [several(count, "audience") for count in (0, 1, 2, 1_000)] == [
         "0 audiences", "1 audience", "2 audiences", "1,000 audiences",
@@ -428,6 +490,18 @@ def test_chances_written_down_for_holders_are_reproduced_for_the_others(tmp_path
     found = learn(store, quay.MONTH)
     assert found.evidence == Evidence.QUASI_EXPERIMENTAL
     assert found.cases.odds.chance[found.cases.odds.kept] == pytest.approx(0.5, abs=0.06)
+
+
+def test_a_small_lot_leaves_what_was_guessed_before(tmp_path: Path) -> None:
+    """Of the last coupon a lot among a few is known, as after a first launch: the others teach as they did."""
+    store = quay.build(tmp_path / "small", written=False)
+    rows = store.table("assignments")
+    few = rows.filter((rows.experiment_id == f"coupon-{quay.WEEKS - 2}") & (rows.unit_id < "c0300"))
+    store.write({"assignments": few})
+    found = learn(open_store(str(tmp_path / "small")), quay.MONTH)
+    assert found.record.issues.lot.sum() == 300
+    assert found.evidence == Evidence.OBSERVATIONAL
+    assert len(found.cases.teaching) > 10
 
 
 def test_why_chances_are_guessed_is_told(tmp_path: Path) -> None:

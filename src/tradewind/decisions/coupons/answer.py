@@ -68,6 +68,8 @@ def study(store: Store, period: Period, settings: CouponsSettings | None = None)
         MissingDataError: If the period does not meet the data, no coupon taught anything, or nothing tells unit costs.
     """
     settings = settings or CouponsSettings()
+    if not settings.payer:
+        settings = replace(settings, payer="platform" if store.scope.everything else "merchant")
     seen = period.within(store.span)
     progress.told("learning what coupons do", 0, 2)
     learnt = learn(store, seen, settings)
@@ -94,7 +96,7 @@ class _Teller:
         self.groups = groups(learnt)
         self.meetings = {terms: learnt.meeting(*terms, self.days) for terms in self.menu}
         self.audiences: list[list[Audience]] = []
-        actions = []
+        actions, places = [], []
         for group in self.groups:
             menu, told = [], []
             for terms in self.menu:
@@ -105,6 +107,7 @@ class _Teller:
                 menu.append(replace(setting, cost=self._cost(setting, audience)))
                 told.append(audience)
             order = np.argsort([sum(setting.cost.values()) for setting in menu], kind="stable")
+            places.append(order)
             name = f"coupon-{group.key}"
             units = [learnt.record.ids[n] for n in group.who]
             actions.append(Action(
@@ -113,6 +116,7 @@ class _Teller:
             ))  # fmt: skip
             self.audiences.append([told[n] for n in order])
         self.actions = learnt.appraise(actions)
+        self.terms = np.stack(places)  # of each audience's settings, by rising cost, an index into the menu
         self.mid = self._matrix(lambda setting: setting.joint.mid if setting.joint else 0.0)
         self.spend = self._matrix(lambda setting: sum(setting.cost.values()))
         budget = settings.budget or np.inf
@@ -196,7 +200,7 @@ class _Teller:
         surely = f"are worth a coupon, {sure or 'none'} of them surely"
         if pays == 1:
             surely = f"is worth a coupon, {'surely' if sure else 'not surely'}"
-        everybody = float(self.mid.sum(axis=0).max())
+        everybody = max(float(self.mid[self.terms == n].sum()) for n in range(len(self.menu)))
         sentence = (
             f"{of} {surely}: together {self._gained(float(best[best > 0].sum()))} of joint profit over "
             f"{several(self.settings.days, 'day')} and the two weeks after"

@@ -13,9 +13,9 @@ from scipy.special import ndtri, stdtrit
 
 from tradewind.decisions.coupons.calendar import background
 from tradewind.decisions.coupons.issues import DAY
-from tradewind.decisions.coupons.meeting import PAYERS, Audience, Effect, Meeting, People
+from tradewind.decisions.coupons.meeting import Audience, Effect, Meeting, People
 from tradewind.decisions.coupons.past import Past
-from tradewind.decisions.coupons.record import Record, read
+from tradewind.decisions.coupons.record import PARTIES, Record, read
 from tradewind.decisions.coupons.settings import CouponsSettings
 from tradewind.decisions.coupons.teaching import Cases, cases, lifted
 from tradewind.decisions.coupons.worth import DEEP, Worth
@@ -158,7 +158,7 @@ class Learnt:
     def setting(self, setting: Setting, audience: Audience) -> Setting:
         """Return a setting with what it is expected to gain among an audience."""
         face, threshold = dose(setting, "")
-        gain = {party: self._estimate(audience.of(n), face, threshold) for n, party in enumerate(PAYERS)}
+        gain = {party: self._estimate(audience.of(n), face, threshold) for n, party in enumerate(PARTIES)}
         joint = self._estimate(audience.of(slice(None)), face, threshold)
         return replace(setting, gain=gain, joint=joint, attributed=audience.gmv)
 

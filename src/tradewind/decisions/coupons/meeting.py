@@ -16,8 +16,6 @@ from tradewind.study import Party
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-PAYERS = (*PARTIES, Party.BRAND)
-
 
 @dataclass(frozen=True)
 class People:
@@ -42,9 +40,9 @@ class Audience:
 
     Args:
         sums: [payers, k] by how much the gain of each party grows with each coefficient of the lift.
-        still: [payers] gain of each party if the coupon changes nobody's mind: below zero for who pays.
-        later: [payers] gain of each party from as many later orders as it brings now.
-        small: [payers] gain of each party from as many orders too small for it.
+        still: [parties] gain of each party if the coupon changes nobody's mind: below zero for who pays.
+        later: [parties] gain of each party from as many later orders as it brings now.
+        small: [parties] gain of each party from as many orders too small for it.
         orders: Orders that come anyway.
         brought: Orders that it brings.
         cost: Face value of all coupons used.
@@ -146,7 +144,7 @@ class Meeting:
 
         Args:
             who: [n] the customers.
-            shares: [payers] share of the coupon that each party pays.
+            shares: [parties] share of the coupon that each party pays.
         """
         line = (self.people.features[who] - self.looks.centre) / self.looks.scale
         cell = self.looks.cell(self.people.features[who])
@@ -154,10 +152,9 @@ class Meeting:
         sums, still, later, small = [], [], [], []
         none = np.zeros(len(who))
         for n, share in enumerate(shares):
-            own = n < len(PARTIES)
-            now = [self.flat[n][who], self.deep[n][who]] if own else [none, none]
-            less = [self.small_flat[n][who], self.small_deep[n][who]] if own else [none, none]
-            saved = self.spared[who] if n == PAYERS.index(Party.PLATFORM) else none
+            now = [self.flat[n][who], self.deep[n][who]]
+            less = [self.small_flat[n][who], self.small_deep[n][who]]
+            saved = self.spared[who] if PARTIES[n] == Party.PLATFORM else none
             by_flat, by_deep = (
                 (1 + self._effect.later.mid) * now[k] + self._effect.small.mid * less[k] for k in (0, 1)
             )

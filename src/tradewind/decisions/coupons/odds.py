@@ -127,8 +127,8 @@ def odds(record: Record, features: Array, customer: Ints, issue: Ints, seed: int
             spread, wrong = float(np.var(written[known])), float(np.mean((told - written)[known] ** 2))
             skill = 1 - wrong / spread if spread > EVEN else float(wrong < EVEN)
             how = "rule" if skill >= RULED else how
-        if how == "lot" and not lot.any():
-            how, skill = "guess", model.skill
+        if how == "lot" and min(int((lot & given).sum()), int((lot & ~given).sum())) < FEWEST:
+            how, skill = "guess", model.skill  # what was drawn by lot would not do by itself
         if how == "lot":
             model = None
         else:

@@ -34,7 +34,9 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-PARTIES = (Party.MERCHANT, Party.PLATFORM, Party.CREATOR)
+PARTIES = (Party.MERCHANT, Party.PLATFORM, Party.CREATOR, Party.BRAND)
+GIVERS = PARTIES[1:]
+"""Parties whose part of a discount does not come off GMV."""
 ENOUGH = 50
 """Orders that reach a threshold only by several pieces, from which on their use of coupons tells anything."""
 MATURE = 30
@@ -48,10 +50,10 @@ class Orders:
     Args:
         customer: [n] number of the customer.
         at: [n] second of the order.
-        value: [n] what a coupon's threshold is held against, after the seller's discounts and before coupons of others:
-            what all goods cost, or the dearest piece.
+        value: [n] what a coupon's threshold is held against, after the seller's discounts and before any coupon: what
+            all goods cost, or the dearest piece.
         dearest: [n] what the dearest piece cost.
-        profit: [n, parties] contribution profit before coupons of others, without what comes back.
+        profit: [n, parties] contribution profit before coupons of the marketplace, without what comes back.
         back: [parties] what comes back of orders old enough, as a share of what they cost buyers.
         kept: Share of an order's value that is not given back.
         priced: [n] list price of what its cost is assumed of, less what comes back: what a margin of 1 would leave.
@@ -155,27 +157,62 @@ def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
         known = row.unit_cost.notnull() if row.has("order_lines", "unit_cost") else ibis.literal(value=False)
         return known.ifelse(ibis.literal(0).cast(MONEY), row.gross)
 
-    gets = [_get(n) for n in ("order_id", "customer_id", "ordered_at", "day", "quantity", "gmv", *there.values())]
+    gets = [
+        _get(n) for n in ("order_id", "line", "customer_id", "ordered_at", "day", "quantity", "gmv", *there.values())
+    ]
     if store.assumptions.margin is not None:
         gets.append(priced)
     within = (Period(min(store.span.first, period.first), period.last),)
     relation, row = SALES.rows(store, *gets, cost, within=within)
     rows = relation.select(
         order_id=row.order_id, customer_id=row.customer_id, at=whole_seconds(row.ordered_at), day=row.day,
-        gmv=row.gmv, cost=cost(row), quantity=row.quantity,
+        line=row.line, gmv=row.gmv, cost=cost(row), quantity=row.quantity,
         **{name: getattr(row, field) for name, field in there.items()},
         **({} if store.assumptions.margin is None else {"priced": priced(row)}),
     )  # fmt: skip
-    rows = rows.filter(rows.customer_id.notnull() & (rows.day <= ibis.literal(period.last)))
-    summed = [name for name in ("gmv", "cost", "quantity", "priced", *there) if name in rows.columns]
+    rows = _with_discounts(store, rows.filter(rows.customer_id.notnull() & (rows.day <= ibis.literal(period.last))))
+    taken = ("off", "marketwide", *(f"by_{giver}" for giver in GIVERS))
+    summed = [name for name in ("gmv", "cost", "quantity", "priced", *there, *taken) if name in rows.columns]
     sums = {name: _number(rows[name].sum()) for name in summed}  # exact sums: those of floats go by how threads meet
-    dearest = (_number(rows.gmv) / rows.quantity.cast("float64").nullif(0.0)).max()
+    before = rows.gmv + rows.off if "off" in rows.columns else rows.gmv
+    dearest = (_number(before) / rows.quantity.cast("float64").nullif(0.0)).max()
     orders = rows.group_by("order_id").aggregate(
         customer_id=rows.customer_id.max(), at=rows.at.min(), dearest=dearest, **sums
     )
     if store.has("refunds", "order_id"):
         orders = _with_refunds(store, orders, moment)
     return store.run(orders.order_by("order_id"))
+
+
+def _with_discounts(store: Store, rows: ibis.Table) -> ibis.Table:
+    """Order lines with the merchants' part of any coupons, of the marketplace's, and what others give besides these.
+
+    GMV is less the merchants' part, and does not know of the others'.
+    """
+    if not store.has("order_discounts"):
+        return rows
+    given = store.table("order_discounts")
+    named = given.coupon_id.notnull()
+    given = given.mutate(
+        coupon=named | (given.kind.lower() == "coupon").fill_null(False), shops=ibis.literal(value=False)
+    )
+    if store.has("coupons"):
+        coupons = store.table("coupons")
+        own = coupons.filter(coupons.shop_id.notnull()).select(own="coupon_id").distinct()
+        given = given.left_join(own, given.coupon_id == own.own)
+        given = given.mutate(shops=given.own.notnull())
+    marketwide, merchant = given.coupon & ~given.shops, given.payer == "merchant"
+    none = ibis.literal(0).cast(MONEY)
+
+    def sum_of(which: ir.Value) -> ir.Value:
+        return which.ifelse(given.amount, none).sum()
+
+    sums = given.group_by(of=given.order_id, on=given.line).aggregate(
+        off=sum_of(given.coupon & merchant), marketwide=sum_of(marketwide & merchant),
+        **{f"by_{giver}": sum_of(~marketwide & (given.payer == giver.value)) for giver in GIVERS},
+    )  # fmt: skip
+    joined = rows.left_join(sums, (rows.order_id == sums.of) & (rows.line == sums.on)).drop("of", "on")
+    return joined.mutate(**{name: joined[name].fill_null(none) for name in sums.columns[2:]})
 
 
 def _get(name: str) -> Callable[[Row], ir.Value]:
@@ -186,6 +223,7 @@ def _with_refunds(store: Store, orders: ibis.Table, moment: datetime) -> ibis.Ta
     fields = {
         "back": "gmv_back", "commission_back": "commission_reversed", "fee_back": "fee_reversed",
         "platform_commission_back": "platform_commission_reversed", "return_shipping": "return_shipping",
+        "subsidy_back": "subsidy_reversed",
     }  # fmt: skip
     there = {name: f for name, f in fields.items() if not REFUNDS_BY_ORDER.missing(store, _get(f))}
     gets = [_get(n) for n in ("order_id", "known_at", *there.values())]
@@ -207,18 +245,22 @@ def _orders(sales: pa.Table, ids: pa.Array, now: int) -> Orders:
     def column(name: str) -> Array:
         return sales[name].to_numpy().astype(float) if name in sales.column_names else np.zeros(len(sales))
 
-    value, cost, quantity = column("gmv"), column("cost"), np.maximum(column("quantity"), 1.0)
-    by_platform = column("platform_commission")
-    merchant = value - cost - column("commission") + by_platform - column("platform_fee") - column("payment_fee")
-    merchant += column("shipping_paid") - column("shipping_cost")
-    profit = np.stack([merchant, column("platform_fee") - by_platform, column("commission")], axis=1)
+    gmv, cost, quantity = column("gmv"), column("cost"), np.maximum(column("quantity"), 1.0)
+    value, by_platform = gmv + column("off"), column("platform_commission")
+    merchant = gmv + column("marketwide") - cost - column("commission") + by_platform
+    merchant += column("shipping_paid") - column("shipping_cost") - column("platform_fee") - column("payment_fee")
+    given = np.stack([column(f"by_{giver}") for giver in GIVERS], axis=1)
+    earned = np.stack([column("platform_fee") - by_platform, column("commission"), np.zeros(len(gmv))], axis=1)
+    profit = np.column_stack([merchant, earned - given])
     again = np.minimum(column("restocked") / quantity, 1.0)
     restocked, priced = again * cost, column("priced")
     taken = column("commission_back") - column("platform_commission_back")
-    lost = np.stack([
+    lost = np.column_stack([
         column("back") - restocked - taken - column("fee_back") + column("return_shipping"),
-        column("fee_back") - column("platform_commission_back"), column("commission_back"),
-    ], axis=1)  # fmt: skip
+        column("fee_back") - column("platform_commission_back"), column("commission_back"), np.zeros(len(gmv)),
+    ])  # fmt: skip
+    if "subsidy_back" in sales.column_names:  # what others gave is taken back with the goods
+        lost[:, 1:] -= given * np.clip(column("back") / np.maximum(gmv, 1e-9), 0.0, 1.0)[:, None]
     at = sales["at"].to_numpy().astype(np.int64)
     old = at <= now - MATURE * DAY if (at <= now - MATURE * DAY).any() else np.ones(len(at), bool)
     sums = value[old].sum()

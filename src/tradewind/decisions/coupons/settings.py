@@ -17,20 +17,21 @@ class CouponsSettings:
 
     Args:
         budget: Money that coupons may cost; 0 for no limit.
-        payer: Who pays: `platform`, `merchant`, or `cofunded`, which splits it as both sides gain.
+        payer: Who pays: `platform`, `merchant`, or `cofunded`, which splits it as both sides gain. Where nobody is
+            named, the platform, or merchants where the caller sees some shops only.
         faces: Coupons to choose from, face value and threshold, such as 2/8.
         days: Days for which they can be used.
         seed: Seed of everything that is drawn.
     """
 
     budget: float = 0.0
-    payer: str = "platform"
+    payer: str = ""
     faces: tuple[str, ...] = ()
     days: int = 14
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.payer not in PAYERS:
+        if self.payer and self.payer not in PAYERS:
             raise BadInputError("Nobody of that name can pay for coupons", got=self.payer, allowed=PAYERS)
         if not 0 <= self.budget <= MOST:
             raise BadInputError("A budget is out of range", got=self.budget, allowed=f"0, for no limit, to {MOST:,.0f}")

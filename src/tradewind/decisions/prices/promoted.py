@@ -87,7 +87,6 @@ def promoted(units: Array, at_price: Array, at_list: Array, rise: Array, lasting
 def within(mid: float, *pairs: Sequence[float], level: float) -> Estimate:
     """Return an estimate from the values at both ends of each thing that is not known, which are unrelated."""
     below, above = (
-        float(np.sqrt(sum(max(*(sign * (end - mid) for end in pair), 0.0) ** 2 for pair in pairs)))
-        for sign in (-1, 1)
+        float(np.sqrt(sum(max(*(sign * (end - mid) for end in pair), 0.0) ** 2 for pair in pairs))) for sign in (-1, 1)
     )
     return Estimate(mid, mid - below, mid + above, level)
