@@ -34,17 +34,20 @@ def build(
     folder: Path,
     seed: int = 1,
     leave: tuple[str, ...] = (),
+    *,
     off: float = 0.0,
     back: float = 0.0,
     mega: int | None = None,
     gone: tuple[str, frozenset[int], int] | None = None,
     ended: frozenset[int] = frozenset(),
+    besides: str = "",
 ) -> Path:
     """Write a store of the bazaar; tables named in `leave` are left out.
 
     Sellers take a share of `off` off their list prices, twice that on every other piece, and a share `back` comes back.
     In the week `mega` all is shown ten times as often. Where `gone` names products or creators, and a week, these are
-    shown or show no more from then on, whatever contracts say. Listings of the products in `ended` have ended.
+    shown or show no more from then on, whatever contracts say. Listings of the products in `ended` have ended. The
+    party `besides` gives a tenth of the price off every piece.
     """
     rng, luck = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     price = np.round(rng.uniform(10, 60, PRODUCTS), 2)
@@ -90,7 +93,7 @@ def build(
                  "clicks": int(rng.binomial(count, 0.02)), "carts": 0}
             )  # fmt: skip
             for _ in range(int(rng.poisson(count * sells[p]))):
-                _sell(rows, luck, where, moment, price[p], 0.0 if c is None else rate[c], off, back)
+                _sell(rows, luck, where, moment, price[p], 0.0 if c is None else rate[c], off, back, besides=besides)
     midnight = datetime(FIRST.year, FIRST.month, FIRST.day)
     for n, (p, k, r, first, last, _) in enumerate(kept):
         rows["commissions"].append({
@@ -131,7 +134,7 @@ def build(
 
 def _sell(
     rows: market.Rows, luck: np.random.Generator, where: dict[str, object], moment: datetime, price: float, rate: float,
-    off: float, back: float,
+    off: float, back: float, *, besides: str,
 ) -> None:  # fmt: skip
     number = len(rows["order_lines"])
     name = {"order_id": f"o{number:06d}", "line": 0}
@@ -146,6 +149,10 @@ def _sell(
     if off:
         rows["order_discounts"].append(
             {**name, "n": 0, "payer": "merchant", "kind": "promotion", "amount": _money(less)}
+        )
+    if besides:
+        rows["order_discounts"].append(
+            {**name, "n": 1, "payer": besides, "kind": "campaign", "amount": _money(price / 10)}
         )
     if luck.random() < back:
         rows["refunds"].append({

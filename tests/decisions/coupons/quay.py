@@ -30,7 +30,7 @@ def build(
     folder: Path, seed: int = 1, people: int = 3_000, *, lot: bool = True, written: bool = True, cost: float = 1,
     named: bool = True, shops: int = 1, by_use: int = 0, about_to_buy: bool = False,
     unwritten: int = 0, claimed: int = 0, mega: int | None = None, merchants: float = 0.0, besides: str = "",
-    own: int = 0,
+    own: int = 0, lapsed: float | None = None,
 ) -> Store:  # fmt: skip
     """Write a store in which half of the customers, those who look often, answer to coupons.
 
@@ -47,6 +47,8 @@ def build(
         mega: Week in which everybody orders five times as often.
         merchants: Share of every coupon that merchants pay; the platform pays the rest.
         own: Number of the first coupons that are a shop's own.
+        lapsed: By what share orders that fit rise among holders who have not ordered for four weeks; nobody else
+            answers then.
         besides: Who gives a quarter of the price off every order, beside coupons; nobody where empty.
         by_use: Number of the first coupons of which only those who used one are known.
         claimed: Number of the first coupons that customers took themselves, being about to make a large order: who has
@@ -61,7 +63,7 @@ def build(
     tables: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("order_lines", "order_discounts", "coupons", "coupon_grants", "assignments", "events")
     }
-    number = 0
+    number, last = 0, np.full(people, -99)
     for week in range(WEEKS):
         start = datetime.combine(FIRST + timedelta(days=7 * week), UTC_MIDNIGHT)
         given = draw.random(people) < CHANCE
@@ -76,8 +78,13 @@ def build(
         for day in range(7):
             held = (given & (day < DAYS))[:, None]
             rate = RATE * (5 if week == mega else 1) * np.array(SHARES) * (1 + rise * held) * (1 + about_to_buy * held)
+            if lapsed is not None:
+                rate = RATE * np.array(SHARES) * np.ones((people, 1))
+                gone = 7 * week + day - last >= 28
+                rate *= 1 + lapsed * held * gone[:, None] * (np.array(PRICES) >= THRESHOLD)
             rate *= 1 + 2 * held * (np.array(PRICES) >= THRESHOLD) * (week < claimed)
             who, what = np.nonzero(draw.random(rate.shape) < rate)
+            last[who] = 7 * week + day
             for n, kind in zip(who.tolist(), what.tolist(), strict=True):
                 at = start + timedelta(days=day, hours=1 + int(draw.integers(20)))
                 name, price = f"o{number:06d}", PRICES[kind]

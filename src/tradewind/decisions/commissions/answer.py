@@ -175,7 +175,7 @@ class _Teller:
             Column("line", "Product · tier"), Column("now", "Rate now", "share"), Column("rate", "Proposed", "share"),
             Column("joint", "All parties", "money"), Column("merchant", "Merchant", "money"),
             Column("platform", "Platform", "money"), Column("creator", "Creators", "money"),
-            Column("others", "Other shops", "money"),
+            Column("others", "Others", "money"),
         )  # fmt: skip
         rows = tuple(
             {"line": self._named(line), "now": line.now, "rate": line.rate, "joint": line.joint,
@@ -194,7 +194,8 @@ class _Teller:
         note = (
             "Rates differ between contracts of one product, and of one creator, at the same time: that is what is "
             f"compared. A rate is proposed where all parties together gain with a chance of {human(SURE, 'share')}. "
-            "Other shops gain or lose by what creators show of their products instead."
+            "Others are other shops, which gain or lose by what creators show of their products instead, and brands "
+            "that fund discounts."
         )
         numbers = {"higher": len(higher), "lower": len(lower), "lines": len(self.found), "total": total}
         return Finding("rates", sentence, self.grade, numbers, Grid(columns, rows), chart, note, 90.0)

@@ -32,7 +32,7 @@ class Brought:
         merchant: The product's own merchant before any commission of the product; other products of the shop count.
         platform: The platform before its share of that commission.
         creators: Creators by their other lines.
-        others: All other merchants.
+        others: All others: other merchants, and brands by the discounts that they fund.
         before: Commission of the product at the rates that hold.
         after: Commission of the product at the setting.
         through: GMV through creators at the setting.
@@ -104,11 +104,9 @@ class Gains:
         self.value = {
             "merchant": self.sells * goods.merchant - self.displaced * worth.merchant,
             "platform": self.sells * goods.platform - self.displaced * worth.platform,
-            "joint": self.sells * (goods.merchant + goods.platform) - self.displaced * worth.joint,
+            "joint": self.sells * goods.joint - self.displaced * worth.joint,
         }
-        self.piece = {
-            "merchant": goods.merchant, "platform": goods.platform, "joint": goods.merchant + goods.platform
-        }  # fmt: skip
+        self.piece = {"merchant": goods.merchant, "platform": goods.platform, "joint": goods.joint}
         self.lines = self._of_lines()
         self.whole = {name: summed(each, self.by, len(past.creators)) for name, each in self.lines.items()}
         shop = np.unique([name or "" for name in goods.shop], return_inverse=True)[1]
@@ -194,7 +192,8 @@ class Gains:
         sold = through * wider * grown
         merchant = own["merchant"] + self.together * summed(besides, setting, len(product)) * days
         platform = own["platform"] + self.together * lost["platform"]
-        creators = self.together * lost["creators"]
+        more = seen * (grown - 1) * self.sells[:, product] + instead
+        creators = self.together * (lost["creators"] + more * self.goods.creator[product])
         joint = own["joint"] + self.together * lost["joint"]
         found = Brought(
             merchant, platform, creators, joint - merchant - platform - creators, through * kept * paid,

@@ -24,6 +24,8 @@ MERCHANT: tuple[tuple[Additive, int], ...] = (
 PLATFORM: tuple[tuple[Additive, int], ...] = (
     (m.PLATFORM_FEE, 1), (m.FEE_BACK, -1), (m.PLATFORM_DISCOUNT, -1), (m.SUBSIDY_BACK, 1),
 )  # fmt: skip
+CREATOR: tuple[tuple[Additive, int], ...] = ((m.CREATOR_DISCOUNT, -1),)
+BRAND: tuple[tuple[Additive, int], ...] = ((m.BRAND_DISCOUNT, -1),)
 BY_PIECE = (m.SHIPPING_PAID, m.SHIPPING_COST, m.RETURN_SHIPPING)  # what a parcel costs does not follow its price
 
 
@@ -39,6 +41,8 @@ class Goods:
         price: What a piece usually sells for, sellers' own discounts off: its GMV, which commissions are shares of.
         merchant: What a piece brings its merchant before commission, returns counted.
         platform: What a piece brings the platform before its share of commission.
+        creator: What it brings creators before commission: below 0 by the discounts that they fund.
+        brand: What it brings its brand: below 0 likewise.
         returned: Share of the goods' value that comes back, and with it the commission.
         assumed: Whether unit costs rest on an assumed margin.
     """
@@ -50,8 +54,15 @@ class Goods:
     price: Array
     merchant: Array
     platform: Array
+    creator: Array
+    brand: Array
     returned: Array
     assumed: bool
+
+    @property
+    def joint(self) -> Array:
+        """What a piece brings all parties, [products]."""
+        return self.merchant + self.platform + self.creator + self.brand
 
 
 def goods(store: Store, window: Period) -> Goods:
@@ -65,7 +76,7 @@ def goods(store: Store, window: Period) -> Goods:
         MissingDataError: If too many lines have no unit cost and no margin is assumed.
     """
     require_costs(m.COST, store)
-    terms = tuple(dict.fromkeys(term for term, _ in (*MERCHANT, *PLATFORM)))
+    terms = tuple(dict.fromkeys(term for term, _ in (*MERCHANT, *PLATFORM, *CREATOR, *BRAND)))
     paid_for = {m.SHIPPING_PAID} if not lights_up(m.SHIPPING_COST, store, ("product_id",)) else set()
     known = tuple(term for term in terms if lights_up(term, store, ("product_id",)) and term not in paid_for)
     sums = store.metrics(Query((m.ITEMS, m.GROSS_SALES, *known), window, by=("product_id",))).to_pydict()
@@ -104,13 +115,14 @@ def goods(store: Store, window: Period) -> Goods:
             each = usual * of_department(total, gmv)
         worth[term] = (total + PSEUDO * each) / (pieces + PSEUDO)
     zero = np.zeros(len(ids))
-    merchant, platform = (
-        sum((sign * worth[term] for term, sign in part if term in worth), zero) for part in (MERCHANT, PLATFORM)
+    merchant, platform, creator, brand = (
+        sum((sign * worth[term] for term, sign in part if term in worth), zero)
+        for part in (MERCHANT, PLATFORM, CREATOR, BRAND)
     )
     back = worth.get(m.REFUND_AMOUNT, zero) / np.maximum(worth.get(m.GMV, price), 1e-9)
     return Goods(
         ids, tuple(described.get(name, (name, "", None))[0] for name in ids), tuple(shops.get(name) for name in ids),
-        department, price, merchant, platform, np.clip(back, 0.0, 1.0), m.assumed(m.COST, store),
+        department, price, merchant, platform, creator, brand, np.clip(back, 0.0, 1.0), m.assumed(m.COST, store),
     )  # fmt: skip
 
 

@@ -175,7 +175,7 @@ class Learnt:
             f"At {human(best.dose['rate'], 'share')} in place of {human(now, 'share')},{among} "
             f"{several(action.days.days, 'day')} would bring {money(best.joint)} for all parties together: "
             f"the merchant {money(merchant)}, the platform {money(platform.mid)}, creators {money(creators.mid)} and "
-            f"other shops {money(others)}. Of this, {money(beside[place])} comes of what the "
+            f"others {money(others)}. Of this, {money(beside[place])} comes of what the "
             "same creators then show of other products; of this product they would sell "
             f"{money(best.attributed, False)}."
         )

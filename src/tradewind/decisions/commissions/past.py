@@ -28,6 +28,7 @@ TIERS = ("small", "middle", "large", "unknown")
 MIDDLE, LARGE = 1 / 3, 0.9  # shares of creators with a contract, by followers, at which tiers begin
 COMMON = 0.01  # share of a place's exposure that sellers and creators must each have to be compared there
 
+MOMENT = 1e-4  # days: what ends with the last day, or at the midnight after, holds no more
 SILENT = 0.01  # chance below which who or what was not shown lately is taken to be gone
 
 
@@ -60,9 +61,9 @@ class Past:
         product: [lines] number of each line's product.
         creator: [lines] number of each line's creator.
         rows: Lines week by week.
-        rate: [lines] mean rate that holds on the last day; not a number where no contract holds.
+        rate: [lines] mean rate that holds when the last day is over; not a number where no contract holds.
         share: [lines] the platform's share of that commission.
-        contracts: [lines] number of contracts that hold on the last day.
+        contracts: [lines] number of contracts that hold then.
         ends: [lines] days from the last day's end until none of these holds; infinite where no end is told.
         own: [products, weeks] times that sellers showed the product where creators show theirs in the same way.
         seen: [products, weeks] exposure where creators are at work, rooms aside; places weighted by what they sell.
@@ -155,7 +156,7 @@ class _Reader:
             at = line_of.get((self.product.get(p, -1), number.get(c, -1)))
             if at is not None:
                 shown[at, int(week)] += float(count)
-        now = (begins < 0) & (ends >= 0)
+        now = (begins < 0) & (ends > MOMENT)
         held = np.bincount(line[now], minlength=len(keys))
         until = np.full(len(keys), -np.inf)
         np.maximum.at(until, line[now], ends[now])
@@ -169,7 +170,7 @@ class _Reader:
             held, until, self._by_week({"relation": ("own",), **same}), *exposure, self._clicked(), self._sold(same),
             self._pieces(tuple(places)),
             self._through_lines(line_of, number, len(keys)), self._through(), self.period.days,
-            int(((begins < 0) & (contracts["ends"] >= 0) & (ends < 0)).sum()),
+            int(((begins < 0) & (contracts["ends"] > MOMENT) & (ends <= MOMENT)).sum()),
         )  # fmt: skip
 
     def _contracts(self) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def worth(past: Past, goods: Goods) -> Worth:
     out = standout(past.seen.sum(axis=0) + 1.0)
     seen = past.seen[:, ordinary(out, lately)].mean(axis=1) / WEEK
     asked = past.seen[:, -lately:].mean(axis=1) / WEEK
-    joint = _stands(seen, found.mean * (goods.merchant + goods.platform), goods.department)
+    joint = _stands(seen, found.mean * goods.joint, goods.department)
     platform = _stands(seen, found.mean * goods.platform, goods.department)
     names = {name: n for n, name in enumerate(sorted({shop or "" for shop in goods.shop}))}
     shop = np.array([names[name or ""] for name in goods.shop])

@@ -94,7 +94,7 @@ class Learnt:
         features, weight = self.cases.features, self.cases.mean / self.cases.mean.sum()
         looks = self.cases.looks
         line = weight @ ((features - looks.centre) / looks.scale)
-        cells = np.bincount(looks.cell(features), weights=weight, minlength=looks.cells)
+        cells = looks.by_cell(features, weight)
         deep = depth / DEEP
         sums = np.concatenate([[1.0, deep], line, line * deep, cells * deep])
         mid, low, high = (float(end[0]) for end in self.fit.linear(sums[None, :], LEVEL))

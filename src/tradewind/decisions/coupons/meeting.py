@@ -147,7 +147,6 @@ class Meeting:
             shares: [parties] share of the coupon that each party pays.
         """
         line = (self.people.features[who] - self.looks.centre) / self.looks.scale
-        cell = self.looks.cell(self.people.features[who])
         flat, deep = self._lift[0][who], self._lift[1][who]
         sums, still, later, small = [], [], [], []
         none = np.zeros(len(who))
@@ -160,7 +159,7 @@ class Meeting:
             )
             by_flat = by_flat - share * self.face[who] + saved
             by_deep = by_deep - share * self.face_deep[who]
-            cells = np.bincount(cell, weights=by_deep, minlength=self.looks.cells)
+            cells = self.looks.by_cell(self.people.features[who], by_deep)
             sums.append(np.concatenate([[by_flat.sum(), by_deep.sum()], by_flat @ line, by_deep @ line, cells]))
             still.append(float(np.sum(saved - share * self.face[who])))
             later.append(float((now[0] * flat + now[1] * deep).sum()))

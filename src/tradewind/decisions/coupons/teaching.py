@@ -34,7 +34,7 @@ WARM = 14  # days of data before the first coupon that teaches
 
 @dataclass(frozen=True)
 class Looks:
-    """How features enter the lift: standardised, and as cells of what they say together.
+    """How features enter the lift: standardised, and as cells: of what they say together, and of how long ago.
 
     Args:
         centre: [p] what is taken off each feature.
@@ -50,27 +50,28 @@ class Looks:
         scale = features.std(axis=0)
         return cls(features.mean(axis=0), np.where(scale > 1e-9, scale, 1.0))
 
-    def cell(self, features: Array) -> Ints:
-        """Return the cell [n] of customers: by orders, whether they ever used a coupon, and visits."""
+    def cells(self, features: Array) -> Ints:
+        """Return the cells [n, 2] of customers: by orders, coupons used and visits; and by how long ago they bought."""
         orders = np.digitize(np.expm1(features[:, 0]), [0.5, 1.5, 3.5])
         seen = np.digitize(np.expm1(features[:, 8]), [2.5, 7.5])
-        return np.asarray(orders + 4 * (features[:, 4] > 0) + 8 * seen, np.int64)
+        together = orders + 4 * (features[:, 4] > 0) + 8 * seen
+        return np.stack([together, CELLS + np.digitize(np.expm1(features[:, 2]), AWAY)], axis=1)
 
-    @property
-    def cells(self) -> int:
-        """Number of cells."""
-        return CELLS
+    def by_cell(self, features: Array, weight: Array) -> Array:
+        """Return the sums of weights [n] of customers in each cell."""
+        return np.bincount(self.cells(features).ravel(), np.repeat(weight, 2), CELLS + len(AWAY) + 1).astype(float)
 
     @property
     def width(self) -> int:
         """Columns of the design."""
-        return 2 * (1 + len(self.centre)) + CELLS
+        return len(self.block)
 
     @property
     def block(self) -> Ints:
-        """The block of each column: level, lines, lines by depth, cells."""
+        """The block of each column: level, lines, lines by depth, cells of each kind."""
         lines = len(self.centre)
-        return np.array([0, 0] + [1] * lines + [2] * lines + [3] * CELLS, np.int64)
+        sizes = (2, lines, lines, CELLS, len(AWAY) + 1)
+        return np.repeat(np.arange(len(sizes)), sizes)
 
     def design(self, features: Array, flat: Array, deep: Array) -> Floats:
         """Return the columns [n, width] of customers who meet a coupon.
@@ -86,7 +87,7 @@ class Looks:
         found[:, 0], found[:, 1] = flat, deep
         found[:, 2 : 2 + count] = line * flat[:, None]
         found[:, 2 + count : 2 + 2 * count] = line * deep[:, None]
-        found[np.arange(len(features)), 2 + 2 * count + self.cell(features)] = deep
+        found[np.arange(len(features))[:, None], 2 + 2 * count + self.cells(features)] = deep[:, None]
         return found
 
     def parts(self, features: Array, coefficients: Array) -> tuple[Array, Array]:
@@ -95,11 +96,13 @@ class Looks:
         line = (features - self.centre) / self.scale
         cells = coefficients[2 + 2 * count :]
         flat = coefficients[0] + line @ coefficients[2 : 2 + count]
-        deep = coefficients[1] + line @ coefficients[2 + count : 2 + 2 * count] + cells[self.cell(features)]
+        deep = coefficients[1] + line @ coefficients[2 + count : 2 + 2 * count]
+        deep = deep + cells[self.cells(features)].sum(axis=1)
         return np.asarray(flat), np.asarray(deep)
 
 
 CELLS = 24
+AWAY = (7.0, 14.0, 28.0, 56.0)  # days since the last order, between which an answer may differ
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,8 @@ class Cases:
     @property
     def block(self) -> Ints:
         """The block of each column of the design; the last is what is hidden, where orders too small show it."""
-        return np.append(self.looks.block, 4) if self.controlled else self.looks.block
+        own = self.looks.block
+        return np.append(own, own[-1] + 1) if self.controlled else own
 
     def rows(self, coefficients: Array) -> Iterator[Rows]:
         """Yield what teaches the lift: for each issue, and each size of order that it fits, all customers.
