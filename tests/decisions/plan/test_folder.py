@@ -51,6 +51,32 @@ def test_a_plan_replaces_a_plan_and_nothing_else(tmp_path: Path, plan: Plan) -> 
     assert [path.name for path in other.iterdir()] == ["cat.txt"]
 
 
+def test_where_a_plan_cannot_be_put_in_its_place_all_stays_as_it_was(
+    tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "plan"
+    write_plan(plan, market.PROVENANCE, folder)
+    (folder / "notes.txt").write_text("mine")
+    (folder / "more").mkdir()
+    (folder / "more" / "page.html").write_text("mine too")
+    before = {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    rename = Path.rename
+
+    def fails(self: Path, target: Path) -> Path:
+        if "-new-" in self.name:
+            raise OSError("the disk is full")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(OSError, match="full"):
+        write_plan(Planner()("second", [], {M: 1.0}), market.PROVENANCE, folder)
+    assert {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["plan"]
+    monkeypatch.undo()
+    write_plan(Planner()("second", [], {M: 1.0}), market.PROVENANCE, folder)
+    assert (folder / "more" / "page.html").read_text() == "mine too"
+
+
 def test_where_no_plan_can_be_written_is_said_before_one_is_made(tmp_path: Path, plan: Plan) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(BadInputError, match="something else"):

@@ -14,8 +14,9 @@ from wares import DAYS, C, M, P, coupon, doses, face, many, off, price, setting,
 
 import market
 from tradewind.decisions.plan import Planner, rules, study, table
+from tradewind.decisions.plan.interplay import Interplay
 from tradewind.errors import BadInputError
-from tradewind.study import SHARED, Action, Assignment, Estimate, Evidence, Party, Plan
+from tradewind.study import SHARED, Action, Assignment, Estimate, Evidence, Lever, Party, Plan, Subject
 
 
 def plan(actions: list[Action], budgets: dict[Party, float], *limits: str, **settings: object) -> Plan:
@@ -109,6 +110,23 @@ def test_an_objective_of_one_party_and_rules_for_losers() -> None:
     assert doses(plan([gives, keeps], {M: 20.0}, objective="merchant").choices) == {"price-keeps": 0}
     assert doses(plan([gives, keeps], {M: 20.0}, "payers gain").choices) == {"price-keeps": 0}
     assert not plan([gives, keeps], {M: 20.0}, "all gain").choices
+
+
+def test_an_objective_that_no_choice_names_is_answered() -> None:
+    found = plan([price("p1", off(0.1, 5, 10))], {M: 20.0}, "price actions>=1", objective="brand")
+    said = study(found, market.PROVENANCE, DAYS.first, {})
+    assert "the brand R$0.00" in next(each for each in said.findings if each.key == "plan").sentence
+
+
+def test_what_is_lost_at_a_discount_goes_by_the_product_wherever_a_shop_is_not_told() -> None:
+    rate = setting({"rate": 0.2, "platform": 0.0}, {M: 10.0}, {M: 20.0}, attributed=1_000.0)
+    for own, other, depth, lost in (
+        ("s1", "s1", 0.3, 300.0), (None, "s1", 0.3, 300.0), ("s1", None, 0.3, 300.0), ("s2", "s1", 0.3, 0.0),
+        ("s1", "s1", -0.2, 0.0),
+    ):  # fmt: skip
+        paid = Action("commission-p1", Lever.COMMISSION, Subject("product", "p1", other), DAYS, (rate,))
+        found = Interplay([price("p1", off(depth, 5, 10), shop=own), paid], {}).losses(np.array([0, 0]))
+        assert found.tolist() == [0.0, lost]
 
 
 def test_what_other_shops_gain_stands_beside_the_parties_so_that_all_adds_up() -> None:

@@ -101,7 +101,9 @@ class _Teller:
             )  # fmt: skip
         spent = sum(purse.spent for purse in plan.purses.values())
         whose = "all parties together" if plan.objective == JOINT else f"the {plan.objective}"
-        sought = plan.joint if plan.objective == JOINT else plan.total[Party(plan.objective)]
+        sought = (
+            plan.joint if plan.objective == JOINT else plan.total.get(Party(plan.objective), Estimate(0.0, 0.0, 0.0))
+        )
         count = f"{len(plan.choices):,} actions" if len(plan.choices) > 1 else "One action"
         sentence = (
             f"{count} for up to {self.money(spent)} {'are' if len(plan.choices) > 1 else 'is'} expected "

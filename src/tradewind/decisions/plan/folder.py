@@ -89,9 +89,14 @@ def write_plan(plan: Plan, origin: Provenance, folder: Path, actions: Sequence[A
         if folder.exists():
             for kept in folder.iterdir():  # what others put beside it, such as a page, stays
                 if kept.name not in {PLAN, ACTIONS, MENUS, UNITS}:
-                    shutil.move(kept, fresh / kept.name)
+                    (shutil.copytree if kept.is_dir() else shutil.copy2)(kept, fresh / kept.name)
             folder.rename(old)
-        fresh.rename(folder)
+        try:
+            fresh.rename(folder)
+        except BaseException:
+            if old.exists():
+                old.rename(folder)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)

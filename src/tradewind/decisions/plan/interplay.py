@@ -39,13 +39,13 @@ class Interplay:
         Returns:
             [n] money, 0 or more; 0 for price actions, whose own discount is in their own gain.
         """
-        by_product: dict[tuple[str, str | None], float] = {}
+        by_product: dict[str, list[tuple[str | None, float]]] = {}
         by_shop: dict[str | None, float] = {}
         for action, place in zip(self._actions, places.tolist(), strict=True):
             if place >= 0 and action.lever == Lever.PRICE and action.subject.kind == "product":
-                off = action.menu[place].dose.get("off", 0.0)
+                off = max(action.menu[place].dose.get("off", 0.0), 0.0)  # a dearer one gives nothing up
                 given = off * (action.menu[place].attributed or 0.0)
-                by_product[action.subject.id, action.subject.shop] = off
+                by_product.setdefault(action.subject.id, []).append((action.subject.shop, off))
                 for shop in {action.subject.shop, None}:
                     by_shop[shop] = by_shop.get(shop, 0.0) + given
         found = np.zeros(len(self._actions))
@@ -56,9 +56,14 @@ class Interplay:
                 continue
             credited = action.menu[place].attributed or 0.0
             if action.subject.kind == "product":
-                share = by_product.get((action.subject.id, action.subject.shop), 0.0)
+                share = self._off(by_product.get(action.subject.id, []), action.subject.shop)
             else:
                 base = self._sales.get(action.subject.shop, 0.0)
                 share = min(1.0, by_shop.get(action.subject.shop, 0.0) / base) if base > 0 else 0.0
             found[number] = credited * share
         return found
+
+    @staticmethod
+    def _off(given: Sequence[tuple[str | None, float]], shop: str | None) -> float:
+        """What is off a product in a shop; without a shop of its own, an action is on the product in any."""
+        return max((off for other, off in given if other is None or shop is None or other == shop), default=0.0)
