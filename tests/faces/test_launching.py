@@ -27,10 +27,11 @@ from tradewind.faces.launching import Launched, chosen, launch
 from tradewind.faces.planning import Asked, Planned, kept, planned
 from tradewind.faces.proving import looks, promised, read_due, standing
 from tradewind.ledger import Approval, Ledger, Promise, Reading, State, Terms, open_ledger
+from tradewind.ledger.track import Pair
 from tradewind.measures.assume import Assumptions
-from tradewind.money import human
+from tradewind.money import human, several
 from tradewind.period import Period
-from tradewind.study import Choice, Estimate, Evidence, Party
+from tradewind.study import Choice, Estimate, Evidence, Lever, Party
 
 ASKED = Asked(("platform=100", "merchant=60"), ("price actions<=3",))
 
@@ -320,10 +321,23 @@ def test_money_of_two_currencies_is_never_summed(plan: Planned, market_store: St
     said = printed(proofs.calibrated(record, experiments))
     for currency, mid in (("BRL", 400.0), ("JPY", 60_000.0)):
         count = sum(each.currency == currency for each in experiments if each.final)
-        assert f"promised by {count} experiments, {human(count * mid, 'money', currency)} was read" in said
+        whole = Estimate.added([Estimate(mid, mid - 10, mid + 10)] * count, shared=0.0)
+        told = (
+            f"promised by {several(count, 'experiment')}, {human(whole, 'money', currency)} was read; the intervals of"
+        )
+        assert told in said
+        assert "neither from nothing" not in said, "what was read is sure"
     assert "launches" not in said
     assert "¥" in printed(proofs.status(ledger.status()))
     ledger.close()
+
+
+def test_readings_that_tell_nothing_are_not_told_as_losses() -> None:
+    pairs = [Pair(f"e{n}", Lever.PRICE, Estimate(500, 200, 900), Estimate(-4_000, -12_000, 4_000)) for n in range(3)]
+    said = proofs._came_true(pairs, "EUR")
+    assert "Of €1,500 promised by 3 experiments, −€12.0k (−€25.9k to €1,856) was read" in said
+    assert "the intervals of 3 readings meet what was promised" in said
+    assert "neither from nothing nor from what was promised" in said
 
 
 def printed(what: RenderableType) -> str:

@@ -148,7 +148,8 @@ def readings(
     parts += [Text(f"  • {why}", style="yellow") for why in list(read.unread.values())[:ROWS]]
     if read.found:
         parts.append(Text(f"Head: {head}\nKeep it: it shows whether a reading was taken out."))
-        parts.append(Text("Next: tradewind ledger calibrate", style="dim"))
+        again = " (or, once days that lack are imported: tradewind ledger read --again ID)" if told else ""
+        parts.append(Text(f"Next: tradewind ledger calibrate{again}", style="dim"))
     return Group(*parts, *_looked(looks, currency))
 
 
@@ -210,12 +211,16 @@ def calibrated(record: Track, experiments: Sequence[Experiment]) -> RenderableTy
 
 
 def _came_true(pairs: Sequence[Pair], currency: str) -> str:
-    promised, proven = (sum(getattr(pair, what).mid for pair in pairs) for what in ("promised", "proven"))
-    held = sum(pair.promised.low <= pair.proven.mid <= pair.promised.high for pair in pairs)
-    return (
-        f"Of {human(promised, 'money', currency)} promised by {len(pairs):,} experiments, "
-        f"{human(proven, 'money', currency)} was read; {held:,} readings lie in the promised interval."
+    promised = sum(pair.promised.mid for pair in pairs)
+    proven = Estimate.added([pair.proven for pair in pairs], shared=0.0)
+    agree = sum(pair.promised.low <= pair.proven.high and pair.proven.low <= pair.promised.high for pair in pairs)
+    said = (
+        f"Of {human(promised, 'money', currency)} promised by {several(len(pairs), 'experiment')}, "
+        f"{human(proven, 'money', currency)} was read; the intervals of {agree:,} readings meet what was promised."
     )
+    if proven.low <= min(promised, 0.0) and proven.high >= max(promised, 0.0):
+        said += " It can be told neither from nothing nor from what was promised: too few units were held out."
+    return said
 
 
 def verdict(found: Verdict) -> RenderableType:
