@@ -461,3 +461,19 @@ def test_row_numbers_are_exact_across_blocks(own_source, tmp_path, monkeypatch):
     rejected = {(row["row"], row["column"]) for row in contents(store, "rejected")}
     assert rejected == {(n, None) for n in odd} | {(n, "quantity") for n in bad} | {(n, "customer_id") for n in broken}
     assert report.files[0].rows == 198
+
+
+@pytest.mark.parametrize("empty", ["", '""'])
+def test_an_empty_cell_is_null_to_the_sources_sql(own_source, tmp_path, empty):
+    """As whoever writes SQL expects: `coalesce` and `IS NULL` see it."""
+    folder = own_source()
+    (folder / "order_lines.sql").write_text(
+        "SELECT * REPLACE (utc(moment(ordered_at)) AS ordered_at, coalesce(customer_id, 'guest') AS customer_id, "
+        "CASE WHEN unit_price IS NULL THEN '9' ELSE unit_price END AS unit_price) FROM orders"
+    )
+    rows = [",".join(ORDER_COLUMNS), ",".join(GOOD), f"o2,1,2024-06-01 10:00,{empty},s,p1,1,{empty}", ",,,,,,,"]
+    report = run_import(load(folder), _orders(tmp_path, "\n".join([*rows, ""]).encode()), tmp_path / "store")
+    assert report.rejected == 0
+    kept = {row["order_id"]: row for row in contents(tmp_path / "store", "order_lines")}
+    assert (kept["o1"]["customer_id"], kept["o1"]["unit_price"]) == ("c", Decimal(5))
+    assert (kept["o2"]["customer_id"], kept["o2"]["unit_price"]) == ("guest", Decimal(9))

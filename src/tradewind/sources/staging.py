@@ -186,9 +186,9 @@ def _csv(kind: Files, path: Path, name: str, out: Path) -> Staged:
         for batch, numbers in _rows(staged, text, delimiter, header):
             columns = [batch.column(place) for place in places.values()]
             table = pa.table([*columns, numbers], schema=schema)
-            filled = pc.fill_null(pc.not_equal(table.column(0), ""), False)
+            filled = pc.is_valid(table.column(0))
             for n in range(1, len(columns)):
-                filled = pc.or_(filled, pc.not_equal(table.column(n), ""))
+                filled = pc.or_(filled, pc.is_valid(table.column(n)))
             kept = table.filter(filled)
             staged.empty += len(table) - len(kept)
             writer.write_table(kept)
@@ -215,7 +215,9 @@ def _rows(staged: Staged, text: Path, delimiter: str, header: list[str]) -> Iter
                 delimiter=delimiter, newlines_in_values=True, ignore_empty_lines=False, invalid_row_handler=note
             ),
             convert_options=pacsv.ConvertOptions(
-                strings_can_be_null=False, column_types={f"c{n}": pa.string() for n in range(len(header))}
+                null_values=[""],
+                strings_can_be_null=True,
+                column_types={f"c{n}": pa.string() for n in range(len(header))},
             ),
         )
         number, seen = 1, 0
@@ -227,9 +229,9 @@ def _rows(staged: Staged, text: Path, delimiter: str, header: list[str]) -> Iter
             held = batch
         if held is not None:
             numbers, number, seen = _numbered(len(held), number, odd, seen)
-            if not closed and len(held) and "\n" in held.column(len(header) - 1)[-1].as_py():
+            if not closed and len(held) and "\n" in (held.column(len(header) - 1)[-1].as_py() or ""):
                 row = numbers[-1].as_py()
-                left = delimiter.join(str(held.column(n)[-1].as_py()) for n in range(len(header)))
+                left = delimiter.join(held.column(n)[-1].as_py() or "" for n in range(len(header)))
                 staged.unreadable.append(
                     Unreadable(staged.name, row, "a quote is never closed", "a quote at both ends of a value", left)
                 )
