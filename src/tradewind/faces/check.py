@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
+import ibis
+
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.faces.studies import WINGS, Wing
@@ -23,6 +25,9 @@ from tradewind.tables import TABLES
 Progress = Callable[[str], None]
 BELOW_COST = 0.2
 """Share of order lines sold below cost from which on the costs are in doubt."""
+PLACE = ("surface", "form", "relation")
+AWAY = 0.2
+"""Share of order lines from places without any traffic, from which on it is in doubt whether places are named alike."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +152,8 @@ def check(store: Store, progress: Progress | None = None) -> Check:
     say("Looking for days without sales")
     quiet = _quiet_days(store)
     say("Looking for what does not fit together")
-    doubts = tuple(filter(None, (_cancelled(store), _below_cost(store)))) if store.has("order_lines") else ()
+    looks = (_cancelled, _below_cost, _elsewhere)
+    doubts = tuple(said for look in looks if (said := look(store))) if store.has("order_lines") else ()
     say("Asking each study what it needs")
     return Check(
         str(store.folder),
@@ -228,6 +234,28 @@ def _below_cost(store: Store) -> str:
     return (
         f"{human(found['below'], 'share')} of the order lines with a unit cost cost more than they sell for: see "
         "unit_cost is that of one piece and in the same currency as unit_price."
+    )
+
+
+def _elsewhere(store: Store) -> str:
+    """Orders of places of which no traffic is told: what is sold for each time shown is told wrong then."""
+    where = [name for name in PLACE if store.has("order_lines", name) and store.has("traffic", name)]
+    if not where:
+        return ""
+    lines, traffic = (
+        rows.select(**{name: rows[name].fill_null("") for name in where})
+        for rows in (store.table("order_lines"), store.table("traffic"))
+    )
+    whole = lines.group_by(where).aggregate(count=lines.count())
+    away = store.run(whole.anti_join(traffic.distinct(), where).order_by(ibis.desc("count"), *where)).to_pylist()
+    total = store.run(whole.aggregate(total=whole["count"].sum())).to_pylist()[0]["total"]
+    share = sum(row["count"] for row in away) / max(total or 0, 1)
+    if share < AWAY:
+        return ""
+    first = ", ".join(f"{name} {away[0][name] or 'empty'}" for name in where)
+    return (
+        f"{human(share, 'share')} of the order lines came from places of which no traffic is told, most of them from "
+        f"{first}: what sells for each time it is shown cannot be told there. Name places alike in traffic and orders."
     )
 
 

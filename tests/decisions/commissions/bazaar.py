@@ -41,13 +41,15 @@ def build(
     gone: tuple[str, frozenset[int], int] | None = None,
     ended: frozenset[int] = frozenset(),
     besides: str = "",
+    apart: bool = False,
 ) -> Path:
     """Write a store of the bazaar; tables named in `leave` are left out.
 
     Sellers take a share of `off` off their list prices, twice that on every other piece, and a share `back` comes back.
     In the week `mega` all is shown ten times as often. Where `gone` names products or creators, and a week, these are
     shown or show no more from then on, whatever contracts say. Listings of the products in `ended` have ended. The
-    party `besides` gives a tenth of the price off every piece.
+    party `besides` gives a tenth of the price off every piece. Sellers' own orders name another surface than their
+    traffic where these are `apart`.
     """
     rng, luck = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     price = np.round(rng.uniform(10, 60, PRODUCTS), 2)
@@ -93,7 +95,8 @@ def build(
                  "clicks": int(rng.binomial(count, 0.02)), "carts": 0}
             )  # fmt: skip
             for _ in range(int(rng.poisson(count * sells[p]))):
-                _sell(rows, luck, where, moment, price[p], 0.0 if c is None else rate[c], off, back, besides=besides)
+                place = {**where, "surface": "mall"} if apart and c is None else where
+                _sell(rows, luck, place, moment, price[p], 0.0 if c is None else rate[c], off, back, besides=besides)
     midnight = datetime(FIRST.year, FIRST.month, FIRST.day)
     for n, (p, k, r, first, last, _) in enumerate(kept):
         rows["commissions"].append({

@@ -184,6 +184,19 @@ def test_contracts_that_end_within_the_days_are_counted(tmp_path: Path, days: in
     )
 
 
+def test_where_orders_and_traffic_name_other_places_nothing_is_sure(tmp_path: Path, told: Study):
+    """Sellers sell nothing where they show then: that creators sell endlessly better there is no finding."""
+    store = open_store(str(bazaar.build(tmp_path, apart=True)))
+    found = study(store, bazaar.LAST)
+    [share, usual] = (each.finding("new").numbers["new"] for each in (found, told))
+    assert share.high - share.low > 0.5 * (usual.high - usual.low)
+    assert share.high < 0.999
+    assert found.actions[0].evidence == Evidence.ASSUMED
+    assert any("how much better sells" in caveat for caveat in found.caveats)
+    assert not any("how much better sells" in caveat for caveat in told.caveats)
+    assert any("places of which no traffic is told" in doubt for doubt in check(store).doubts)
+
+
 @pytest.mark.parametrize("party", ["platform", "creator", "brand"])
 def test_what_others_take_off_is_theirs_to_pay(tmp_path: Path, learnt: Learnt, party: str):
     """GMV does not know of it: left out it would be a gain of nobody's money."""

@@ -309,6 +309,8 @@ def _lift(past: Past) -> Slope:
     pieces, shown = past.sold[:, :, 0].ravel(), past.sold[:, :, 1].ravel()
     product, who = np.divmod(np.arange(len(pieces)), 2)
     seen = shown > 0
+    if not past.sold[:, :, 0].sum(axis=0).all():  # either sold nothing there: places of orders and traffic differ
+        return SUPPOSED["lift"]
     try:
         fit = Poisson()(pieces[seen], who[seen, None].astype(float), [product[seen]], np.log(shown[seen]))
     except BadInputError:  # no product was sold by both

@@ -151,6 +151,7 @@ class Learnt:
             "how creators answer to a rate": known.curve.told,
             "how much of what creators show is new": known.new.told,
             "what one line takes from a creator's others": known.crowding.told, "unit costs": not self.goods.assumed,
+            "how much better sells what creators show": known.lift.told,
         }  # fmt: skip
         return tuple(word for word, told in words.items() if not told)
 
