@@ -62,7 +62,7 @@ def test_what_was_approved_is_launched_and_no_more(plan: Planned, market_store: 
     found = launched(market_store, ledger, plan, tmp_path, approved=prices)
     assert sorted(each.action for each in ledger.status("spring").launches) == sorted(prices)
     assert [held.choice.action.key for held in found.held] == prices
-    assert found.files == (tmp_path / "ledger.json", tmp_path / "arms.csv")
+    assert found.files == (tmp_path / "ledger.json", tmp_path / "deeds.csv", tmp_path / "arms.csv")
     assert ledger.verify([ledger.head()]).sound
     assert launching.head_of(tmp_path) == str(found.receipt.head)
     ledger.close()

@@ -74,6 +74,19 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
     assert launched["receipt"]["plan"] == "spring"
     arms = pc.read_csv(acting / "spring" / "arms.csv")
     assert set(arms["arm"].to_pylist()) == {"treated", "holdout"}
+    doses = {
+        choice["action"]["key"]: choice["action"]["menu"][choice["place"]]["dose"]
+        for choice in found["plan"]["choices"]
+    }
+    deeds = {row["action"]: row for row in pc.read_csv(acting / "spring" / "deeds.csv").to_pylist()}
+    assert set(deeds) == set(chosen)
+    drawn = {row["unit_id"]: row["arm"] for row in arms.to_pylist() if row["unit_kind"] == "product"}
+    for key, row in deeds.items():
+        assert {name: row[name] for name in doses[key]} == pytest.approx(doses[key])
+        assert row["experiment_id"] in set(arms["experiment_id"].to_pylist())
+        assert (row["arm"] or None) == drawn.get(row["subject_id"]), "customers draw their own"
+        assert row["stopped"] in ("", None)
+    assert "off" in next(row["what"] for key, row in deeds.items() if key.startswith("price") and row["off"] > 0)
     assert told("ledger", "status")["today"] == day  # that of the ledger's last entry, for its days are simulated
     status = told("ledger", "status", "--today", day)
     assert {each["lever"] for each in status["experiments"]} == {"coupon", "price"}
@@ -84,7 +97,11 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
     assert f"Nothing is due to be read on {day}" in run("ledger", "read", *ASSUME).output
     assert told("ledger", "calibrate", "--today", day)["levers"] == told("ledger", "calibrate")["levers"] == {}
     (acting / "spring" / "arms.csv").unlink()
+    done = next(key for key, row in deeds.items() if row["arm"] == "treated")
+    told("ledger", "stop", f"spring/{done}", "--reason", "sold out")
     assert told("ledger", "export", "spring")["rows"] == arms.num_rows
+    after = {row["action"]: row for row in pc.read_csv(acting / "spring" / "deeds.csv").to_pylist()}
+    assert {key for key, row in after.items() if row["stopped"]} == {done}
     assert pc.read_csv(acting / "spring" / "arms.csv").equals(arms)
     assert told("ledger", "verify", "spring")["sound"]
     assert "no such plan" in run("ledger", "status", "--plan", "autumn", "--today", day).output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 from collections.abc import Collection, Sequence
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tradewind import progress
-from tradewind.decisions.plan import HEAD, Held, Kept, holdouts
+from tradewind.decisions.plan import HEAD, Held, Kept, holdouts, worded
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, ConflictError, NotFoundError
 from tradewind.faces.planning import Planned
@@ -21,6 +23,7 @@ from tradewind.study import Choice, Provenance
 from tradewind.writing import put
 
 ARMS = "arms.csv"
+DEEDS = "deeds.csv"
 NAMED = 3
 """Most actions that an error names one by one."""
 
@@ -31,7 +34,7 @@ class Launched(NamedTuple):
     Args:
         receipt: What the ledger holds of it.
         held: Who is held out of each action, and why; empty where the launch stood already.
-        files: The file of the ledger's head, and the file that says who gets what.
+        files: The file of the ledger's head, the one that says what is done, and the one that says who gets it.
     """
 
     receipt: Receipt
@@ -133,7 +136,7 @@ def fits(store: Store, plan: Kept, folder: Path) -> None:
             got=" ".join(origin.assumptions) or "none", allowed=" ".join(plan.assumptions) or "none",
             do="give the --assume that the plan was made with, or plan anew",
         )  # fmt: skip
-    for file in (folder / HEAD, folder / ARMS):
+    for file in (folder / HEAD, folder / DEEDS, folder / ARMS):
         if file.is_dir() or not os.access(file if file.exists() else folder, os.W_OK):
             raise BadInputError("A launch keeps its files in the plan's folder, and cannot write there", got=file)
 
@@ -158,21 +161,46 @@ def _promises(plan: Kept, held: Sequence[Held]) -> list[Promise]:
     return [Promise(each.choice, each.share, raw=plan.raw.get(each.choice.action.key)) for each in held]
 
 
-def written(ledger: Ledger, plan: Kept, folder: Path, head: Head) -> tuple[Path, Path]:
-    """Write a launched plan's files, and return them: the ledger's head, and who gets what.
+def written(ledger: Ledger, plan: Kept, folder: Path, head: Head) -> tuple[Path, Path, Path]:
+    """Write a launched plan's files, and return them: the ledger's head, what is done, and who gets it.
 
     Raises:
         BadInputError: If there is no room for them; the launch stands.
     """
     try:
         arms = ledger.export(folder / ARMS, plan.name)
-        return keep_head(folder, head), arms.file
+        return keep_head(folder, head), keep_deeds(ledger, plan, folder), arms.file
     except OSError as error:
         raise BadInputError(
             "The plan is launched, but its files could not be written",
             got=str(error),
             do=f"make room, then run: tradewind ledger export {folder}",
         ) from error
+
+
+def keep_deeds(ledger: Ledger, plan: Kept, folder: Path) -> Path:
+    """Write what is done under a launched plan, a row an action, for whoever carries it out, and return the file.
+
+    An action whose arm is `holdout` is not to be done; one without an arm is done to the treated of its experiment.
+    """
+    rows = [(each.id, launch) for each in ledger.status(plan.name).experiments for launch in each.launches]
+    doses = sorted({name for _, launch in rows for name in launch.setting.dose})
+    out = io.StringIO()
+    table = csv.writer(out, lineterminator="\n")
+    table.writerow([
+        "action", "arm", "what", "lever", "subject_kind", "subject_id", "partner_id", "shop_id", "first_day",
+        "last_day", "stopped", *doses, "experiment_id",
+    ])  # fmt: skip
+    for experiment, launch in rows:
+        subject = launch.subject
+        what = worded(launch.setting, launch.lever, subject, None, plan.currency, {})
+        table.writerow([
+            launch.action, launch.arm or "", what, str(launch.lever), subject.kind, subject.id, subject.partner or "",
+            subject.shop or "", launch.days.first, launch.days.last, launch.stopped or "",
+            *(launch.setting.dose.get(name, "") for name in doses), experiment,
+        ])  # fmt: skip
+    put(folder / DEEDS, out.getvalue())
+    return folder / DEEDS
 
 
 def keep_head(folder: Path, head: Head) -> Path:

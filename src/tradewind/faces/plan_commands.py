@@ -183,7 +183,7 @@ def export(
     ledger: LedgerOption = "",
     as_json: options.JsonOption = False,
 ) -> None:
-    """Write once more who gets what under a launched plan, and the ledger's head."""
+    """Write once more what is done to whom under a launched plan, and the ledger's head."""
     from tradewind.decisions.plan import read_plan  # noqa: PLC0415 - slow to load
     from tradewind.faces import launching, proofs  # noqa: PLC0415 - slow to load
 
@@ -198,8 +198,9 @@ def export(
     launching.same(plan, launched)
     launching.reached(where, folder)
     found = where.export(folder / launching.ARMS, plan.name)
-    head = launching.keep_head(folder, found.head)
-    voice.answer({"files": [str(head), str(found.file)], "rows": found.rows}, lambda: proofs.exported(found, head))
+    head, deeds = launching.keep_head(folder, found.head), launching.keep_deeds(where, plan, folder)
+    document = {"files": [str(head), str(deeds), str(found.file)], "rows": found.rows}
+    voice.answer(document, lambda: proofs.exported(found, head, deeds))
 
 
 @ledger_app.command("status")

@@ -41,7 +41,7 @@ def launched(receipt: Receipt, held: Sequence[Held], files: Sequence[Path], weig
     Args:
         receipt: What the ledger wrote.
         held: Who is held out of each action.
-        files: The file of the head, and the file that says who gets what.
+        files: The file of the head, the file that says what is done, and the file that says who gets it.
         weighed: Whether holdouts were weighed, not given.
     """
     table = _table("Experiment", "Lever", "Treated", "Held out", "Days", "Read after")
@@ -78,7 +78,8 @@ def launched(receipt: Receipt, held: Sequence[Held], files: Sequence[Path], weig
         parts.append(Text(f"{bare:,} of {len(held):,} hold nothing out: they prove and calibrate nothing.", "yellow"))
     parts.append(
         Text.assemble(
-            "Who gets what: ", (str(files[-1]), "bold"), ". The ledger's head is in ", (str(files[0]), "bold"),
+            "What is done: ", (str(files[1]), "bold"), ", and who gets it: ", (str(files[-1]), "bold"),
+            ". The ledger's head is in ", (str(files[0]), "bold"),
             f": keep it, it shows whether the history was changed.\nHead: {receipt.head}",
         )
     )  # fmt: skip
@@ -179,9 +180,11 @@ def stopped(found: Sequence[Launch], head: Head) -> RenderableType:
     return Group(*map(Text, lines), *_more(len(found)), Text(f"Head: {head}"))
 
 
-def exported(found: Exported, head: Path) -> RenderableType:
-    """Return where the arms of a plan were written."""
-    return Text(f"Who gets what: {found.file}, {found.rows:,} rows. The ledger's head is in {head}.")
+def exported(found: Exported, head: Path, deeds: Path) -> RenderableType:
+    """Return where the deeds and the arms of a plan were written."""
+    return Text(
+        f"What is done: {deeds}. Who gets it: {found.file}, {found.rows:,} rows. The ledger's head is in {head}."
+    )
 
 
 def calibrated(record: Track, experiments: Sequence[Experiment]) -> RenderableType:
