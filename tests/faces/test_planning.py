@@ -53,7 +53,7 @@ def test_a_launch_that_is_refused_begins_no_ledger(acting: Path) -> None:
     assert not list(acting.glob("none.db*"))
 
 
-def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:
+def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:  # noqa: PLR0915 - one story, told in order
     found = told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--rule", "price actions<=3",
                  "--out", "spring", *ASSUME)  # fmt: skip
     chosen = [choice["action"]["key"] for choice in found["plan"]["choices"]]

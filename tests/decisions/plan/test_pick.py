@@ -129,6 +129,50 @@ def test_what_is_lost_at_a_discount_goes_by_the_product_wherever_a_shop_is_not_t
         assert found.tolist() == [0.0, lost]
 
 
+def clashing(seed: int) -> tuple[list[Action], dict[str | None, float]]:
+    """Prices whose discounts take from coupons and commissions on the same goods, drawn at random."""
+    draw = np.random.default_rng(seed)
+    actions: list[Action] = []
+    for n in range(5):
+        gain = draw.uniform(2, 12, 2)
+        sold = draw.uniform(40, 120)
+        actions.append(price(f"p{n}", *(off(d, 10 * d * sold / 10, float(g), sold)
+                                        for d, g in zip((0.1, 0.3), gain, strict=True))))  # fmt: skip
+    for n in range(2):
+        rate = setting({"rate": 0.2, "platform": 0.0}, {M: 1.0}, {M: float(draw.uniform(5, 25))}, draw.uniform(20, 90))
+        actions.append(Action(f"commission-p{n}", Lever.COMMISSION, Subject("product", f"p{n}", "s1"), DAYS, (rate,)))
+    actions.append(coupon("all", ["a"], face(2, 5, float(draw.uniform(10, 60)), draw.uniform(100, 300))))
+    return actions, {None: 500.0, "s1": 500.0}
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_what_choices_take_from_each_other_is_weighed_on_both_sides(seed: int) -> None:
+    """Beside every plan there is, and along a budget: more of it never leaves less."""
+    actions, sales = clashing(seed)
+    meeting, table_of = Interplay(actions, sales), [len(action.menu) for action in actions]
+    best = 0.0
+    for places in itertools.product(*(range(-1, size) for size in table_of)):
+        chosen = [(action, place) for action, place in zip(actions, places, strict=True) if place >= 0]
+        gain = sum(action.menu[place].joint.mid for action, place in chosen)
+        best = max(best, gain - meeting.losses(np.array(places)).sum())
+    found = [Planner()("x", actions, {M: limit, P: 10.0}, (), sales).joint.mid for limit in (20.0, 40.0, 80.0, 1e6)]
+    assert found[-1] >= 0.97 * best
+    assert found[-1] <= best + 1e-6
+    assert all(after >= 0.995 * before for before, after in itertools.pairwise(found))
+
+
+def test_tolls_are_what_a_setting_takes_at_the_margin() -> None:
+    actions, sales = clashing(3)
+    meeting, places = Interplay(actions, sales), np.array([1, -1, 0, -1, 0, 0, -1, 0])
+    tolls = meeting.tolls(places, 2)
+    for number in (1, 3, 6):
+        for place in range(len(actions[number].menu)):
+            other = places.copy()
+            other[number] = place
+            more = meeting.losses(other).sum() - meeting.losses(places).sum()
+            assert tolls[number, place] == pytest.approx(more)
+
+
 def test_what_other_shops_gain_stands_beside_the_parties_so_that_all_adds_up() -> None:
     action = price("p1", off(0.1, 5, 10))
     apart = replace(action.menu[0], joint=worth(8.0))  # the parties gain 11, products of other shops lose 3

@@ -15,13 +15,13 @@ from tradewind.decisions.plan.table import JOINT, Table, best_of, gain_of
 from tradewind.errors import BadInputError
 from tradewind.methods.allocate import Allocate, Allocation, Rules
 from tradewind.money import human
-from tradewind.study import Action, Choice, Estimate, LeftOut, Party, Plan, Purse, Rule, Setting
+from tradewind.study import Action, Choice, Estimate, LeftOut, Lever, Party, Plan, Purse, Rule, Setting
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 NEAR = 1e-3  # gap that is near enough: a gain is known to a tenth at best
-ROUNDS = 4  # times that interplay is taken into account anew, at most
+ROUNDS = 4  # times that interplay is taken into account anew, at most; and as often at its margin
 REJECTED = "rejected"
 
 
@@ -209,7 +209,46 @@ class Planner:
                 if np.array_equal(np.where(chosen, lost, 0), np.where(chosen, losses, 0)):
                     break
             losses = np.maximum(losses, lost)
-        _, found, places, lost = best
+        return self._improved(table, (money, limits, least, floored), rules, meeting, best)
+
+    def _improved(
+        self, table: Table, limits: tuple[Array, Rules, Array, NDArray[np.bool_]], rules: Sequence[Rule],
+        meeting: Interplay, best: tuple[float, Allocation, Ints, Array],
+    ) -> tuple[Ints, Array, Allocation]:  # fmt: skip
+        """Pick anew with every setting charged what it costs beside what is chosen, while that gains.
+
+        What two actions take from each other is lost once, whoever is charged: so it is tried from the plan at hand,
+        from one without lower prices, and from one of prices alone.
+        """
+        value, found, places, lost = best
+        money, caps, least, floored = limits
+
+        def picked(gain: Array) -> tuple[float, Allocation, Ints, Array] | None:
+            gain = np.where(table.allowed(rules, lost) & (gain >= least), gain, -np.inf)
+            gain[floored] -= self.least * (gain[floored] < self.least)
+            try:
+                other = Allocate(tolerance=NEAR, seed=self.seed)(gain, table.cost, money, caps)
+            except BadInputError:
+                return None
+            chosen = other.choice.astype(np.int64)
+            some, then = np.flatnonzero(chosen >= 0), meeting.losses(chosen)
+            fine = table.allowed(rules, then) & (table.gain - then[:, None] >= least)
+            kept = bool(fine[some, chosen[some]].all())
+            return self._value(table, chosen, then) if kept else -math.inf, other, chosen, then
+
+        if not self._bears or lost.sum() <= NEAR * abs(value):
+            return places, lost, found
+        prices = np.array([action.lever == Lever.PRICE for action in table.actions])
+        apart = [picked(np.where(some[:, None], -np.inf, table.gain)) for some in (prices, ~prices)]
+        for start in (best, *filter(None, apart)):
+            at, reached = start[2], -math.inf
+            for _ in range(ROUNDS):
+                then = picked(table.gain - meeting.tolls(at, table.gain.shape[1]))
+                if then is None or then[0] <= reached + NEAR * abs(value):
+                    break
+                reached, _, at, _ = then
+                if reached > value:
+                    value, found, places, lost = then
         return places, lost, found
 
     def _worth(
