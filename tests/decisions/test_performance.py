@@ -304,7 +304,9 @@ def test_only_lines_without_a_cost_rest_on_the_margin(tmp_path: Path):
     week = Period(last - timedelta(days=6), last)
     half = study(harbour.sold(tmp_path / "half", some).assuming(Assumptions(margin=0.3)), week).finding("headline")
     assert half.numbers["merchant_profit"] == 4 * 30 + 3 * 50
-    assert "break even at a margin of −37.5%" in half.note  # 3 × 50 is lost on four lines of 100
+    assert (
+        "break even only if what has no known cost lost 37.5% of its price" in half.note
+    )  # 3 × 50 is lost on four lines of 100
     every = [{**line, "unit_cost": Decimal(50)} for line in some]
     known = study(harbour.sold(tmp_path / "known", every).assuming(Assumptions(margin=0.3)), week)
     rows = [row["metric"] for row in known.finding("headline").grid.rows]

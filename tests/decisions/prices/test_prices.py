@@ -712,6 +712,20 @@ def test_the_break_even_margin_is_where_the_gain_turns(tmp_path: Path):
     assert told[0].break_even == pytest.approx(0.3 - first * 0.4 / (last - first), abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("even", "gain", "says"),
+    [(0.2, 5.0, "at margins above 20.0%"), (0.2, -5.0, "at margins below 20.0%"), (-1.7, 5.0, "at any margin"),
+     (-1.7, -5.0, "at no margin"), (1.4, 5.0, "at any margin"), (1.4, -5.0, "at no margin")],
+)  # fmt: skip
+def test_where_no_margin_turns_the_gain_it_is_said(tmp_path: Path, even: float, gain: float, says: str):
+    store = stall.build(tmp_path / "store", listings=False, cost=False, lot=False)
+    known = learn(store.assuming(Assumptions(margin=0.5)), stall.MONTH)
+    worth = known.worth(np.arange(1), (0.1,), COMING)
+    ends = np.full((1, 1, 3), gain)
+    worth = replace(worth, joint=ends, break_even=np.full((1, 1), even))
+    assert says in known.sentence(0, worth, 0, 0, action(known.panel.products[0], (0.1,)))
+
+
 def test_the_same_seed_gives_the_same_answer(store: Store, learnt: Learnt):
     again = learn(store, stall.MONTH)
     assert again.appraise([action(stall.name(1))]) == learnt.appraise([action(stall.name(1))])

@@ -204,7 +204,9 @@ class Learnt:
         least = self.margin - setting.joint.mid / audience.more
         if least >= 1:
             return " It pays at no margin."
-        return f" It pays from a margin of {human(max(least, 0.0), 'share')}; {human(self.margin, 'share')} is assumed."
+        if least <= 0:
+            return f" It pays at any margin; {human(self.margin, 'share')} is assumed."
+        return f" It pays from a margin of {human(least, 'share')}; {human(self.margin, 'share')} is assumed."
 
     def _said(self, setting: Setting) -> str:
         return gained(setting.joint, self.currency) if setting.joint else "unknown"

@@ -307,8 +307,10 @@ class Learnt:
         if self.economics.margin is None or np.isnan(margin):
             return said + "."
         pays = worth.joint[at, k, 0] > 0
-        side = "above" if (margin < self.economics.margin) == pays else "below"
-        return f"{said}; it pays at margins {side} {human(min(max(margin, 0.0), 1.0), 'share')}."
+        above = (margin < self.economics.margin) == pays
+        if not 0 < margin < 1:
+            return f"{said}; it pays at {'any' if (margin <= 0) == above else 'no'} margin."
+        return f"{said}; it pays at margins {'above' if above else 'below'} {human(margin, 'share')}."
 
 
 def _pieces(count: float) -> str:
