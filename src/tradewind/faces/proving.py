@@ -84,7 +84,7 @@ def look(store: Store, ledger: Ledger, each: Experiment) -> Early | str | None:
     progress.told(f"looking at {each.name}", 0, 1)
     try:
         _promised_here(store, each)
-        return proof.look(store, each, ledger.arms(each.id))
+        return proof.look(store, each, ledger.arms(each.id), ledger.today)
     except (BadInputError, MissingDataError, ConflictError, CorruptLedgerError) as error:
         return str(error)
 

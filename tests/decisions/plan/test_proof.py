@@ -221,17 +221,22 @@ def test_a_rare_lot_is_read_like_any_other(launched: Launched) -> None:
 def test_an_early_look_holds_the_truth_and_ends_where_the_reading_does(launched: Launched, tmp_path: Path) -> None:
     arms = launched.ledger.arms(launched.coupon.id)
     fill("tiny", SEED, tmp_path, days=BEFORE + 4, moves=launched.moves)
-    early = proof.look(open_store(str(tmp_path)), launched.coupon, arms)
+    early = proof.look(some := open_store(str(tmp_path)), launched.coupon, arms, some.span.last)
     assert (early.days.days, early.of.days) == (4, LIVED)
     truth = realised(launched.world, [move for move in launched.moves if move.lever == "coupon"], 4)
     assert early.joint.low <= truth.joint <= early.joint.high
-    whole, read = proof.look(launched.after, launched.coupon, arms), proof.read(launched.after, launched.coupon, arms)
+    later = proof.look(launched.after, launched.coupon, arms, some.span.last)  # of days that are to come nothing counts
+    assert later.days == early.days
+    assert early.joint.low <= later.joint.mid <= early.joint.high  # what is given back of these days is known by then
+    last = launched.after.span.last
+    whole = proof.look(launched.after, launched.coupon, arms, last)
+    read = proof.read(launched.after, launched.coupon, arms)
     assert whole.days == read.days
     assert read.joint is not None
     assert whole.joint.mid == pytest.approx(read.joint.mid)
     assert 1.3 < (whole.joint.high - whole.joint.low) / (read.joint.high - read.joint.low) < 2.5
     with pytest.raises(MissingDataError, match="Days that a look needs"):
-        proof.look(launched.before, launched.coupon, arms)
+        proof.look(launched.before, launched.coupon, arms, last)
 
 
 def test_ids_that_one_arm_lost_are_noticed(launched: Launched) -> None:
@@ -249,9 +254,11 @@ def test_days_whose_costs_are_not_there_are_not_read(launched: Launched) -> None
     lines, trial = launched.after.table("order_lines"), launched.prices
     known = (lines.day < trial.days.first).ifelse(lines.unit_cost, ibis.null(lines.unit_cost.type()))
     late = launched.after.write({"order_lines": lines.mutate(unit_cost=known)})
-    for see in (proof.read, proof.look):
-        with pytest.raises(MissingDataError, match="no unit cost"):
-            see(late, trial, launched.ledger.arms(trial.id))
+    arms = launched.ledger.arms(trial.id)
+    with pytest.raises(MissingDataError, match="no unit cost"):
+        proof.read(late, trial, arms)
+    with pytest.raises(MissingDataError, match="no unit cost"):
+        proof.look(late, trial, arms, late.span.last)
 
 
 def test_a_last_day_that_was_imported_before_its_end_is_not_read(launched: Launched) -> None:
@@ -279,4 +286,4 @@ def test_what_cannot_be_read_says_why(launched: Launched) -> None:
     with pytest.raises(BadInputError, match="Nothing was held out"):
         proof.read(launched.after, bare, dict.fromkeys(arms, "treated"))
     with pytest.raises(BadInputError, match="Nothing was held out"):
-        proof.look(launched.after, bare, dict.fromkeys(arms, "treated"))
+        proof.look(launched.after, bare, dict.fromkeys(arms, "treated"), launched.after.span.last)

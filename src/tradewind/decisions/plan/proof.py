@@ -139,7 +139,7 @@ def _unlike(there: NDArray[np.bool_], arm: NDArray[np.str_]) -> tuple[float, lis
     ]
 
 
-def look(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Early:
+def look(store: Store, experiment: Experiment, arms: Mapping[str, str], today: date) -> Early:
     """Return what an experiment that is not over has told so far; nothing of it is kept, and nothing calibrates.
 
     The outcome is each unit's contribution profit per day so far, of all parties together, less what the same days
@@ -149,6 +149,7 @@ def look(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Early
         store: The store with some days of the experiment, and as many before it as it will have.
         experiment: The experiment.
         arms: The arm of each unit: customers, or the products or shops of a group.
+        today: Last day that may count, also where the store holds later ones.
 
     Raises:
         BadInputError: If nothing was held out, or too few for anything to be told.
@@ -156,7 +157,8 @@ def look(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Early
     """
     whole = Period(experiment.days.first, experiment.due)
     past = before(whole)
-    if (days := whole.clipped(store.span)) is None or past.clipped(store.span) != past:
+    known = Period(store.span.first, max(min(store.span.last, today), store.span.first))
+    if (days := whole.clipped(known)) is None or past.clipped(store.span) != past:
         raise MissingDataError(
             "Days that a look needs are not there", got=f"{experiment.name}: {store.span}",
             allowed=f"all days from {past.first}, to {whole.first} at least", do="import them",
