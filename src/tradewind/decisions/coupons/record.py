@@ -53,7 +53,7 @@ class Orders:
         value: [n] what a coupon's threshold is held against, after the seller's discounts and before any coupon: what
             all goods cost, or the dearest piece.
         dearest: [n] what the dearest piece cost.
-        profit: [n, parties] contribution profit before coupons of the marketplace, without what comes back.
+        profit: [n, parties] contribution profit before any coupon, without what comes back.
         back: [parties] what comes back of orders old enough, as a share of what they cost buyers.
         kept: Share of an order's value that is not given back.
         priced: [n] list price of what its cost is assumed of, less what comes back: what a margin of 1 would leave.
@@ -171,7 +171,7 @@ def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
         **({} if store.assumptions.margin is None else {"priced": priced(row)}),
     )  # fmt: skip
     rows = _with_discounts(store, rows.filter(rows.customer_id.notnull() & (rows.day <= ibis.literal(period.last))))
-    taken = ("off", "marketwide", *(f"by_{giver}" for giver in GIVERS))
+    taken = ("off", *(f"by_{giver}" for giver in GIVERS))
     summed = [name for name in ("gmv", "cost", "quantity", "priced", *there, *taken) if name in rows.columns]
     sums = {name: _number(rows[name].sum()) for name in summed}  # exact sums: those of floats go by how threads meet
     before = rows.gmv + rows.off if "off" in rows.columns else rows.gmv
@@ -185,31 +185,22 @@ def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
 
 
 def _with_discounts(store: Store, rows: ibis.Table) -> ibis.Table:
-    """Order lines with the merchants' part of any coupons, of the marketplace's, and what others give besides these.
+    """Order lines with the merchants' part of coupons, which GMV is less, and what others give besides coupons.
 
-    GMV is less the merchants' part, and does not know of the others'.
+    GMV does not know of what others give. Of coupons one can be used on an order, so that another's cost is none of
+    the orders that one brings.
     """
     if not store.has("order_discounts"):
         return rows
-    given = store.table("order_discounts")
-    named = given.coupon_id.notnull()
-    given = given.mutate(
-        coupon=named | (given.kind.lower() == "coupon").fill_null(False), shops=ibis.literal(value=False)
-    )
-    if store.has("coupons"):
-        coupons = store.table("coupons")
-        own = coupons.filter(coupons.shop_id.notnull()).select(own="coupon_id").distinct()
-        given = given.left_join(own, given.coupon_id == own.own)
-        given = given.mutate(shops=given.own.notnull())
-    marketwide, merchant = given.coupon & ~given.shops, given.payer == "merchant"
-    none = ibis.literal(0).cast(MONEY)
+    given, none = store.table("order_discounts"), ibis.literal(0).cast(MONEY)
+    coupon = given.coupon_id.notnull() | (given.kind.lower() == "coupon").fill_null(False)
 
     def sum_of(which: ir.Value) -> ir.Value:
         return which.ifelse(given.amount, none).sum()
 
     sums = given.group_by(of=given.order_id, on=given.line).aggregate(
-        off=sum_of(given.coupon & merchant), marketwide=sum_of(marketwide & merchant),
-        **{f"by_{giver}": sum_of(~marketwide & (given.payer == giver.value)) for giver in GIVERS},
+        off=sum_of(coupon & (given.payer == "merchant")),
+        **{f"by_{giver}": sum_of(~coupon & (given.payer == giver.value)) for giver in GIVERS},
     )  # fmt: skip
     joined = rows.left_join(sums, (rows.order_id == sums.of) & (rows.line == sums.on)).drop("of", "on")
     return joined.mutate(**{name: joined[name].fill_null(none) for name in sums.columns[2:]})
@@ -247,7 +238,7 @@ def _orders(sales: pa.Table, ids: pa.Array, now: int) -> Orders:
 
     gmv, cost, quantity = column("gmv"), column("cost"), np.maximum(column("quantity"), 1.0)
     value, by_platform = gmv + column("off"), column("platform_commission")
-    merchant = gmv + column("marketwide") - cost - column("commission") + by_platform
+    merchant = value - cost - column("commission") + by_platform
     merchant += column("shipping_paid") - column("shipping_cost") - column("platform_fee") - column("payment_fee")
     given = np.stack([column(f"by_{giver}") for giver in GIVERS], axis=1)
     earned = np.stack([column("platform_fee") - by_platform, column("commission"), np.zeros(len(gmv))], axis=1)
