@@ -280,3 +280,13 @@ def test_a_shop_keeps_its_own(wings: tuple[str, str], market_store: Store, tmp_p
     assert json.loads((tmp_path / place.FILE).read_text())["format"] == 1
     with pytest.raises(ConflictError, match="other shops"):
         read_proposals(tmp_path, market_store)
+
+
+def test_wings_that_propose_are_named_where_another_is_asked() -> None:
+    with pytest.raises(NotFoundError) as strange:
+        place.acting(["coupon"])
+    with pytest.raises(BadInputError) as silent:
+        place.acting(["performance"])
+    for error in (strange.value, silent.value):
+        assert "coupons" in str(error)
+        assert "fluctuation" not in str(error)

@@ -131,7 +131,9 @@ def acting(names: Iterable[str] = ()) -> list[str]:
     """
     known = [wing.name for wing in studies.WINGS.values() if wing.acts]
     for name in (chosen := list(names)):
-        if not studies.wing(name).acts:
+        if name not in studies.WINGS:
+            raise NotFoundError("There is no such study", got=name, allowed=known)
+        if name not in known:
             raise BadInputError("This study proposes no actions", got=name, allowed=known)
     return chosen or known
 

@@ -407,7 +407,7 @@ def _plain(source: Source, raw: str) -> str:
     bare = f"trim(regexp_replace({raw}, {literal(f'{source.currency}|{sign}')}, '', 'g'), {literal(SPACES)})"
     digits = f"regexp_replace({bare}, {literal(blank)}, '', 'g')" if between else bare
     read = f"replace({digits}, {literal(point)}, '.')" if point else digits
-    otherwise = literal(f" (not written as {source.amounts})")
+    otherwise = literal(f" (not written as {source.amounts}: take money() off a column that never is)")
     return (
         f"CASE WHEN regexp_full_match({bare}, {form}) THEN {read}"
         f" WHEN trim({raw}, {literal(SPACES)}) = '' THEN {raw} ELSE {raw} || {otherwise} END"
