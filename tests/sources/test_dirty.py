@@ -195,7 +195,7 @@ def test_amounts_are_read_as_the_source_writes_them(own_source, tmp_path, amount
         (row,) = contents(store, "rejected")
         assert (row["column"], row["reason"]) == ("unit_price", "cannot be read")
         assert row["value"].startswith(written)
-        assert "take money() off" in row["value"]
+        assert ("take money() off" in row["value"]) == bool(amounts)
     else:
         assert [row["unit_price"] for row in found] == [Decimal(expected)]
         assert [row["tax"] for row in found] == [Decimal(expected)]
