@@ -475,6 +475,25 @@ def test_what_others_take_off_besides_is_theirs_to_pay(tmp_path: Path, store: St
     assert before.joint.mid - after.joint.mid > 0.1 * abs(before.joint.mid)
 
 
+@pytest.mark.parametrize("told", [True, False])
+def test_what_is_taken_back_of_what_others_gave_is_not_given(tmp_path: Path, told: bool) -> None:
+    """A tenth of the orders comes back whole, and with it the platform's quarter, where refunds tell of it."""
+    store = quay.build(tmp_path, besides="platform")
+    lines = store.run(store.table("order_lines").select("order_id", "ordered_at", "unit_price")).to_pylist()
+    back = [line for line in lines if line["order_id"].endswith("0")]
+    rows = [
+        {"refund_id": f"r{n}", "order_id": line["order_id"], "line": 0, "shop_id": "s0", "quantity": 1,
+         "amount": line["unit_price"] * Decimal("0.75"), "refunded_at": line["ordered_at"] + timedelta(days=2),
+         "known_at": line["ordered_at"] + timedelta(days=2), "restocked": True,
+         **({"subsidy_reversed": line["unit_price"] / 4} if told else {})}
+        for n, line in enumerate(back)
+    ]  # fmt: skip
+    store.write({"refunds": market.arrow("refunds", rows)})
+    found = read(open_store(str(tmp_path)), quay.MONTH).orders
+    share = found.back[PARTIES.index(Party.PLATFORM)]
+    assert share == pytest.approx(-0.025 if told else 0.0, abs=0.003)
+
+
 def test_one_is_not_told_as_several() -> None:
     assert [several(count, "audience") for count in (0, 1, 2, 1_000)] == [
         "0 audiences", "1 audience", "2 audiences", "1,000 audiences",
