@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Protocol
@@ -275,6 +275,20 @@ class Store:
         other = Store(self.folder, self.engine, self.manifest, self.scope, assumptions)
         other._tables, other._counts = self._tables, self._counts
         other._reach, other._crowd = self._reach, self._crowd
+        return other
+
+    def refunded_by(self, moment: datetime) -> Store:
+        """Return the same store without the refunds that were not known by a moment, so that none later teaches.
+
+        Args:
+            moment: Naive, UTC; a refund known at it or later is left out.
+        """
+        other = Store(self.folder, self.engine, self.manifest, self.scope, self.assumptions)
+        other._tables, other._counts = dict(self._tables), self._counts
+        other._reach, other._crowd = self._reach, self._crowd
+        if self.has("refunds"):
+            refunds = self.table("refunds")
+            other._tables["refunds"] = refunds.filter(refunds.known_at < ibis.literal(moment))
         return other
 
     def write(self, tables: Mapping[str, ibis.Table | pa.Table]) -> Store:

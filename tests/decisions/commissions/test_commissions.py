@@ -184,6 +184,22 @@ def test_contracts_that_end_within_the_days_are_counted(tmp_path: Path, days: in
     )
 
 
+def test_refunds_that_come_later_teach_nothing(tmp_path: Path):
+    """Goods that come back are put on sale again, so that both what is kept and what it cost hang on them."""
+    store = open_store(str(bazaar.build(tmp_path, back=0.3)))
+    refunds = store.table("refunds")
+    shift = ibis.interval(days=7 * bazaar.WEEKS)
+    later = refunds.mutate(known_at=refunds.known_at + shift, restocked=ibis.literal(value=True))
+    told = [learn(store, bazaar.LAST).goods]
+    for rows in (later, refunds.filter(refunds.known_at < ibis.literal(datetime(2000, 1, 1)))):
+        store.write({"refunds": store.run(rows)})
+        told.append(learn(open_store(str(tmp_path)), bazaar.LAST).goods)
+    now, late, none = told
+    assert now.returned.mean() > 0.2
+    assert late.returned.max() == none.returned.max() == 0.0
+    assert late.merchant == pytest.approx(none.merchant, rel=1e-12)
+
+
 def test_where_orders_and_traffic_name_other_places_nothing_is_sure(tmp_path: Path, told: Study):
     """Sellers sell nothing where they show then: that creators sell endlessly better there is no finding."""
     store = open_store(str(bazaar.build(tmp_path, apart=True)))

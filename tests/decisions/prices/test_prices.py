@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -643,6 +644,21 @@ def test_no_sale_price_is_the_list_price(tmp_path: Path, learnt: Learnt):
     assert np.array_equal(found.off, learnt.panel.off, equal_nan=True)
     assert np.array_equal(found.price, learnt.panel.price, equal_nan=True)
     assert found.active.all()
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_refunds_that_come_later_teach_nothing(tmp_path: Path, learnt: Learnt, store: Store, late: bool):
+    lines = store.run(store.table("order_lines").select("order_id", "shop_id", "ordered_at", "quantity")).to_pylist()
+    end = stall.MONTH.end(store.provenance.timezone)
+    rows = [
+        {"refund_id": line["order_id"], "order_id": line["order_id"], "line": 0, "shop_id": line["shop_id"],
+         "quantity": 1, "restocked": True, "amount": Decimal(5), "refunded_at": line["ordered_at"],
+         "known_at": end if late else end - timedelta(seconds=1)}
+        for line in lines
+    ]  # fmt: skip
+    found = learn(stall.build(tmp_path, extra={"refunds": rows}), stall.MONTH).economics
+    assert np.array_equal(found.joint[1], learnt.economics.joint[1]) == late
+    assert np.array_equal(found.joint[0], learnt.economics.joint[0]) == late
 
 
 def test_a_display_counts_in_each_week_by_its_days(tmp_path: Path, learnt: Learnt):
