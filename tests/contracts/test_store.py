@@ -148,6 +148,20 @@ def visible_to_hosts(rows: market.Rows) -> dict[str, Rule]:
     }
 
 
+def test_what_was_not_known_by_a_moment_is_not_seen(store: Store, market_rows: market.Rows) -> None:
+    every = sorted(row["known_at"] for row in market_rows["refunds"])
+    moment = every[len(every) // 2]
+    then, mine = store.known_by(moment), store.scope.shops
+    for name in ("refunds", "order_status"):
+        whole, seen = (each.run(each.table(name).count()).as_py() for each in (store, then))
+        assert seen < whole
+        if mine is None:
+            assert seen == sum(row["known_at"] < moment for row in market_rows[name])
+    lines = [each.run(each.table("order_lines").count()).as_py() for each in (store, then)]
+    assert lines[0] == lines[1]
+    assert store.run(store.table("refunds").count()).as_py() > then.run(then.table("refunds").count()).as_py()
+
+
 def test_a_creator_sees_only_their_own_sessions_and_offers(store: Store, market_rows: market.Rows) -> None:
     host, rules = store.scoped(Scope.of_creators(HOSTS)), visible_to_hosts(market_rows)
     wanted = wanted_labels({name: market_rows[name] for name in rules}, rules)

@@ -277,18 +277,21 @@ class Store:
         other._reach, other._crowd = self._reach, self._crowd
         return other
 
-    def refunded_by(self, moment: datetime) -> Store:
-        """Return the same store without the refunds that were not known by a moment, so that none later teaches.
+    def known_by(self, moment: datetime) -> Store:
+        """Return the same store without refunds and steps of orders that were not known by a moment.
+
+        What is read of days before it is then as it was known, so that nothing later teaches.
 
         Args:
-            moment: Naive, UTC; a refund known at it or later is left out.
+            moment: Naive, UTC; what was known at it or later is left out.
         """
         other = Store(self.folder, self.engine, self.manifest, self.scope, self.assumptions)
         other._tables, other._counts = dict(self._tables), self._counts
         other._reach, other._crowd = self._reach, self._crowd
-        if self.has("refunds"):
-            refunds = self.table("refunds")
-            other._tables["refunds"] = refunds.filter(refunds.known_at < ibis.literal(moment))
+        for name in ("refunds", "order_status"):
+            if self.has(name):
+                rows = self.table(name)
+                other._tables[name] = rows.filter(rows.known_at < ibis.literal(moment))
         return other
 
     def write(self, tables: Mapping[str, ibis.Table | pa.Table]) -> Store:

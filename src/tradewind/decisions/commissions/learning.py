@@ -212,7 +212,7 @@ def learn(store: Store, period: Period, settings: CommissionsSettings | None = N
             "'feed' AS surface",
         )  # fmt: skip
     seen = period.within(store.span)
-    store = store.refunded_by(seen.end(store.provenance.timezone))
+    store = store.known_by(seen.end(store.provenance.timezone))
     settings = settings or CommissionsSettings()
     weeks = weeks_until(store, seen.last)
     known = goods(store, Period(weeks[0].first, seen.last))
