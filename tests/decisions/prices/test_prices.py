@@ -663,7 +663,8 @@ def test_refunds_that_come_later_teach_nothing(tmp_path: Path, learnt: Learnt, s
 
 def test_a_display_counts_in_each_week_by_its_days(tmp_path: Path, learnt: Learnt):
     day = stall.FIRST
-    spans = [(1, 70, 97), (2, 73, 76), (3, 140, None)]  # four weeks; Thursday to Sunday; without an end
+    # Four weeks; Thursday to Sunday; without an end; one said to end before it begins, which counts on its first day.
+    spans = [(1, 70, 97), (2, 73, 76), (3, 140, None), (5, 100, 60)]
     rows = [
         {"product_id": stall.name(n), "shop_id": stall.shop(n), "kind": "display", "starts_on": day + timedelta(days=a),
          "ends_on": None if b is None else day + timedelta(days=b)}
@@ -672,8 +673,8 @@ def test_a_display_counts_in_each_week_by_its_days(tmp_path: Path, learnt: Learn
     store = stall.build(tmp_path, extra={"promotions": rows})
     [found] = _displayed(store, learnt.panel)
     place = [learnt.panel.products.index(stall.name(n)) for n, _, _ in spans]
-    expected = np.zeros((3, stall.WEEKS))
-    expected[0, 10:14], expected[1, 10], expected[2, 20:] = 1.0, 4 / 7, 1.0
+    expected = np.zeros((4, stall.WEEKS))
+    expected[0, 10:14], expected[1, 10], expected[2, 20:], expected[3, 14] = 1.0, 4 / 7, 1.0, 1 / 7
     assert found[place] == pytest.approx(expected)
     assert found.sum() == pytest.approx(expected.sum())
 

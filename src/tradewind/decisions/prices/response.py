@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 
+import ibis
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
@@ -257,13 +258,16 @@ def _bands(panel: Panel, known: Flags, slopes: Fitted) -> tuple[Band, ...]:
 def _displayed(store: Store, panel: Panel) -> list[Array]:
     """In how many of a product's shops it was displayed or advertised beside its price, a column for each kind.
 
-    A display counts in each week by its days; one without an end goes on.
+    A display counts in each week by its days; one without an end goes on, and one said to end before it begins counts
+    on its first day.
     """
     if not store.has("promotions", "kind"):
         return []
     table = store.table("promotions")
     last = table.ends_on.fill_null(panel.last) if store.has("promotions", "ends_on") else table.starts_on
-    rows = table.mutate(ends_on=last).filter(table.discount.isnull() & table.kind.notnull())
+    rows = table.mutate(ends_on=ibis.greatest(last, table.starts_on)).filter(
+        table.discount.isnull() & table.kind.notnull()
+    )
     rows = rows.filter((rows.starts_on <= panel.last) & (rows.ends_on >= panel.weeks[0]))
     counted = store.run(rows.group_by("product_id", "starts_on", "ends_on", "kind").aggregate(shops=rows.count()))
     if not counted.num_rows:
