@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -38,6 +39,22 @@ class Point(NamedTuple):
     budget: float
     gain: Estimate
     worth: float
+
+
+class _Tried(NamedTuple):
+    """A plan that was tried.
+
+    Args:
+        value: What it gains in its objective, interplay taken off; −∞ where it breaks a rule.
+        found: What the allocation says of it.
+        places: [n] setting of each action, −1 for none.
+        lost: [n] what each loses by the others.
+    """
+
+    value: float
+    found: Allocation
+    places: Ints
+    lost: Array
 
 
 class Planner:
@@ -177,15 +194,24 @@ class Planner:
         # What a floor asks for may gain less, but is worse than nothing: no more of it is picked than the floor needs.
         least = np.where(floored, -np.inf, self.least)[:, None]
         allocate = Allocate(tolerance=NEAR, seed=self.seed)
-        every = np.arange(len(table.actions))
+
+        def tried(net: Array, losses: Array) -> _Tried:
+            """Pick for these gains, of what the rules leave at these losses."""
+            gain = np.where(table.allowed(rules, losses) & (net >= least), net, -np.inf)
+            gain[floored] -= self.least * (net[floored] < self.least)
+            found = allocate(gain, table.cost, money, limits) if len(table.actions) else _nothing(len(money))
+            places = found.choice.astype(np.int64)
+            some, lost = np.flatnonzero(places >= 0), meeting.losses(places)
+            # What a choice loses by the others may break a rule that it keeps alone: it is then left out.
+            fine = table.allowed(rules, lost) & (table.gain - self._bears * lost[:, None] >= least)
+            kept = bool(fine[some, places[some]].all())
+            return _Tried(self._value(table, places, lost) if kept else -math.inf, found, places, lost)
+
         losses, best, turn = np.zeros(len(table.actions)), None, 0
         while best is None or turn < ROUNDS:
             turn += 1
-            net = table.gain - self._bears * losses[:, None]
-            gain = np.where(table.allowed(rules, losses) & (net >= least), net, -np.inf)
-            gain[floored] -= self.least * (net[floored] < self.least)
             try:
-                found = allocate(gain, table.cost, money, limits) if len(table.actions) else _nothing(len(money))
+                now = tried(table.gain - self._bears * losses[:, None], losses)
             except BadInputError as error:
                 if best is not None:
                     break
@@ -197,59 +223,42 @@ class Planner:
                     got=f"{', '.join(rule.text for rule in rules)} with {spare or 'no budget'}",
                     do="lower a floor, or raise a cap or a budget",
                 ) from error
-            places = found.choice.astype(np.int64)
-            lost = meeting.losses(places)
-            chosen = places >= 0
-            # What a choice loses by the others may break a rule that it keeps alone: it is then left out.
-            fine = table.allowed(rules, lost) & (table.gain - self._bears * lost[:, None] >= least)
-            if fine[every[chosen], places[chosen]].all():
-                value = self._value(table, places, lost)
-                if best is None or value > best[0] + 1e-9:
-                    best = value, found, places, lost
-                if np.array_equal(np.where(chosen, lost, 0), np.where(chosen, losses, 0)):
+            if now.value > -math.inf:
+                if best is None or now.value > best.value + 1e-9:
+                    best = now
+                if np.array_equal(now.lost, np.where(now.places >= 0, losses, 0)):
                     break
-            losses = np.maximum(losses, lost)
-        return self._improved(table, (money, limits, least, floored), rules, meeting, best)
+            losses = np.maximum(losses, now.lost)
+        if self._bears and best.lost.sum() > NEAR * abs(best.value):
+            best = self._improved(table, tried, meeting, best)
+        return best.places, best.lost, best.found
 
     def _improved(
-        self, table: Table, limits: tuple[Array, Rules, Array, NDArray[np.bool_]], rules: Sequence[Rule],
-        meeting: Interplay, best: tuple[float, Allocation, Ints, Array],
-    ) -> tuple[Ints, Array, Allocation]:  # fmt: skip
+        self, table: Table, tried: Callable[[Array, Array], _Tried], meeting: Interplay, best: _Tried
+    ) -> _Tried:
         """Pick anew with every setting charged what it costs beside what is chosen, while that gains.
 
         What two actions take from each other is lost once, whoever is charged: so it is tried from the plan at hand,
         from one without lower prices, and from one of prices alone.
         """
-        value, found, places, lost = best
-        money, caps, least, floored = limits
-
-        def picked(gain: Array) -> tuple[float, Allocation, Ints, Array] | None:
-            gain = np.where(table.allowed(rules, lost) & (gain >= least), gain, -np.inf)
-            gain[floored] -= self.least * (gain[floored] < self.least)
-            try:
-                other = Allocate(tolerance=NEAR, seed=self.seed)(gain, table.cost, money, caps)
-            except BadInputError:
-                return None
-            chosen = other.choice.astype(np.int64)
-            some, then = np.flatnonzero(chosen >= 0), meeting.losses(chosen)
-            fine = table.allowed(rules, then) & (table.gain - then[:, None] >= least)
-            kept = bool(fine[some, chosen[some]].all())
-            return self._value(table, chosen, then) if kept else -math.inf, other, chosen, then
-
-        if not self._bears or lost.sum() <= NEAR * abs(value):
-            return places, lost, found
-        prices = np.array([action.lever == Lever.PRICE for action in table.actions])
-        apart = [picked(np.where(some[:, None], -np.inf, table.gain)) for some in (prices, ~prices)]
-        for start in (best, *filter(None, apart)):
-            at, reached = start[2], -math.inf
+        prices = np.array([[action.lever == Lever.PRICE] for action in table.actions])
+        starts, near = [best], NEAR * abs(best.value)
+        for without in (prices, ~prices):
+            with suppress(BadInputError):  # a floor of the rules is of what is left out
+                starts.append(tried(np.where(without, -np.inf, table.gain), best.lost))
+        for start in starts:
+            at, reached = start.places, -math.inf
             for _ in range(ROUNDS):
-                then = picked(table.gain - meeting.tolls(at, table.gain.shape[1]))
-                if then is None or then[0] <= reached + NEAR * abs(value):
+                try:
+                    then = tried(table.gain - meeting.tolls(at, table.gain.shape[1]), best.lost)
+                except BadInputError:  # no plan keeps the rules at these charges: the one at hand does
                     break
-                reached, _, at, _ = then
-                if reached > value:
-                    value, found, places, lost = then
-        return places, lost, found
+                if then.value <= reached + near:
+                    break
+                at, reached = then.places, then.value
+                if then.value > best.value:
+                    best = then
+        return best
 
     def _worth(
         self, table: Table, budgets: Mapping[Party, float], rules: Sequence[Rule], meeting: Interplay,
