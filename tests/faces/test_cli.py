@@ -183,6 +183,7 @@ def test_the_default_store_is_said_aloud(home: Path, monkeypatch: pytest.MonkeyP
         (("metrics", "gmv", "--period", "soon"), 2, "bad_input", "last-month"),
         (("metrics", "gmv", "--assume", "luck=1"), 2, "bad_input", "margin=0.3"),
         (("metrics", "gmv", "--shop", "shop-99"), 2, "not_found", "shop-99"),
+        (("metrics", "gmv", "--shop", "shop_05"), 2, "not_found", "is shop-05 or "),
         (("metrics", "gmv", "--store", "nowhere"), 2, "not_found", "tradewind import"),
         (("metrics", "gmv", "--colour"), 2, "bad_input", "--colour"),
         (("study", "weather"), 2, "bad_input", "weather"),

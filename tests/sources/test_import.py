@@ -245,6 +245,24 @@ def test_sql_of_a_source_that_cannot_run_is_named(own_source, tmp_path):
         assert bool(told) == (message == "TRY_CAST")  # only what hangs on the values waits until the files are read
 
 
+def test_an_error_of_sql_is_said_in_one_line(own_source, tmp_path):
+    folder, data = own_source(), _orders(tmp_path, "1,1,2024-06-01 10:00,c,s,p,x,5\n")
+    for sql, got in (
+        ("SELEC *\nFROM orders", 'Parser Error: syntax error at or near "SELEC" In line 1: SELEC *'),
+        (
+            "SELECT *, sum(quantity) OVER () AS n FROM orders",
+            "Binder Error: No function matches the given name and argument types 'sum(VARCHAR)'."
+            " You might need to add explicit type casts. In line 1: SELECT *, sum(quantity) OVER () AS n FROM orders",
+        ),
+        ("SELECT *,\n  nonsense FROM orders", "In line 2: nonsense FROM orders"),
+    ):
+        (folder / "order_lines.sql").write_text(sql)
+        with pytest.raises(BadInputError, match="cannot run") as raised:
+            run_import(load(folder), data, tmp_path / "store")
+        assert str(raised.value.got).endswith(got)
+        assert ("TRY_CAST" in str(raised.value.do)) == ("sum" in sql)
+
+
 def test_columns_may_hang_on_the_rows(own_source, tmp_path):
     """As of a table that lies on its side: what a pivot gives is known once it is read, and not before."""
     folder = own_source()

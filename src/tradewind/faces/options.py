@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 from typing import Annotated
 
 import typer
@@ -73,7 +74,10 @@ def opened(given: str, voice: Voice, shops: Sequence[str] = (), assume: Iterable
     )
     for shop in shops:
         if shop not in known:
-            raise NotFoundError("There is no such shop", got=shop, do="`tradewind metrics gmv --by shop_id` lists them")
+            near = get_close_matches(shop, store.run(lines.select("shop_id").distinct())["shop_id"].to_pylist())
+            meant = f"is {' or '.join(near)} meant? " if near else ""
+            do = f"{meant}`tradewind metrics gmv --by shop_id` lists them"
+            raise NotFoundError("There is no such shop", got=shop, do=do)
     return store.scoped(Scope.of(shops))
 
 

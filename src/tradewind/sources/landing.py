@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import duckdb
 
 SPACES = " \t\r\n\u00a0\u202f"
+CASTS = "; values are text, so read numbers with TRY_CAST"
 SCHEMAS = ("landed", "typed", "bad", "fresh", "base", "gone", "final")
 REJECTED = """
     CREATE TABLE rejected_rows (
@@ -94,9 +95,9 @@ class Landing:
     def prepare(self) -> None:
         """Run the source's steps, which its tables select from."""
         for name, sql in self.source.steps.items():
-            self._run(name, f"CREATE TABLE {quoted(name)} AS {sql}")
+            self._run(name, quoted(name), sql)
         if self.source.skipped:
-            self._run(SKIPPED, f"CREATE TABLE landed.{SKIPPED} AS {self.source.skipped}")
+            self._run(SKIPPED, f"landed.{SKIPPED}", self.source.skipped)
             if missing := {"_file", "_row", "reason"} - set(self._columns(f"landed.{SKIPPED}")):
                 raise BadInputError(
                     f"{SKIPPED}.sql of {self.source.name} lacks columns", got=", ".join(sorted(missing))
@@ -109,7 +110,7 @@ class Landing:
             BadInputError: If the SQL cannot run, or does not give the table's columns.
         """
         table = TABLES[name]
-        self._run(name, f"CREATE TABLE landed.{name} AS {self.source.tables[name]}")
+        self._run(name, f"landed.{name}", self.source.tables[name])
         raw = self._columns(f"landed.{name}")
         self._fits(table, raw)
         now = None if self.source.simulated else self.imported_at
@@ -215,10 +216,11 @@ class Landing:
         ).fetchall()
         return tuple(Reason(*row) for row in rows)
 
-    def _run(self, name: str, sql: str) -> None:
-        """Run SQL that the source brought; whatever it raises is the source's to mend."""
+    def _run(self, name: str, into: str, sql: str) -> None:
+        """Keep what SQL that the source brought selects; whatever it raises is the source's to mend."""
+        create = f"CREATE TABLE {into} AS "
         try:
-            self.con.execute(sql)
+            self.con.execute(create + sql)
         except Exception as error:
             if is_full_disk(error):
                 raise
@@ -226,9 +228,9 @@ class Landing:
                 file.check()
             raise BadInputError(
                 f"{name}.sql of the source {self.source.name} cannot run",
-                got=" ".join(str(error).split())[:600],
+                got=_said(error).replace(create, ""),
                 allowed="DuckDB SQL over the names of its files: " + ", ".join(kind.name for kind in self.source.files),
-                do=f"mend {self.source.folder / (name + '.sql')}; values are text, so read numbers with TRY_CAST",
+                do=f"mend {self.source.folder / (name + '.sql')}" + (CASTS if _of_types(error) else ""),
             ) from error
 
     def _try(self, form: str) -> None:
@@ -366,6 +368,17 @@ class Landing:
             FROM unreadable_rows
         """)
         self.con.unregister("unreadable_rows")
+
+
+def _said(error: Exception) -> str:
+    """Return what DuckDB says of SQL, without the functions it might have meant and its drawing of the place."""
+    what, _, place = str(error).partition("\n\nLINE ")
+    what = " ".join(what.partition("\tCandidate functions")[0].split())
+    return f"{what[:500]} In line {' '.join(place.splitlines()[0].split())[:100]}" if place else what[:600]
+
+
+def _of_types(error: Exception) -> bool:
+    return any(said in str(error) for said in ("Conversion Error", "type cast"))
 
 
 def _macros(source: Source) -> list[str]:
