@@ -30,7 +30,7 @@ def build(
     folder: Path, seed: int = 1, people: int = 3_000, *, lot: bool = True, written: bool = True, cost: float = 1,
     named: bool = True, shops: int = 1, by_use: int = 0, about_to_buy: bool = False,
     unwritten: int = 0, claimed: int = 0, mega: int | None = None, merchants: float = 0.0, besides: str = "",
-    own: int = 0, lapsed: float | None = None,
+    own: int = 0, lapsed: float | None = None, on_top: str = "",
 ) -> Store:  # fmt: skip
     """Write a store in which half of the customers, those who look often, answer to coupons.
 
@@ -50,6 +50,8 @@ def build(
         lapsed: By what share orders that fit rise among holders who have not ordered for four weeks; nobody else
             answers then.
         besides: Who gives a quarter of the price off every order, beside coupons; nobody where empty.
+        on_top: On which orders a coupon of the shop's own takes 1 off, in every fifth: "any", or "other", those without
+            one of the marketplace's; on none where empty.
         by_use: Number of the first coupons of which only those who used one are known.
         claimed: Number of the first coupons that customers took themselves, being about to make a large order: who has
             one makes three times as many.
@@ -63,6 +65,8 @@ def build(
     tables: dict[str, list[dict[str, Any]]] = {
         name: [] for name in ("order_lines", "order_discounts", "coupons", "coupon_grants", "assignments", "events")
     }
+    if on_top:
+        tables["coupons"].append({"coupon_id": "shop", "shop_id": "s0"})
     number, last = 0, np.full(people, -99)
     for week in range(WEEKS):
         start = datetime.combine(FIRST + timedelta(days=7 * week), UTC_MIDNIGHT)
@@ -101,6 +105,11 @@ def build(
                         for at, (payer, share) in enumerate((("platform", 1 - merchants), ("merchant", merchants)))
                         if share
                     ]  # fmt: skip
+                if number % 5 == 0 and (on_top == "any" or (on_top == "other" and not takes)):
+                    tables["order_discounts"].append(
+                        {"order_id": name, "line": 0, "n": 3, "payer": "merchant", "kind": "coupon",
+                         "coupon_id": "shop", "amount": Decimal(1)}
+                    )  # fmt: skip
                 if besides:
                     tables["order_discounts"].append(
                         {"order_id": name, "line": 0, "n": 2, "payer": besides, "kind": "campaign",

@@ -462,6 +462,18 @@ def test_a_shops_own_coupon_is_no_discount_of_the_orders_that_another_brings(tmp
     assert orders[0].profit == pytest.approx(orders[1].profit)
 
 
+@pytest.mark.parametrize(("on_top", "cost"), [("any", 0.2), ("other", 0.0)])
+def test_a_shops_own_coupon_costs_orders_only_where_it_comes_on_top(
+    tmp_path: Path, store: Store, on_top: str, cost: float
+) -> None:
+    """Every fifth order uses one of 1; where it is never used beside one of the marketplace's, that brings none."""
+    mine, theirs = (read(each, quay.MONTH).orders for each in (store, quay.build(tmp_path, on_top=on_top)))
+    assert theirs.value == pytest.approx(mine.value)
+    dearer = mine.profit - theirs.profit
+    assert dearer[:, 0].mean() == pytest.approx(cost, rel=0.03, abs=1e-9)
+    assert dearer[:, 1:] == pytest.approx(np.zeros_like(dearer[:, 1:]))
+
+
 @pytest.mark.parametrize("party", [Party.PLATFORM, Party.CREATOR, Party.BRAND])
 def test_what_others_take_off_besides_is_theirs_to_pay(tmp_path: Path, store: Store, party: Party) -> None:
     other = quay.build(tmp_path, besides=party.value)

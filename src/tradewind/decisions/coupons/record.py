@@ -171,7 +171,7 @@ def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
         **({} if store.assumptions.margin is None else {"priced": priced(row)}),
     )  # fmt: skip
     rows = _with_discounts(store, rows.filter(rows.customer_id.notnull() & (rows.day <= ibis.literal(period.last))))
-    taken = ("off", *(f"by_{giver}" for giver in GIVERS))
+    taken = ("off", "theirs", *(f"{by}_{party}" for by in ("by", "own") for party in PARTIES))
     summed = [name for name in ("gmv", "cost", "quantity", "priced", *there, *taken) if name in rows.columns]
     sums = {name: _number(rows[name].sum()) for name in summed}  # exact sums: those of floats go by how threads meet
     before = rows.gmv + rows.off if "off" in rows.columns else rows.gmv
@@ -185,25 +185,33 @@ def _sales(store: Store, period: Period, moment: datetime) -> pa.Table:
 
 
 def _with_discounts(store: Store, rows: ibis.Table) -> ibis.Table:
-    """Order lines with the merchants' part of coupons, which GMV is less, and what others give besides coupons.
+    """Order lines with the merchants' part of coupons, which GMV is less, what is given besides, and shops' own.
 
-    GMV does not know of what others give. Of coupons one can be used on an order, so that another's cost is none of
-    the orders that one brings.
+    GMV does not know of what others give. Of the marketplace's coupons one can be used on an order, so that another's
+    cost is none of the orders that one brings; whether a shop's own comes on top is for its orders to show.
     """
     if not store.has("order_discounts"):
         return rows
     given, none = store.table("order_discounts"), ibis.literal(0).cast(MONEY)
     coupon = given.coupon_id.notnull() | (given.kind.lower() == "coupon").fill_null(False)
+    own: ir.Value = ibis.literal(value=False)
+    if store.has("coupons", "shop_id"):
+        coupons = store.table("coupons")
+        shops = coupons.filter(coupons.shop_id.notnull()).select(theirs="coupon_id")
+        given = given.left_join(shops, given.coupon_id == shops.theirs)
+        own = given.theirs.notnull()
 
     def sum_of(which: ir.Value) -> ir.Value:
         return which.ifelse(given.amount, none).sum()
 
     sums = given.group_by(of=given.order_id, on=given.line).aggregate(
         off=sum_of(coupon & (given.payer == "merchant")),
+        theirs=(given.coupon_id.notnull() & ~own).cast(WHOLE).max(),
         **{f"by_{giver}": sum_of(~coupon & (given.payer == giver.value)) for giver in GIVERS},
+        **{f"own_{party}": sum_of(own & (given.payer == party.value)) for party in PARTIES},
     )  # fmt: skip
     joined = rows.left_join(sums, (rows.order_id == sums.of) & (rows.line == sums.on)).drop("of", "on")
-    return joined.mutate(**{name: joined[name].fill_null(none) for name in sums.columns[2:]})
+    return joined.mutate(**{name: joined[name].fill_null(0 if name == "theirs" else none) for name in sums.columns[2:]})
 
 
 def _get(name: str) -> Callable[[Row], ir.Value]:
@@ -241,8 +249,11 @@ def _orders(sales: pa.Table, ids: pa.Array, now: int) -> Orders:
     merchant = value - cost - column("commission") + by_platform
     merchant += column("shipping_paid") - column("shipping_cost") - column("platform_fee") - column("payment_fee")
     given = np.stack([column(f"by_{giver}") for giver in GIVERS], axis=1)
+    own = np.stack([column(f"own_{party}") for party in PARTIES], axis=1)
+    own *= _stacks(own.sum(axis=1), column("theirs"))
+    given += own[:, 1:]
     earned = np.stack([column("platform_fee") - by_platform, column("commission"), np.zeros(len(gmv))], axis=1)
-    profit = np.column_stack([merchant, earned - given])
+    profit = np.column_stack([merchant - own[:, 0], earned - given])
     again = np.minimum(column("restocked") / quantity, 1.0)
     restocked, priced = again * cost, column("priced")
     taken = column("commission_back") - column("platform_commission_back")
@@ -265,6 +276,17 @@ def _orders(sales: pa.Table, ids: pa.Array, now: int) -> Orders:
         whose[order], at[order], value[order], dearest[order], profit[order], back, float(np.clip(kept, 0.0, 1.0)),
         priced[order],
     )  # fmt: skip
+
+
+def _stacks(own: Array, theirs: Array) -> float:
+    """Return how often shops' own coupons are used on orders that used one of the marketplace's, by what is usual.
+
+    1 where as often as on others, 0 where never.
+    """
+    beside = theirs > 0
+    if not beside.any() or not own.any():
+        return 0.0
+    return min(float(np.mean(own[beside] > 0) / np.mean(own > 0)), 1.0)
 
 
 def _held_against(orders: Orders, issues: Issues) -> Orders:
