@@ -30,7 +30,7 @@ def build(
     folder: Path, seed: int = 1, people: int = 3_000, *, lot: bool = True, written: bool = True, cost: float = 1,
     named: bool = True, shops: int = 1, by_use: int = 0, about_to_buy: bool = False,
     unwritten: int = 0, claimed: int = 0, mega: int | None = None, merchants: float = 0.0, besides: str = "",
-    own: int = 0, lapsed: float | None = None, on_top: str = "",
+    own: int = 0, lapsed: float | None = None, on_top: str = "", double: float = 1,
 ) -> Store:  # fmt: skip
     """Write a store in which half of the customers, those who look often, answer to coupons.
 
@@ -50,6 +50,7 @@ def build(
         lapsed: By what share orders that fit rise among holders who have not ordered for four weeks; nobody else
             answers then.
         besides: Who gives a quarter of the price off every order, beside coupons; nobody where empty.
+        double: How many times as many orders come on double days such as 3.3, on each of which there is a campaign.
         on_top: On which orders a coupon of the shop's own takes 1 off, in every fifth: "any", or "other", those without
             one of the marketplace's; on none where empty.
         by_use: Number of the first coupons of which only those who used one are known.
@@ -86,6 +87,8 @@ def build(
                 rate = RATE * np.array(SHARES) * np.ones((people, 1))
                 gone = 7 * week + day - last >= 28
                 rate *= 1 + lapsed * held * gone[:, None] * (np.array(PRICES) >= THRESHOLD)
+            if is_double(FIRST + timedelta(days=7 * week + day)):
+                rate = rate * double
             rate *= 1 + 2 * held * (np.array(PRICES) >= THRESHOLD) * (week < claimed)
             who, what = np.nonzero(draw.random(rate.shape) < rate)
             last[who] = 7 * week + day
@@ -130,9 +133,19 @@ def build(
         {"customer_id": name, "first_seen_at": datetime.combine(FIRST, UTC_MIDNIGHT) - timedelta(days=1)}
         for name in ids
     ]
+    if double != 1:
+        starts = [datetime.combine(day, UTC_MIDNIGHT) for day in map(FIRST.__add__, map(timedelta, range(7 * WEEKS)))
+                  if is_double(day)]  # fmt: skip
+        tables["campaigns"] = [
+            {"campaign_id": f"{at:%m.%d}", "starts_at": at, "ends_at": at + timedelta(days=1)} for at in starts
+        ]
     tables["shops"] = [{"shop_id": f"s{n}", "name": f"Shop {n}"} for n in range(shops)]
     market.write(folder, {name: rows for name, rows in tables.items() if rows})
     return open_store(str(folder))
+
+
+def is_double(day: date) -> bool:
+    return day.day == day.month
 
 
 def _line(order: str, customer: str, price: float, at: datetime, cost: bool, shop: str) -> dict[str, Any]:

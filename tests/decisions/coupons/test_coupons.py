@@ -75,6 +75,21 @@ def test_a_mega_campaign_is_not_promised_again(tmp_path: Path, learnt: Learnt) -
     assert (found.odd, learnt.odd) == (1, 0)
 
 
+def test_a_campaign_to_come_is_counted_on(tmp_path: Path) -> None:
+    """Of the two weeks after the data the last day is 5.5, and four times as many orders came on 1.1 to 4.4."""
+    known = learn(quay.build(tmp_path, double=4), quay.MONTH)
+    assert known.rush.times == pytest.approx(4, rel=0.1)
+    days = Period(quay.LAST + timedelta(days=1), quay.LAST + timedelta(days=14))
+    alike = Period(days.first, days.last - timedelta(days=1))
+    orders = [known.meeting(2.0, 8.0, each).orders.sum() for each in (alike, days)]
+    assert orders[0] == pytest.approx(known.people.rate.sum() * 13, rel=0.25)  # by coupons held anyway
+    assert orders[1] / orders[0] == pytest.approx((13 + known.rush.times) / 13, rel=0.02)
+    calm = learn(quay.build(tmp_path / "calm"), quay.MONTH)  # a mega day in the base is none of ordinary ones
+    assert known.people.rate.sum() == pytest.approx(calm.people.rate.sum(), rel=0.05)
+    told = study(open_store(str(tmp_path)), quay.MONTH)
+    assert any("2024-05-05" in caveat and "times as much" in caveat for caveat in told.caveats)
+
+
 def test_parties_add_up_to_the_joint_gain(learnt: Learnt) -> None:
     menu = (
         Setting({"face": 2.0, "threshold": 8.0, "platform": 1.0}, {}),

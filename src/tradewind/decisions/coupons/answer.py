@@ -407,6 +407,8 @@ class _Teller:
                 "far fewer, as in a mega campaign or a holiday: ordinary weeks before count instead, since it does not "
                 "come again."
             )
+        if due := learnt.rush.due(self.days):
+            told.append(f"{due} Who orders then is taken to answer to a coupon as on other days.")
         if learnt.cases.hidden >= SHOWS:
             told.append(
                 f"Who was given a coupon made {human(learnt.cases.hidden, 'share')} more orders too small for it than "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 
@@ -19,6 +19,7 @@ from tradewind.decisions.coupons.record import PARTIES, Record, read
 from tradewind.decisions.coupons.settings import CouponsSettings
 from tradewind.decisions.coupons.teaching import Cases, cases, lifted
 from tradewind.decisions.coupons.worth import DEEP, Worth
+from tradewind.engines.campaigns import Rush, rush
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError
 from tradewind.measures.metrics import COST, assumed
@@ -63,6 +64,7 @@ class Learnt:
         period: The days whose demand is the base of what is to come.
         margin: The margin that is assumed, where some costs are not known; else None.
         odd: Number of weeks of the base that stand out, in whose place ordinary ones before them count.
+        rush: Days of the marketplace's campaigns, and how many orders come on them.
     """
 
     record: Record
@@ -75,6 +77,7 @@ class Learnt:
     period: Period
     margin: float | None = None
     odd: int = 0
+    rush: Rush = field(default_factory=Rush)
 
     @property
     def evidence(self) -> Evidence:
@@ -106,8 +109,9 @@ class Learnt:
         others = background(self.record, first, first + days.days * DAY)
         worth = self.cases.worth
         return Meeting(
-            self.people, worth, worth.terms(face, threshold, others, self.effect.use), others, self.effect, days.days
-        )
+            self.people, worth, worth.terms(face, threshold, others, self.effect.use), others, self.effect,
+            self.rush.ordinary(days),
+        )  # fmt: skip
 
     def numbers(self, units: Sequence[str]) -> Ints:
         """Return the numbers of customers among those known, without those who are not, each once."""
@@ -253,22 +257,34 @@ def learn(store: Store, period: Period, settings: CouponsSettings | None = None)
     everybody = np.arange(len(record.ids))
     features = past.features(everybody, record.now)
     rate = taught.expected(features)
-    seen, odd = _seen(record, period.days)
+    busy, weight = _rush(store, record, period)
+    seen, odd = _seen(record, period.days, weight)
     rate = rate * (seen + SMOOTH) / (rate.sum() * period.days + SMOOTH)
     people = People(features, taught.worth.kind(past.usual(everybody, record.now)), rate, taught.odds.predict(features))
     effect = Effect(taught.looks, fit, *taught.follows(fit, FOLLOWS), taught.use())
     return Learnt(
         record, taught, fit, people, effect, _shaken(record),
         store.provenance.currency, period, store.assumptions.margin if assumed(COST, store) else None, odd,
+        busy,
     )  # fmt: skip
 
 
-def _seen(record: Record, days: int) -> tuple[float, int]:
+def _rush(store: Store, record: Record, period: Period) -> tuple[Rush, Array]:
+    """Return how many orders come on days of campaigns, and what each order counts: as if it came on an ordinary day."""
+    known = Period(min(store.span.first, period.last), period.last)
+    day = np.clip((record.orders.at - record.first) // DAY, 0, known.days - 1)
+    busy = rush(store, known, np.bincount(day, minlength=known.days))
+    special = np.array([known.first + timedelta(days=n) in busy.days for n in range(known.days)])
+    return busy, np.where(special[day], 1 / (busy.times or 1.0), 1.0)
+
+
+def _seen(record: Record, days: int, weight: Array) -> tuple[float, int]:
     """Return the orders of the last days, and how many of their weeks stand out, in whose place those before count."""
-    seen = float((record.orders.at >= record.now - days * DAY).sum())
+    seen = float(weight[record.orders.at >= record.now - days * DAY].sum())
     back = (record.now - 1 - record.orders.at) // (7 * DAY)
     whole = (record.now - record.first) // (7 * DAY)
-    count = np.bincount(whole - 1 - back[(back >= 0) & (back < whole)], minlength=whole).astype(float)
+    inside = (back >= 0) & (back < whole)
+    count = np.bincount(whole - 1 - back[inside], weight[inside], whole)
     out, weeks = standout(count + STEADY), -(-days // 7)
     odd = int(out[-weeks:].sum())
     return (float(count[ordinary(out, weeks)].mean()) * days / 7 if odd else seen), odd

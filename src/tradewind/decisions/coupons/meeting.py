@@ -24,7 +24,7 @@ class People:
     Args:
         features: [customers, p] features.
         kind: Kind by what they usually spend.
-        rate: Orders a day that they are expected to make, as the marketplace runs.
+        rate: Orders that they are expected to make on an ordinary day, as the marketplace runs.
         chance: Chance to be given each of the marketplace's own coupons.
     """
 
@@ -105,10 +105,10 @@ class Meeting:
         terms: What the coupon meets in orders.
         others: Coupons that are held anyway.
         effect: What coupons do.
-        days: Days for which the coupon can be used.
+        days: Days for which the coupon can be used, in ordinary ones that bring as many orders.
     """
 
-    def __init__(self, people: People, worth: Worth, terms: Terms, others: Background, effect: Effect, days: int):
+    def __init__(self, people: People, worth: Worth, terms: Terms, others: Background, effect: Effect, days: float):
         looks, fit, self._effect = effect.looks, effect.fit, effect
         self.people, self.looks = people, looks
         place = others.held(people.chance) * (len(HELD) - 1)

@@ -29,7 +29,6 @@ Flags = NDArray[np.bool_]
 
 WEEKS = 26  # weeks of history that prices and demand are learnt from
 FEWEST = 6  # weeks: four are held out to choose how fast the past is forgotten
-AHEAD = 366  # days to come of which it is asked whether a campaign of the marketplace is due
 DENSE = 0.6  # share of weeks in which a product sold, for its price to be known from its sales alone
 CLEAR = 0.8  # share of what prices vary by that an experiment's arms explain, if it is one about prices
 DEEPEST = 0.9  # share off the list price beyond which a record counts as an error
@@ -173,7 +172,7 @@ def read(store: Store, last: date) -> Panel:
     if margin is not None:
         cost = np.where(np.isnan(cost), now["list"] * (1 - margin), cost)
     starts = tuple(max(week, first) for week in weeks)
-    campaigns = marketplace_days(store, days, AHEAD)
+    campaigns = marketplace_days(store, days)
     if sum(not meets(campaigns, week, 7) for week in weeks) < FEWEST:
         campaigns = frozenset()
     return Panel(
