@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from tradewind.engines.store import Store
 from tradewind.period import Period
@@ -54,7 +53,7 @@ class Rush:
         )
 
 
-def rush(store: Store, period: Period, counts: Sequence[float] | NDArray[np.float64]) -> Rush:
+def rush(store: Store, period: Period, counts: ArrayLike) -> Rush:
     """Return how busy days of the marketplace's campaigns are, beside ordinary days within two weeks of each.
 
     Args:

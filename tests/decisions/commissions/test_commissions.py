@@ -673,6 +673,33 @@ def test_a_study_draws_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     assert len(paid) == 2 * few
 
 
+def test_a_campaign_to_come_is_counted_on(tmp_path: Path, store: Store, learnt: Learnt) -> None:
+    """What creators sold on 3.3, a Sunday as all days of sales, tells what to expect of 5.5, which is listed."""
+    shutil.copytree(store.folder, tmp_path / "store")
+    starts = [datetime(2024, n, n) for n in (3, 5)]
+    rows = [{"campaign_id": f"{at:%m.%d}", "starts_at": at, "ends_at": at + timedelta(days=1)} for at in starts]
+    kept = open_store(str(tmp_path / "store")).write({"campaigns": pa.Table.from_pylist(rows)})
+    known = learn(kept, bazaar.LAST)
+    sold = (
+        database(store.folder)
+        .execute(
+            "SELECT sum(quantity) FILTER (day = '2024-03-03'),"
+            " sum(quantity) FILTER (day <> '2024-03-03' AND abs(day - DATE '2024-03-03') <= 14)"
+            " FROM order_lines WHERE relation = 'affiliate'"
+        )
+        .fetchone()
+    )
+    assert sold is not None
+    assert known.rush.times == pytest.approx((float(sold[0]) + 10) / (float(sold[1]) / 28 + 10))
+    more = known.rush.times - 1
+    assert known.busy(DAYS) == pytest.approx((28 + more) / (1 + more / (7 * known.past.weeks)))
+    assert learnt.busy(DAYS) == 28
+    [before], [after] = (each.appraise([action("p003", 0.1, 0.2)]) for each in (learnt, known))
+    for was, now in zip(before.menu, after.menu, strict=True):
+        assert now.joint.mid == pytest.approx(was.joint.mid * known.busy(DAYS) / 28)
+    assert any("2024-05-05" in caveat for caveat in study(kept, bazaar.LAST).caveats)
+
+
 def test_neither_the_currency_nor_the_order_of_rows_matters(tmp_path: Path, store: Store, told: Study) -> None:
     """A thousand times the money promises a thousand times as much, to the same, at the same settings."""
     again = study(market.rewritten(store, tmp_path / "store", 1_000), bazaar.LAST)

@@ -68,24 +68,28 @@ def study(store: Store, period: Period, settings: CommissionsSettings | None = N
             do="choose a period at whose end contracts hold",
         )  # fmt: skip
     progress.told("appraising lines", 1, 3)
-    found = lines(gains, settings.menu, settings.days, chosen)
+    found = lines(gains, settings.menu, learnt.busy(ahead(learnt)), chosen)
     teller = _Teller(learnt, gains, found, chosen)
     progress.told("writing the findings", 2, 3)
     findings = (teller.new(), teller.rates(), teller.payers(), teller.refusals(), teller.tiers())
-    title = f"Which commission should each product pay from {learnt.period.last + timedelta(days=1)}, and who pays it?"
+    title = f"Which commission should each product pay from {ahead(learnt).first}, and who pays it?"
     return Study(
         "commissions", title, period, tuple(f for f in findings if f is not None), store.provenance, asdict(settings),
         teller.caveats(), () if settings.creator else proposals(learnt, gains),
     )  # fmt: skip
 
 
+def ahead(learnt: Learnt) -> Period:
+    """Return the days that are asked for."""
+    first = learnt.period.last + timedelta(days=1)
+    return Period(first, first + timedelta(days=learnt.settings.days - 1))
+
+
 def proposals(learnt: Learnt, gains: Gains) -> tuple[Action, ...]:
     """Return the actions of products where a rate likely brings all parties more and leaves neither payer worse off."""
-    settings = learnt.settings
     pays = gains.pays()
     under = np.flatnonzero(np.isfinite(pays[0]))
-    first = learnt.period.last + timedelta(days=1)
-    days = Period(first, first + timedelta(days=settings.days - 1))
+    days = ahead(learnt)
     actions: list[Action] = []
     for start in range(0, len(under), BLOCK):
         actions += _menus(learnt, gains, pays, under[start : start + BLOCK], days)
@@ -97,7 +101,7 @@ def _menus(learnt: Learnt, gains: Gains, pays: tuple[Array, Array], under: Codes
     goods, menu = learnt.goods, np.array(learnt.settings.menu)
     flat, then = np.repeat(under, len(menu)), np.tile(menu, len(under))
     rate, share = (each[flat] for each in pays)
-    brought = gains(flat, then, np.full(len(flat), float(days.days)))
+    brought = gains(flat, then, np.full(len(flat), learnt.busy(days)))
     merchant, platform = brought.merchant.mean(axis=0), brought.platform.mean(axis=0)
     before, after = brought.before.mean(axis=0), brought.after.mean(axis=0)
     part = np.where(then > rate, split(merchant, platform), share)
@@ -332,6 +336,8 @@ class _Teller:
                 f"{several(odd, 'week')} of the base came to half as much again as the weeks beside, or as far less, "
                 "as in a mega campaign or a holiday: ordinary weeks before count instead, since it does not come again."
             )
+        if due := self.learnt.rush.due(ahead(self.learnt)):
+            told.append(due)
         told += [
             f"Of {f'the {TIERS[tier]} tier' if tier < len(TIERS) else 'tiers with few contracts'} {said}: what is told "
             "of them here is less sure than it says."

@@ -149,7 +149,7 @@ class Gains:
         Args:
             product: [settings] number of the product, -1 for one of which nothing is known.
             rate: [settings] rate that its contracts would pay.
-            days: [settings] for how many days.
+            days: [settings] for how many days such as those known.
             tier: [settings] tier of the creators whose contracts change; those of all tiers where left out.
             chosen: [lines that hold] contracts that may change; all where left out.
         """

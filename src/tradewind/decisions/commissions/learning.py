@@ -14,8 +14,11 @@ from tradewind.decisions.commissions.gains import Brought, Gains
 from tradewind.decisions.commissions.goods import Goods, goods
 from tradewind.decisions.commissions.past import Past, past, weeks_until
 from tradewind.decisions.commissions.worth import Worth, worth
+from tradewind.engines.campaigns import Rush, rush
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
+from tradewind.measures import metrics as m
+from tradewind.measures.query import Query
 from tradewind.money import human, several
 from tradewind.period import Period
 from tradewind.study import Action, Estimate, Evidence, Lever, Party, Setting
@@ -83,6 +86,8 @@ class Learnt:
         period: The base.
         settings: What to appraise.
         currency: ISO 4217 code of all money.
+        rush: Days of the marketplace's campaigns, and how many pieces creators sell on them.
+        usual: Ordinary days that a day of the weeks which tell what exposure brings counts for.
     """
 
     goods: Goods
@@ -92,6 +97,12 @@ class Learnt:
     period: Period
     settings: CommissionsSettings
     currency: str
+    rush: Rush
+    usual: float
+
+    def busy(self, days: Period) -> float:
+        """Return how many days such as those known would bring as much as some days to come."""
+        return self.rush.ordinary(days) / self.usual
 
     def appraise(self, actions: Sequence[Action], gains: Gains | None = None) -> tuple[Action, ...]:
         """Return the same actions with what every setting brings to whom.
@@ -117,7 +128,7 @@ class Learnt:
         flat = [(n, setting) for n, action in enumerate(actions) for setting in action.menu]
         product = np.array([number.get(actions[n].subject.id, -1) for n, _ in flat], np.int64)
         rate = np.array([setting.dose["rate"] for _, setting in flat])
-        days = np.array([float(actions[n].days.days) for n, _ in flat])
+        days = np.array([self.busy(actions[n].days) for n, _ in flat])
         platform = np.array([setting.dose.get("platform", np.nan) for _, setting in flat])
         gains = self.gains() if gains is None else gains
         pays = np.append(gains.pays(), [[np.nan], [np.nan]], axis=1)  # the last is that of a product nobody knows
@@ -215,12 +226,23 @@ def learn(store: Store, period: Period, settings: CommissionsSettings | None = N
     store = store.known_by(seen.end(store.provenance.timezone))
     settings = settings or CommissionsSettings()
     weeks = weeks_until(store, seen.last)
-    known = goods(store, Period(weeks[0].first, seen.last))
+    window = Period(weeks[0].first, seen.last)
+    known = goods(store, window)
     contracts = past(store, known.ids, seen)
+    busy = rush(store, window, _sold(store, window))
     return Learnt(
         known, contracts, effort(contracts, known, settings.seed), worth(contracts, known), seen, settings,
-        store.provenance.currency,
+        store.provenance.currency, busy, busy.ordinary(window) / window.days,
     )  # fmt: skip
+
+
+def _sold(store: Store, days: Period) -> Array:
+    """Pieces sold through creators, day by day."""
+    found = store.metrics(Query((m.ITEMS,), days, every="day", where={"relation": ("affiliate",)})).to_pydict()
+    out = np.zeros(days.days)
+    for day, pieces in zip(found["day"], found["items"], strict=True):
+        out[(day - days.first).days] = float(pieces)
+    return out
 
 
 def _told(settings: Sequence[Setting], brought: Brought, share: Array, platform: Array) -> list[Setting]:

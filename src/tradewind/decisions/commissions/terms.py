@@ -70,13 +70,13 @@ def split(merchant: Array, platform: Array) -> Array:
     return np.asarray(np.divide(theirs, ours + theirs, out=np.zeros(len(ours)), where=ours + theirs > 0))
 
 
-def lines(gains: Gains, rates: tuple[float, ...], days: int, chosen: NDArray[np.bool_]) -> list[Line]:
+def lines(gains: Gains, rates: tuple[float, ...], days: float, chosen: NDArray[np.bool_]) -> list[Line]:
     """Return the terms of all products and tiers with contracts.
 
     Args:
         gains: What tells the gains.
         rates: The rates to consider, in rising order.
-        days: For how many days.
+        days: For how many days such as those known.
         chosen: [lines that hold] the contracts to speak of, and to change.
     """
     found: list[Line] = []
@@ -119,11 +119,11 @@ def _held(gains: Gains, chosen: NDArray[np.bool_]) -> _Held:
     return _Held(keys[:, 0], keys[:, 1], np.bincount(at, gains.contracts[chosen], size), now, funded)
 
 
-def _terms(gains: Gains, menu: Array, days: int, held: _Held, chosen: NDArray[np.bool_]) -> list[Line]:
+def _terms(gains: Gains, menu: Array, days: float, held: _Held, chosen: NDArray[np.bool_]) -> list[Line]:
     product, tier, contracts, now, funded = held
     count, size = len(menu), len(product)
     rate, before = np.tile(menu, size), np.repeat(now, count)
-    brought = gains(np.repeat(product, count), rate, np.full(size * count, float(days)), np.repeat(tier, count), chosen)
+    brought = gains(np.repeat(product, count), rate, np.full(size * count, days), np.repeat(tier, count), chosen)
     raised = brought.after - brought.before
     merchant, platform = brought.merchant.mean(axis=0), brought.platform.mean(axis=0)
     # A raise is paid in proportion to what it brings; a cut is saved by whoever pays now.

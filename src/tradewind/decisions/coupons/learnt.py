@@ -270,7 +270,7 @@ def learn(store: Store, period: Period, settings: CouponsSettings | None = None)
 
 
 def _rush(store: Store, record: Record, period: Period) -> tuple[Rush, Array]:
-    """Return how many orders come on days of campaigns, and what each order counts: as if it came on an ordinary day."""
+    """Return how busy days of campaigns are, and what each order counts, as if it came on an ordinary day."""
     known = Period(min(store.span.first, period.last), period.last)
     day = np.clip((record.orders.at - record.first) // DAY, 0, known.days - 1)
     busy = rush(store, known, np.bincount(day, minlength=known.days))
