@@ -56,7 +56,7 @@ def test_what_was_stopped_is_held_to_the_days_that_it_had(embedded: Ledger, cloc
 
 
 def test_what_is_left_out_says_why(embedded: Ledger, clock: Clock) -> None:
-    names = ("skewed", "unread", "weak", "early")
+    names = ("skewed", "unread", "weak", "early", "gaps")
     found = {
         name: launched(embedded, promise(coupon(name, customers(0, 50))), plan=name)[0] for name in names
     }  # fmt: skip
@@ -67,10 +67,12 @@ def test_what_is_left_out_says_why(embedded: Ledger, clock: Clock) -> None:
     embedded.read(reading(found["weak"], evidence=Evidence.OBSERVATIONAL), "Ann")
     embedded.read(reading(found["early"], last=date(2025, 3, 20)), "Ann")
     embedded.read(reading(found["late"]), "Ann")
+    embedded.read(reading(found["gaps"], missing=3), "Ann")
     track = embedded.track()
     assert track.pairs == ()
     assert track.left_out == {
         found["skewed"].id: "its arms are not as the lot drew them",
+        found["gaps"].id: "3 of the days that count were probably not imported",
         found["unread"].id: "it is due and was not read",
         found["weak"].id: "its reading is observational only",
         found["early"].id: "it is due and was not read",

@@ -93,12 +93,14 @@ def _pair(each: Experiment, due: bool, party: Party | None, weakest: Evidence) -
             return "nothing was held out of it, so that nothing shows what it brought"
         return "it is due and was not read" if due else ""
     reading = each.final.reading
-    if Evidence.weakest([reading.evidence, weakest]) != weakest:
-        return f"its reading is {reading.evidence} only"
-    if reading.skewed:
-        return "its arms are not as the lot drew them"
-    if any(launch.late for launch in each.treated):
-        return "it was registered after it had begun"
+    doubts = {
+        f"its reading is {reading.evidence} only": Evidence.weakest([reading.evidence, weakest]) != weakest,
+        f"{reading.missing} of the days that count were probably not imported": reading.missing > 0,
+        "its arms are not as the lot drew them": reading.skewed,
+        "it was registered after it had begun": any(launch.late for launch in each.treated),
+    }
+    if any(doubts.values()):
+        return next(doubt for doubt, holds in doubts.items() if holds)
     proven = reading.joint if party is None else reading.effect.get(party)
     promises = [_promised(launch, party) for launch in each.treated]
     if proven is None or not all(promises):
