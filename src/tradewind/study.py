@@ -160,6 +160,8 @@ class Setting:
         gain: Incremental contribution profit by party; empty where nobody has estimated it.
         joint: The same of all parties together, between whom transfers cancel.
         attributed: GMV that last-touch attribution would credit to it; shown beside, never counted.
+        own: The part of `joint` that comes of what is sold of the product acted on, which is what shows where products
+            are held out; the rest is what others gain or lose by it. None where all of it shows.
     """
 
     dose: Mapping[str, float]
@@ -167,6 +169,12 @@ class Setting:
     gain: Mapping[Party, Estimate] = field(default_factory=dict)
     joint: Estimate | None = None
     attributed: float | None = None
+    own: Estimate | None = None
+
+    @property
+    def shown(self) -> Estimate | None:
+        """The part of the joint gain that a reading sees."""
+        return self.joint if self.own is None else self.own
 
     def __post_init__(self) -> None:
         if wrong := {payer: cost for payer, cost in self.cost.items() if not cost >= 0}:

@@ -136,7 +136,7 @@ def promised(experiment: Experiment, party: Party | None = None) -> Estimate | N
     """
     parts = []
     for launch in experiment.treated:
-        gain = launch.setting.joint if party is None else launch.setting.gain.get(party)
+        gain = launch.setting.shown if party is None else launch.setting.gain.get(party)
         if gain is None:
             return None
         parts.append(gain.scaled(experiment.done * launch.held))

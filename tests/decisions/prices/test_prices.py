@@ -319,6 +319,18 @@ def test_what_is_pulled_forward_is_missed_once(tmp_path: Path):
     assert told.without.sum() == pytest.approx(4 * found.panel.units.mean(axis=1).sum(), rel=0.06)
 
 
+def test_what_a_reading_sees_is_told_apart_from_what_other_products_gain_or_lose(learnt: Learnt) -> None:
+    rows = np.arange(3)
+    worth = learnt.worth(rows, OFFS, COMING)
+    assert worth.joint[..., 0] == pytest.approx(worth.own[..., 0] + worth.elsewhere)
+    assert np.abs(worth.elsewhere).max() > 0
+    [told] = learnt.appraise([action(stall.name(0))])
+    for k, setting in enumerate(told.menu):
+        assert setting.own is not None
+        assert setting.shown == setting.own
+        assert setting.own.mid == pytest.approx(float(worth.own[0, k, 0]))
+
+
 def test_parties_add_up_to_the_joint_gain_but_for_other_shops(learnt: Learnt):
     [told] = learnt.appraise([action(stall.name(0))])
     for setting in told.menu:

@@ -383,7 +383,8 @@ def _spread(end: float, asked: float, points: int) -> list[float]:
 def _less(setting: Setting, loss: float) -> Setting:
     """Return a setting whose gain is smaller by what interplay takes; it falls on the merchant, who gives the price."""
     gain = {party: value.moved(-loss) if party == Party.MERCHANT else value for party, value in setting.gain.items()}
-    return replace(setting, gain=gain, joint=None if setting.joint is None else setting.joint.moved(-loss))
+    joint, own = (None if each is None else each.moved(-loss) for each in (setting.joint, setting.own))
+    return replace(setting, gain=gain, joint=joint, own=own)
 
 
 def together(choices: Sequence[Choice], party: Party | None) -> Estimate:
