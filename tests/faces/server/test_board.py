@@ -26,7 +26,7 @@ from tradewind.faces.server.questions import gathering
 from tradewind.faces.server.reading import RECENT, period_of
 from tradewind.faces.server.work import do, done
 from tradewind.scope import OPERATOR, Scope
-from tradewind.study import Choice, Estimate, Party
+from tradewind.study import Action, Choice, Estimate, Party
 
 SOUGHT = Sought({Party.PLATFORM: 100.0, Party.MERCHANT: 60.0}, rules=("price actions<=3",))
 
@@ -268,22 +268,28 @@ def test_the_api_gives_the_plan_page_by_page(office: Office) -> None:
 SHALLOW, DEEP = (Sought({Party.PLATFORM: 0.0, Party.MERCHANT: budget}) for budget in (20.0, 100.0))
 
 
-@pytest.fixture
-def deep(office: Office) -> str:
-    """The key of the one action proposed: 10 % off draws 10, and 40 % off draws 60 and gains more."""
-    asker = asking(office)
+def offer(asker: Asking, *menu: tuple[float, Party, float, float]) -> Action:
+    """Propose one price: shares off, who pays, what it draws and what it gains."""
+    office = asker.office
     wanted = gathering(asker, period_of(RECENT, asker.store))
     found = proposed(asker.store, period_of(RECENT, asker.store))
     [answer] = found.answers
     assert answer.study is not None
     action = next(each for each in answer.study.actions if each.lever == "price")
-    menu = tuple(
-        replace(action.menu[0], dose={"off": off}, cost={Party.MERCHANT: draws}, joint=Estimate(gain, gain - 1, gain))
-        for off, draws, gain in ((0.1, 10.0, 40.0), (0.4, 60.0, 90.0))
+    settings = tuple(
+        replace(action.menu[0], dose={"off": off}, cost={payer: draws}, joint=Estimate(gain, gain - 1, gain))
+        for off, payer, draws, gain in menu
     )
-    study = replace(answer.study, actions=(replace(action, menu=menu),))
+    action = replace(action, menu=settings)
+    study = replace(answer.study, actions=(action,))
     keep_proposals(replace(found, answers=(replace(answer, study=study),)), office.place(wanted.key))
-    return action.key
+    return action
+
+
+@pytest.fixture
+def deep(office: Office) -> str:
+    """The key of the one action proposed: 10 % off draws 10, and 40 % off draws 60 and gains more."""
+    return offer(asking(office), (0.1, Party.MERCHANT, 10.0, 40.0), (0.4, Party.MERCHANT, 60.0, 90.0)).key
 
 
 def row_of(office: Office, sought: Sought) -> dict[str, Any]:
@@ -316,6 +322,23 @@ def test_an_approval_holds_for_the_setting_that_was_shown(office: Office, deep: 
         desk.decide(asking(office), [deep], "approved", "")
     with pytest.raises(ConflictError, match="has changed since you looked"):
         desk.decide(asking(office), [deep], "approved", "", settings={deep: "0" * 32})
+
+
+def test_a_merchant_approves_no_money_of_the_platform(office: Office) -> None:
+    menu = ((0.1, Party.MERCHANT, 10.0, 40.0), (0.4, Party.PLATFORM, 60.0, 90.0))
+    action = offer(asking(office), *menu)
+    shop = action.subject.shop
+    assert shop is not None
+    mara = Asking(office, Caller("u", "mara", Role.MERCHANT, Scope.of([shop])), "")
+    assert offer(mara, *menu).key == action.key
+    own, others = (fingerprint(Choice(action, place)) for place in (0, 1))
+    with pytest.raises(ForbiddenError, match="budget of the platform"):
+        desk.decide(mara, [action.key], "approved", "", settings={action.key: others})
+    desk.decide(mara, [action.key], "approved", "", settings={action.key: own})
+    paid = Sought({Party.PLATFORM: 100.0, Party.MERCHANT: 20.0})
+    assert (row_of(office, paid)["payer"], row_of(office, paid)["verdict"]) == ("platform", "lapsed")
+    desk.decide(asking(office), [action.key], "approved", "", settings={action.key: others})
+    assert row_of(office, paid)["verdict"] == "approved"
 
 
 def test_an_approval_holds_for_the_days_that_were_shown(office: Office, deep: str) -> None:

@@ -169,11 +169,12 @@ def usual(asker: Asking, period: str = RECENT) -> dict[Party, float]:
     """Return budgets to begin with: shares of the period's GMV, rounded."""
     store = asker.store
     gmv = float(store.panel((m.GMV,)).values(period_of(period, store))["gmv"] or 0)
-    return {
-        payer: nice(gmv * share)
-        for payer, share in USUAL.items()
-        if asker.caller.scope.everything or payer == Party.MERCHANT
-    }
+    return {payer: nice(gmv * USUAL[payer]) for payer in payers_of(asker)}
+
+
+def payers_of(asker: Asking) -> tuple[Party, ...]:
+    """Return whose money the asker may spend."""
+    return PAYERS if asker.caller.scope.everything else (Party.MERCHANT,)
 
 
 def nice(amount: float) -> float:

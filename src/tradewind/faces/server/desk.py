@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 
 from tradewind.accounts import Job, Right
 from tradewind.accounts.verdicts import Decision, fingerprint, inside
-from tradewind.errors import BadInputError, ConflictError, MissingDataError, NotFoundError
+from tradewind.errors import BadInputError, ConflictError, ForbiddenError, MissingDataError, NotFoundError
 from tradewind.faces.proposals import Proposals
 from tradewind.faces.server import board, questions
 from tradewind.faces.server.board import Board, Sought, rejected
@@ -48,7 +49,8 @@ def decide(
         settings: By key, the `setting` that the asker was shown: an approval is of that one.
 
     Raises:
-        ForbiddenError: If the caller may not approve, or an action is of the marketplace or another shop.
+        ForbiddenError: If the caller may not approve, an action is of the marketplace or another shop, or what is
+            approved draws on money that is not the caller's to spend.
         NotFoundError: If there is no such action.
         BadInputError: If none is named, there is no such verdict, a rejection lacks its reason, or an approval its
             setting.
@@ -81,16 +83,21 @@ def decide(
 
 
 def _offered(asker: Asking, wanted: Question, proposals: Proposals, settings: Mapping[str, str]) -> None:
-    """Refuse to approve what actions do not offer: their days may have moved on since the asker looked."""
+    """Refuse to approve what actions do not offer, since their days may have moved on, or what others would pay."""
     asked = board.begun(asker, Sought({})).asked
     for action in asker.office.actions(wanted.key, proposals, asked, asker.ledger):
         if (shown := settings.get(action.key)) is not None:
-            offers = {fingerprint(Choice(action, place)) for place in range(len(action.menu))}
+            offers = {
+                fingerprint(choice): choice.setting for choice in map(partial(Choice, action), range(len(action.menu)))
+            }
             if shown not in offers:
                 raise ConflictError(
                     "What this action does has changed since you looked", got=action.key,
                     do="load the page anew, then decide",
                 )  # fmt: skip
+            for payer, cost in offers[shown].cost.items():
+                if cost > 0 and payer not in board.payers_of(asker):
+                    raise ForbiddenError(f"You cannot spend the budget of the {payer}", got=action.key)
 
 
 def _still(asker: Asking, standing: Mapping[str, Launch], shops: Mapping[str, str | None]) -> None:
