@@ -309,7 +309,8 @@ class Plan:
         objective: Whose gain was sought: `joint` or a party.
         caution: Share of the way from the middle to the low end of each gain by which it was picked.
         choices: What was picked, the largest gain first; gains are net of interplay and as calibrated.
-        raw: Chosen settings as predicted before a calibration, by the action's key; empty where none was applied.
+        raw: Chosen settings as predicted before a calibration, what interplay takes taken off, by the action's key;
+            empty where none was applied.
         interplay: Money that a choice loses by what else was picked, by the action's key; taken off its gain already.
         purses: Budgets by payer.
         rules: Rules that were kept.

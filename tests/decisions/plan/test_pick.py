@@ -200,6 +200,16 @@ def test_a_coupon_on_marked_down_products_earns_less() -> None:
     assert both.joint.mid == pytest.approx(33.0 + 20.0 - 2.0)
 
 
+def test_a_promise_before_calibration_bears_what_choices_take_from_each_other_too() -> None:
+    cut = price("p1", off(0.5, 10, 30, attributed=400.0))
+    actions = [cut, coupon("all", ["c1"], face(2.0, 5, 20, attributed=10.0))]
+    budgets, sales = {P: 10.0, M: 10.0}, {None: 1000.0, "s1": 1000.0}
+    first = Planner()("x", actions, budgets, (), sales)
+    later = Planner()("x", actions, budgets, (), sales, {action.key: action for action in actions})
+    assert first.interplay == {"coupon-all": pytest.approx(2.0)}
+    assert later.raw == {choice.action.key: choice.setting for choice in first.choices}
+
+
 MET = {None: 1000.0, "s1": 1000.0}  # 400 of it is sold at half the price by what follows
 CUT = price("p1", off(0.5, 10, 30, attributed=400.0))
 

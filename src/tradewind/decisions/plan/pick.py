@@ -295,7 +295,10 @@ class Planner:
     ) -> Plan:  # fmt: skip
         places, lost, found = picked
         choices, interplay = self._choices(table, places, lost)
-        settings_raw = {c.action.key: raw[c.action.key].menu[c.place] for c in choices if c.action.key in raw}
+        settings_raw = {
+            c.action.key: _less(raw[c.action.key].menu[c.place], interplay.get(c.action.key, 0.0))
+            for c in choices if c.action.key in raw
+        }  # fmt: skip
         parties = [party for party in Party if any(party in c.setting.gain for c in choices)]
         money = table.limits(budgets)
         purses = {
@@ -382,6 +385,8 @@ def _spread(end: float, asked: float, points: int) -> list[float]:
 
 def _less(setting: Setting, loss: float) -> Setting:
     """Return a setting whose gain is smaller by what interplay takes; it falls on the merchant, who gives the price."""
+    if not loss:
+        return setting
     gain = {party: value.moved(-loss) if party == Party.MERCHANT else value for party, value in setting.gain.items()}
     return replace(setting, gain=gain, joint=None if setting.joint is None else setting.joint.moved(-loss))
 
