@@ -318,7 +318,8 @@ class Plan:
         total: Gain of all choices by party.
         joint: Gain of all parties together.
         attributed: GMV that last-touch attribution would credit to the choices; not a gain.
-        gap: By what share of the best that is possible the plan may fall short, at most; not counting interplay.
+        gap: By what share of a bound on the best that is possible the plan lies below it, interplay taken off the plan
+            and not off the bound.
     """
 
     name: str
