@@ -76,7 +76,7 @@ class Planner:
     def __call__(
         self, name: str, actions: Sequence[Action], budgets: Mapping[Party, float], rules: Sequence[Rule] = (),
         sales: Mapping[str | None, float] | None = None, raw: Mapping[str, Action] | None = None,
-        rejected: Mapping[str, str] | None = None,
+        rejected: Mapping[str, str] | None = None, unfit: Mapping[str, str] | None = None,
     ) -> Plan:  # fmt: skip
         """Return the plan.
 
@@ -88,6 +88,7 @@ class Planner:
             sales: GMV of as many days as actions hold, by shop, None for all; for interplay.
             raw: Actions before a calibration, by key, where one was applied.
             rejected: Why actions must not be picked, by their keys; keys of others change nothing.
+            unfit: Likewise of actions that cannot be done, as it is told of them.
 
         Returns:
             What to do, what was left out and why, and what each budget is worth.
@@ -95,15 +96,16 @@ class Planner:
         Raises:
             BadInputError: If two actions share a key, a gain is missing, or rules cannot all be kept.
         """
-        rejected = rejected or {}
-        table = self._table(actions, budgets, rejected)
+        told = {key: f"{REJECTED}: {why}" if why else REJECTED for key, why in (rejected or {}).items()}
+        told = {**(unfit or {}), **told}
+        table = self._table(actions, budgets, told)
         meeting = Interplay(table.actions, sales or {})
         places, lost, found = self._picked(table, budgets, rules, meeting)
         worth = self._worth(table, budgets, rules, meeting, (places, lost, found))
         plan = self._plan(name, table, budgets, rules, (places, lost, found), worth, raw or {})
-        if not rejected:
+        if not told:
             return plan
-        out = [*plan.left_out, *(self._rejected(a, rejected[a.key]) for a in actions if a.key in rejected)]
+        out = [*plan.left_out, *(self._out(a, told[a.key]) for a in actions if a.key in told)]
         return replace(plan, left_out=_by_gain(out))
 
     def frontier(
@@ -250,9 +252,8 @@ class Planner:
     def _gain(self, setting: Setting) -> Estimate:
         return gain_of(setting, self.objective)
 
-    def _rejected(self, action: Action, why: str) -> LeftOut:
-        gain = self._gain(action.menu[best_of(action, self.objective, self.caution)])
-        return LeftOut(action, gain, f"{REJECTED}: {why}" if why else REJECTED)
+    def _out(self, action: Action, why: str) -> LeftOut:
+        return LeftOut(action, self._gain(action.menu[best_of(action, self.objective, self.caution)]), why)
 
     def _left_out(
         self, table: Table, limits: Array, places: Ints, found: Allocation, rules: Sequence[Rule]
