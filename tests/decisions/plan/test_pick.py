@@ -326,6 +326,10 @@ def test_a_floor_takes_what_gains_less_than_is_worth_the_trouble() -> None:
     assert set(doses(found.choices)) == {"price-big", "price-tiny"}
 
 
+def test_a_share_of_no_budget_is_reached_by_doing_nothing() -> None:
+    assert not plan([price("p1", off(0.1, 5, 10))], {M: 0.0}, "price>=5%").choices
+
+
 def test_one_more_unit_of_no_budget_is_worth_what_a_plan_with_it_gains() -> None:
     actions = [price("a", off(0.1, 1e-5, 0.5)), price("b", off(0.1, 4.0, 80.0)), price("c", off(0.1, 0.9, 3.0))]
     for limit in (0.0, 1e-9):

@@ -98,7 +98,8 @@ class Table:
             weight = total if rule.counts == "spend" else None
             least = min(rule.least * times, math.inf)
             self._attainable(rule, group, known, least, total)
-            found.append(Cap(group, rule.most * times, least, weight))
+            most = rule.most * times if rule.most < math.inf else math.inf  # ∞ times nothing is not a number
+            found.append(Cap(group, most, least, weight))
         return found
 
     def _group(self, rule: Rule, action: Action) -> str | None:
