@@ -317,7 +317,8 @@ class Plan:
         objective: Whose gain was sought: `joint` or a party.
         caution: Share of the way from the middle to the low end of each gain by which it was picked.
         choices: What was picked, the largest gain first; gains are net of interplay and as calibrated.
-        raw: Chosen settings as predicted before a calibration, by the action's key; empty where none was applied.
+        raw: Chosen settings as predicted before a calibration, what interplay takes taken off, by the action's key;
+            empty where none was applied.
         interplay: Money that a choice loses by what else was picked, by the action's key; taken off its gain already.
         purses: Budgets by payer.
         rules: Rules that were kept.
@@ -325,7 +326,8 @@ class Plan:
         total: Gain of all choices by party.
         joint: Gain of all parties together.
         attributed: GMV that last-touch attribution would credit to the choices; not a gain.
-        gap: By what share of the best that is possible the plan may fall short, at most; not counting interplay.
+        gap: By what share of a bound on the best that is possible the plan lies below it, interplay taken off the plan
+            and not off the bound.
     """
 
     name: str

@@ -148,10 +148,16 @@ def test_an_approval_covers_what_was_approved_and_nothing_else(verdicts: Verdict
     approved = verdicts.give("p", "price-1", "approved", "", MEI, "s1", seen)
     assert verdicts.of("p", OPERATOR) == {("price-1", "s1"): approved}
     gain = Estimate(5.0, 4.0, 6.0)
-    same = (choice(), choice(0.1 + 1e-15, 10.0 + 1e-9), choice(gain={Party.MERCHANT: gain}, joint=gain, attributed=9.0))
+    same = (
+        choice(),
+        choice(0.1 + 1e-15, draws=12.0),
+        choice(shift=1),
+        choice(gain={Party.MERCHANT: gain}, joint=gain, attributed=9.0),
+    )
     assert all(approved.covers(each) for each in same)
     sold_by_another = replace(choice().action, subject=Subject("product", "p1", "s2"))
-    other = (choice(0.4), choice(draws=10.01), choice(shift=1), Choice(sold_by_another, 0))
+    longer = replace(choice().action, days=Period(date(2026, 3, 2), date(2026, 3, 9)))
+    other = (choice(0.4), choice(draws=0.0), Choice(longer, 0), Choice(sold_by_another, 0))
     assert not any(approved.covers(each) for each in other)
     paid_by_another = replace(choice().setting, cost={Party.PLATFORM: 10.0})
     assert not approved.covers(Choice(replace(choice().action, menu=(paid_by_another,)), 0))

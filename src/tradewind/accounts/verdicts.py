@@ -59,7 +59,7 @@ class Verdict:
     setting: str | None = None
 
     def covers(self, choice: Choice) -> bool:
-        """Whether it approves just what a choice does, rather than another setting of its action or other days."""
+        """Whether it approves just what a choice does, rather than another setting of its action."""
         return self.decision is Decision.APPROVED and self.setting == fingerprint(choice)
 
 
@@ -202,17 +202,18 @@ def open_desk(address: str | Path, *, create: bool = True) -> Database:
 
 
 def fingerprint(choice: Choice) -> str:
-    """Return what stands for what a choice does: its lever, subject, days and dose, and what it draws from whom.
+    """Return what stands for what a choice does: its lever, subject and dose, for how many days, and who pays.
 
-    Doses count to nine digits and money to the cent; what it is expected to gain does not count.
+    Doses count to nine digits. How much it is expected to draw and to gain does not count, which hangs on what the
+    caller sees, nor when it begins, which moves on until it is launched.
     """
     action, subject = choice.action, choice.action.subject
-    draws = {str(payer): f"{cost:.2f}" for payer, cost in choice.setting.cost.items() if round(cost, 2) > 0}
+    payers = sorted(str(payer) for payer, cost in choice.setting.cost.items() if round(cost, 2) > 0)
     said = [
         str(action.lever), subject.kind, subject.id, subject.shop, subject.partner,
         None if action.assignment is None else len(action.assignment.units),
-        action.days.first.isoformat(), action.days.last.isoformat(),
-        {name: f"{value + 0.0:.9g}" for name, value in choice.setting.dose.items()}, draws,
+        action.days.days, {name: f"{value + 0.0:.9g}" for name, value in choice.setting.dose.items()},
+        payers,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -35,7 +35,7 @@ STEPS = 100
 """Places of a slider."""
 JOINT = "joint"
 LAPSED = "lapsed"
-"""Of an approval that was of another setting, other days or another cost."""
+"""Of an approval that was of another setting."""
 MOST = 10**12
 """Largest budget."""
 
