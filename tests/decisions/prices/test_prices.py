@@ -528,6 +528,16 @@ def test_a_campaign_that_hardly_loses_is_told_in_words(store: Store, learnt: Lea
     assert found.sentence == "A campaign price for 1 day would lose on Product 1 at 10.0% off: next to nothing."
 
 
+@pytest.mark.parametrize(("low", "sure"), [(1e-12, 0), (4.0, 1)])
+def test_what_gains_nothing_where_it_sells_at_that_price_anyway_is_not_sure(
+    store: Store, learnt: Learnt, low: float, sure: int
+):
+    one, days = EVERY[1:2], Period(COMING.first, COMING.first)
+    worth = replace(learnt.worth(one, (0.0,), days), joint=np.array([[[30.0, low, 90.0]]]))
+    numbers = Teller(store, learnt, one, worth, (0.0,), days).prices().numbers
+    assert numbers["dearer"] + numbers["cheaper"] == sure
+
+
 def test_one_is_told_in_the_singular(store: Store, learnt: Learnt):
     one, day = EVERY[3:4], Period(COMING.first, COMING.first)
     worth = learnt.worth(one, (0.3,), day)
