@@ -17,7 +17,9 @@ from tradewind.study import Provenance
 FIRST, WEEKS = date(2024, 1, 1), 17
 SPAN = Period(FIRST, FIRST + timedelta(days=7 * WEEKS - 1))
 LAST = Period(SPAN.last - timedelta(days=27), SPAN.last)
-PROVENANCE = Provenance("bazaar", "CC0-1.0", "Made for tests.", "EUR", "UTC", simulated=True)
+PROVENANCE = Provenance(
+    "bazaar", "CC0-1.0", "Made for tests.", "EUR", "UTC", simulated=True, whole_marketplace=True
+)  # fmt: skip
 PRODUCTS, CREATORS, SHOPS = 120, 30, 6
 ANSWER, CROWDING, BEND, MARGIN, FEE = 0.8, 0.9, 0.3, 0.5, 0.05
 """Powers of effort in the rate and in a creator's load; what a unit of effort adds to exposure; shares of a price."""

@@ -569,6 +569,24 @@ def test_a_shop_that_sells_through_no_creator_is_told_so(tmp_path: Path):
     assert learn(store.scoped(Scope.of(["s1"])), bazaar.LAST)
 
 
+def test_a_part_of_a_marketplace_displaces_sellers_who_are_not_in_it(store: Store, learnt: Learnt, told: Study):
+    """Nothing is displaced in the bazaar: to cut a product that earns below average gains others nothing."""
+    own = replace(store.manifest, provenance=replace(store.manifest.provenance, whole_marketplace=False))
+    part = Store(store.folder, store.engine, own)
+    known = learn(part, bazaar.LAST)
+    assert (learnt.worth.displaced, known.worth.displaced) == ((0.6, 1.0), (0.0, 0.2))
+    assert learn(store.scoped(Scope.of(["s0"])), bazaar.LAST).worth.displaced == known.worth.displaced
+    whole, alone = (some.gains().value["joint"].mean(axis=0) for some in (learnt, known))
+    assert (whole < 0).mean() > 0.3
+    assert (alone > 0).mean() > 0.95
+    assert alone == pytest.approx(learnt.worth.sells * learnt.goods.joint, abs=0.2 * learnt.worth.joint.max())
+    [said] = [each for each in study(part, bazaar.LAST).caveats if "drives away" in each]
+    assert "between 0% and 20%" in said
+    assert "whole_marketplace" in said
+    [said] = [each for each in told.caveats if "drives away" in each]
+    assert "between 60% and 100%, and" in said
+
+
 def test_bad_input(learnt: Learnt, store: Store):
     for bad in ({"days": 0}, {"rates": ()}, {"rates": ("much",)}, {"rates": ("1.5",)}):
         with pytest.raises(BadInputError):

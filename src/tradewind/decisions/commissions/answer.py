@@ -69,7 +69,7 @@ def study(store: Store, period: Period, settings: CommissionsSettings | None = N
         )  # fmt: skip
     progress.told("appraising lines", 1, 3)
     found = lines(gains, settings.menu, learnt.busy(ahead(learnt)), chosen)
-    teller = _Teller(learnt, gains, found, chosen)
+    teller = _Teller(learnt, gains, found, chosen, whole=store.provenance.whole_marketplace)
     progress.told("writing the findings", 2, 3)
     findings = (teller.new(), teller.rates(), teller.payers(), teller.refusals(), teller.tiers())
     title = f"Which commission should each product pay from {ahead(learnt).first}, and who pays it?"
@@ -131,9 +131,9 @@ def _menus(learnt: Learnt, gains: Gains, pays: tuple[Array, Array], under: Codes
 class _Teller:
     """Puts what was found into words and tables."""
 
-    def __init__(self, learnt: Learnt, gains: Gains, found: list[Line], chosen: NDArray[np.bool_]):
+    def __init__(self, learnt: Learnt, gains: Gains, found: list[Line], chosen: NDArray[np.bool_], *, whole: bool):
         self.learnt, self.gains, self.found, self.chosen = learnt, gains, found, chosen
-        self.currency = learnt.currency
+        self.whole, self.currency = whole, learnt.currency
         self.grade = Evidence.ASSUMED if learnt.supposed else Evidence.OBSERVATIONAL
 
     def _money(self, value: float | Estimate, *, signed: bool = True) -> str:
@@ -297,13 +297,20 @@ class _Teller:
 
     def caveats(self) -> tuple[str, ...]:
         """What the data cannot answer, and the cheapest test that would."""
+        least, most = self.learnt.worth.displaced
+        whose = (
+            ""
+            if self.whole
+            else " (of products here, which are not the whole marketplace: what other sellers lose is not counted; "
+            "`whole_marketplace` in source.toml says otherwise)"
+        )
         told = [
             "Rates were not set by lot: a shop that pays more may also do more for its creators. Cheapest test: for "
             "four weeks offer half of the contracts of a hundred products two points more, drawn by lot within the "
             "product.",
-            "How far a time shown drives away another product's is assumed to lie between 60% and 100%, and what "
-            f"single gains are worth when many rates move at once is taken as {human(TOGETHER[0], 'share')} of their "
-            "sum. Both rest on no data: the ledger's holdouts would tell.",
+            f"How far a time shown drives away another product's is assumed to lie between {least:.0%} and "
+            f"{most:.0%}{whose}, and what single gains are worth when many rates move at once is taken as "
+            f"{human(TOGETHER[0], 'share')} of their sum. Both rest on no data: the ledger's holdouts would tell.",
         ]
         high = self.learnt.effort.curve.knots[-1]
         if max(self.learnt.settings.menu) > high:

@@ -16,7 +16,6 @@ Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 DRAWS = 200
-DISPLACED = (0.6, 1.0)  # share of what stands there that a further time shown drives away: nobody has measured it
 TOGETHER = (0.7, 0.6)  # mean and deviation of what gains told one by one are worth once all of it happens at once
 MAKES = 0.6  # log deviation of how much of what they show is new from one creator to another
 SUITS = 0.5  # log deviation of how a product sells to whom creators show it, from how it sells in general
@@ -86,7 +85,7 @@ class Gains:
         self.crowding = np.clip(around(effort.crowding.mid, effort.crowding.error), 0.0, 1.0)
         self.new = np.clip(around(effort.new.mid, effort.new.error), 0.0, 1.0)  # effort never pays more and more
         self.better = -np.expm1(-around(effort.lift.mid, effort.lift.error))
-        self.displaced = rng.uniform(*DISPLACED, DRAWS)[:, None]
+        self.displaced = rng.uniform(*worth.displaced, DRAWS)[:, None]
         self.together = around(*TOGETHER)
         drift = about_one(DRIFT, len(goods.ids))
         self.makes = about_one(MAKES, len(past.creators))[:, self.by]

@@ -231,7 +231,8 @@ def learn(store: Store, period: Period, settings: CommissionsSettings | None = N
     contracts = past(store, known.ids, seen)
     busy = rush(store, window, _sold(store, window))
     return Learnt(
-        known, contracts, effort(contracts, known, settings.seed), worth(contracts, known), seen, settings,
+        known, contracts, effort(contracts, known, settings.seed),
+        worth(contracts, known, whole=store.provenance.whole_marketplace), seen, settings,
         store.provenance.currency, busy, busy.ordinary(window) / window.days,
     )  # fmt: skip
 
