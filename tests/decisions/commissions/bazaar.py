@@ -44,6 +44,7 @@ def build(
     ended: frozenset[int] = frozenset(),
     besides: str = "",
     apart: bool = False,
+    taken: float | None = None,
 ) -> Path:
     """Write a store of the bazaar; tables named in `leave` are left out.
 
@@ -51,7 +52,8 @@ def build(
     In the week `mega` all is shown ten times as often. Where `gone` names products or creators, and a week, these are
     shown or show no more from then on, whatever contracts say. Listings of the products in `ended` have ended. The
     party `besides` gives a tenth of the price off every piece. Sellers' own orders name another surface than their
-    traffic where these are `apart`.
+    traffic where these are `apart`. Where a share is `taken`, a mall sells each product three times as often as its
+    seller does, less that share of what they sell in a week.
     """
     rng, luck = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     price = np.round(rng.uniform(10, 60, PRODUCTS), 2)
@@ -99,6 +101,8 @@ def build(
             for _ in range(int(rng.poisson(count * sells[p]))):
                 place = {**where, "surface": "mall"} if apart and c is None else where
                 _sell(rows, luck, place, moment, price[p], 0.0 if c is None else rate[c], off, back, besides=besides)
+        left = np.maximum(base * 3 - (taken or 0.0) * shown * total / (1 + total), 0.3 * base)
+        _mall(rows, luck, day, left * sells * (taken is not None), price)
     midnight = datetime(FIRST.year, FIRST.month, FIRST.day)
     for n, (p, k, r, first, last, _) in enumerate(kept):
         rows["commissions"].append({
@@ -135,6 +139,19 @@ def build(
                 files[name] = [path]
         draft.commit(PROVENANCE, files, {"digest": "made by hand"})
     return folder
+
+
+def _mall(rows: market.Rows, luck: np.random.Generator, day: date, pieces: np.ndarray, price: np.ndarray) -> None:
+    """Show and sell every product where no creator is: fifty times shown for a piece."""
+    if not pieces.any():
+        return
+    moment = datetime(day.year, day.month, day.day, 12)
+    for p, count in enumerate(luck.poisson(pieces * 50).tolist()):
+        where = {"product_id": f"p{p:03d}", "shop_id": f"s{p % SHOPS}", "surface": "mall", "form": "card",
+                 "relation": "own", "creator_id": None}  # fmt: skip
+        rows["traffic"].append({"hour": moment, **where, "impressions": count, "clicks": count // 20, "carts": 0})
+        for _ in range(int(luck.poisson(count / 50))):
+            _sell(rows, luck, where, moment, price[p], 0.0, 0.0, 0.0, besides="")
 
 
 def _sell(

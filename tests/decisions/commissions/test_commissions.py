@@ -81,6 +81,22 @@ def test_how_much_of_the_exposure_is_new_is_found(learnt: Learnt):
     assert (1 + learnt.effort.bend * effort) ** learnt.effort.new.mid == pytest.approx(true, rel=0.12)
 
 
+def test_what_creators_take_from_sales_elsewhere_is_not_new(tmp_path: Path):
+    """Two bazaars with a mall that loses none of what creators sell, or three tenths of it."""
+    none, some = (
+        learn(open_store(str(bazaar.build(tmp_path / str(taken), 3, taken=taken))), bazaar.LAST) for taken in (0.0, 0.3)
+    )
+    under = np.unique(none.past.product[np.isfinite(none.past.rate)])
+    for each, taken in ((none, 0.0), (some, 0.3)):
+        assert each.effort.taken.told
+        there = replace(each.effort, taken=replace(each.effort.taken, mid=0.0, error=0.0))
+        told, without = (known.gains().new_sales(under) for known in (each, replace(each, effort=there)))
+        assert told.mean() == pytest.approx(without.mean() - taken, abs=0.05)
+        assert np.quantile(told, 0.05) <= without.mean() - taken <= np.quantile(told, 0.95)
+    even = [each.gains().break_even().mean(axis=0)[under].mean() for each in (none, some)]
+    assert even[1] < 0.6 * even[0]
+
+
 def test_a_piece_brings_what_its_price_leaves(learnt: Learnt):
     goods = learnt.goods
     assert goods.merchant == pytest.approx(goods.price * (bazaar.MARGIN - bazaar.FEE), rel=1e-6)

@@ -153,13 +153,15 @@ class _Teller:
         numbers = {
             "new": share, "answer": _slope(effort.new.mid, effort.new.error),
             "crowding": _slope(effort.crowding.mid, effort.crowding.error),
+            "taken": _slope(effort.taken.mid, effort.taken.error),
         }  # fmt: skip
         note = (
             "Learnt from how the exposure of the same product moves as contracts begin and end, beside its department "
-            "in the same week. Of the effort that a rate brings to one line, "
+            "in the same week, less what is sold elsewhere when they show less. Of the effort that a rate brings to "
+            "one line, "
             f"{human(effort.crowding.mid, 'share')} is taken from the same creators' other lines."
         )
-        told = effort.new.told and effort.crowding.told
+        told = effort.new.told and effort.crowding.told and effort.taken.told
         grade = Evidence.OBSERVATIONAL if told else Evidence.ASSUMED
         return Finding("new", sentence, grade, numbers, None, None, note, 100.0)
 

@@ -89,7 +89,7 @@ class Slope:
 
 SUPPOSED = {
     "answer": Slope(0.5, 0.7, False), "crowding": Slope(0.5, 0.3, False), "new": Slope(0.3, 0.3, False),
-    "lift": Slope(0.0, 0.3, False),
+    "lift": Slope(0.0, 0.3, False), "taken": Slope(0.5, 0.5, False),
 }  # fmt: skip
 """What is supposed before the data: wide, and said so where they tell less than it does. `answer` is per log rate."""
 
@@ -121,6 +121,8 @@ class Effort:
         new: Power with which exposure answers to effort: 0 where creators only take what would have been shown anyway.
         bend: Inverse of the effort at which that answer begins to wear off.
         lift: [2] logarithm of how much better a time shown by a creator sells than by the seller, and its deviation.
+        taken: Power with which sales elsewhere fall as creators sell more beside them: 0 where they lose nothing, 1
+            where they lose about as much as creators sell.
         level: [lines] effort of each line at its usual rate, in units of what its seller shows.
         shape: [lines] how sure that is, as the shape of a gamma distribution.
         usual: [lines] the rate at which it was seen.
@@ -131,6 +133,7 @@ class Effort:
     new: Slope
     bend: float
     lift: Slope
+    taken: Slope
     level: Array
     shape: Array
     usual: Array
@@ -167,7 +170,7 @@ def effort(past: Past, goods: Goods, seed: int) -> Effort:
     now = rows.held * drawn.mean[rows.line] * np.exp(-crowding.mid * load)
     np.add.at(weekly, (past.product[rows.line], rows.week), now)
     new, bend = _new(past, goods, weekly)
-    return Effort(curve, crowding, new, bend, _lift(past), drawn.mean, drawn.shape, usual)
+    return Effort(curve, crowding, new, bend, _lift(past), _taken(past, goods), drawn.mean, drawn.shape, usual)
 
 
 def _curve(past: Past, seed: int) -> Curve:
@@ -309,13 +312,50 @@ def _lift(past: Past) -> Slope:
     pieces, shown = past.sold[:, :, 0].ravel(), past.sold[:, :, 1].ravel()
     product, who = np.divmod(np.arange(len(pieces)), 2)
     seen = shown > 0
-    if not past.sold[:, :, 0].sum(axis=0).all():  # either sold nothing there: places of orders and traffic differ
+    if not _placed(past):
         return SUPPOSED["lift"]
     try:
         fit = Poisson()(pieces[seen], who[seen, None].astype(float), [product[seen]], np.log(shown[seen]))
     except BadInputError:  # no product was sold by both
         return SUPPOSED["lift"]
     return _slope(fit, "lift")
+
+
+def _taken(past: Past, goods: Goods) -> Slope:
+    """How sales of a product elsewhere fall in weeks in which creators show it more, beside its department's week.
+
+    They follow (1 + what creators sell / what is usually sold elsewhere) to the power of less the slope. What creators
+    sell is told by how often they show it, since demand moves sales here and there alike. Where sales elsewhere are too
+    few, exposure there stands for them. Below 0 sales elsewhere rise with creators, which counts as no gain of theirs.
+    """
+    if not past.bought.any():
+        return Slope(0.0, 0.0)
+    if not _placed(past):
+        return SUPPOSED["taken"]
+    shown = np.zeros(past.own.shape)
+    np.add.at(shown, (past.product[past.rows.line], past.rows.week), past.rows.shown)
+    ours = past.sold[:, 1, 0][:, None] * shown / np.maximum(shown.sum(axis=1, keepdims=True), 1e-9)
+    usual = past.bought.mean(axis=1)
+    product, week = np.divmod(np.arange(shown.size), past.weeks)
+    mine = ((usual > 0) & ours.any(axis=1))[product]
+    product, week = product[mine], week[mine]
+    levels = [_codes(product), _codes(goods.department[product] * past.weeks + week)]
+    x = np.log1p(ours.ravel()[mine] / usual[product])
+    found = SUPPOSED["taken"]
+    for counts in (past.bought, past.elsewhere):
+        try:
+            fit = Poisson()(counts.ravel()[mine], x[:, None], levels, cluster=levels[0])
+        except BadInputError:  # no product was sold there in two weeks beside another
+            continue
+        found = _slope(replace(fit, slope=-fit.slope), "taken")
+        if found.told:
+            break
+    return found
+
+
+def _placed(past: Past) -> bool:
+    """Whether both sellers and creators sell where they show alike; where not, places of orders and traffic differ."""
+    return bool(past.sold[:, :, 0].sum(axis=0).all())
 
 
 def _whole(held: Array) -> Mask:

@@ -163,6 +163,7 @@ class Learnt:
             "how much of what creators show is new": known.new.told,
             "what one line takes from a creator's others": known.crowding.told, "unit costs": not self.goods.assumed,
             "how much better sells what creators show": known.lift.told,
+            "what creators take from sales elsewhere": known.taken.told,
         }  # fmt: skip
         return tuple(word for word, told in words.items() if not told)
 

@@ -68,6 +68,7 @@ class Past:
         own: [products, weeks] times that sellers showed the product where creators show theirs in the same way.
         seen: [products, weeks] exposure where creators are at work, rooms aside; places weighted by what they sell.
         elsewhere: [products, weeks] exposure in all other places.
+        bought: [products, weeks] pieces sold in all other places, rooms aside.
         clicked: [products, 2] clicks and exposure, of all weeks and places.
         sold: [products, 2, 2] by sellers and by creators: pieces and exposure where both show products alike.
         pieces: [products, 2] pieces sold where creators are at work and elsewhere, rooms aside, in all weeks.
@@ -89,6 +90,7 @@ class Past:
     own: Array
     seen: Array
     elsewhere: Array
+    bought: Array
     clicked: Array
     sold: Array
     pieces: Array
@@ -167,8 +169,8 @@ class _Reader:
         exposure = self._exposure(places)
         return Past(
             tuple(names), self._tiers(names), of, by, self._rows(line, begins, ends, rate, shown), mean[0], mean[1],
-            held, until, self._by_week({"relation": ("own",), **same}), *exposure, self._clicked(), self._sold(same),
-            self._pieces(tuple(places)),
+            held, until, self._by_week({"relation": ("own",), **same}), *exposure, self._bought(places),
+            self._clicked(), self._sold(same), self._pieces(tuple(places)),
             self._through_lines(line_of, number, len(keys)), self._through(), self.period.days,
             int(((begins < 0) & (contracts["ends"] > MOMENT) & (ends <= MOMENT)).sum()),
         )  # fmt: skip
@@ -299,6 +301,17 @@ class _Reader:
             np.add.at(table, (at[mine], week[mine]), values[mine])
             out.append(table)
         return out[0], out[1]
+
+    def _bought(self, places: Mapping[str | None, float]) -> Array:
+        """Pieces sold where creators are not at work, rooms aside: [products, weeks]."""
+        found = self._run((m.ITEMS,), ("product_id", "surface"), {"form": _NO_ROOM}, weekly=True)
+        out = np.zeros((len(self.product), len(self.weeks)))
+        for name, surface, week, count in zip(
+            found["product_id"], found["surface"], found["slot"], found["items"], strict=True
+        ):
+            if surface not in places and name in self.product:
+                out[self.product[name], int(week)] += float(count)
+        return out
 
     def _clicked(self) -> Array:
         told = (m.CLICKS, m.IMPRESSIONS) if self.store.has("traffic", "clicks") else (m.IMPRESSIONS,)

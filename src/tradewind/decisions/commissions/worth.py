@@ -32,6 +32,7 @@ class Worth:
         platform: The same for the platform.
         merchant: The same for the product's own merchant, who owns a part of that exposure.
         through: Pieces sold through creators in a day, lately.
+        elsewhere: Pieces sold in a day where creators are not at work, lately.
         displaced: Least and most share of these that is lost where a product is shown once more.
         odd: Number of weeks that stand out, such as a mega campaign's, in whose place ordinary ones before them count.
     """
@@ -43,6 +44,7 @@ class Worth:
     platform: Array
     merchant: Array
     through: Array
+    elsewhere: Array
     displaced: tuple[float, float]
     odd: int
 
@@ -74,6 +76,7 @@ def worth(past: Past, goods: Goods, *, whole: bool) -> Worth:
     out = standout(past.seen.sum(axis=0) + 1.0)
     seen = past.seen[:, ordinary(out, lately)].mean(axis=1) / WEEK
     asked = past.seen[:, -lately:].mean(axis=1) / WEEK
+    elsewhere = past.bought[:, ordinary(out, lately)].mean(axis=1) / WEEK
     joint = _stands(seen, found.mean * goods.joint, goods.department)
     platform = _stands(seen, found.mean * goods.platform, goods.department)
     names = {name: n for n, name in enumerate(sorted({shop or "" for shop in goods.shop}))}
@@ -87,7 +90,7 @@ def worth(past: Past, goods: Goods, *, whole: bool) -> Worth:
         through = sold.mean * past.through[:, 2] / past.base
         through *= np.divide(seen, asked, out=np.ones(len(seen)), where=asked > 0)
     return Worth(
-        found.mean, found.shape, seen, joint, platform, merchant, through, DISPLACED if whole else OUTSIDE,
+        found.mean, found.shape, seen, joint, platform, merchant, through, elsewhere, DISPLACED if whole else OUTSIDE,
         int(out[-lately:].sum()),
     )  # fmt: skip
 
