@@ -25,9 +25,9 @@ ANSWER, CROWDING, BEND, MARGIN, FEE = 0.8, 0.9, 0.3, 0.5, 0.05
 """Powers of effort in the rate and in a creator's load; what a unit of effort adds to exposure; shares of a price."""
 
 
-def truth(rate: np.ndarray, hours: np.ndarray, by: np.ndarray, pull: np.ndarray) -> np.ndarray:
+def truth(rate: np.ndarray, hours: np.ndarray, by: np.ndarray, pull: np.ndarray, answer: np.ndarray) -> np.ndarray:
     """Return the effort of lines that hold at one time."""
-    drive = pull * rate**ANSWER
+    drive = pull * rate**answer
     load = np.bincount(by, drive, CREATORS)[by]
     return hours[by] * drive / load**CROWDING
 
@@ -45,6 +45,7 @@ def build(
     besides: str = "",
     apart: bool = False,
     taken: float | None = None,
+    deaf: bool = False,
 ) -> Path:
     """Write a store of the bazaar; tables named in `leave` are left out.
 
@@ -53,13 +54,15 @@ def build(
     shown or show no more from then on, whatever contracts say. Listings of the products in `ended` have ended. The
     party `besides` gives a tenth of the price off every piece. Sellers' own orders name another surface than their
     traffic where these are `apart`. Where a share is `taken`, a mall sells each product three times as often as its
-    seller does, less that share of what they sell in a week.
+    seller does, less that share of what they sell in a week. Small creators answer to no
+    rate where they are `deaf`.
     """
     rng, luck = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     price = np.round(rng.uniform(10, 60, PRODUCTS), 2)
     base = rng.lognormal(7.5, 0.7, PRODUCTS)
     sells = 0.004 * rng.lognormal(0, 0.3, PRODUCTS)
     hours, followers = rng.lognormal(0.5, 0.4, CREATORS), rng.permutation(CREATORS) * 100 + 50
+    answer = np.where(deaf & (followers < np.quantile(followers, 1 / 3)), 0.0, ANSWER)
     contracts = []
     for begin in range(-6, WEEKS, 2):
         for product in np.flatnonzero(rng.random(PRODUCTS) < 0.5).tolist():
@@ -71,7 +74,7 @@ def build(
     rows: market.Rows = {name: [] for name in market.TABLES}
     for week in range(WEEKS):
         live = np.flatnonzero((begin <= week) & (end > week))
-        effort = truth(rate[live], hours, by[live], pull[live])
+        effort = truth(rate[live], hours, by[live], pull[live], answer[by[live]])
         total = np.bincount(product[live], effort, PRODUCTS)
         noise = rng.lognormal(0, 0.05, PRODUCTS)
         shown = base * noise * (1 + BEND * total) * (10 if week == mega else 1)

@@ -70,6 +70,15 @@ def test_how_creators_answer_to_a_rate_is_found(learnt: Learnt):
     assert slope == pytest.approx(np.full(3, bazaar.ANSWER), abs=0.12)
 
 
+def test_creators_who_do_not_answer_are_told_apart(tmp_path: Path):
+    curve = learn(open_store(str(bazaar.build(tmp_path, 2, deaf=True))), bazaar.LAST).effort.curve
+    span = np.log(curve.knots[-1] / curve.knots[0])
+    answer, error = curve.mid[:3, -1] / span, curve.error[:3, -1] / span
+    assert (np.abs(answer - [0.0, bazaar.ANSWER, bazaar.ANSWER]) < 1.645 * error).all()
+    assert answer[0] < 0.3
+    assert (error > 0.02).all()
+
+
 def test_what_one_line_takes_from_the_others_is_found(learnt: Learnt):
     found = learnt.effort.crowding
     assert found.mid == pytest.approx(bazaar.CROWDING, abs=max(0.15, 3 * found.error))

@@ -320,9 +320,11 @@ class _Teller:
                 f"Rates above {human(float(high), 'share')} were hardly ever paid; beyond it the answer is drawn on "
                 "from below, with a wider interval."
             )
-        if self.learnt.effort.curve.straight:
+        if straight := self.learnt.effort.curve.straight:
+            asked = {"each": "each tier is", "some": "each tier is, some of them together,", "all": "all creators are"}
             told.append(
-                "Contracts are too few to tell tiers or rates apart: all creators are taken to answer to a rate by one "
+                f"Contracts are too few to tell {'tiers or ' if straight == 'all' else ''}rates apart: "
+                f"{asked[straight]} taken to answer to a rate by one "
                 f"line, which lies between what contracts say and {SUPPOSED['answer'].mid}% of effort for 1% of rate, "
                 f"give or take {SUPPOSED['answer'].error}, which is supposed of any. Cheapest test: offer two rates "
                 "by lot."
