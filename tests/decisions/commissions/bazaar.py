@@ -46,6 +46,7 @@ def build(
     apart: bool = False,
     taken: float | None = None,
     deaf: bool = False,
+    doubled: bool = False,
 ) -> Path:
     """Write a store of the bazaar; tables named in `leave` are left out.
 
@@ -55,7 +56,7 @@ def build(
     party `besides` gives a tenth of the price off every piece. Sellers' own orders name another surface than their
     traffic where these are `apart`. Where a share is `taken`, a mall sells each product three times as often as its
     seller does, less that share of what they sell in a week. Small creators answer to no
-    rate where they are `deaf`.
+    rate where they are `deaf`. Where contracts are `doubled`, an open plan that pays half as much stands beside each.
     """
     rng, luck = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     price = np.round(rng.uniform(10, 60, PRODUCTS), 2)
@@ -107,7 +108,7 @@ def build(
         left = np.maximum(base * 3 - (taken or 0.0) * shown * total / (1 + total), 0.3 * base)
         _mall(rows, luck, day, left * sells * (taken is not None), price)
     midnight = datetime(FIRST.year, FIRST.month, FIRST.day)
-    for n, (p, k, r, first, last, _) in enumerate(kept):
+    for n, (p, k, r, first, last, _) in enumerate([*kept, *[(*c[:2], c[2] / 2, *c[3:]) for c in kept if doubled]]):
         rows["commissions"].append({
             "contract_id": f"n{n:05d}", "shop_id": f"s{p % SHOPS}", "product_id": f"p{p:03d}",
             "creator_id": f"k{k:02d}", "rate": r, "platform_share": 0.0,

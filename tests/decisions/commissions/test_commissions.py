@@ -278,6 +278,15 @@ def test_contracts_that_end_with_the_last_day_hold_no_more(tmp_path: Path, learn
         assert not (found.ends[np.isfinite(found.rate)] < 7.5).any()
 
 
+def test_of_two_contracts_at_once_the_one_that_is_paid_counts(tmp_path: Path, learnt: Learnt):
+    store = open_store(str(bazaar.build(tmp_path, doubled=True)))
+    found = learn(store, bazaar.LAST)
+    assert found.past.rate == pytest.approx(learnt.past.rate, nan_ok=True)
+    assert found.past.rows.rate == pytest.approx(learnt.past.rows.rate)
+    assert (found.past.doubled, learnt.past.doubled) == (len(learnt.past.product), 0)
+    assert any("two contracts at once" in said for said in study(store, bazaar.LAST).caveats)
+
+
 def test_a_mega_campaign_is_not_promised_again(tmp_path: Path, store: Store, told: Study):
     found = study(open_store(str(bazaar.build(tmp_path, mega=bazaar.WEEKS - 3))), bazaar.LAST)
     usual, then = (

@@ -334,6 +334,11 @@ class _Teller:
                 f"{several(idle, 'contract')} on paper {'counts' if idle == 1 else 'count'} as ended: the creator or "
                 "the product has not been shown for longer than chance would have it, or no listing stands."
             )
+        if doubled := self.learnt.past.doubled:
+            told.append(
+                f"{several(doubled, 'pair')} of product and creator had two contracts at once, such as an open plan "
+                "beside a targeted one: the one whose rate orders were paid counts, where none tell it the higher one."
+            )
         past, days = self.learnt.past, self.learnt.settings.days
         ends = past.ends[np.isfinite(past.rate)][self.chosen]
         if soon := int((ends < days - 0.001).sum()):  # one that holds to the last second holds to the end

@@ -76,6 +76,7 @@ class Past:
         through: [products, 3] through creators, rooms counted: pieces and exposure of all weeks, exposure of the base.
         base: Number of days of the base period.
         idle: Number of contracts that stand on paper only, and are taken to have ended.
+        doubled: Number of lines with two contracts at once that pay different rates, of which one counts.
     """
 
     creators: tuple[str, ...]
@@ -98,6 +99,7 @@ class Past:
     through: Array
     base: int
     idle: int
+    doubled: int
 
     @property
     def weeks(self) -> int:
@@ -172,7 +174,7 @@ class _Reader:
             held, until, self._by_week({"relation": ("own",), **same}), *exposure, self._bought(places),
             self._clicked(), self._sold(same), self._pieces(tuple(places)),
             self._through_lines(line_of, number, len(keys)), self._through(), self.period.days,
-            int(((begins < 0) & (contracts["ends"] > MOMENT) & (ends <= MOMENT)).sum()),
+            int(((begins < 0) & (contracts["ends"] > MOMENT) & (ends <= MOMENT)).sum()), contracts["doubled"],
         )  # fmt: skip
 
     def _contracts(self) -> dict[str, Any]:
@@ -205,7 +207,39 @@ class _Reader:
         told: dict[str, Any] = {name: [rows[name][n] for n in kept] for name in ("product_id", "creator_id", "rate")}
         told["platform_share"] = [rows["platform_share"][n] or 0.0 for n in kept]
         # what is not known by the last day does not count: an end that lies ahead is told with the contract
-        return {**told, "begins": begins[kept], "ends": ends[kept]}
+        return {**told, **self._one_at_a_time(told, begins[kept], ends[kept])}
+
+    def _one_at_a_time(self, told: Mapping[str, Any], begins: Array, ends: Array) -> dict[str, Any]:
+        """When contracts hold if one of a line holds at a time: where two do, that whose rate orders were paid.
+
+        Where no order tells, the higher one. Of the other what is left after it counts, else what came before it.
+        """
+        of: dict[tuple[str, str], list[int]] = {}
+        for n, pair in enumerate(zip(told["product_id"], told["creator_id"], strict=True)):
+            of.setdefault(pair, []).append(n)
+        rate, doubled = np.array(told["rate"], float), 0
+        paid = self._paid() if any(len(each) > 1 for each in of.values()) else {}
+        for pair, each in of.items():
+            usual = paid.get(pair, np.inf)
+            each.sort(key=lambda n: (abs(rate[n] - usual) if np.isfinite(usual) else -rate[n], n))
+            beside = False
+            for place, n in enumerate(each):
+                for first in each[:place]:
+                    if rate[first] == rate[n] or min(ends[n], ends[first]) - max(begins[n], begins[first]) <= MOMENT:
+                        continue
+                    beside = True
+                    if ends[n] > ends[first] + MOMENT:
+                        begins[n] = ends[first]
+                    else:
+                        ends[n] = min(ends[n], max(begins[n], begins[first]))
+            doubled += beside
+        return {"begins": begins, "ends": ends, "doubled": doubled}
+
+    def _paid(self) -> dict[tuple[str, str], float]:
+        """Commission over GMV of each product with each creator."""
+        found = self._run((m.COMMISSION, m.GMV), ("product_id", "creator_id"), {"relation": ("affiliate",)})
+        rows = zip(found["product_id"], found["creator_id"], found["commission"], found["gmv"], strict=True)
+        return {(p, c): float(fee) / float(gmv) for p, c, fee, gmv in rows if c is not None and fee and gmv}
 
     def _lasting(self, contracts: Mapping[str, Any]) -> Array:
         """Return when contracts end: those whose creator or product fell silent, then; those of no listing, now."""
