@@ -287,6 +287,15 @@ def test_of_two_contracts_at_once_the_one_that_is_paid_counts(tmp_path: Path, le
     assert any("two contracts at once" in said for said in study(store, bazaar.LAST).caveats)
 
 
+def test_contracts_that_name_no_creator_are_counted(tmp_path: Path, told: Study):
+    store = open_store(str(bazaar.build(tmp_path)))
+    rows = store.table("commissions")
+    nobody = ibis.null(rows.creator_id.type())
+    store.write({"commissions": rows.mutate(creator_id=(rows.rate > 0.2).ifelse(nobody, rows.creator_id))})
+    assert any("name no creator" in said for said in study(open_store(str(tmp_path)), bazaar.LAST).caveats)
+    assert not any("no creator" in said for said in told.caveats)
+
+
 def test_a_mega_campaign_is_not_promised_again(tmp_path: Path, store: Store, told: Study):
     found = study(open_store(str(bazaar.build(tmp_path, mega=bazaar.WEEKS - 3))), bazaar.LAST)
     usual, then = (

@@ -334,6 +334,11 @@ class _Teller:
                 f"{several(idle, 'contract')} on paper {'counts' if idle == 1 else 'count'} as ended: the creator or "
                 "the product has not been shown for longer than chance would have it, or no listing stands."
             )
+        if nobodys := self.learnt.past.nobodys:
+            told.append(
+                f"{several(nobodys, 'contract')} that {'names' if nobodys == 1 else 'name'} no creator, such as open "
+                "plans, are left out: what is sold by them counts at the rates of the others."
+            )
         if doubled := self.learnt.past.doubled:
             told.append(
                 f"{several(doubled, 'pair')} of product and creator had two contracts at once, such as an open plan "

@@ -76,6 +76,7 @@ class Past:
         through: [products, 3] through creators, rooms counted: pieces and exposure of all weeks, exposure of the base.
         base: Number of days of the base period.
         idle: Number of contracts that stand on paper only, and are taken to have ended.
+        nobodys: Number of contracts that name no creator, such as open plans, and are left out.
         doubled: Number of lines with two contracts at once that pay different rates, of which one counts.
     """
 
@@ -99,6 +100,7 @@ class Past:
     through: Array
     base: int
     idle: int
+    nobodys: int
     doubled: int
 
     @property
@@ -174,7 +176,8 @@ class _Reader:
             held, until, self._by_week({"relation": ("own",), **same}), *exposure, self._bought(places),
             self._clicked(), self._sold(same), self._pieces(tuple(places)),
             self._through_lines(line_of, number, len(keys)), self._through(), self.period.days,
-            int(((begins < 0) & (contracts["ends"] > MOMENT) & (ends <= MOMENT)).sum()), contracts["doubled"],
+            int(((begins < 0) & (contracts["ends"] > MOMENT) & (ends <= MOMENT)).sum()),
+            self._nobodys(), contracts["doubled"],
         )  # fmt: skip
 
     def _contracts(self) -> dict[str, Any]:
@@ -240,6 +243,13 @@ class _Reader:
         found = self._run((m.COMMISSION, m.GMV), ("product_id", "creator_id"), {"relation": ("affiliate",)})
         rows = zip(found["product_id"], found["creator_id"], found["commission"], found["gmv"], strict=True)
         return {(p, c): float(fee) / float(gmv) for p, c, fee, gmv in rows if c is not None and fee and gmv}
+
+    def _nobodys(self) -> int:
+        """Number of contracts that hold on the last day and name no creator."""
+        end, table = self.period.end(self.store.provenance.timezone), self.store.table("commissions")
+        holds = (table.accepted_at < end) & (table.ends_at.isnull() | (table.ends_at >= end))
+        rows = table.filter(table.creator_id.isnull() & table.rate.notnull() & holds)
+        return int(self.store.run(rows.select("contract_id")).num_rows)
 
     def _lasting(self, contracts: Mapping[str, Any]) -> Array:
         """Return when contracts end: those whose creator or product fell silent, then; those of no listing, now."""
