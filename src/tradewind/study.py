@@ -408,6 +408,7 @@ class Provenance:
         snapshot: The snapshot that was read.
         country: ISO 3166-1 alpha-2 code of the country whose public holidays count; empty where none is named.
         shops: The shops that the numbers are limited to, as a reader would say it; empty where they are of all.
+        whole_marketplace: Whether they are of all sellers of a marketplace, not of a part such as a brand's own shops.
     """
 
     source: str
@@ -420,6 +421,7 @@ class Provenance:
     snapshot: str = ""
     country: str = ""
     shops: str = ""
+    whole_marketplace: bool = False
 
 
 @dataclass(frozen=True)

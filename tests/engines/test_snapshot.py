@@ -43,6 +43,15 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and p.name != "LOCK"}
 
 
+@pytest.mark.parametrize("simulated", [True, False])
+def test_a_manifest_that_does_not_say_so_is_of_a_world_or_of_a_part(tmp_path: Path, simulated: bool) -> None:
+    body = json.loads(made(tmp_path, "2024-01-02").to_json())
+    body["provenance"] |= {"simulated": simulated}
+    assert not Manifest.from_json(json.dumps(body)).provenance.whole_marketplace
+    del body["provenance"]["whole_marketplace"]
+    assert Manifest.from_json(json.dumps(body)).provenance.whole_marketplace == simulated
+
+
 def test_a_commit_is_read_back(tmp_path: Path) -> None:
     manifest = made(tmp_path, "2024-01-02", "2024-01-05")
     assert existing(tmp_path) == manifest == Manifest.from_json(manifest.to_json())

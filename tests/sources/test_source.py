@@ -25,6 +25,11 @@ def test_the_complete_journey_quotes_its_notice():
     assert "commercial decision-making" in source.notice
 
 
+def test_a_source_is_a_part_of_a_marketplace_unless_it_says_so():
+    assert load("olist").whole_marketplace
+    assert not load("online_retail").whole_marketplace
+
+
 def test_unknown_source_names_the_known_ones(tmp_path: Path):
     with pytest.raises(NotFoundError, match="olist"):
         load("nothing_of_the_kind")

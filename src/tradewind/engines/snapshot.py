@@ -126,6 +126,8 @@ class Manifest:
                     do="import again",
                 )
             provenance = {**body["provenance"], "assumptions": tuple(body["provenance"]["assumptions"])}
+            # Of the manifests that do not say so, a world's is of a whole marketplace.
+            provenance.setdefault("whole_marketplace", provenance["simulated"])
             tables = {name: tuple(DataFile(**file) for file in files) for name, files in body["tables"].items()}
             return cls(body["name"], Provenance(**provenance), tables, body["imported"], body["created_at"])
         except (ValueError, KeyError, TypeError) as error:

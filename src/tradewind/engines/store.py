@@ -111,6 +111,7 @@ class Store:
             assumptions=self.assumptions.sentences() if self.coverage("order_lines", "unit_cost") < 1 else (),
             snapshot=self.manifest.name,
             shops=self._shops_said,
+            whole_marketplace=self.manifest.provenance.whole_marketplace and self.scope.shops is None,
         )
 
     @property

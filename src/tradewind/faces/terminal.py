@@ -68,6 +68,7 @@ def provenance(origin: Provenance) -> RenderableType:
     if origin.shops:
         lines.append(f"Only {origin.shops}.\n", style="bold")
     lines.append(f"Source: {origin.source}; licence: {origin.licence}; in {origin.currency}, days in {origin.timezone}")
+    lines.append("; the whole marketplace" if origin.whole_marketplace else "")
     lines.append(f"; snapshot {origin.snapshot}." if origin.snapshot else ".")
     if origin.notice:
         lines.append("\n" + origin.notice)

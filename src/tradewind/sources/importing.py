@@ -190,8 +190,9 @@ class _Import:
     def _provenance(self) -> Provenance:
         own = self.source
         return Provenance(
-            own.name, own.licence, own.notice, own.currency, own.timezone, own.simulated, country=own.country
-        )
+            own.name, own.licence, own.notice, own.currency, own.timezone, own.simulated, country=own.country,
+            whole_marketplace=own.whole_marketplace,
+        )  # fmt: skip
 
     def _remembered(
         self,

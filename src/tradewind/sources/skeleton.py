@@ -16,6 +16,7 @@ currency = "EUR"              # ISO 4217; every amount is in it
 timezone = "Europe/Berlin"    # days are counted in this zone
 country = "DE"                # whose public holidays count; leave it out where there are many
 simulated = false
+whole_marketplace = false     # true where all sellers of a marketplace are in it, not only shops of one's own
 
 # Moments are read as ISO 8601 (2024-06-01 14:30:00). Name other formats here, and wrap the column in moment(...).
 moments = ["%d.%m.%Y %H:%M"]

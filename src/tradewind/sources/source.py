@@ -82,6 +82,7 @@ class Source:
         timezone: IANA name of the zone whose days the store counts in.
         country: ISO 3166-1 alpha-2 code of the country whose public holidays count; empty where none is named.
         simulated: Whether the data were made rather than observed.
+        whole_marketplace: Whether they are of all sellers of a marketplace, not of a part such as a brand's own shops.
         moments: Further formats of moments, in the notation of `strptime`, that the macro `moment` tries.
         amounts: How the macro `money` finds 1234.56 written, such as `1.234,56`; empty where with a point alone.
         files: What it reads.
@@ -100,6 +101,7 @@ class Source:
     timezone: str
     country: str = ""
     simulated: bool = False
+    whole_marketplace: bool = False
     moments: tuple[str, ...] = ()
     amounts: str = ""
     files: tuple[Files, ...] = ()
@@ -226,6 +228,7 @@ class _Reader:
             timezone=self._zone(body),
             country=self._country(body),
             simulated=self._flag(body, "simulated", False),
+            whole_marketplace=self._flag(body, "whole_marketplace", False),
             moments=self._texts(body, "moments"),
             amounts=self._amounts(body),
             files=files,

@@ -17,15 +17,17 @@ from tradewind.study import Provenance
 FIRST, WEEKS = date(2024, 1, 1), 17
 SPAN = Period(FIRST, FIRST + timedelta(days=7 * WEEKS - 1))
 LAST = Period(SPAN.last - timedelta(days=27), SPAN.last)
-PROVENANCE = Provenance("bazaar", "CC0-1.0", "Made for tests.", "EUR", "UTC", simulated=True)
+PROVENANCE = Provenance(
+    "bazaar", "CC0-1.0", "Made for tests.", "EUR", "UTC", simulated=True, whole_marketplace=True
+)  # fmt: skip
 PRODUCTS, CREATORS, SHOPS = 120, 30, 6
 ANSWER, CROWDING, BEND, MARGIN, FEE = 0.8, 0.9, 0.3, 0.5, 0.05
 """Powers of effort in the rate and in a creator's load; what a unit of effort adds to exposure; shares of a price."""
 
 
-def truth(rate: np.ndarray, hours: np.ndarray, by: np.ndarray, pull: np.ndarray) -> np.ndarray:
+def truth(rate: np.ndarray, hours: np.ndarray, by: np.ndarray, pull: np.ndarray, answer: np.ndarray) -> np.ndarray:
     """Return the effort of lines that hold at one time."""
-    drive = pull * rate**ANSWER
+    drive = pull * rate**answer
     load = np.bincount(by, drive, CREATORS)[by]
     return hours[by] * drive / load**CROWDING
 
@@ -42,6 +44,9 @@ def build(
     ended: frozenset[int] = frozenset(),
     besides: str = "",
     apart: bool = False,
+    taken: float | None = None,
+    deaf: bool = False,
+    doubled: bool = False,
 ) -> Path:
     """Write a store of the bazaar; tables named in `leave` are left out.
 
@@ -49,13 +54,16 @@ def build(
     In the week `mega` all is shown ten times as often. Where `gone` names products or creators, and a week, these are
     shown or show no more from then on, whatever contracts say. Listings of the products in `ended` have ended. The
     party `besides` gives a tenth of the price off every piece. Sellers' own orders name another surface than their
-    traffic where these are `apart`.
+    traffic where these are `apart`. Where a share is `taken`, a mall sells each product three times as often as its
+    seller does, less that share of what they sell in a week. Small creators answer to no
+    rate where they are `deaf`. Where contracts are `doubled`, an open plan that pays half as much stands beside each.
     """
     rng, luck = np.random.default_rng(seed), np.random.default_rng(seed + 1)
     price = np.round(rng.uniform(10, 60, PRODUCTS), 2)
     base = rng.lognormal(7.5, 0.7, PRODUCTS)
     sells = 0.004 * rng.lognormal(0, 0.3, PRODUCTS)
     hours, followers = rng.lognormal(0.5, 0.4, CREATORS), rng.permutation(CREATORS) * 100 + 50
+    answer = np.where(deaf & (followers < np.quantile(followers, 1 / 3)), 0.0, ANSWER)
     contracts = []
     for begin in range(-6, WEEKS, 2):
         for product in np.flatnonzero(rng.random(PRODUCTS) < 0.5).tolist():
@@ -67,7 +75,7 @@ def build(
     rows: market.Rows = {name: [] for name in market.TABLES}
     for week in range(WEEKS):
         live = np.flatnonzero((begin <= week) & (end > week))
-        effort = truth(rate[live], hours, by[live], pull[live])
+        effort = truth(rate[live], hours, by[live], pull[live], answer[by[live]])
         total = np.bincount(product[live], effort, PRODUCTS)
         noise = rng.lognormal(0, 0.05, PRODUCTS)
         shown = base * noise * (1 + BEND * total) * (10 if week == mega else 1)
@@ -97,8 +105,10 @@ def build(
             for _ in range(int(rng.poisson(count * sells[p]))):
                 place = {**where, "surface": "mall"} if apart and c is None else where
                 _sell(rows, luck, place, moment, price[p], 0.0 if c is None else rate[c], off, back, besides=besides)
+        left = np.maximum(base * 3 - (taken or 0.0) * shown * total / (1 + total), 0.3 * base)
+        _mall(rows, luck, day, left * sells * (taken is not None), price)
     midnight = datetime(FIRST.year, FIRST.month, FIRST.day)
-    for n, (p, k, r, first, last, _) in enumerate(kept):
+    for n, (p, k, r, first, last, _) in enumerate([*kept, *[(*c[:2], c[2] / 2, *c[3:]) for c in kept if doubled]]):
         rows["commissions"].append({
             "contract_id": f"n{n:05d}", "shop_id": f"s{p % SHOPS}", "product_id": f"p{p:03d}",
             "creator_id": f"k{k:02d}", "rate": r, "platform_share": 0.0,
@@ -133,6 +143,19 @@ def build(
                 files[name] = [path]
         draft.commit(PROVENANCE, files, {"digest": "made by hand"})
     return folder
+
+
+def _mall(rows: market.Rows, luck: np.random.Generator, day: date, pieces: np.ndarray, price: np.ndarray) -> None:
+    """Show and sell every product where no creator is: fifty times shown for a piece."""
+    if not pieces.any():
+        return
+    moment = datetime(day.year, day.month, day.day, 12)
+    for p, count in enumerate(luck.poisson(pieces * 50).tolist()):
+        where = {"product_id": f"p{p:03d}", "shop_id": f"s{p % SHOPS}", "surface": "mall", "form": "card",
+                 "relation": "own", "creator_id": None}  # fmt: skip
+        rows["traffic"].append({"hour": moment, **where, "impressions": count, "clicks": count // 20, "carts": 0})
+        for _ in range(int(luck.poisson(count / 50))):
+            _sell(rows, luck, where, moment, price[p], 0.0, 0.0, 0.0, besides="")
 
 
 def _sell(

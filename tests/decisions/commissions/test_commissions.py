@@ -70,6 +70,15 @@ def test_how_creators_answer_to_a_rate_is_found(learnt: Learnt):
     assert slope == pytest.approx(np.full(3, bazaar.ANSWER), abs=0.12)
 
 
+def test_creators_who_do_not_answer_are_told_apart(tmp_path: Path):
+    curve = learn(open_store(str(bazaar.build(tmp_path, 2, deaf=True))), bazaar.LAST).effort.curve
+    span = np.log(curve.knots[-1] / curve.knots[0])
+    answer, error = curve.mid[:3, -1] / span, curve.error[:3, -1] / span
+    assert (np.abs(answer - [0.0, bazaar.ANSWER, bazaar.ANSWER]) < 1.645 * error).all()
+    assert answer[0] < 0.3
+    assert (error > 0.02).all()
+
+
 def test_what_one_line_takes_from_the_others_is_found(learnt: Learnt):
     found = learnt.effort.crowding
     assert found.mid == pytest.approx(bazaar.CROWDING, abs=max(0.15, 3 * found.error))
@@ -79,6 +88,22 @@ def test_how_much_of_the_exposure_is_new_is_found(learnt: Learnt):
     effort = np.array([0.5, 2.0, 5.0])
     true = 1 + bazaar.BEND * effort
     assert (1 + learnt.effort.bend * effort) ** learnt.effort.new.mid == pytest.approx(true, rel=0.12)
+
+
+def test_what_creators_take_from_sales_elsewhere_is_not_new(tmp_path: Path):
+    """Two bazaars with a mall that loses none of what creators sell, or three tenths of it."""
+    none, some = (
+        learn(open_store(str(bazaar.build(tmp_path / str(taken), 3, taken=taken))), bazaar.LAST) for taken in (0.0, 0.3)
+    )
+    under = np.unique(none.past.product[np.isfinite(none.past.rate)])
+    for each, taken in ((none, 0.0), (some, 0.3)):
+        assert each.effort.taken.told
+        there = replace(each.effort, taken=replace(each.effort.taken, mid=0.0, error=0.0))
+        told, without = (known.gains().new_sales(under) for known in (each, replace(each, effort=there)))
+        assert told.mean() == pytest.approx(without.mean() - taken, abs=0.05)
+        assert np.quantile(told, 0.05) <= without.mean() - taken <= np.quantile(told, 0.95)
+    even = [each.gains().break_even().mean(axis=0)[under].mean() for each in (none, some)]
+    assert even[1] < 0.6 * even[0]
 
 
 def test_a_piece_brings_what_its_price_leaves(learnt: Learnt):
@@ -251,6 +276,24 @@ def test_contracts_that_end_with_the_last_day_hold_no_more(tmp_path: Path, learn
         assert within.any()
         assert found.contracts.sum() < learnt.past.contracts.sum()
         assert not (found.ends[np.isfinite(found.rate)] < 7.5).any()
+
+
+def test_of_two_contracts_at_once_the_one_that_is_paid_counts(tmp_path: Path, learnt: Learnt):
+    store = open_store(str(bazaar.build(tmp_path, doubled=True)))
+    found = learn(store, bazaar.LAST)
+    assert found.past.rate == pytest.approx(learnt.past.rate, nan_ok=True)
+    assert found.past.rows.rate == pytest.approx(learnt.past.rows.rate)
+    assert (found.past.doubled, learnt.past.doubled) == (len(learnt.past.product), 0)
+    assert any("two contracts at once" in said for said in study(store, bazaar.LAST).caveats)
+
+
+def test_contracts_that_name_no_creator_are_counted(tmp_path: Path, told: Study):
+    store = open_store(str(bazaar.build(tmp_path)))
+    rows = store.table("commissions")
+    nobody = ibis.null(rows.creator_id.type())
+    store.write({"commissions": rows.mutate(creator_id=(rows.rate > 0.2).ifelse(nobody, rows.creator_id))})
+    assert any("name no creator" in said for said in study(open_store(str(tmp_path)), bazaar.LAST).caveats)
+    assert not any("no creator" in said for said in told.caveats)
 
 
 def test_a_mega_campaign_is_not_promised_again(tmp_path: Path, store: Store, told: Study):
@@ -567,6 +610,24 @@ def test_a_shop_that_sells_through_no_creator_is_told_so(tmp_path: Path):
     with pytest.raises(MissingDataError, match="no order here came through a creator"):
         learn(store.scoped(Scope.of(["s0"])), bazaar.LAST)
     assert learn(store.scoped(Scope.of(["s1"])), bazaar.LAST)
+
+
+def test_a_part_of_a_marketplace_displaces_sellers_who_are_not_in_it(store: Store, learnt: Learnt, told: Study):
+    """Nothing is displaced in the bazaar: to cut a product that earns below average gains others nothing."""
+    own = replace(store.manifest, provenance=replace(store.manifest.provenance, whole_marketplace=False))
+    part = Store(store.folder, store.engine, own)
+    known = learn(part, bazaar.LAST)
+    assert (learnt.worth.displaced, known.worth.displaced) == ((0.6, 1.0), (0.0, 0.2))
+    assert learn(store.scoped(Scope.of(["s0"])), bazaar.LAST).worth.displaced == known.worth.displaced
+    whole, alone = (some.gains().value["joint"].mean(axis=0) for some in (learnt, known))
+    assert (whole < 0).mean() > 0.3
+    assert (alone > 0).mean() > 0.95
+    assert alone == pytest.approx(learnt.worth.sells * learnt.goods.joint, abs=0.2 * learnt.worth.joint.max())
+    [said] = [each for each in study(part, bazaar.LAST).caveats if "drives away" in each]
+    assert "between 0% and 20%" in said
+    assert "whole_marketplace" in said
+    [said] = [each for each in told.caveats if "drives away" in each]
+    assert "between 60% and 100%, and" in said
 
 
 def test_bad_input(learnt: Learnt, store: Store):

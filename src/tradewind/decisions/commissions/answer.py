@@ -69,7 +69,7 @@ def study(store: Store, period: Period, settings: CommissionsSettings | None = N
         )  # fmt: skip
     progress.told("appraising lines", 1, 3)
     found = lines(gains, settings.menu, learnt.busy(ahead(learnt)), chosen)
-    teller = _Teller(learnt, gains, found, chosen)
+    teller = _Teller(learnt, gains, found, chosen, whole=store.provenance.whole_marketplace)
     progress.told("writing the findings", 2, 3)
     findings = (teller.new(), teller.rates(), teller.payers(), teller.refusals(), teller.tiers())
     title = f"Which commission should each product pay from {ahead(learnt).first}, and who pays it?"
@@ -131,9 +131,9 @@ def _menus(learnt: Learnt, gains: Gains, pays: tuple[Array, Array], under: Codes
 class _Teller:
     """Puts what was found into words and tables."""
 
-    def __init__(self, learnt: Learnt, gains: Gains, found: list[Line], chosen: NDArray[np.bool_]):
+    def __init__(self, learnt: Learnt, gains: Gains, found: list[Line], chosen: NDArray[np.bool_], *, whole: bool):
         self.learnt, self.gains, self.found, self.chosen = learnt, gains, found, chosen
-        self.currency = learnt.currency
+        self.whole, self.currency = whole, learnt.currency
         self.grade = Evidence.ASSUMED if learnt.supposed else Evidence.OBSERVATIONAL
 
     def _money(self, value: float | Estimate, *, signed: bool = True) -> str:
@@ -153,13 +153,15 @@ class _Teller:
         numbers = {
             "new": share, "answer": _slope(effort.new.mid, effort.new.error),
             "crowding": _slope(effort.crowding.mid, effort.crowding.error),
+            "taken": _slope(effort.taken.mid, effort.taken.error),
         }  # fmt: skip
         note = (
             "Learnt from how the exposure of the same product moves as contracts begin and end, beside its department "
-            "in the same week. Of the effort that a rate brings to one line, "
+            "in the same week, less what is sold elsewhere when they show less. Of the effort that a rate brings to "
+            "one line, "
             f"{human(effort.crowding.mid, 'share')} is taken from the same creators' other lines."
         )
-        told = effort.new.told and effort.crowding.told
+        told = effort.new.told and effort.crowding.told and effort.taken.told
         grade = Evidence.OBSERVATIONAL if told else Evidence.ASSUMED
         return Finding("new", sentence, grade, numbers, None, None, note, 100.0)
 
@@ -297,13 +299,20 @@ class _Teller:
 
     def caveats(self) -> tuple[str, ...]:
         """What the data cannot answer, and the cheapest test that would."""
+        least, most = self.learnt.worth.displaced
+        whose = (
+            ""
+            if self.whole
+            else " (of products here, which are not the whole marketplace: what other sellers lose is not counted; "
+            "`whole_marketplace` in source.toml says otherwise)"
+        )
         told = [
             "Rates were not set by lot: a shop that pays more may also do more for its creators. Cheapest test: for "
             "four weeks offer half of the contracts of a hundred products two points more, drawn by lot within the "
             "product.",
-            "How far a time shown drives away another product's is assumed to lie between 60% and 100%, and what "
-            f"single gains are worth when many rates move at once is taken as {human(TOGETHER[0], 'share')} of their "
-            "sum. Both rest on no data: the ledger's holdouts would tell.",
+            f"How far a time shown drives away another product's is assumed to lie between {least:.0%} and "
+            f"{most:.0%}{whose}, and what single gains are worth when many rates move at once is taken as "
+            f"{human(TOGETHER[0], 'share')} of their sum. Both rest on no data: the ledger's holdouts would tell.",
         ]
         high = self.learnt.effort.curve.knots[-1]
         if max(self.learnt.settings.menu) > high:
@@ -311,9 +320,11 @@ class _Teller:
                 f"Rates above {human(float(high), 'share')} were hardly ever paid; beyond it the answer is drawn on "
                 "from below, with a wider interval."
             )
-        if self.learnt.effort.curve.straight:
+        if straight := self.learnt.effort.curve.straight:
+            asked = {"each": "each tier is", "some": "each tier is, some of them together,", "all": "all creators are"}
             told.append(
-                "Contracts are too few to tell tiers or rates apart: all creators are taken to answer to a rate by one "
+                f"Contracts are too few to tell {'tiers or ' if straight == 'all' else ''}rates apart: "
+                f"{asked[straight]} taken to answer to a rate by one "
                 f"line, which lies between what contracts say and {SUPPOSED['answer'].mid}% of effort for 1% of rate, "
                 f"give or take {SUPPOSED['answer'].error}, which is supposed of any. Cheapest test: offer two rates "
                 "by lot."
@@ -322,6 +333,16 @@ class _Teller:
             told.append(
                 f"{several(idle, 'contract')} on paper {'counts' if idle == 1 else 'count'} as ended: the creator or "
                 "the product has not been shown for longer than chance would have it, or no listing stands."
+            )
+        if nobodys := self.learnt.past.nobodys:
+            told.append(
+                f"{several(nobodys, 'contract')} that {'names' if nobodys == 1 else 'name'} no creator, such as open "
+                "plans, are left out: what is sold by them counts at the rates of the others."
+            )
+        if doubled := self.learnt.past.doubled:
+            told.append(
+                f"{several(doubled, 'pair')} of product and creator had two contracts at once, such as an open plan "
+                "beside a targeted one: the one whose rate orders were paid counts, where none tell it the higher one."
             )
         past, days = self.learnt.past, self.learnt.settings.days
         ends = past.ends[np.isfinite(past.rate)][self.chosen]

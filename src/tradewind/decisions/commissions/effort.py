@@ -26,6 +26,8 @@ LEVEL = 0.9
 Z = 1.6449  # deviations of a normal at either end of an interval of that level
 ENOUGH = 60_000  # rows of lines and weeks from which crowding is learnt; more are drawn from
 FEW = 20  # degrees of freedom below which rates are not compared within a creator's week
+MANY = 60  # degrees of freedom of each knot below which a tier's answer is one line
+FALLS = 2.0  # deviations by which an answer falls from which on it is said
 FEWEST = 30  # lines below which nothing is learnt from them
 
 
@@ -38,7 +40,8 @@ class Curve:
         mid: [tiers, knots] logarithm of effort against the smallest rate.
         error: [tiers, knots] its deviation.
         told: Whether contracts tell more of it than is supposed beforehand.
-        straight: Whether it is one line for all tiers, contracts being too few for more.
+        straight: Whose answers are straight lines, contracts being too few for more: `each` tier's; one line for `some`
+            tiers, or for `all` of them; empty for none.
         misfit: What the contracts of tiers contradict, in words, by tier; those of too few contracts under one number
             beyond the tiers'.
     """
@@ -47,7 +50,7 @@ class Curve:
     mid: Array
     error: Array
     told: bool
-    straight: bool
+    straight: str
     misfit: dict[int, str]
 
     def log_effort(self, tier: Codes, rate: Array, luck: Array, beyond: Array) -> Array:
@@ -89,7 +92,7 @@ class Slope:
 
 SUPPOSED = {
     "answer": Slope(0.5, 0.7, False), "crowding": Slope(0.5, 0.3, False), "new": Slope(0.3, 0.3, False),
-    "lift": Slope(0.0, 0.3, False),
+    "lift": Slope(0.0, 0.3, False), "taken": Slope(0.5, 0.5, False),
 }  # fmt: skip
 """What is supposed before the data: wide, and said so where they tell less than it does. `answer` is per log rate."""
 
@@ -121,6 +124,8 @@ class Effort:
         new: Power with which exposure answers to effort: 0 where creators only take what would have been shown anyway.
         bend: Inverse of the effort at which that answer begins to wear off.
         lift: [2] logarithm of how much better a time shown by a creator sells than by the seller, and its deviation.
+        taken: Power with which sales elsewhere fall as creators sell more beside them: 0 where they lose nothing, 1
+            where they lose about as much as creators sell.
         level: [lines] effort of each line at its usual rate, in units of what its seller shows.
         shape: [lines] how sure that is, as the shape of a gamma distribution.
         usual: [lines] the rate at which it was seen.
@@ -131,6 +136,7 @@ class Effort:
     new: Slope
     bend: float
     lift: Slope
+    taken: Slope
     level: Array
     shape: Array
     usual: Array
@@ -167,7 +173,7 @@ def effort(past: Past, goods: Goods, seed: int) -> Effort:
     now = rows.held * drawn.mean[rows.line] * np.exp(-crowding.mid * load)
     np.add.at(weekly, (past.product[rows.line], rows.week), now)
     new, bend = _new(past, goods, weekly)
-    return Effort(curve, crowding, new, bend, _lift(past), drawn.mean, drawn.shape, usual)
+    return Effort(curve, crowding, new, bend, _lift(past), _taken(past, goods), drawn.mean, drawn.shape, usual)
 
 
 def _curve(past: Past, seed: int) -> Curve:
@@ -197,10 +203,12 @@ def _curve(past: Past, seed: int) -> Curve:
     wide = np.hstack([hats * (tier == number)[:, None] for number in kinds])
     steps = np.tile(grid[1:] - grid[0], len(kinds))
     told, prior = (line, week, shown), SUPPOSED["answer"]
+    straight, least = _lines(past, told, at, tier, knots)
     fit = _compared(past, told, wide)
     wider = np.full(len(steps), np.inf) if fit is None else fit.widened(LEVEL)
-    if fit is None or not (wider < prior.error * steps).all():  # NaN too: a tier is not told at a rate
-        return _line(past, told, at, knots)
+    sharp = fit is not None and bool((wider < prior.error * steps).all())  # NaN too: a tier is not told at a rate
+    if fit is None or not sharp or not (fit.freedom >= MANY).all():
+        return straight
     group = np.repeat(kinds, len(grid) - 1)
     found = Response(level=LEVEL, shape="auto", seed=seed)(steps, fit.slope, wider, group)
     mid, error = np.zeros((len(TIERS), len(grid))), np.zeros((len(TIERS), len(grid)))
@@ -210,22 +218,77 @@ def _curve(past: Past, seed: int) -> Curve:
     for n, number in enumerate(found.groups.tolist()):
         if number < len(TIERS):
             mid[number, 1:], error[number, 1:] = found.mid[n], spread[n]
+    error = np.maximum(error, least[:, None] * (grid - grid[0]))
     misfit = {int(n): said for n, said in zip(found.groups, found.misfit, strict=True) if said}
-    return Curve(knots, mid, error, True, False, misfit)
+    return Curve(knots, mid, error, True, "", misfit)
 
 
-def _line(past: Past, told: tuple[Codes, Codes, Array], at: Array, knots: Array) -> Curve:
-    """Return one straight line for all tiers, where contracts are too few for more, held to what is supposed of any."""
-    fit, grid = _compared(past, told, at[:, None]), np.log(knots)
+def _lines(past: Past, told: tuple[Codes, Codes, Array], at: Array, tier: Codes, knots: Array) -> tuple[Curve, Array]:
+    """Return one straight line for each tier, and how wide each is at least, held to what is supposed of any answer.
+
+    Lines are drawn towards each other as far as tiers are alike. One that falls counts as level, as wide as it would be
+    if it could fall; a tier of which contracts tell too little has the line of all of them.
+    """
+    kinds = np.unique(tier)
+    fit = _compared(past, told, (at - np.median(at))[:, None] * (tier[:, None] == kinds))
+    slope, wide = (np.full(len(kinds), np.nan),) * 2 if fit is None else _alike(fit.slope, fit.widened(LEVEL))
+    single = None if (wide < SUPPOSED["answer"].error).all() else _line(past, told, at)
+    answers: dict[int, Slope] = {}
+    misfit: dict[int, str] = {}
+    for number, mid, error in zip(kinds.tolist(), slope.tolist(), wide.tolist(), strict=True):
+        told_here = believed(mid, error, SUPPOSED["answer"])
+        answers[number] = told_here if told_here.told or single is None else single
+        if told_here.told and mid < -FALLS * error:
+            misfit[number] = "exposure falls where the rate is higher"
+    rest = answers.get(len(TIERS)) or single or max(answers.values(), key=lambda each: each.error)
+    mine = [answers.get(number, rest) for number in range(len(TIERS))]
+    grid = np.log(knots)
+    along, error = grid - grid[0], np.array([each.error for each in mine])
+    mid = np.array([max(each.mid, 0.0) for each in mine])
+    lines = "" if single is None else "all" if all(each is single for each in answers.values()) else "some"
+    return Curve(
+        knots, mid[:, None] * along, error[:, None] * along, all(each.told for each in mine), lines or "each", misfit
+    ), error
+
+
+def _alike(mid: Array, error: Array) -> tuple[Array, Array]:
+    """Return numbers drawn towards their mean as far as they differ by no more than chance, and their errors.
+
+    Args:
+        mid: [n] estimates; those that are no numbers, or have no finite error, stay as they are.
+        error: [n] their deviations.
+
+    Reference:
+        DerSimonian and Laird (1986), Meta-analysis in clinical trials, Controlled Clinical Trials 7(3), formula 8.
+    """
+    known = np.isfinite(mid) & np.isfinite(error) & (error > 0)
+    if known.sum() < 2:
+        return mid, error
+    told, weight = mid[known], error[known] ** -2.0
+    among = float(weight @ (told - np.average(told, weights=weight)) ** 2) - (len(told) - 1)
+    apart = max(0.0, among / float(weight.sum() - (weight**2).sum() / weight.sum()))
+    total = 1 / (1 / weight + apart)
+    mean, keeps = np.average(told, weights=total), apart * total
+    out, wide = mid.copy(), error.copy()
+    out[known] = mean + keeps * (told - mean)
+    wide[known] = np.sqrt(keeps / weight + (1 - keeps) ** 2 / total.sum())
+    return out, wide
+
+
+def _line(past: Past, told: tuple[Codes, Codes, Array], at: Array) -> Slope:
+    """Return the slope of one straight line for all tiers, held to what is supposed of any.
+
+    Raises:
+        MissingDataError: If contracts tell nothing of it.
+    """
+    fit = _compared(past, told, at[:, None])
     if fit is None or not np.isfinite(fit.widened(LEVEL)[0]):
         raise MissingDataError(
             "Too few contracts of one product that pay different rates, to creators who also had other contracts, were "
             "shown at one time: nothing tells how creators answer to a rate",
             do="take more shops or more weeks, or offer two rates by lot to some products",
         )
-    answer = _slope(fit, "answer")
-    curve = np.tile(grid - grid[0], (len(TIERS), 1))
-    return Curve(knots, answer.mid * curve, answer.error * curve, answer.told, True, {})
+    return _slope(fit, "answer")
 
 
 def _compared(past: Past, told: tuple[Codes, Codes, Array], x: Array) -> Counted | None:
@@ -309,13 +372,50 @@ def _lift(past: Past) -> Slope:
     pieces, shown = past.sold[:, :, 0].ravel(), past.sold[:, :, 1].ravel()
     product, who = np.divmod(np.arange(len(pieces)), 2)
     seen = shown > 0
-    if not past.sold[:, :, 0].sum(axis=0).all():  # either sold nothing there: places of orders and traffic differ
+    if not _placed(past):
         return SUPPOSED["lift"]
     try:
         fit = Poisson()(pieces[seen], who[seen, None].astype(float), [product[seen]], np.log(shown[seen]))
     except BadInputError:  # no product was sold by both
         return SUPPOSED["lift"]
     return _slope(fit, "lift")
+
+
+def _taken(past: Past, goods: Goods) -> Slope:
+    """How sales of a product elsewhere fall in weeks in which creators show it more, beside its department's week.
+
+    They follow (1 + what creators sell / what is usually sold elsewhere) to the power of less the slope. What creators
+    sell is told by how often they show it, since demand moves sales here and there alike. Where sales elsewhere are too
+    few, exposure there stands for them. Below 0 sales elsewhere rise with creators, which counts as no gain of theirs.
+    """
+    if not past.bought.any():
+        return Slope(0.0, 0.0)
+    if not _placed(past):
+        return SUPPOSED["taken"]
+    shown = np.zeros(past.own.shape)
+    np.add.at(shown, (past.product[past.rows.line], past.rows.week), past.rows.shown)
+    ours = past.sold[:, 1, 0][:, None] * shown / np.maximum(shown.sum(axis=1, keepdims=True), 1e-9)
+    usual = past.bought.mean(axis=1)
+    product, week = np.divmod(np.arange(shown.size), past.weeks)
+    mine = ((usual > 0) & ours.any(axis=1))[product]
+    product, week = product[mine], week[mine]
+    levels = [_codes(product), _codes(goods.department[product] * past.weeks + week)]
+    x = np.log1p(ours.ravel()[mine] / usual[product])
+    found = SUPPOSED["taken"]
+    for counts in (past.bought, past.elsewhere):
+        try:
+            fit = Poisson()(counts.ravel()[mine], x[:, None], levels, cluster=levels[0])
+        except BadInputError:  # no product was sold there in two weeks beside another
+            continue
+        found = _slope(replace(fit, slope=-fit.slope), "taken")
+        if found.told:
+            break
+    return found
+
+
+def _placed(past: Past) -> bool:
+    """Whether both sellers and creators sell where they show alike; where not, places of orders and traffic differ."""
+    return bool(past.sold[:, :, 0].sum(axis=0).all())
 
 
 def _whole(held: Array) -> Mask:

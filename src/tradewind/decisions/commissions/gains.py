@@ -16,7 +16,6 @@ Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 DRAWS = 200
-DISPLACED = (0.6, 1.0)  # share of what stands there that a further time shown drives away: nobody has measured it
 TOGETHER = (0.7, 0.6)  # mean and deviation of what gains told one by one are worth once all of it happens at once
 MAKES = 0.6  # log deviation of how much of what they show is new from one creator to another
 SUITS = 0.5  # log deviation of how a product sells to whom creators show it, from how it sells in general
@@ -58,7 +57,8 @@ class Gains:
     """Tells what rates bring, from one set of draws for all of them.
 
     Effort for line c of creator k is h exp(f(rate_c)) / (Σ_lines of k)^crowding; the exposure of a product with efforts
-    E is F (1 + bend E)^new, of which creators show E / (1 + E).
+    E is F (1 + bend E)^new, of which creators show E / (1 + E). Sales elsewhere, B, fall as
+    (1 + what creators sell / B)^-taken.
 
     Args:
         goods: Products, and what a piece brings.
@@ -86,7 +86,7 @@ class Gains:
         self.crowding = np.clip(around(effort.crowding.mid, effort.crowding.error), 0.0, 1.0)
         self.new = np.clip(around(effort.new.mid, effort.new.error), 0.0, 1.0)  # effort never pays more and more
         self.better = -np.expm1(-around(effort.lift.mid, effort.lift.error))
-        self.displaced = rng.uniform(*DISPLACED, DRAWS)[:, None]
+        self.displaced = rng.uniform(*worth.displaced, DRAWS)[:, None]
         self.together = around(*TOGETHER)
         drift = about_one(DRIFT, len(goods.ids))
         self.makes = about_one(MAKES, len(past.creators))[:, self.by]
@@ -97,6 +97,8 @@ class Gains:
         self.given = rng.standard_gamma(effort.shape[live], (DRAWS, len(live))) * (effort.level / effort.shape)[live]
         self.given *= np.exp(self.at_now - self._answer(self.tier, effort.usual[live]))
         self.total = summed(self.given, self.of, len(goods.ids))
+        self.taken = np.clip(around(effort.taken.mid, effort.taken.error), 0.0, 1.0)
+        self.elsewhere = worth.elsewhere * drift
         self.makes *= self.given  # effort, counted by what it adds
         self.made = summed(self.makes, self.of, len(goods.ids))
         self.load = summed(self.given, self.by, len(past.creators))
@@ -132,6 +134,12 @@ class Gains:
             + (share * self.better * self.piece[name])[:, self.of] * self.given
             for name in self.value
         }
+        sold = self.through * self.new * bend / (1 + bend * self.made)
+        takes = self.taken * self.elsewhere / np.maximum(self.elsewhere + self.through, 1e-9)
+        for name, piece in self.piece.items():
+            found[name] -= (sold * takes * piece)[:, self.of] * self.makes + (share * takes * piece)[
+                :, self.of
+            ] * self.given
         kept = self.goods.price * (1 - self.goods.returned)
         found["creators"] = (share * kept)[:, self.of] * self.given * self.rate
         return found
@@ -183,16 +191,17 @@ class Gains:
         grown = ((1 + bend * makes) / (1 + bend * made)) ** self.new
         wider = np.where(before > 0, after / (1 + after) / np.maximum(before / (1 + before), 1e-12), 1.0)
         instead = through * (wider - 1) * self.better
+        sold = through * wider * grown
+        taken = self._taken(self.elsewhere[:, product] * days, through, sold)
         own = {
             name: self.together
-            * (seen * (grown - 1) * self.value[name][:, product] + instead * self.piece[name][product])
+            * (seen * (grown - 1) * self.value[name][:, product] + (instead - taken) * self.piece[name][product])
             for name in self.value
         }
         kept = self.goods.price[product] * (1 - self.goods.returned[product])
-        sold = through * wider * grown
         merchant = own["merchant"] + self.together * summed(besides, setting, len(product)) * days
         platform = own["platform"] + self.together * lost["platform"]
-        more = seen * (grown - 1) * self.sells[:, product] + instead
+        more = seen * (grown - 1) * self.sells[:, product] + instead - taken
         creators = self.together * (lost["creators"] + more * self.goods.creator[product])
         joint = own["joint"] + self.together * lost["joint"]
         found = Brought(
@@ -203,20 +212,30 @@ class Gains:
             values[:, product < 0] = 0.0
         return found
 
+    def _taken(self, elsewhere: Array, before: Array, after: Array) -> Array:
+        """Return how many pieces less are sold elsewhere once creators sell `after`, not `before`: [draws, n]."""
+        there = np.where(elsewhere > 0, elsewhere, 1.0)
+        ratio = (there + after) / (there + before)
+        return np.asarray(elsewhere * (1 - ratio**-self.taken))
+
     def new_sales(self, product: Codes) -> Array:
         """Return the share of what creators sell of products that would be lost without any of them, [draws].
 
-        What is lost is what their effort adds, in pieces; what they sell besides would have come anyway. Where they
-        sell worse than the surfaces whose place they take nothing is new, and no more can be than is sold.
+        What is lost is what their effort adds, in pieces, less what is sold elsewhere then; what they sell besides
+        would have come anyway. Where they sell worse than the surfaces whose place they take nothing is new, and no
+        more can be than is sold.
         """
         without = 1 - (1 + self.effort.bend * self.made) ** -self.new
-        own = (self.seen * without * self.sells + self.through * self.better)[:, product].sum(axis=1)
+        back = -self._taken(self.elsewhere, self.through, 0.0 * self.through)
+        own = (self.seen * without * self.sells + self.through * self.better - back)[:, product].sum(axis=1)
         return np.asarray(np.clip(own / np.maximum(self.through[:, product].sum(axis=1), 1e-12), 0.0, 1.0))
 
     def break_even(self) -> Array:
         """Return the rate at which a merchant would be as well off without any creator: [draws, products]."""
         without = 1 - (1 + self.effort.bend * self.made) ** -self.new
-        brings = self.seen * without * self.value["merchant"] + self.through * self.better * self.piece["merchant"]
+        back = -self._taken(self.elsewhere, self.through, 0.0 * self.through)
+        brings = self.seen * without * self.value["merchant"]
+        brings += (self.through * self.better - back) * self.piece["merchant"]
         kept = self.through * self.goods.price * (1 - self.goods.returned)
         return np.asarray(np.clip(self.together * brings / np.maximum(kept, 1e-9), 0.0, 1.0))
 

@@ -163,6 +163,7 @@ class Learnt:
             "how much of what creators show is new": known.new.told,
             "what one line takes from a creator's others": known.crowding.told, "unit costs": not self.goods.assumed,
             "how much better sells what creators show": known.lift.told,
+            "what creators take from sales elsewhere": known.taken.told,
         }  # fmt: skip
         return tuple(word for word, told in words.items() if not told)
 
@@ -231,7 +232,8 @@ def learn(store: Store, period: Period, settings: CommissionsSettings | None = N
     contracts = past(store, known.ids, seen)
     busy = rush(store, window, _sold(store, window))
     return Learnt(
-        known, contracts, effort(contracts, known, settings.seed), worth(contracts, known), seen, settings,
+        known, contracts, effort(contracts, known, settings.seed),
+        worth(contracts, known, whole=store.provenance.whole_marketplace), seen, settings,
         store.provenance.currency, busy, busy.ordinary(window) / window.days,
     )  # fmt: skip
 

@@ -68,6 +68,7 @@ class Past:
         own: [products, weeks] times that sellers showed the product where creators show theirs in the same way.
         seen: [products, weeks] exposure where creators are at work, rooms aside; places weighted by what they sell.
         elsewhere: [products, weeks] exposure in all other places.
+        bought: [products, weeks] pieces sold in all other places, rooms aside.
         clicked: [products, 2] clicks and exposure, of all weeks and places.
         sold: [products, 2, 2] by sellers and by creators: pieces and exposure where both show products alike.
         pieces: [products, 2] pieces sold where creators are at work and elsewhere, rooms aside, in all weeks.
@@ -75,6 +76,8 @@ class Past:
         through: [products, 3] through creators, rooms counted: pieces and exposure of all weeks, exposure of the base.
         base: Number of days of the base period.
         idle: Number of contracts that stand on paper only, and are taken to have ended.
+        nobodys: Number of contracts that name no creator, such as open plans, and are left out.
+        doubled: Number of lines with two contracts at once that pay different rates, of which one counts.
     """
 
     creators: tuple[str, ...]
@@ -89,6 +92,7 @@ class Past:
     own: Array
     seen: Array
     elsewhere: Array
+    bought: Array
     clicked: Array
     sold: Array
     pieces: Array
@@ -96,6 +100,8 @@ class Past:
     through: Array
     base: int
     idle: int
+    nobodys: int
+    doubled: int
 
     @property
     def weeks(self) -> int:
@@ -167,10 +173,11 @@ class _Reader:
         exposure = self._exposure(places)
         return Past(
             tuple(names), self._tiers(names), of, by, self._rows(line, begins, ends, rate, shown), mean[0], mean[1],
-            held, until, self._by_week({"relation": ("own",), **same}), *exposure, self._clicked(), self._sold(same),
-            self._pieces(tuple(places)),
+            held, until, self._by_week({"relation": ("own",), **same}), *exposure, self._bought(places),
+            self._clicked(), self._sold(same), self._pieces(tuple(places)),
             self._through_lines(line_of, number, len(keys)), self._through(), self.period.days,
             int(((begins < 0) & (contracts["ends"] > MOMENT) & (ends <= MOMENT)).sum()),
+            self._nobodys(), contracts["doubled"],
         )  # fmt: skip
 
     def _contracts(self) -> dict[str, Any]:
@@ -203,7 +210,46 @@ class _Reader:
         told: dict[str, Any] = {name: [rows[name][n] for n in kept] for name in ("product_id", "creator_id", "rate")}
         told["platform_share"] = [rows["platform_share"][n] or 0.0 for n in kept]
         # what is not known by the last day does not count: an end that lies ahead is told with the contract
-        return {**told, "begins": begins[kept], "ends": ends[kept]}
+        return {**told, **self._one_at_a_time(told, begins[kept], ends[kept])}
+
+    def _one_at_a_time(self, told: Mapping[str, Any], begins: Array, ends: Array) -> dict[str, Any]:
+        """When contracts hold if one of a line holds at a time: where two do, that whose rate orders were paid.
+
+        Where no order tells, the higher one. Of the other what is left after it counts, else what came before it.
+        """
+        of: dict[tuple[str, str], list[int]] = {}
+        for n, pair in enumerate(zip(told["product_id"], told["creator_id"], strict=True)):
+            of.setdefault(pair, []).append(n)
+        rate, doubled = np.array(told["rate"], float), 0
+        paid = self._paid() if any(len(each) > 1 for each in of.values()) else {}
+        for pair, each in of.items():
+            usual = paid.get(pair, np.inf)
+            each.sort(key=lambda n: (abs(rate[n] - usual) if np.isfinite(usual) else -rate[n], n))
+            beside = False
+            for place, n in enumerate(each):
+                for first in each[:place]:
+                    if rate[first] == rate[n] or min(ends[n], ends[first]) - max(begins[n], begins[first]) <= MOMENT:
+                        continue
+                    beside = True
+                    if ends[n] > ends[first] + MOMENT:
+                        begins[n] = ends[first]
+                    else:
+                        ends[n] = min(ends[n], max(begins[n], begins[first]))
+            doubled += beside
+        return {"begins": begins, "ends": ends, "doubled": doubled}
+
+    def _paid(self) -> dict[tuple[str, str], float]:
+        """Commission over GMV of each product with each creator."""
+        found = self._run((m.COMMISSION, m.GMV), ("product_id", "creator_id"), {"relation": ("affiliate",)})
+        rows = zip(found["product_id"], found["creator_id"], found["commission"], found["gmv"], strict=True)
+        return {(p, c): float(fee) / float(gmv) for p, c, fee, gmv in rows if c is not None and fee and gmv}
+
+    def _nobodys(self) -> int:
+        """Number of contracts that hold on the last day and name no creator."""
+        end, table = self.period.end(self.store.provenance.timezone), self.store.table("commissions")
+        holds = (table.accepted_at < end) & (table.ends_at.isnull() | (table.ends_at >= end))
+        rows = table.filter(table.creator_id.isnull() & table.rate.notnull() & holds)
+        return int(self.store.run(rows.select("contract_id")).num_rows)
 
     def _lasting(self, contracts: Mapping[str, Any]) -> Array:
         """Return when contracts end: those whose creator or product fell silent, then; those of no listing, now."""
@@ -299,6 +345,17 @@ class _Reader:
             np.add.at(table, (at[mine], week[mine]), values[mine])
             out.append(table)
         return out[0], out[1]
+
+    def _bought(self, places: Mapping[str | None, float]) -> Array:
+        """Pieces sold where creators are not at work, rooms aside: [products, weeks]."""
+        found = self._run((m.ITEMS,), ("product_id", "surface"), {"form": _NO_ROOM}, weekly=True)
+        out = np.zeros((len(self.product), len(self.weeks)))
+        for name, surface, week, count in zip(
+            found["product_id"], found["surface"], found["slot"], found["items"], strict=True
+        ):
+            if surface not in places and name in self.product:
+                out[self.product[name], int(week)] += float(count)
+        return out
 
     def _clicked(self) -> Array:
         told = (m.CLICKS, m.IMPRESSIONS) if self.store.has("traffic", "clicks") else (m.IMPRESSIONS,)

@@ -15,6 +15,10 @@ from tradewind.methods.standout import ordinary, standout
 
 Array = NDArray[np.float64]
 
+# Share of what the usual time shown of the department brings that a further one drives away: nobody has measured it.
+DISPLACED = (0.6, 1.0)
+OUTSIDE = (0.0, 0.2)  # the same where most of what is driven away belongs to sellers who are not in the data
+
 
 @dataclass(frozen=True)
 class Worth:
@@ -28,6 +32,8 @@ class Worth:
         platform: The same for the platform.
         merchant: The same for the product's own merchant, who owns a part of that exposure.
         through: Pieces sold through creators in a day, lately.
+        elsewhere: Pieces sold in a day where creators are not at work, lately.
+        displaced: Least and most share of these that is lost where a product is shown once more.
         odd: Number of weeks that stand out, such as a mega campaign's, in whose place ordinary ones before them count.
     """
 
@@ -38,14 +44,21 @@ class Worth:
     platform: Array
     merchant: Array
     through: Array
+    elsewhere: Array
+    displaced: tuple[float, float]
     odd: int
 
 
-def worth(past: Past, goods: Goods) -> Worth:
+def worth(past: Past, goods: Goods, *, whole: bool) -> Worth:
     """Return what exposure brings.
 
     Products that are clicked alike, cost alike, stand in one department and sell alike elsewhere sell alike where
     creators are at work; each is drawn towards these.
+
+    Args:
+        past: Contracts, exposure and sales through creators.
+        goods: Products, and what a piece brings.
+        whole: Whether all sellers of the marketplace are among them.
     """
     shown, elsewhere = past.seen.sum(axis=1), past.elsewhere.sum(axis=1)
     if not _told(past.pieces[:, 0], shown).any():
@@ -63,6 +76,7 @@ def worth(past: Past, goods: Goods) -> Worth:
     out = standout(past.seen.sum(axis=0) + 1.0)
     seen = past.seen[:, ordinary(out, lately)].mean(axis=1) / WEEK
     asked = past.seen[:, -lately:].mean(axis=1) / WEEK
+    elsewhere = past.bought[:, ordinary(out, lately)].mean(axis=1) / WEEK
     joint = _stands(seen, found.mean * goods.joint, goods.department)
     platform = _stands(seen, found.mean * goods.platform, goods.department)
     names = {name: n for n, name in enumerate(sorted({shop or "" for shop in goods.shop}))}
@@ -75,7 +89,10 @@ def worth(past: Past, goods: Goods) -> Worth:
         sold = _rates(past.through[:, 0], past.through[:, 1], np.log(found.mean)[:, None])
         through = sold.mean * past.through[:, 2] / past.base
         through *= np.divide(seen, asked, out=np.ones(len(seen)), where=asked > 0)
-    return Worth(found.mean, found.shape, seen, joint, platform, merchant, through, int(out[-lately:].sum()))
+    return Worth(
+        found.mean, found.shape, seen, joint, platform, merchant, through, elsewhere, DISPLACED if whole else OUTSIDE,
+        int(out[-lately:].sum()),
+    )  # fmt: skip
 
 
 def _rates(events: Array, exposure: Array, x: Array | None = None) -> Drawn:

@@ -95,7 +95,7 @@ def fill(
             f"Simulated by Tradewind: the world {name}, version {VERSION}, seed {seed}. No shop, product, creator or "
             "customer in it exists."
         )
-        provenance = Provenance(source, "CC0-1.0", notice, CURRENCY, TIMEZONE, simulated=True)
+        provenance = Provenance(source, "CC0-1.0", notice, CURRENCY, TIMEZONE, simulated=True, whole_marketplace=True)
         tables = {table: TableCount(rows, rows) for table, rows in sorted(sheets.rows.items())}
         remembered = {"world": asked, "tables": {table: asdict(count) for table, count in tables.items()}}
         write(store, truths)
