@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from copy import copy
 from dataclasses import fields, replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
@@ -732,6 +733,27 @@ def test_a_study_draws_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> No
     study(store, bazaar.LAST)
     assert len(drawn) == 2
     assert len(paid) == 2 * few
+
+
+def test_what_a_reading_sees_is_what_the_product_itself_sells_more(learnt: Learnt) -> None:
+    """It is the joint gain without what the same creators show less of others, and without what is driven away."""
+    gains = learnt.gains()
+    product, rate, days = np.array([3, 7]), np.array([0.2, 0.05]), np.full(2, 28.0)
+    found = gains(product, rate, days)
+    assert found.own == pytest.approx(found.joint - found.beside - _driven(gains, product, rate, days), rel=1e-9)
+    [told] = learnt.appraise([action("p003", 0.2)])
+    [setting] = told.menu
+    assert setting.own is not None
+    assert setting.shown == setting.own
+    assert setting.own.mid == pytest.approx(found.own.mean(axis=0)[0])
+
+
+def _driven(gains: Gains, product: np.ndarray, rate: np.ndarray, days: np.ndarray) -> np.ndarray:
+    """What others lose by what is driven away: the joint gain less that of gains that drive nothing away."""
+    without = copy(gains)
+    without.value = {**gains.value, "joint": gains.sells * gains.goods.joint}
+    other = without(product, rate, days)
+    return gains(product, rate, days).joint - other.joint
 
 
 def test_a_campaign_to_come_is_counted_on(tmp_path: Path, store: Store, learnt: Learnt) -> None:

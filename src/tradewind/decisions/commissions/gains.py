@@ -36,6 +36,7 @@ class Brought:
         after: Commission of the product at the setting.
         through: GMV through creators at the setting.
         beside: What all parties gain by what the same creators show of other products, part of `joint`.
+        own: What all parties gain by what is sold of the product itself, another part of it.
     """
 
     merchant: Array
@@ -46,6 +47,7 @@ class Brought:
     after: Array
     through: Array
     beside: Array
+    own: Array
 
     @property
     def joint(self) -> Array:
@@ -207,6 +209,7 @@ class Gains:
         found = Brought(
             merchant, platform, creators, joint - merchant - platform - creators, through * kept * paid,
             sold * kept * asked, sold * self.goods.price[product], self.together * lost["joint"],
+            self.together * more * self.goods.joint[product],
         )  # fmt: skip
         for values in vars(found).values():
             values[:, product < 0] = 0.0

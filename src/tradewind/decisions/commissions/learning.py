@@ -257,7 +257,7 @@ def _told(settings: Sequence[Setting], brought: Brought, share: Array, platform:
         Party.CREATOR: brought.creators + brought.after - brought.before,
     }  # fmt: skip
     gains = {party: estimates(values) for party, values in parts.items()}
-    joint = estimates(brought.joint)
+    joint, own = estimates(brought.joint), estimates(brought.own)
     through = brought.through.mean(axis=0)
     return [
         replace(
@@ -265,6 +265,7 @@ def _told(settings: Sequence[Setting], brought: Brought, share: Array, platform:
             gain={party: told[n] for party, told in gains.items()},
             joint=joint[n],
             attributed=float(through[n]),
+            own=own[n],
         )
         for n, setting in enumerate(settings)
     ]
