@@ -399,7 +399,7 @@ def test_no_rate_is_proposed_that_leaves_a_payer_worse_off(platform: float, prop
         of, tier, rate, share, given, contracts = (np.array([v]) for v in (0, 0, 0.1, 0.0, np.ones(200), 1))
 
         def __call__(self, product: np.ndarray, *_: object) -> Brought:
-            parts = (6.0, platform, 0.0, 0.0, 10.0, 12.0, 100.0, 0.0)
+            parts = (6.0, platform, 0.0, 0.0, 10.0, 12.0, 100.0, 0.0, 6.0)
             return Brought(*(np.full((200, len(product)), part) for part in parts))
 
     Raise.given = Raise.given.T
