@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -212,7 +212,7 @@ class Ledger:
         """Return what waits, runs, is due to be read and was read.
 
         Args:
-            plan: Only what belongs to a plan.
+            plan: Only what belongs to a plan of this name.
 
         Returns:
             The status today.
@@ -290,12 +290,13 @@ class Ledger:
             return found
         return Verdict(found.sound, None, None, "" if found.sound else "The ledger is not what was written into it")
 
-    def export(self, file: Path, plan: str | None = None) -> Exported:
+    def export(self, file: Path, plan: str | None = None, launches: Collection[str] | None = None) -> Exported:
         """Write who drew which arm to a CSV or Parquet file, with the ledger's head beside it.
 
         Args:
             file: Where to; its ending says which format.
-            plan: Only what belongs to a plan.
+            plan: Only what belongs to a plan of this name.
+            launches: Only the experiments that hold one of these launches, by id.
 
         Returns:
             What was written.
@@ -306,6 +307,8 @@ class Ledger:
         """
         with self._database.reading() as connection:
             found = standing.experiments(connection, self.scope, plan)
+            if launches is not None:
+                found = [each for each in found if any(launch.id in launches for launch in each.launches)]
             return export.export(connection, found, self._head(connection), file)
 
     def track(self, party: Party | None = None, weakest: Evidence = Evidence.RANDOMISED) -> Track:
