@@ -160,6 +160,8 @@ class Setting:
         gain: Incremental contribution profit by party; empty where nobody has estimated it.
         joint: The same of all parties together, between whom transfers cancel.
         attributed: GMV that last-touch attribution would credit to it; shown beside, never counted.
+        own: The part of `joint` that comes of what is sold of the product acted on, which is what shows where products
+            are held out; the rest is what others gain or lose by it. None where all of it shows.
     """
 
     dose: Mapping[str, float]
@@ -167,6 +169,12 @@ class Setting:
     gain: Mapping[Party, Estimate] = field(default_factory=dict)
     joint: Estimate | None = None
     attributed: float | None = None
+    own: Estimate | None = None
+
+    @property
+    def shown(self) -> Estimate | None:
+        """The part of the joint gain that a reading sees."""
+        return self.joint if self.own is None else self.own
 
     def __post_init__(self) -> None:
         if wrong := {payer: cost for payer, cost in self.cost.items() if not cost >= 0}:
@@ -309,7 +317,8 @@ class Plan:
         objective: Whose gain was sought: `joint` or a party.
         caution: Share of the way from the middle to the low end of each gain by which it was picked.
         choices: What was picked, the largest gain first; gains are net of interplay and as calibrated.
-        raw: Chosen settings as predicted before a calibration, by the action's key; empty where none was applied.
+        raw: Chosen settings as predicted before a calibration, what interplay takes taken off, by the action's key;
+            empty where none was applied.
         interplay: Money that a choice loses by what else was picked, by the action's key; taken off its gain already.
         purses: Budgets by payer.
         rules: Rules that were kept.
@@ -317,7 +326,8 @@ class Plan:
         total: Gain of all choices by party.
         joint: Gain of all parties together.
         attributed: GMV that last-touch attribution would credit to the choices; not a gain.
-        gap: By what share of the best that is possible the plan may fall short, at most; not counting interplay.
+        gap: By what share of a bound on the best that is possible the plan lies below it, interplay taken off the plan
+            and not off the bound.
     """
 
     name: str

@@ -299,6 +299,9 @@ def test_what_was_read_too_soon_is_read_again_and_both_are_kept(
     assert now.final == second
     assert now.readings[0].replaced
     assert now.readings[0].reading == first.found[0][1].reading
+    assert (first.found[0][1].reading.missing, second.reading.missing) == (3, 0)
+    assert "missing from the store now" in read_due(holed, ledger, "Bob", [trial.id]).unread[trial.id]
+    assert ledger.experiment(trial.id).final == second
     assert "as it did before" in read_due(whole, ledger, "Bob", [trial.id]).unread[trial.id]
     with pytest.raises(NotFoundError):
         read_due(whole, ledger, "Bob", ["nosuch"])

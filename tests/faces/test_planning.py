@@ -16,10 +16,13 @@ import pytest
 import reef
 from typer.testing import CliRunner
 
+from tradewind.engines.store import Store
+from tradewind.faces import planning
 from tradewind.faces.cli import app
 from tradewind.faces.proving import promised
 from tradewind.faces.studies import WINGS, Wing
-from tradewind.ledger import open_ledger
+from tradewind.ledger import Ledger, open_ledger
+from tradewind.period import Period
 
 ASSUME = ("--assume", "margin=0.4")
 
@@ -190,6 +193,26 @@ def test_a_first_plan_may_name_the_ledger_that_it_will_be_launched_in(acting: Pa
     assert "no ledger at own.db yet" in " ".join(found.output.split())
     assert told("ledger", "launch", "spring", "--ledger", "own.db", *ASSUME)["receipt"]["plan"].startswith("spring-")
     assert "no ledger at own.db" not in run(*words[:3], "--ledger", "own.db").output
+
+
+def test_a_plan_of_some_shops_is_calibrated_by_what_they_launched(
+    acting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring", *ASSUME)
+    told("ledger", "launch", "spring", *ASSUME)
+    records: list[Ledger] = []
+
+    def seen(store: Store, period: Period, asked: planning.Asked, name: str, ledger: Ledger) -> planning.Planned:
+        records.append(ledger)
+        return real(store, period, asked, name, ledger)
+
+    real = planning.planned
+    monkeypatch.setattr(planning, "planned", seen)
+    told("plan", "--budget", "platform=100", *ASSUME)
+    told("plan", "--budget", "platform=100", "--shop", "shop-02", *ASSUME)
+    all_shops, own = ({each.subject.shop for each in record.status().launches} for record in records)
+    assert len(all_shops) > 1
+    assert own <= {"shop-02"}
 
 
 def test_what_holds_nothing_out_is_said_to_prove_nothing(acting: Path) -> None:

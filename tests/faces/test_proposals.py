@@ -152,6 +152,13 @@ def test_an_action_whose_numbers_have_expired_by_then_stays_where_it_is(found: P
     assert any("1 action cannot be launched any more" in caveat for caveat in plan.answer.caveats)
     assert actions[old.key].days == old.days
     assert {actions[each.key].days.first for each in others} == {begin}
+    fresh = solved(replace(known, answers=found.answers), Asked(BOTH, begin=begin), "spring").plan
+    assert old.key in {choice.action.key for choice in fresh.choices}
+    assert old.key not in {choice.action.key for choice in plan.plan.choices}
+    reasons = {left.action.key: left.reason for left in plan.plan.left_out}
+    assert reasons[old.key] == f"its numbers have expired on {old.expires}"
+    shown = frontier(known, Asked(BOTH, begin=begin), Party.MERCHANT, 3)
+    assert [point.gain for point in shown if point.budget == 60.0] == [plan.plan.joint]
 
 
 def test_the_first_day_of_an_action_is_tomorrow_save_for_simulated_data(market_store: Store) -> None:

@@ -178,6 +178,36 @@ def test_what_was_stopped_lets_go_of_its_units_the_next_day(ledger: Ledger, cloc
         ledger.stop(trial.launches[0].id, "Ann", "again")
 
 
+def test_a_group_lets_go_of_all_its_units_or_of_none(ledger: Ledger, clock: Clock) -> None:
+    """Else a later plan would act on treated ones only, and what it does would be read as what this one did."""
+    [group] = launched(ledger, promises=prices(4)).experiments
+    held = [each for each in group.launches if each.arm == "holdout"]
+    assert held
+    clock.on(date(2025, 3, 5))
+    days = Period(date(2025, 3, 6), date(2025, 3, 9))
+    again = [
+        Promise(replace(each.choice, action=replace(each.choice.action, days=days)), 0.0) for each in prices(4)
+    ]  # fmt: skip
+    first, *others = group.treated
+    ledger.stop(first.id, "Ann", "it sold out")
+    with pytest.raises(ConflictError, match="beside another"):
+        launched(ledger, "summer", again)
+    for each in others:
+        ledger.stop(each.id, "Ann", "the season is over")
+    assert launched(ledger, "summer", again).experiments
+
+
+def test_of_a_group_that_proves_nothing_each_lets_go_alone(ledger: Ledger, clock: Clock) -> None:
+    bare = [Promise(each.choice, 0.0) for each in prices(4)]
+    [group] = launched(ledger, promises=bare).experiments
+    clock.on(date(2025, 3, 5))
+    ledger.stop(group.treated[0].id, "Ann", "it sold out")
+    days = Period(date(2025, 3, 6), date(2025, 3, 9))
+    [one] = [each for each in bare if each.choice.action.key == group.treated[0].action]
+    moved = replace(one.choice, action=replace(one.choice.action, days=days))
+    assert launched(ledger, "summer", [Promise(moved, 0.0)]).experiments
+
+
 def test_what_cannot_be_stopped(ledger: Ledger, clock: Clock) -> None:
     [group] = launched(ledger, promises=prices(4)).experiments
     out = next(each for each in group.launches if each.arm == "holdout")

@@ -10,6 +10,7 @@ import pytest
 from deeds import APPROVAL, GAIN, Clock, coupon, customers, price, prices, promise, reading, setting
 from places import Place
 
+from tradewind.faces import proving
 from tradewind.ledger import Ledger, Promise, Terms, shrunk
 from tradewind.ledger.track import Pair, Track
 from tradewind.methods.calibration import Calibrated
@@ -45,6 +46,26 @@ def test_only_what_the_treated_could_bring_was_promised(embedded: Ledger, clock:
     assert embedded.track(Party.MERCHANT).pairs[0].promised.mid == pytest.approx(10 * share)
 
 
+def test_what_other_products_gain_or_lose_is_not_held_against_a_reading(embedded: Ledger, clock: Clock) -> None:
+    """Where products are held out only their own sales tell, so that only these are set beside what was read."""
+    own, raw = Estimate(3.0, 2.0, 5.0), Estimate(7.0, 6.0, 8.0)
+    group = []
+    for each in prices(8):
+        [only] = each.choice.action.menu
+        fresh = replace(each.choice.action, menu=(replace(only, own=own),))
+        group.append(Promise(replace(each.choice, action=fresh), each.holdout, raw=replace(only, own=raw)))
+    [trial] = launched(embedded, *group)
+    assert all(launch.setting.own == own and launch.raw and launch.raw.own == raw for launch in trial.launches)
+    clock.on(date(2025, 3, 24))
+    embedded.read(reading(trial), "Ann")
+    [pair] = embedded.track().pairs
+    assert pair.promised.mid == pytest.approx(7 * len(trial.treated))
+    assert proving.promised(trial).mid == pytest.approx(3 * len(trial.treated))
+    found = embedded.track().calibrated()
+    [shrunken] = shrunk([group[0].choice.action], found)
+    assert shrunken.menu[0].own.mid == pytest.approx(found.levers["price"].factor.mid * 3, rel=0.2)
+
+
 def test_what_was_stopped_is_held_to_the_days_that_it_had(embedded: Ledger, clock: Clock) -> None:
     [trial] = launched(embedded, promise(coupon("lapsed", customers(0, 100)), 0.5))
     clock.on(date(2025, 3, 4))
@@ -56,7 +77,7 @@ def test_what_was_stopped_is_held_to_the_days_that_it_had(embedded: Ledger, cloc
 
 
 def test_what_is_left_out_says_why(embedded: Ledger, clock: Clock) -> None:
-    names = ("skewed", "unread", "weak", "early")
+    names = ("skewed", "unread", "weak", "early", "gaps")
     found = {
         name: launched(embedded, promise(coupon(name, customers(0, 50))), plan=name)[0] for name in names
     }  # fmt: skip
@@ -67,10 +88,12 @@ def test_what_is_left_out_says_why(embedded: Ledger, clock: Clock) -> None:
     embedded.read(reading(found["weak"], evidence=Evidence.OBSERVATIONAL), "Ann")
     embedded.read(reading(found["early"], last=date(2025, 3, 20)), "Ann")
     embedded.read(reading(found["late"]), "Ann")
+    embedded.read(reading(found["gaps"], missing=3), "Ann")
     track = embedded.track()
     assert track.pairs == ()
     assert track.left_out == {
         found["skewed"].id: "its arms are not as the lot drew them",
+        found["gaps"].id: "3 of the days that count were probably not imported",
         found["unread"].id: "it is due and was not read",
         found["weak"].id: "its reading is observational only",
         found["early"].id: "it is due and was not read",

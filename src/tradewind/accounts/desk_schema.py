@@ -24,9 +24,10 @@ VERDICTS = sa.Table(
     sa.Column("user", NAME, nullable=False),
     sa.Column("who", sa.String, nullable=False),
     sa.Column("at", sa.String, nullable=False),
+    sa.Column("setting", NAME),
     sa.Index("ix_verdicts_plan", "plan", "action", "number"),
 )  # fmt: skip
 DESK = Register(
-    "desk", "desk", METADATA, Path(__file__).parent / "desk_steps", "0001", "open it with the console or the API",
+    "desk", "desk", METADATA, Path(__file__).parent / "desk_steps", "0002", "open it with the console or the API",
     2803774619550341, CorruptDeskError,
 )  # fmt: skip

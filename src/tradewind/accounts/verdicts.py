@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,6 +17,7 @@ from tradewind.accounts.roles import Caller, Right
 from tradewind.database import Database
 from tradewind.errors import BadInputError, ConflictError, ForbiddenError
 from tradewind.scope import Scope
+from tradewind.study import Choice
 
 LONGEST_KEY, LONGEST_REASON = 200, 1_000
 
@@ -42,6 +45,7 @@ class Verdict:
         reason: Why, in words; empty where nobody said.
         who: Name of the user.
         at: When, UTC in ISO 8601.
+        setting: What was approved, as its `fingerprint`; None where nothing was.
     """
 
     number: int
@@ -52,6 +56,11 @@ class Verdict:
     reason: str
     who: str
     at: str
+    setting: str | None = None
+
+    def covers(self, choice: Choice) -> bool:
+        """Whether it approves just what a choice does, rather than another setting of its action."""
+        return self.decision is Decision.APPROVED and self.setting == fingerprint(choice)
 
 
 class Verdicts:
@@ -67,14 +76,16 @@ class Verdicts:
         self._clock = clock or (lambda: datetime.now(UTC))
 
     def give(
-        self, plan: str, action: str, decision: Decision | str, reason: str, caller: Caller, shop: str | None
-    ) -> Verdict:
+        self, plan: str, action: str, decision: Decision | str, reason: str, caller: Caller, shop: str | None,
+        setting: str | None = None,
+    ) -> Verdict:  # fmt: skip
         """Decide on one action; see `give_all`."""
-        return self.give_all(plan, {action: shop}, decision, reason, caller)[0]
+        settings = None if setting is None else {action: setting}
+        return self.give_all(plan, {action: shop}, decision, reason, caller, settings=settings)[0]
 
     def give_all(
         self, plan: str, actions: Mapping[str, str | None], decision: Decision | str, reason: str, caller: Caller,
-        seen: int | None = None,
+        seen: int | None = None, settings: Mapping[str, str] | None = None,
     ) -> list[Verdict]:  # fmt: skip
         """Decide on actions, on all or on none.
 
@@ -86,13 +97,15 @@ class Verdicts:
             reason: Why; a rejection needs one.
             caller: Who decides.
             seen: Number of the last verdict that the caller knows of; whatever counts where None.
+            settings: By key of the action, the `fingerprint` of what is approved; other decisions hold for any setting.
 
         Returns:
             The verdicts that count from now on.
 
         Raises:
             ForbiddenError: If the caller may not approve, or an action is not of the caller's shops.
-            BadInputError: If there is no such decision, a rejection has no reason, or a text cannot be kept.
+            BadInputError: If there is no such decision, a rejection has no reason, an approval no setting, or a text
+                cannot be kept.
             ConflictError: If one was decided since the caller looked.
         """
         caller.check(Right.APPROVE)
@@ -104,6 +117,13 @@ class Verdicts:
             raise BadInputError("An action cannot be decided on so", got=decision, allowed=list(Decision))
         said = Decision(decision)
         why = reason.strip()
+        of = dict(settings or {}) if said is Decision.APPROVED else {}
+        if said is Decision.APPROVED and (bare := [action for action in actions if action not in of]):
+            raise BadInputError(
+                "An approval says what is approved", got=bare[0], do="give the setting that the plan shows of it"
+            )
+        for setting in of.values():
+            _key("A setting", setting)
         if said is Decision.REJECTED and not why:
             raise BadInputError("A rejection needs a reason", do="say in a sentence what should have been otherwise")
         if len(why) > LONGEST_REASON or not all(char.isprintable() or char in "\n\t" for char in why):
@@ -123,10 +143,10 @@ class Verdicts:
             for action, shop in actions.items():
                 row = {
                     "plan": plan, "action": action, "shop": shop, "verdict": str(said), "reason": why,
-                    "user": caller.user, "who": caller.name, "at": at,
+                    "user": caller.user, "who": caller.name, "at": at, "setting": of.get(action),
                 }  # fmt: skip
                 [number] = to.execute(VERDICTS.insert().values(**row)).inserted_primary_key or (0,)
-                found.append(Verdict(number, plan, action, shop, said, why, caller.name, at))
+                found.append(Verdict(number, plan, action, shop, said, why, caller.name, at, of.get(action)))
         return found
 
     def of(self, plan: str, scope: Scope) -> dict[tuple[str, str | None], Verdict]:
@@ -152,7 +172,10 @@ class Verdicts:
             asked = asked.where(VERDICTS.c.shop.in_(sorted(scope.shops)))
         with self._database.reading() as of:
             rows = of.execute(asked).all()
-        return [Verdict(r.number, r.plan, r.action, r.shop, Decision(r.verdict), r.reason, r.who, r.at) for r in rows]
+        return [
+            Verdict(r.number, r.plan, r.action, r.shop, Decision(r.verdict), r.reason, r.who, r.at, r.setting)
+            for r in rows
+        ]
 
 
 def open_desk(address: str | Path, *, create: bool = True) -> Database:
@@ -176,6 +199,23 @@ def open_desk(address: str | Path, *, create: bool = True) -> Database:
         database.close()
         raise
     return database
+
+
+def fingerprint(choice: Choice) -> str:
+    """Return what stands for what a choice does: its lever, subject and dose, for how many days, and who pays.
+
+    Doses count to nine digits. How much it is expected to draw and to gain does not count, which hangs on what the
+    caller sees, nor when it begins, which moves on until it is launched.
+    """
+    action, subject = choice.action, choice.action.subject
+    payers = sorted(str(payer) for payer, cost in choice.setting.cost.items() if round(cost, 2) > 0)
+    said = [
+        str(action.lever), subject.kind, subject.id, subject.shop, subject.partner,
+        None if action.assignment is None else len(action.assignment.units),
+        action.days.days, {name: f"{value + 0.0:.9g}" for name, value in choice.setting.dose.items()},
+        payers,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def inside(scope: Scope, shop: str | None) -> None:

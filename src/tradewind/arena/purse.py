@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.sparse import csr_matrix, vstack
 
+from tradewind.methods.quiet import quiet
 from tradewind.study import Party
 
 Array = NDArray[np.float64]
@@ -41,7 +42,8 @@ def pick(menu: Ints, value: Array, cost: Mapping[Party, Array], budgets: Mapping
     one_each = csr_matrix((np.ones(count), (menus, np.arange(count))), shape=(len(names), count))
     rows = vstack([one_each, csr_matrix(draws[:, good])], format="csr")
     bounds = np.concatenate([np.ones(len(names)), limits])
-    solved = linprog(-value[good], A_ub=rows, b_ub=bounds, bounds=(0, 1), method="highs")
+    with quiet():
+        solved = linprog(-value[good], A_ub=rows, b_ub=bounds, bounds=(0, 1), method="highs")
     if solved.x is None:
         raise RuntimeError(f"the budgets could not be solved: {solved.message}")
     taken = good[solved.x > 1 - 1e-7]

@@ -98,9 +98,9 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
         tuple(budget or ()), tuple(rule or ()), objective, caution, least, options.listed(wings), seed,
         soonest(origin),
     )  # fmt: skip
-    record = _record(ledger, origin, opened.span.last, voice)
     first = days.last + timedelta(days=1)
     usual = f"{out.name}-{max(first, asked.begin or first)}" if out else "plan"
+    record = _record(ledger, origin, opened.span.last, voice, options.listed(shop))
     with voice.counting() as told, progress.listening(told):
         found = planned(opened, days, asked, name or usual, record)
         files = kept(found, out) if out else []
@@ -309,15 +309,21 @@ def ledger_address(given: str) -> str:
     return given or os.environ.get(ADDRESS) or DEFAULT_LEDGER
 
 
-def _record(given: str, origin: Provenance, last: date, voice: Voice) -> Ledger | None:
-    """Return the ledger that calibrates a plan: the one named, or the default one where it is there and fits."""
+def _record(
+    given: str, origin: Provenance, last: date, voice: Voice, shops: tuple[str, ...] = ()
+) -> Ledger | None:  # fmt: skip
+    """Return the ledger that calibrates a plan: the one named, or the default one where it is there and fits.
+
+    A plan of some shops is calibrated by what those shops launched; one of all by all.
+    """
     address, named = ledger_address(given), bool(given or os.environ.get(ADDRESS))
     if "://" not in address and not Path(address).exists():
         if given:
             voice.note(f"There is no ledger at {address} yet: gains are taken as they are predicted.")
         return None  # the first plan comes before the first launch
     try:
-        return _ledger(given, origin.timezone, taken("", origin.simulated, last), origin.simulated, create=False)
+        today = taken("", origin.simulated, last)
+        return _ledger(given, origin.timezone, today, origin.simulated, create=False, shops=shops)
     except ConflictError as error:
         if named:
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -133,7 +133,14 @@ def solved(
     progress.told("picking", len(of.answers), len(of.answers) + 1)
     shrinks = of.calibrated is not None and bool(of.calibrated.levers)
     plan = _planner(asked, proposals.order, proposals.origin.currency)(
-        name, of.actions, money, limits, proposals.usual(of.actions), of.raw if shrinks else None, without
+        name,
+        of.actions,
+        money,
+        limits,
+        proposals.usual(of.actions),
+        of.raw if shrinks else None,
+        without,
+        of.expired,
     )
     found = study(plan, proposals.origin, proposals.today, proposals.names, _caveats(of, money, plan, asked.begin))
     unanswered = {answer.wing: answer.why for answer in of.answers if answer.study is None}
@@ -163,7 +170,8 @@ def frontier(
     money, limits = _terms(asked, proposals.origin.currency)
     of = given or ready(proposals, asked, ledger)
     planner = _planner(asked, proposals.order)
-    return planner.frontier(of.actions, money, payer, points, limits, proposals.usual(of.actions), without)
+    out = {**of.expired, **(without or {})}
+    return planner.frontier(of.actions, money, payer, points, limits, proposals.usual(of.actions), out)
 
 
 @dataclass(frozen=True)
@@ -176,6 +184,7 @@ class Ready:
         actions: The actions as a record calibrates them.
         calibrated: How it does; None where there is no record.
         beyond: Keys of actions left out, since they promise more than their shop sells.
+        expired: Why actions can be launched no more, by their keys.
     """
 
     answers: tuple[Answer, ...]
@@ -183,6 +192,7 @@ class Ready:
     actions: tuple[Action, ...]
     calibrated: Calibrated | None
     beyond: tuple[str, ...] = ()
+    expired: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def studies(self) -> tuple[Study, ...]:
@@ -220,7 +230,11 @@ def ready(proposals: Proposals, asked: Asked, ledger: Ledger | None = None) -> R
     calibrated = None if ledger is None else ledger.track().calibrated(seed=asked.seed)
     if calibrated is not None and calibrated.levers:
         actions = tuple(shrunk(actions, calibrated))
-    return Ready(answers, raw, actions, calibrated, beyond)
+    expired = {
+        action.key: f"its numbers have expired on {action.expires}"
+        for action in actions if asked.begin and _expired(action, asked.begin)
+    }  # fmt: skip
+    return Ready(answers, raw, actions, calibrated, beyond, expired)
 
 
 def footing(asked: Asked) -> Hashable:
@@ -251,8 +265,13 @@ def _plausible(action: Action, proposals: Proposals, sold: float) -> bool:
     return whole <= 0 or most <= max(own, FLOOR * whole)
 
 
+def _expired(action: Action, begin: date) -> bool:
+    """Whether an action's own first day is past, and its numbers hold no more on the first day that is left."""
+    return action.days.first < begin and action.expires is not None and action.expires < begin
+
+
 def _moved(action: Action, begin: date | None) -> Action:
-    if begin is None or action.days.first >= begin or (action.expires is not None and action.expires < begin):
+    if begin is None or action.days.first >= begin or _expired(action, begin):
         return action
     return replace(action, days=Period(begin, begin + timedelta(days=action.days.days - 1)))
 

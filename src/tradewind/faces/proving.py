@@ -71,6 +71,11 @@ def _read_before(ledger: Ledger, ids: Collection[str]) -> list[Experiment]:
 def _correction(reading: Reading, of: Kept) -> Reading:
     if replace(reading, replaces=of.reading.replaces) == of.reading:
         raise ConflictError("It reads as it did before", do="nothing: the reading that is kept stands")
+    if reading.missing > of.reading.missing:
+        raise ConflictError(
+            "Days that the kept reading counted are missing from the store now", got=f"{reading.missing} days",
+            allowed=f"at most {of.reading.missing}", do="import them and read again; the kept reading stands till then",
+        )  # fmt: skip
     return replace(reading, replaces=of.place)
 
 
@@ -131,7 +136,7 @@ def promised(experiment: Experiment, party: Party | None = None) -> Estimate | N
     """
     parts = []
     for launch in experiment.treated:
-        gain = launch.setting.joint if party is None else launch.setting.gain.get(party)
+        gain = launch.setting.shown if party is None else launch.setting.gain.get(party)
         if gain is None:
             return None
         parts.append(gain.scaled(experiment.done * launch.held))

@@ -128,6 +128,7 @@ def setting_said(setting: Setting, key: str) -> dict[str, Any]:
         "gain": {str(Party(who)): estimate_said(value, f"The gain {of}") for who, value in setting.gain.items()},
         "joint": None if setting.joint is None else estimate_said(setting.joint, f"The joint gain {of}"),
         "attributed": None if setting.attributed is None else number(setting.attributed, f"The attributed GMV {of}"),
+        **({} if setting.own is None else {"own": estimate_said(setting.own, f"What shows {of}")}),
     }
 
 
@@ -139,6 +140,7 @@ def setting_read(said: Mapping[str, Any]) -> Setting:
         {Party(who): estimate_read(value) for who, value in said["gain"].items()},
         None if said["joint"] is None else estimate_read(said["joint"]),
         None if said["attributed"] is None else float(said["attributed"]),
+        estimate_read(said["own"]) if "own" in said else None,
     )
 
 

@@ -32,6 +32,7 @@ class Reading:
             of a shop's log; None where there is none.
         note: What else is to be known.
         replaces: Place of the reading that this one corrects, among those of the experiment, from 1.
+        missing: How many of the days were probably never imported, and count as days without sales.
 
     Raises:
         BadInputError: If it says no effect, or a number makes no sense.
@@ -47,6 +48,7 @@ class Reading:
     sample_ratio: float | None = None
     note: str = ""
     replaces: int | None = None
+    missing: int = 0
 
     def __post_init__(self) -> None:
         sentence(self.method, "How it was read")
@@ -107,6 +109,7 @@ def reading_said(reading: Reading, entry: int, early: bool) -> dict[str, Any]:
         "note": reading.note,
         "replaces": None if reading.replaces is None else str(reading.replaces),
         "early": early,
+        **({"missing": str(reading.missing)} if reading.missing else {}),
     }
 
 
@@ -123,4 +126,5 @@ def reading_read(said: Mapping[str, Any]) -> Reading:
         None if said["sample_ratio"] is None else float(said["sample_ratio"]),
         said["note"],
         None if said["replaces"] is None else int(said["replaces"]),
+        int(said.get("missing", 0)),
     )

@@ -352,13 +352,42 @@ def _holding(connection: sa.Connection, drafts: Sequence[Draft]) -> dict[tuple[s
     of = LAUNCHES.c
     rows = (
         sa.select(of.shop, of.lever, of.subject_kind, of.subject_id, of.partner)
-        .add_columns(of.number, of.plan, of.action, of.first, _UNTIL)
-        .select_from(_RUNNING)
-        .where(of.subject_kind != CUSTOMERS, *_on(first, last))
+        .add_columns(of.number, of.plan, of.action, of.first, of.last)
+        .where(of.subject_kind != CUSTOMERS, of.first <= last, of.last >= first)
     )
+    ended = _ended(connection, first)
     for *subject, entry, plan, action, begin, until in connection.execute(rows):
         if (held := found.get(tuple(subject))) is not None:
-            held.append(_Holding(entry, f"{plan}/{action}", begin, until))
+            let_go = min(until, ended.get(entry, until))
+            if max(begin, first) <= let_go:
+                held.append(_Holding(entry, f"{plan}/{action}", begin, let_go))
+    return found
+
+
+def _ended(connection: sa.Connection, first: str) -> dict[int, str]:
+    """Return by number when launches on anything but customers were let go, of those that last to a day or longer.
+
+    Of a group, part of which is held out, all are let go once all that were treated are stopped, and none before: a
+    later action on those of one arm only would be taken for what this one did.
+    """
+    of = LAUNCHES.c
+    stopped = sa.select(of.experiment).join_from(STOPS, LAUNCHES).where(of.subject_kind != CUSTOMERS, of.last >= first)
+    rows = (
+        sa.select(of.experiment, STOPS.c.day, *ENTRIES.c)
+        .select_from(_RUNNING.join(ENTRIES, ENTRIES.c.number == of.number))
+        .where(of.experiment.in_(stopped))
+    )
+    groups: dict[int, list[tuple[int, str | None, str]]] = {}
+    for group, day, *fields in connection.execute(rows):
+        entry = chain.Entry(*fields)
+        groups.setdefault(group, []).append((entry.number, day, entry.said["arm"]))
+    found: dict[int, str] = {}
+    for launches in groups.values():
+        days = [day for _, day, arm in launches if arm == TREATED]
+        if all(arm == TREATED for *_, arm in launches):
+            found |= {entry: day for entry, day, _ in launches if day is not None}
+        elif None not in days:
+            found |= dict.fromkeys((entry for entry, *_ in launches), max(day for day in days if day is not None))
     return found
 
 

@@ -19,7 +19,7 @@ class Pair:
     Args:
         experiment: Id of the experiment.
         lever: Its lever.
-        promised: What was predicted, before any calibration.
+        promised: What was predicted, before any calibration: of all parties together, what a reading sees of it.
         proven: What was read.
     """
 
@@ -93,12 +93,14 @@ def _pair(each: Experiment, due: bool, party: Party | None, weakest: Evidence) -
             return "nothing was held out of it, so that nothing shows what it brought"
         return "it is due and was not read" if due else ""
     reading = each.final.reading
-    if Evidence.weakest([reading.evidence, weakest]) != weakest:
-        return f"its reading is {reading.evidence} only"
-    if reading.skewed:
-        return "its arms are not as the lot drew them"
-    if any(launch.late for launch in each.treated):
-        return "it was registered after it had begun"
+    doubts = {
+        f"its reading is {reading.evidence} only": Evidence.weakest([reading.evidence, weakest]) != weakest,
+        f"{reading.missing} of the days that count were probably not imported": reading.missing > 0,
+        "its arms are not as the lot drew them": reading.skewed,
+        "it was registered after it had begun": any(launch.late for launch in each.treated),
+    }
+    if any(doubts.values()):
+        return next(doubt for doubt, holds in doubts.items() if holds)
     proven = reading.joint if party is None else reading.effect.get(party)
     promises = [_promised(launch, party) for launch in each.treated]
     if proven is None or not all(promises):
@@ -117,7 +119,7 @@ def _pair(each: Experiment, due: bool, party: Party | None, weakest: Evidence) -
 
 def _promised(launch: Launch, party: Party | None) -> Estimate | None:
     setting = launch.raw or launch.setting
-    return setting.joint if party is None else setting.gain.get(party)
+    return setting.shown if party is None else setting.gain.get(party)
 
 
 def _at(estimate: Estimate, level: float) -> Estimate:
@@ -159,15 +161,16 @@ def shrunk(actions: Sequence[Action], calibrated: Calibrated) -> list[Action]:
 
     def fresh(setting: Setting) -> Setting:
         gain = {who: next(gains) for who in setting.gain}
-        return dataclasses.replace(setting, gain=gain, joint=None if setting.joint is None else next(gains))
+        joint, own = (None if each is None else next(gains) for each in (setting.joint, setting.own))
+        return dataclasses.replace(setting, gain=gain, joint=joint, own=own)
 
     return [dataclasses.replace(action, menu=tuple(map(fresh, action.menu))) for action in actions]
 
 
 def _parts(setting: Setting, factor: float) -> list[tuple[Estimate, float]]:
-    """Return each gain of a setting, that of all together last, with how much of it no factor scales."""
+    """Return each gain of a setting, that of all together and what of it shows last, with what no factor scales."""
     values = list(setting.gain.values())
-    whole = [] if setting.joint is None else [setting.joint]
+    whole = [each for each in (setting.joint, setting.own) if each is not None]
     if factor >= 1:
         return [(value, 0.0) for value in (*values, *whole)]
     joint = sum(value.mid for value in values) if setting.joint is None else setting.joint.mid

@@ -41,7 +41,9 @@ def _returned(_: Tables, rows: ibis.Table) -> ibis.Table:
 
 
 def _sold(_: Tables, rows: ibis.Table) -> ibis.Table:
-    return rows.select("order_id", "line", *_OF_THE_SALE, sold_day=rows.day, sold_hour=rows.hour)
+    return rows.select(
+        "order_id", "line", *_OF_THE_SALE, sold_day=rows.day, sold_hour=rows.hour, sold_to=rows.customer_id
+    )
 
 
 _OF_THE_SALE = ("surface", "form", "relation", "creator_id", "live_id", "content_id", "commission_platform_share")
@@ -50,6 +52,7 @@ _SOLD_KINDS = {
     "commission_platform_share": "float64",
     "sold_day": "date",
     "sold_hour": "timestamp(6)",
+    "sold_to": "string",
 }
 
 DISCOUNTS = Lookup(
@@ -133,6 +136,11 @@ def _by_platform(amount: str) -> Callable[[Row], ir.Value]:
     return value
 
 
+def _buyer(row: Row) -> ir.Value:
+    """Who gave something back: as told, else who bought it."""
+    return row.own("customer_id").coalesce(row.sold_to) if row.has("refunds", "customer_id") else row.sold_to
+
+
 def _cohort(row: Row) -> ir.Value:
     return row.first_day.truncate("M")
 
@@ -196,6 +204,7 @@ REFUNDS_BY_ORDER = Fact(
         "day": lambda row: row.sold_day,
         "hour": lambda row: row.sold_hour,
         "booked": lambda row: row.own("day"),
+        "customer_id": _buyer,
     },
 )
 

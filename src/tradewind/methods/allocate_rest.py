@@ -10,6 +10,7 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from scipy.sparse import csr_matrix, hstack, vstack
 
 from tradewind.methods.allocate_menus import Floats, Ints, compiled
+from tradewind.methods.quiet import quiet
 
 NODES = 200
 """Branches that HiGHS may open in a search: a number, not a time, so that the same input gives the same answer."""
@@ -192,7 +193,8 @@ class Rest:
         worth = np.concatenate([-(self.gain + self.luck)[:count] / self.worth, fines[above], fines[below]])
         if not len(worth):
             return price, np.ones(self.customers), False
-        solved = linprog(worth, A_ub=matrix, b_ub=limit, bounds=(0, None), method="highs")
+        with quiet():
+            solved = linprog(worth, A_ub=matrix, b_ub=limit, bounds=(0, None), method="highs")
         if solved.x is None:
             raise RuntimeError(f"HiGHS could not solve what was left open: {solved.message}")
         found = price.copy()
@@ -240,11 +242,12 @@ class Rest:
             return np.arange(self.customers), True
         scale = self.scale[touched]
         upper, lower = ((limit - self.taken)[touched] / scale for limit in (self.upper, self.lower))
-        found = milp(
-            -self.gain[:count] / self.worth, integrality=np.ones(count), bounds=Bounds(0, 1),
-            constraints=[LinearConstraint(each, -np.inf, 1), LinearConstraint(limits, lower, upper)],
-            options={"node_limit": NODES, "mip_rel_gap": 0.0},
-        )  # fmt: skip
+        with quiet():
+            found = milp(
+                -self.gain[:count] / self.worth, integrality=np.ones(count), bounds=Bounds(0, 1),
+                constraints=[LinearConstraint(each, -np.inf, 1), LinearConstraint(limits, lower, upper)],
+                options={"node_limit": NODES, "mip_rel_gap": 0.0},
+            )  # fmt: skip
         if found.x is None:
             return None, found.status == 2
         current = np.arange(count, count + self.customers)

@@ -161,11 +161,76 @@ def test_what_choices_take_from_each_other_is_weighed_on_both_sides(seed: int) -
     assert all(after >= 0.995 * before for before, after in itertools.pairwise(found))
 
 
+def test_a_choice_that_gains_less_never_keeps_out_one_that_gains_more() -> None:
+    cut = price("p1", off(0.5, 1, 50 / 1.1, attributed=1000.0))
+    offers = [coupon(f"c{n}", [f"c{n}"], face(2.0, 1, 100, attributed=220.0)) for n in range(20)]
+    for some in (offers[:1], offers):  # each loses 110 beside the lower price, which gains 50
+        found = Planner()("x", [cut, *some], {M: 10.0, P: 100.0}, (), {None: 1000.0, "s1": 1000.0})
+        assert set(doses(found.choices)) == {action.key for action in some}
+        assert found.joint.mid == pytest.approx(100 * len(some))
+
+
+def test_more_of_a_budget_gains_no_less_where_a_commission_meets_a_lower_price() -> None:
+    cut = price("p1", off(0.2, 20, 30 / 1.1, attributed=1500.0))
+    rate = setting({"rate": 0.2, "platform": 0.0}, {M: 10.0}, {M: 70.0}, attributed=450.0)
+    paid = Action("commission-p1", Lever.COMMISSION, Subject("product", "p1", "s1"), DAYS, (rate,))
+    for limit in (15.0, 40.0):
+        found = Planner()("x", [cut, paid], {M: limit}, (), {None: 5000.0, "s1": 5000.0})
+        assert found.joint.mid == pytest.approx(70.0)
+
+
+def at_odds(seed: int) -> tuple[list[Action], dict[Party, float], dict[str | None, float]]:
+    """Prices, coupons and commissions that take much of what they gain from each other, drawn at random."""
+    draw = np.random.default_rng(seed).uniform
+    actions: list[Action] = []
+    for n in range(3):
+        actions.append(price(f"p{n}", off(draw(0.1, 0.5), draw(10, 150), draw(20, 180), draw(100, 800))))
+        offer = face(2.0, draw(10, 150), draw(20, 200), draw(100, 900))
+        actions.append(coupon(f"c{n}", [f"c{n}"], offer))
+        dose = {"rate": 0.2, "platform": 0.0}
+        rate = setting(dose, {M: draw(10, 100)}, {M: draw(20, 200)}, draw(100, 900))
+        actions.append(Action(f"commission-p{n}", Lever.COMMISSION, Subject("product", f"p{n}", "s1"), DAYS, (rate,)))
+    return actions, {P: draw(50, 300), M: draw(50, 400)}, {None: 1500.0, "s1": 1500.0}
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("rule", ["", "all gain", "shop<=25%"])
+def test_where_choices_are_at_odds_the_best_plan_is_found_and_the_gap_bounds_it(seed: int, rule: str) -> None:
+    """Beside every plan there is."""
+    actions, budgets, sales = at_odds(seed)
+    meeting, best = Interplay(actions, sales), 0.0
+    cost = {payer: np.array([action.menu[0].cost.get(payer, 0.0) for action in actions]) for payer in budgets}
+    gain, mine = (np.array([each(action.menu[0]) for action in actions]) for each in (
+        lambda one: one.joint.mid, lambda one: one.gain[M].mid))  # fmt: skip
+    loses = np.array([min(value.mid for value in action.menu[0].gain.values()) < 0 for action in actions])
+    own = np.array([action.subject.shop == "s1" for action in actions])
+    for places in itertools.product((-1, 0), repeat=len(actions)):
+        some = np.array(places) == 0
+        if any(spent[some].sum() > budgets[payer] for payer, spent in cost.items()):
+            continue
+        if rule == "shop<=25%" and sum(cost.values())[some & own].sum() > 0.25 * sum(budgets.values()):
+            continue
+        lost = meeting.losses(np.array(places))
+        if rule == "all gain" and (some & (loses | (mine < lost))).any():
+            continue
+        best = max(best, float((gain - lost)[some].sum()))
+    found = Planner()("x", actions, budgets, rules([rule] if rule else []), sales)
+    assert 0.97 * best <= found.joint.mid <= best + 1e-6
+    assert best <= found.joint.mid / (1 - found.gap) + 1e-6
+
+
+def test_interplay_never_adds_to_a_gain() -> None:
+    actions = [price("p1", off(0.5, 1, 10, attributed=-400.0)), coupon("c", ["c"], face(2.0, 1, 10, attributed=-100.0))]
+    meeting = Interplay(actions, {None: 1000.0, "s1": 1000.0})
+    assert not meeting.losses(np.array([0, 0])).any()
+    assert not meeting.tolls(np.array([0, 0])).any()
+
+
 def test_tolls_are_what_a_setting_takes_at_the_margin() -> None:
     actions, sales = clashing(3)
     meeting = Interplay(actions, sales)
     for places in (np.array([1, -1, 0, -1, 0, 0, -1, 0]), np.array([1, -1, 0, -1, 0, 0, 0, 0])):
-        tolls = meeting.tolls(places, 2)
+        tolls = meeting.tolls(places)
         for number in np.flatnonzero(places < 0).tolist():
             for place in range(len(actions[number].menu)):
                 other = places.copy()
@@ -198,6 +263,16 @@ def test_a_coupon_on_marked_down_products_earns_less() -> None:
     both = Planner()("x", [cut, small], {P: 10.0, M: 10.0}, (), {None: 1000.0, "s1": 1000.0})
     assert both.interplay == {"coupon-all": pytest.approx(2.0)}
     assert both.joint.mid == pytest.approx(33.0 + 20.0 - 2.0)
+
+
+def test_a_promise_before_calibration_bears_what_choices_take_from_each_other_too() -> None:
+    cut = price("p1", off(0.5, 10, 30, attributed=400.0))
+    actions = [cut, coupon("all", ["c1"], face(2.0, 5, 20, attributed=10.0))]
+    budgets, sales = {P: 10.0, M: 10.0}, {None: 1000.0, "s1": 1000.0}
+    first = Planner()("x", actions, budgets, (), sales)
+    later = Planner()("x", actions, budgets, (), sales, {action.key: action for action in actions})
+    assert first.interplay == {"coupon-all": pytest.approx(2.0)}
+    assert later.raw == {choice.action.key: choice.setting for choice in first.choices}
 
 
 MET = {None: 1000.0, "s1": 1000.0}  # 400 of it is sold at half the price by what follows
@@ -249,6 +324,10 @@ def test_a_floor_takes_what_gains_less_than_is_worth_the_trouble() -> None:
     assert set(doses(Planner(least=1.0)("x", actions, {M: 9.0}, ()).choices)) == {"price-big"}
     found = Planner(least=1.0)("x", actions, {M: 9.0}, rules(["shop actions>=1"]))
     assert set(doses(found.choices)) == {"price-big", "price-tiny"}
+
+
+def test_a_share_of_no_budget_is_reached_by_doing_nothing() -> None:
+    assert not plan([price("p1", off(0.1, 5, 10))], {M: 0.0}, "price>=5%").choices
 
 
 def test_one_more_unit_of_no_budget_is_worth_what_a_plan_with_it_gains() -> None:

@@ -319,6 +319,18 @@ def test_what_is_pulled_forward_is_missed_once(tmp_path: Path):
     assert told.without.sum() == pytest.approx(4 * found.panel.units.mean(axis=1).sum(), rel=0.06)
 
 
+def test_what_a_reading_sees_is_told_apart_from_what_other_products_gain_or_lose(learnt: Learnt) -> None:
+    rows = np.arange(3)
+    worth = learnt.worth(rows, OFFS, COMING)
+    assert worth.joint[..., 0] == pytest.approx(worth.own[..., 0] + worth.elsewhere)
+    assert np.abs(worth.elsewhere).max() > 0
+    [told] = learnt.appraise([action(stall.name(0))])
+    for k, setting in enumerate(told.menu):
+        assert setting.own is not None
+        assert setting.shown == setting.own
+        assert setting.own.mid == pytest.approx(float(worth.own[0, k, 0]))
+
+
 def test_parties_add_up_to_the_joint_gain_but_for_other_shops(learnt: Learnt):
     [told] = learnt.appraise([action(stall.name(0))])
     for setting in told.menu:
@@ -514,6 +526,16 @@ def test_a_campaign_that_hardly_loses_is_told_in_words(store: Store, learnt: Lea
     found = Teller(store, learnt, one, worth, menu, days).campaign(one, worth, days)
     assert found is not None
     assert found.sentence == "A campaign price for 1 day would lose on Product 1 at 10.0% off: next to nothing."
+
+
+@pytest.mark.parametrize(("low", "sure"), [(1e-12, 0), (4.0, 1)])
+def test_what_gains_nothing_where_it_sells_at_that_price_anyway_is_not_sure(
+    store: Store, learnt: Learnt, low: float, sure: int
+):
+    one, days = EVERY[1:2], Period(COMING.first, COMING.first)
+    worth = replace(learnt.worth(one, (0.0,), days), joint=np.array([[[30.0, low, 90.0]]]))
+    numbers = Teller(store, learnt, one, worth, (0.0,), days).prices().numbers
+    assert numbers["dearer"] + numbers["cheaper"] == sure
 
 
 def test_one_is_told_in_the_singular(store: Store, learnt: Learnt):

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tradewind.accounts import ANYBODY_HERE, Caller, Job, JobState, Role, open_accounts
+from tradewind.accounts.verdicts import fingerprint
 from tradewind.faces.server import board, desk, work
 from tradewind.faces.server.board import Sought
 from tradewind.faces.server.gate import Asking
@@ -87,7 +88,8 @@ def asked(office: Office) -> Job:
     asker = Asking(office, ANYBODY_HERE, "")
     found = board.board(asker, SOUGHT).found
     assert found is not None
-    desk.decide(asker, [choice.action.key for choice in found.plan.choices], "approved", "")
+    settings = {choice.action.key: fingerprint(choice) for choice in found.plan.choices}
+    desk.decide(asker, list(settings), "approved", "", settings=settings)
     return desk.launch(Asking(office, ANYBODY_HERE, ""), board.board(Asking(office, ANYBODY_HERE, ""), SOUGHT))
 
 

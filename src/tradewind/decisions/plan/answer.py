@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import date
@@ -128,11 +129,13 @@ class _Teller:
             top, currency=self.currency, alt_text="Expected gain of the largest actions, with intervals"
         )
         by = f"with caution {plan.caution:g}, towards the low end" if plan.caution else "by the middle of the interval"
-        before = ", before what choices take from each other," if plan.interplay else ""
+        more = plan.gap / (1 - plan.gap) if plan.gap < 1 else math.inf
+        beyond = f"more than {human(more, 'share')} on top" if more < math.inf else "more than can be told"
         note = (
             "Gains are incremental contribution profit over an action's days and what follows, against doing nothing. "
-            f"They were picked {by}; by the same numbers{before} no other choice within these budgets and rules gains "
-            f"more than {human(plan.gap, 'share')} on top. Attributed GMV is what last-touch attribution would credit."
+            f"They were picked {by}; by the same numbers no other choice within these budgets and rules gains "
+            f"{beyond}, even if none took anything from another. Attributed GMV is what last-touch attribution would "
+            "credit."
         )
         numbers: dict[str, float | Estimate] = {
             "actions": len(plan.choices), "gain": sought, "spent": spent, "attributed_gmv": plan.attributed,

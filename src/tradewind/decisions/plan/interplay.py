@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.study import Action, Lever, Setting
+from tradewind.study import Action, Lever
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -25,11 +25,35 @@ class Interplay:
     Args:
         actions: All actions that may be chosen.
         sales: GMV of as many days as actions hold, by shop; under None that of the marketplace.
+
+    Attributes:
+        prices: [n] which actions are prices of products.
     """
 
     def __init__(self, actions: Sequence[Action], sales: Mapping[str | None, float]):
-        self._actions = actions
-        self._sales = sales
+        width = max((len(action.menu) for action in actions), default=1)
+        self._off, self._credited = (np.zeros((len(actions), width)) for _ in range(2))
+        lever = np.array([action.lever == Lever.PRICE for action in actions], bool)
+        product = np.array([action.subject.kind == "product" for action in actions], bool)
+        self.prices, self._goods, self._others = lever & product, ~lever & product, ~lever & ~product
+        shops: dict[str | None, int] = {None: 0}
+        products: dict[str, int] = {}
+        pairs: dict[tuple[str, str | None], int] = {}
+        places = np.zeros((4, len(actions)), np.int64)
+        for number, action in enumerate(actions):
+            item, shop = action.subject.id, action.subject.shop
+            places[:, number] = (
+                shops.setdefault(shop, len(shops)), products.setdefault(item, len(products)),
+                pairs.setdefault((item, shop), len(pairs)), pairs.setdefault((item, None), len(pairs)),
+            )  # fmt: skip
+            for place, setting in enumerate(action.menu):
+                self._credited[number, place] = max(setting.attributed or 0.0, 0.0)
+                if self.prices[number]:  # a dearer price gives up nothing
+                    self._off[number, place] = max(setting.dose.get("off", 0.0), 0.0)
+        self._shop, self._product, self._pair, self._anywhere = places
+        self._counts = len(shops), len(products), len(pairs)
+        base = np.array([sales.get(shop, 0.0) for shop in shops])
+        self._per_sale = np.divide(1.0, base, out=np.zeros(len(base)), where=base > 0)
 
     def losses(self, places: Ints) -> Array:
         """Return what each choice loses by the others.
@@ -40,98 +64,49 @@ class Interplay:
         Returns:
             [n] money, 0 or more; 0 for price actions, whose own discount is in their own gain.
         """
-        found = np.zeros(len(self._actions))
+        found = np.zeros(len(places))
         some = np.flatnonzero(places >= 0)
-        shares = self._shares(places, some)
-        for number, share in zip(some.tolist(), shares.tolist(), strict=True):
-            if share:
-                found[number] = share * (self._actions[number].menu[places[number]].attributed or 0.0)
+        found[some] = self._shares(places)[some] * self._credited[some, places[some]]
         return found
 
-    def tolls(self, places: Ints, width: int) -> Array:
+    def tolls(self, places: Ints) -> Array:
         """Return what every setting would cost in interplay beside what is chosen: its own loss, or the others' by it.
 
         Args:
             places: [n] setting of each action; −1 where it is not chosen.
-            width: Settings of the widest menu, m.
 
         Returns:
-            [n, m] money, 0 or more: of price actions what the others that are chosen would lose by it.
+            [n, m] money, 0 or more, m being the settings of the widest menu: of price actions what the others that are
+            chosen would lose by it.
         """
-        found = np.zeros((len(self._actions), width))
-        shares = self._shares(places, np.arange(len(self._actions)))
-        on_product, in_shop = self._credited(places)
-        for number, (action, share) in enumerate(zip(self._actions, shares.tolist(), strict=True)):
-            if _is_price(action):
-                product = _sum_of(on_product.get(action.subject.id, []), action.subject.shop)
-                meets = sum(
-                    in_shop.get(shop, 0.0) / self._sales[shop]
-                    for shop in {action.subject.shop, None}
-                    if self._sales.get(shop, 0.0) > 0
-                )
-                for place, setting in enumerate(action.menu if product or meets else ()):
-                    found[number, place] = _off(setting) * (product + meets * (setting.attributed or 0.0))
-            elif share:
-                found[number, : len(action.menu)] = [share * (setting.attributed or 0.0) for setting in action.menu]
+        found = self._shares(places)[:, None] * self._credited
+        goods, others = (np.flatnonzero((places >= 0) & of) for of in (self._goods, self._others))
+        credited = self._credited[goods, places[goods]]
+        by_product = np.bincount(self._product[goods], credited, self._counts[1])
+        by_pair = np.bincount(self._pair[goods], credited, self._counts[2])
+        per_shop = np.bincount(self._shop[others], self._credited[others, places[others]], self._counts[0])
+        per_shop = per_shop * self._per_sale
+        whole = self._shop == 0
+        product = np.where(whole, by_product[self._product], by_pair[self._pair] + by_pair[self._anywhere])
+        meets = per_shop[self._shop] + np.where(whole, 0.0, per_shop[0])
+        some = self.prices
+        found[some] = self._off[some] * (product[some, None] + meets[some, None] * self._credited[some])
         return found
 
-    def _shares(self, places: Ints, some: Ints) -> Array:
-        """Return of some actions the share of what they bring that is lost at lower prices that are chosen."""
-        by_product: dict[str, list[tuple[str | None, float]]] = {}
-        by_shop: dict[str | None, float] = {}
-        for action, place in self._chosen(places):
-            if _is_price(action):
-                off = _off(action.menu[place])
-                given = off * (action.menu[place].attributed or 0.0)
-                by_product.setdefault(action.subject.id, []).append((action.subject.shop, off))
-                for shop in {action.subject.shop, None}:
-                    by_shop[shop] = by_shop.get(shop, 0.0) + given
-        found = np.zeros(len(some))
-        if not by_product:
+    def _shares(self, places: Ints) -> Array:
+        """Return of every action, [n], the share of what it brings that is lost at lower prices that are chosen."""
+        found = np.zeros(len(places))
+        some = np.flatnonzero((places >= 0) & self.prices)
+        if not len(some):
             return found
-        for number, action in enumerate(self._actions[n] for n in some.tolist()):
-            shop = action.subject.shop
-            if action.lever == Lever.PRICE:
-                continue
-            if action.subject.kind == "product":
-                met = (off for other, off in by_product.get(action.subject.id, []) if _meet(other, shop))
-                found[number] = max(met, default=0.0)
-            elif (base := self._sales.get(shop, 0.0)) > 0:
-                found[number] = min(1.0, by_shop.get(shop, 0.0) / base)
+        off = self._off[some, places[some]]
+        given = off * self._credited[some, places[some]]
+        by_shop = np.bincount(self._shop[some], given, self._counts[0])
+        by_shop[0] = given.sum()  # what belongs to no shop meets all
+        found[self._others] = np.minimum(1.0, by_shop * self._per_sale)[self._shop[self._others]]
+        by_product, by_pair = np.zeros(self._counts[1]), np.zeros(self._counts[2])
+        np.maximum.at(by_product, self._product[some], off)
+        np.maximum.at(by_pair, self._pair[some], off)
+        own = np.maximum(by_pair[self._pair], by_pair[self._anywhere])
+        found[self._goods] = np.where(self._shop == 0, by_product[self._product], own)[self._goods]
         return found
-
-    def _credited(self, places: Ints) -> tuple[dict[str, list[tuple[str | None, float]]], dict[str | None, float]]:
-        """Return the GMV that chosen actions are credited with, by product, and of those on customers by shop."""
-        on_product: dict[str, list[tuple[str | None, float]]] = {}
-        in_shop: dict[str | None, float] = {}
-        for action, place in self._chosen(places):
-            credited, shop = action.menu[place].attributed or 0.0, action.subject.shop
-            if action.lever == Lever.PRICE:
-                continue
-            if action.subject.kind == "product":
-                on_product.setdefault(action.subject.id, []).append((shop, credited))
-            else:
-                in_shop[shop] = in_shop.get(shop, 0.0) + credited
-        return on_product, in_shop
-
-    def _chosen(self, places: Ints) -> Iterator[tuple[Action, int]]:
-        for number in np.flatnonzero(places >= 0).tolist():
-            yield self._actions[number], int(places[number])
-
-
-def _is_price(action: Action) -> bool:
-    return action.lever == Lever.PRICE and action.subject.kind == "product"
-
-
-def _off(setting: Setting) -> float:
-    """What a price gives up; a dearer one gives up nothing."""
-    return max(setting.dose.get("off", 0.0), 0.0)
-
-
-def _meet(one: str | None, other: str | None) -> bool:
-    """Whether two actions on a product meet: without a shop of its own, one is on the product in any."""
-    return one is None or other is None or one == other
-
-
-def _sum_of(credited: Sequence[tuple[str | None, float]], shop: str | None) -> float:
-    return sum(value for other, value in credited if _meet(other, shop))

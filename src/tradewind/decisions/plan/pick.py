@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -12,17 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.decisions.plan.interplay import Interplay
+from tradewind.decisions.plan.search import Search
 from tradewind.decisions.plan.table import JOINT, Table, best_of, gain_of
 from tradewind.errors import BadInputError
-from tradewind.methods.allocate import Allocate, Allocation, Rules
+from tradewind.methods.allocate import Allocation
 from tradewind.money import human
-from tradewind.study import Action, Choice, Estimate, LeftOut, Lever, Party, Plan, Purse, Rule, Setting
+from tradewind.study import Action, Choice, Estimate, LeftOut, Party, Plan, Purse, Rule, Setting
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-NEAR = 1e-3  # gap that is near enough: a gain is known to a tenth at best
-ROUNDS = 4  # times that interplay is taken into account anew, at most; and as often at its margin
 REJECTED = "rejected"
 
 
@@ -39,22 +37,6 @@ class Point(NamedTuple):
     budget: float
     gain: Estimate
     worth: float
-
-
-class _Tried(NamedTuple):
-    """A plan that was tried.
-
-    Args:
-        value: What it gains in its objective, interplay taken off; −∞ where it breaks a rule.
-        found: What the allocation says of it.
-        places: [n] setting of each action, −1 for none.
-        lost: [n] what each loses by the others.
-    """
-
-    value: float
-    found: Allocation
-    places: Ints
-    lost: Array
 
 
 class Planner:
@@ -94,7 +76,7 @@ class Planner:
     def __call__(
         self, name: str, actions: Sequence[Action], budgets: Mapping[Party, float], rules: Sequence[Rule] = (),
         sales: Mapping[str | None, float] | None = None, raw: Mapping[str, Action] | None = None,
-        rejected: Mapping[str, str] | None = None,
+        rejected: Mapping[str, str] | None = None, unfit: Mapping[str, str] | None = None,
     ) -> Plan:  # fmt: skip
         """Return the plan.
 
@@ -106,6 +88,7 @@ class Planner:
             sales: GMV of as many days as actions hold, by shop, None for all; for interplay.
             raw: Actions before a calibration, by key, where one was applied.
             rejected: Why actions must not be picked, by their keys; keys of others change nothing.
+            unfit: Likewise of actions that cannot be done, as it is told of them.
 
         Returns:
             What to do, what was left out and why, and what each budget is worth.
@@ -113,15 +96,16 @@ class Planner:
         Raises:
             BadInputError: If two actions share a key, a gain is missing, or rules cannot all be kept.
         """
-        rejected = rejected or {}
-        table = self._table(actions, budgets, rejected)
+        told = {key: f"{REJECTED}: {why}" if why else REJECTED for key, why in (rejected or {}).items()}
+        told = {**(unfit or {}), **told}
+        table = self._table(actions, budgets, told)
         meeting = Interplay(table.actions, sales or {})
         places, lost, found = self._picked(table, budgets, rules, meeting)
         worth = self._worth(table, budgets, rules, meeting, (places, lost, found))
         plan = self._plan(name, table, budgets, rules, (places, lost, found), worth, raw or {})
-        if not rejected:
+        if not told:
             return plan
-        out = [*plan.left_out, *(self._rejected(a, rejected[a.key]) for a in actions if a.key in rejected)]
+        out = [*plan.left_out, *(self._out(a, told[a.key]) for a in actions if a.key in told)]
         return replace(plan, left_out=_by_gain(out))
 
     def frontier(
@@ -187,78 +171,18 @@ class Planner:
         self, table: Table, budgets: Mapping[Party, float], rules: Sequence[Rule], meeting: Interplay
     ) -> tuple[Ints, Array, Allocation]:
         """Return the setting of each action, −1 for none; what each loses by the others; and what limits are worth."""
-        money = table.limits(budgets)
-        caps = table.caps(rules, sum(budgets.values()))
-        limits = Rules(table.owner, caps)
-        floored = table.floored(caps)
-        # What a floor asks for may gain less, but is worse than nothing: no more of it is picked than the floor needs.
-        least = np.where(floored, -np.inf, self.least)[:, None]
-        allocate = Allocate(tolerance=NEAR, seed=self.seed)
-
-        def tried(net: Array, losses: Array) -> _Tried:
-            """Pick for these gains, of what the rules leave at these losses."""
-            gain = np.where(table.allowed(rules, losses) & (net >= least), net, -np.inf)
-            gain[floored] -= self.least * (net[floored] < self.least)
-            found = allocate(gain, table.cost, money, limits) if len(table.actions) else _nothing(len(money))
-            places = found.choice.astype(np.int64)
-            some, lost = np.flatnonzero(places >= 0), meeting.losses(places)
-            # What a choice loses by the others may break a rule that it keeps alone: it is then left out.
-            fine = table.allowed(rules, lost) & (table.gain - self._bears * lost[:, None] >= least)
-            kept = bool(fine[some, places[some]].all())
-            return _Tried(self._value(table, places, lost) if kept else -math.inf, found, places, lost)
-
-        losses, best, turn = np.zeros(len(table.actions)), None, 0
-        while best is None or turn < ROUNDS:
-            turn += 1
-            try:
-                now = tried(table.gain - self._bears * losses[:, None], losses)
-            except BadInputError as error:
-                if best is not None:
-                    break
-                if not rules:
-                    raise
-                spare = ", ".join(f"{payer}={limit:,.12g}" for payer, limit in budgets.items())
-                raise BadInputError(
-                    "The rules cannot all be kept under these budgets",
-                    got=f"{', '.join(rule.text for rule in rules)} with {spare or 'no budget'}",
-                    do="lower a floor, or raise a cap or a budget",
-                ) from error
-            if now.value > -math.inf:
-                if best is None or now.value > best.value + 1e-9:
-                    best = now
-                if np.array_equal(now.lost, np.where(now.places >= 0, losses, 0)):
-                    break
-            losses = np.maximum(losses, now.lost)
-        if self._bears and best.lost.sum() > NEAR * abs(best.value):
-            best = self._improved(table, tried, meeting, best)
-        return best.places, best.lost, best.found
-
-    def _improved(
-        self, table: Table, tried: Callable[[Array, Array], _Tried], meeting: Interplay, best: _Tried
-    ) -> _Tried:
-        """Pick anew with every setting charged what it costs beside what is chosen, while that gains.
-
-        What two actions take from each other is lost once, whoever is charged: so it is tried from the plan at hand,
-        from one without lower prices, and from one of prices alone.
-        """
-        prices = np.array([[action.lever == Lever.PRICE] for action in table.actions])
-        starts, near = [best], NEAR * abs(best.value)
-        for without in (prices, ~prices):
-            with suppress(BadInputError):  # a floor of the rules is of what is left out
-                starts.append(tried(np.where(without, -np.inf, table.gain), best.lost))
-        for start in starts:
-            at, reached = start.places, -math.inf
-            for _ in range(ROUNDS):
-                try:
-                    then = tried(table.gain - meeting.tolls(at, table.gain.shape[1]), best.lost)
-                except BadInputError:  # no plan keeps the rules at these charges: the one at hand does
-                    break
-                if then.value <= reached + near:
-                    break
-                at, reached = then.places, then.value
-                if then.value > best.value:
-                    best = then
-        return best
+        search = Search(table, meeting, budgets, rules, self.least, self._bears, self.seed)
+        try:
+            return search()
+        except BadInputError as error:
+            if not rules:
+                raise
+            spare = ", ".join(f"{payer}={limit:,.12g}" for payer, limit in budgets.items())
+            raise BadInputError(
+                "The rules cannot all be kept under these budgets",
+                got=f"{', '.join(rule.text for rule in rules)} with {spare or 'no budget'}",
+                do="lower a floor, or raise a cap or a budget",
+            ) from error
 
     def _worth(
         self, table: Table, budgets: Mapping[Party, float], rules: Sequence[Rule], meeting: Interplay,
@@ -295,7 +219,10 @@ class Planner:
     ) -> Plan:  # fmt: skip
         places, lost, found = picked
         choices, interplay = self._choices(table, places, lost)
-        settings_raw = {c.action.key: raw[c.action.key].menu[c.place] for c in choices if c.action.key in raw}
+        settings_raw = {
+            c.action.key: _less(raw[c.action.key].menu[c.place], interplay.get(c.action.key, 0.0))
+            for c in choices if c.action.key in raw
+        }  # fmt: skip
         parties = [party for party in Party if any(party in c.setting.gain for c in choices)]
         money = table.limits(budgets)
         purses = {
@@ -325,9 +252,8 @@ class Planner:
     def _gain(self, setting: Setting) -> Estimate:
         return gain_of(setting, self.objective)
 
-    def _rejected(self, action: Action, why: str) -> LeftOut:
-        gain = self._gain(action.menu[best_of(action, self.objective, self.caution)])
-        return LeftOut(action, gain, f"{REJECTED}: {why}" if why else REJECTED)
+    def _out(self, action: Action, why: str) -> LeftOut:
+        return LeftOut(action, self._gain(action.menu[best_of(action, self.objective, self.caution)]), why)
 
     def _left_out(
         self, table: Table, limits: Array, places: Ints, found: Allocation, rules: Sequence[Rule]
@@ -382,8 +308,11 @@ def _spread(end: float, asked: float, points: int) -> list[float]:
 
 def _less(setting: Setting, loss: float) -> Setting:
     """Return a setting whose gain is smaller by what interplay takes; it falls on the merchant, who gives the price."""
+    if not loss:
+        return setting
     gain = {party: value.moved(-loss) if party == Party.MERCHANT else value for party, value in setting.gain.items()}
-    return replace(setting, gain=gain, joint=None if setting.joint is None else setting.joint.moved(-loss))
+    joint, own = (None if each is None else each.moved(-loss) for each in (setting.joint, setting.own))
+    return replace(setting, gain=gain, joint=joint, own=own)
 
 
 def together(choices: Sequence[Choice], party: Party | None) -> Estimate:
@@ -398,7 +327,3 @@ def together(choices: Sequence[Choice], party: Party | None) -> Estimate:
         if value is not None:
             by_lever.setdefault(choice.action.lever, []).append(value)
     return Estimate.added([Estimate.added(parts) for parts in by_lever.values()], shared=0.0)
-
-
-def _nothing(payers: int) -> Allocation:
-    return Allocation(np.zeros(0, np.int16), 0.0, 0.0, np.zeros(payers), np.zeros(payers))

@@ -10,8 +10,19 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.decisions.plan.outcomes import SLOPED, before, known_before, outcomes, promised_from, require_costed
-from tradewind.engines.gaps import gaps_said
+from tradewind.decisions.plan.outcomes import (
+    SLOPED,
+    Coming,
+    before,
+    coming,
+    known_before,
+    outcomes,
+    promised_from,
+    require_costed,
+    require_discounts,
+)
+from tradewind.engines.gaps import gaps_said, missing_days
+from tradewind.engines.returns import names_orders, told_until
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
 from tradewind.ledger import Experiment, Reading
@@ -27,6 +38,7 @@ from tradewind.study import Estimate, Evidence, Party
 Array = NDArray[np.float64]
 
 LEVEL = 0.9
+LATE = 0.05  # share of all refunds still to come from which on it is said
 
 
 @dataclass(frozen=True)
@@ -82,27 +94,49 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
         )  # fmt: skip
     store, kind, units, arm, counted = _drawn(store, experiment, arms)
     require_costed(store, kind, units, days)
-    now, past = outcomes(store, kind, units, days), before(days)
+    require_discounts(store, days)
+    until = told_until(store) if names_orders(store) else store.span.last
+    still = coming(store, kind, units, days, until)
+    now, past = _less(outcomes(store, kind, units, days), still), before(days)
     foretold = past.clipped(store.span) == past and min(counted.values()) >= SLOPED
     then = outcomes(store, kind, units, past) if foretold else None
     readout = Readout(HOLDOUT, {name: count / len(units) for name, count in counted.items()}, LEVEL)
     effect: dict[Party, Estimate] = {}
     for party, values in now.items():
         if np.ptp(values) > 0:
-            known = None if then is None else np.column_stack([then[party], sum(then.values())])
+            known = None if then is None else np.column_stack([then[party], _joint(then)])
             effect[party] = readout(values, arm, known).arms[0].total
-    joint = sum(now.values())
+    joint = _joint(now)
     if np.ptp(joint) == 0:
         raise BadInputError("All units did the same, so that nothing can be told", got=experiment.name)
-    whole = readout(joint, arm, None if then is None else sum(then.values()))
+    whole = readout(joint, arm, None if then is None else _joint(then))
     ratio, lost = _unlike(known_before(store, kind, units, days.first), arm)
-    said = [*gaps_said(store, days), *lost, *whole.cautions]
+    said = [*gaps_said(store, days), *_still_said(still, until, store.span.last), *lost, *whole.cautions]
     if experiment.unit != "customer":
         said.append("What products take from each other is not seen when products are held out.")
     method = "difference in means" + (" less what the days before foretell (CUPED)" if then is not None else "")
     return Reading(
-        experiment.id, days, effect, whole.arms[0].total, counted, method, Evidence.RANDOMISED, ratio, " ".join(said)
-    )
+        experiment.id, days, effect, whole.arms[0].total, counted, method, Evidence.RANDOMISED, ratio, " ".join(said),
+        missing=len(missing_days(store, days)),
+    )  # fmt: skip
+
+
+def _joint(profit: Mapping[Party, Array]) -> Array:
+    return np.asarray(sum(profit.values()))
+
+
+def _less(profit: Mapping[Party, Array], still: Coming | None) -> Mapping[Party, Array]:
+    return profit if still is None else {party: values - still.less[party] for party, values in profit.items()}
+
+
+def _still_said(still: Coming | None, until: date, last: date) -> list[str]:
+    if still is None or still.share < LATE:
+        return []
+    silent = f" No refund is told after {until}, as if they were not imported." if until < last else ""
+    return [
+        f"Of what these orders will give back, {human(still.share, 'share')} is still to come: it is counted as older "
+        f"orders let expect.{silent}"
+    ]
 
 
 def _over(store: Store, day: date) -> bool:
@@ -165,7 +199,11 @@ def look(store: Store, experiment: Experiment, arms: Mapping[str, str], today: d
         )  # fmt: skip
     store, kind, units, arm, counted = _drawn(store, experiment, arms)
     require_costed(store, kind, units, days)
-    now, then = (np.sum(list(outcomes(store, kind, units, seen).values()), axis=0) / seen.days for seen in (days, past))
+    store = store.known_by(days.end(store.provenance.timezone))
+    require_discounts(store, days)
+    still = coming(store, kind, units, days, days.last)
+    now = _joint(_less(outcomes(store, kind, units, days), still)) / days.days
+    then = _joint(outcomes(store, kind, units, past)) / past.days
     if not np.ptp(now) > 0 or not np.ptp(then) > 0:
         raise BadInputError("All units did the same so far, or before: nothing can be told", got=experiment.name)
 

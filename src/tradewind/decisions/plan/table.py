@@ -59,14 +59,15 @@ class Table:
         return np.array([budgets.get(payer, 0.0) for payer in self.payers])
 
     def allowed(self, rules: Sequence[Rule], losses: Array | None = None) -> NDArray[np.bool_]:
-        """Which settings the rules in words leave where actions lose something to others: [n, L]."""
+        """Which settings the rules in words leave where actions, [n], or settings, [n, L], lose to others: [n, L]."""
         words = {rule.of for rule in rules}
         found = self.gain > -np.inf
         for number, word in enumerate((PAYERS_GAIN, ALL_GAIN)):
             if word in words:
                 found &= self.worst[number] >= 0
                 if losses is not None:
-                    found &= (self.merchant[number] >= losses[:, None]) | (losses[:, None] == 0)
+                    lost = losses if losses.ndim > 1 else losses[:, None]
+                    found &= (self.merchant[number] >= lost) | (lost == 0)
         return found
 
     def floored(self, caps: Sequence[Cap]) -> NDArray[np.bool_]:
@@ -97,7 +98,8 @@ class Table:
             weight = total if rule.counts == "spend" else None
             least = min(rule.least * times, math.inf)
             self._attainable(rule, group, known, least, total)
-            found.append(Cap(group, rule.most * times, least, weight))
+            most = rule.most * times if rule.most < math.inf else math.inf  # ∞ times nothing is not a number
+            found.append(Cap(group, most, least, weight))
         return found
 
     def _group(self, rule: Rule, action: Action) -> str | None:

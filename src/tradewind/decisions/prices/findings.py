@@ -22,6 +22,7 @@ Ints = NDArray[np.int64]
 SHOWN = 15  # rows of a table
 SLOW = 26.0  # weeks of cover from which stock counts as slow
 SETTLED = 8  # weeks for which a product must have been on sale before its stock counts as slow
+DUST = 0.01  # share of a gain below which its low end is nothing: what sells at that price anyway gains nothing
 DEEPER = 0.05  # how much deeper than usual a campaign's price must be for buyers to notice
 ABSURD = 9.0  # rise in pieces from which a need is told in words
 
@@ -75,7 +76,7 @@ class Teller:
         gain = worth.joint[each, best, 0]
         offs = np.array(self.menu)[best]
         good = gain > 0
-        sure = good & (worth.joint[each, best, 1] > 0)
+        sure = good & (worth.joint[each, best, 1] > DUST * gain)
         dearer = sure & (offs < worth.before)
         together = Estimate.added([_estimate(worth.joint[n, best[n]]) for n in np.flatnonzero(good)])
         order = np.argsort(-gain, kind="stable")[:SHOWN]

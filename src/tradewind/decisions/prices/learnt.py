@@ -38,6 +38,7 @@ class Worth:
 
     Args:
         joint: [n, settings, 3] gain of all parties together: mean, lower and upper end.
+        own: [n, settings, 3] the part of it that the product's own pieces bring.
         party: [parties, n, settings, 3] the same by party.
         pieces: [n, settings] pieces that would be sold.
         without: [n] pieces that would be sold otherwise.
@@ -51,6 +52,7 @@ class Worth:
     """
 
     joint: Array
+    own: Array
     party: Array
     pieces: Array
     without: Array
@@ -140,7 +142,7 @@ class Learnt:
             raise BadInputError("No product was named", do="name one that is on sale")
         shares = np.asarray(offs, float)
         parts = [self._drawn(rows[at : at + BLOCK], shares, days) for at in range(0, len(rows), BLOCK)]
-        names = ("joint", "pieces", "without", "before", "elsewhere", "attributed", "break_even", "beyond")
+        names = ("joint", "own", "pieces", "without", "before", "elsewhere", "attributed", "break_even", "beyond")
         joined = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
         party = np.concatenate([part.party for part in parts], axis=1)
         return Worth(party=party, **joined)
@@ -173,19 +175,21 @@ class Learnt:
         full, amount = np.nan_to_num(full), np.nan_to_num(amount)
         others, same = self.economics.others, self.economics.same_shop[rows]
         shape = (len(rows), len(offs))
-        party, joint = np.zeros((len(PARTIES), *shape, 3)), np.zeros((*shape, 3))
+        party, joint, own_part = np.zeros((len(PARTIES), *shape, 3)), np.zeros((*shape, 3)), np.zeros((*shape, 3))
         pieces, elsewhere, break_even = np.zeros(shape), np.zeros(shape), np.full(shape, np.nan)
         for k, off in enumerate(offs.tolist()):
             sold = _answer(off, steep)
             more, money = sold - usual, sold * (1 - off) - usual_price
             lost = base * diverted * more
-            total = -lost * float(others.sum())
-            elsewhere[:, k] = total.mean(axis=1)
+            elsewhere[:, k] = -lost.mean(axis=1) * float(others.sum())
+            total = np.zeros(base.shape)
             for n, who in enumerate(PARTIES):
                 gain = base * (share[n][:, None] * full[:, None] * money - amount[n][:, None] * more)
                 total = total + gain
                 loses = lost * others[n]
                 party[n, :, k] = _ends(gain - (loses * same[:, None] if who == Party.MERCHANT else loses))
+            own_part[:, k] = _ends(total)
+            total = total - lost * float(others.sum())
             joint[:, k] = _ends(total)
             pieces[:, k] = (base * sold).mean(axis=1)
             if self.economics.margin is not None:  # the gain is a line in the margin
@@ -197,7 +201,7 @@ class Learnt:
         before = 1 - (base * usual_price).mean(axis=1) / without
         attributed = np.where(offs > 0, pieces * (1 - offs) * full[:, None], 0.0)
         beyond = (pieces > self.panel.held[rows, None]) & (pieces > without[:, None])
-        return Worth(joint, party, pieces, without, before, elsewhere, attributed, break_even, beyond)
+        return Worth(joint, own_part, party, pieces, without, before, elsewhere, attributed, break_even, beyond)
 
     def _weeks(self, days: Period) -> list[_Week]:
         """Return the weeks of some days: what is left of the last known one, if they meet it, then seven by seven."""
@@ -266,7 +270,7 @@ class Learnt:
             Setting(
                 setting.dose, setting.cost,
                 {party: _interval(worth.party[n, at, k]) for n, party in enumerate(PARTIES)},
-                _interval(worth.joint[at, k]), float(worth.attributed[at, k]),
+                _interval(worth.joint[at, k]), float(worth.attributed[at, k]), _interval(worth.own[at, k]),
             )
             for k, setting in enumerate(action.menu)
         )  # fmt: skip

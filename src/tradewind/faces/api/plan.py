@@ -37,6 +37,10 @@ class Decision(BaseModel, extra="forbid"):
 
     actions: list[Annotated[str, Field(max_length=300)]] = Field(min_length=1, max_length=desk.MOST)
     verdict: str = Field(max_length=20, description="approved, rejected or open")
+    settings: dict[str, Annotated[str, Field(max_length=100)]] = Field(
+        default_factory=dict, max_length=desk.MOST,
+        description="By action, the `setting` that the plan shows of it; an approval is of that one and needs it.",
+    )  # fmt: skip
     reason: str = Field(default="", max_length=300, description="Why; a rejection needs one.")
 
 
@@ -97,7 +101,7 @@ def gather(asker: Sender) -> JSONResponse:
 @router.post("/plan/verdicts", summary="Approve, reject or reopen actions")
 def decide(asker: Sender, decision: Decision) -> JSONResponse:
     """Decide actions of the plan; what was decided before stays in the history."""
-    desk.decide(asker, decision.actions, decision.verdict, decision.reason)
+    desk.decide(asker, decision.actions, decision.verdict, decision.reason, settings=decision.settings)
     return answer({"decided": len(decision.actions), "verdict": decision.verdict})
 
 

@@ -87,7 +87,8 @@ async def verdict(request: Request, asker: Sender) -> Response:
     keys = [str(key) for key in form.getlist("action")]
     given = {name: str(form.get(name, "")) for name in ("verdict", "reason", "back", "seen")}
     seen = int(given["seen"]) if given["seen"].isascii() and given["seen"].isdigit() else None
-    decide = partial(work.decide, seen=seen)
+    settings = dict(zip(keys, (str(setting) for setting in form.getlist("setting")), strict=False))
+    decide = partial(work.decide, seen=seen, settings=settings)
     await anyio.to_thread.run_sync(decide, asker, keys, given["verdict"], given["reason"])
     return RedirectResponse(local(given["back"] or "/plan"), 303)
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Any
 
-from tradewind.accounts.verdicts import Decision, Verdict
+from tradewind.accounts.verdicts import Decision, Verdict, fingerprint
 from tradewind.decisions.plan import Point, deed
 from tradewind.errors import BadInputError, ForbiddenError
 from tradewind.faces.planning import Asked, Planned, soonest
@@ -34,6 +34,8 @@ USUAL = {Party.PLATFORM: 0.01, Party.MERCHANT: 0.02}
 STEPS = 100
 """Places of a slider."""
 JOINT = "joint"
+LAPSED = "lapsed"
+"""Of an approval that was of another setting."""
 MOST = 10**12
 """Largest budget."""
 
@@ -90,13 +92,14 @@ class Board:
     standing: Mapping[str, Launch]
 
     @property
-    def approved(self) -> list[str]:
-        """Keys of the plan's actions that are approved and not launched yet."""
+    def approved(self) -> dict[str, Choice]:
+        """The plan's choices that are approved, just as the plan has them, and not launched yet, by key."""
         choices = () if self.found is None else self.found.plan.choices
-        return [
-            key for key in (choice.action.key for choice in choices)
-            if key not in self.standing and key in self.verdicts and self.verdicts[key].decision == Decision.APPROVED
-        ]  # fmt: skip
+        return {
+            key: choice
+            for key, choice in ((choice.action.key, choice) for choice in choices)
+            if key not in self.standing and key in self.verdicts and self.verdicts[key].covers(choice)
+        }
 
     @property
     def latest(self) -> int:
@@ -109,7 +112,7 @@ def board(asker: Asking, sought: Sought | None = None, period: str = RECENT) -> 
     office, store, days = asker.office, asker.store, period_of(period, asker.store)
     wanted = questions.gathering(asker, days)
     proposals = office.proposals(wanted.key, wanted.store)
-    sought = replace(sought or Sought(usual(asker, period)), begin=soonest(store.provenance, office.setup.today))
+    sought = begun(asker, sought or Sought(usual(asker, period)))
     if proposals is None:
         return Board(wanted, None, sought, None, {}, {})
     shops = office.subjects(wanted.key, proposals)
@@ -121,6 +124,11 @@ def board(asker: Asking, sought: Sought | None = None, period: str = RECENT) -> 
     name = name if again == 1 else f"{name}-{again}"  # what was launched of it is a plan of its own
     found = office.solved(wanted.key, proposals, sought.asked, name, asker.ledger, rejected(verdicts))
     return Board(wanted, proposals, sought, found, verdicts, standing(asker, shops, days))
+
+
+def begun(asker: Asking, sought: Sought) -> Sought:
+    """Return what is asked of a plan whose actions begin after today."""
+    return replace(sought, begin=soonest(asker.store.provenance, asker.office.setup.today))
 
 
 def decided(asker: Asking, wanted: Question) -> str:
@@ -161,11 +169,12 @@ def usual(asker: Asking, period: str = RECENT) -> dict[Party, float]:
     """Return budgets to begin with: shares of the period's GMV, rounded."""
     store = asker.store
     gmv = float(store.panel((m.GMV,)).values(period_of(period, store))["gmv"] or 0)
-    return {
-        payer: nice(gmv * share)
-        for payer, share in USUAL.items()
-        if asker.caller.scope.everything or payer == Party.MERCHANT
-    }
+    return {payer: nice(gmv * USUAL[payer]) for payer in payers_of(asker)}
+
+
+def payers_of(asker: Asking) -> tuple[Party, ...]:
+    """Return whose money the asker may spend."""
+    return PAYERS if asker.caller.scope.everything else (Party.MERCHANT,)
 
 
 def nice(amount: float) -> float:
@@ -207,7 +216,6 @@ def rows(found: Board, currency: str, lever: str = "", shop: str = "", payer: st
         ):
             continue
         gain = sought_of(choice, found.found.plan.objective)
-        verdict = found.verdicts.get(action.key)
         what = deed(choice, currency, found.proposals.names)
         standing = found.standing.get(action.key)
         row = {
@@ -215,7 +223,7 @@ def rows(found: Board, currency: str, lever: str = "", shop: str = "", payer: st
             "cost": sum(setting.cost.values()), "payer": ", ".join(payers) or "nobody",
             "attributed": setting.attributed, "evidence": str(action.evidence), "key": action.key,
             "lever": str(action.lever), "first": action.days.first, "last": action.days.last, "why": action.why,
-            "verdict": "" if verdict is None or verdict.decision == Decision.OPEN else str(verdict.decision),
+            "setting": fingerprint(choice), "verdict": _verdict(found.verdicts.get(action.key), choice),
             "launch": "" if standing is None else "held out" if standing.arm == HOLDOUT else "launched",
         }  # fmt: skip
         if action.subject.kind == "product":
@@ -223,6 +231,12 @@ def rows(found: Board, currency: str, lever: str = "", shop: str = "", payer: st
         elif action.subject.kind == "shop":
             row["shop_id"] = action.subject.id
         yield row
+
+
+def _verdict(given: Verdict | None, choice: Choice) -> str:
+    if given is None or given.decision is Decision.OPEN:
+        return ""
+    return LAPSED if given.decision is Decision.APPROVED and not given.covers(choice) else str(given.decision)
 
 
 COLUMNS = (

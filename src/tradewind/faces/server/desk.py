@@ -5,16 +5,20 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 
 from tradewind.accounts import Job, Right
-from tradewind.accounts.verdicts import Decision, inside
-from tradewind.errors import BadInputError, ConflictError, MissingDataError, NotFoundError
+from tradewind.accounts.verdicts import Decision, fingerprint, inside
+from tradewind.errors import BadInputError, ConflictError, ForbiddenError, MissingDataError, NotFoundError
+from tradewind.faces.proposals import Proposals
 from tradewind.faces.server import board, questions
-from tradewind.faces.server.board import Board, rejected
+from tradewind.faces.server.board import Board, Sought, rejected
 from tradewind.faces.server.gate import Asking
+from tradewind.faces.server.questions import Question
 from tradewind.faces.server.reading import RECENT, period_of
 from tradewind.ledger import Launch
 from tradewind.ledger.lot import HOLDOUT
+from tradewind.study import Choice
 
 MOST = 500
 """Actions that are decided at a time."""
@@ -30,8 +34,9 @@ def gather(asker: Asking, period: str = RECENT) -> Job:
 
 
 def decide(
-    asker: Asking, keys: Sequence[str], verdict: str, reason: str, period: str = RECENT, seen: int | None = None
-) -> None:
+    asker: Asking, keys: Sequence[str], verdict: str, reason: str, period: str = RECENT, seen: int | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
     """Approve, reject or reopen actions of the plan.
 
     Args:
@@ -41,14 +46,17 @@ def decide(
         reason: Why.
         period: The days that proposals were gathered from.
         seen: Number of the last verdict that the asker was shown; None for whatever counts.
+        settings: By key, the `setting` that the asker was shown: an approval is of that one.
 
     Raises:
-        ForbiddenError: If the caller may not approve, or an action is of the marketplace or another shop.
+        ForbiddenError: If the caller may not approve, an action is of the marketplace or another shop, or what is
+            approved draws on money that is not the caller's to spend.
         NotFoundError: If there is no such action.
-        BadInputError: If none is named, there is no such verdict, or a rejection lacks its reason.
+        BadInputError: If none is named, there is no such verdict, a rejection lacks its reason, or an approval its
+            setting.
         MissingDataError: If no proposals were gathered yet.
-        ConflictError: If an action that is to be rejected or reopened was launched or is about to be, or somebody else
-            decided since the asker looked.
+        ConflictError: If an action that is to be rejected or reopened was launched or is about to be, what is approved
+            is on no menu any more, or somebody else decided since the asker looked.
     """
     asker.caller.check(Right.APPROVE)
     if not 0 < len(keys) <= MOST:
@@ -66,10 +74,30 @@ def decide(
     shops = {key: known[key] for key in keys}
     if verdict != Decision.APPROVED:
         _still(asker, board.standing(asker, known, days), shops)
-    asker.office.verdicts.give_all(board.decided(asker, wanted), shops, verdict, reason, asker.caller, seen)
+    else:
+        _offered(asker, wanted, proposals, {key: shown for key, shown in (settings or {}).items() if key in shops})
+    asker.office.verdicts.give_all(board.decided(asker, wanted), shops, verdict, reason, asker.caller, seen, settings)
     if asker.office.accounts is not None:
         named = keys[0] if len(keys) == 1 else f"{len(keys)} actions"
         asker.office.accounts.note(asker.caller, verdict, named[:100], reason[:200])
+
+
+def _offered(asker: Asking, wanted: Question, proposals: Proposals, settings: Mapping[str, str]) -> None:
+    """Refuse to approve what actions do not offer, since their days may have moved on, or what others would pay."""
+    asked = board.begun(asker, Sought({})).asked
+    for action in asker.office.actions(wanted.key, proposals, asked, asker.ledger):
+        if (shown := settings.get(action.key)) is not None:
+            offers = {
+                fingerprint(choice): choice.setting for choice in map(partial(Choice, action), range(len(action.menu)))
+            }
+            if shown not in offers:
+                raise ConflictError(
+                    "What this action does has changed since you looked", got=action.key,
+                    do="load the page anew, then decide",
+                )  # fmt: skip
+            for payer, cost in offers[shown].cost.items():
+                if cost > 0 and payer not in board.payers_of(asker):
+                    raise ForbiddenError(f"You cannot spend the budget of the {payer}", got=action.key)
 
 
 def _still(asker: Asking, standing: Mapping[str, Launch], shops: Mapping[str, str | None]) -> None:
@@ -89,8 +117,9 @@ def _still(asker: Asking, standing: Mapping[str, Launch], shops: Mapping[str, st
 
 
 def stamp(found: Board) -> str:
-    """Return what stands for the actions that a launch would take: another one where somebody decided anew."""
-    return hashlib.sha256("\n".join(sorted(found.approved)).encode()).hexdigest()[:16]
+    """Return what stands for the actions that a launch would take and what they do."""
+    said = sorted(f"{key} {fingerprint(choice)}" for key, choice in found.approved.items())
+    return hashlib.sha256("\n".join(said).encode()).hexdigest()[:16]
 
 
 def launch(asker: Asking, found: Board, seen: str | None = None) -> Job:
@@ -127,7 +156,8 @@ def launch(asker: Asking, found: Board, seen: str | None = None) -> Job:
     asked = {
         "proposals": found.question.key, "plan": plan.name,
         "asked": sought | {"begin": None if begin is None else begin.isoformat()}, "without": rejected(found.verdicts),
-        "approved": approved, "shops": {key: found.verdicts[key].shop for key in approved},
+        "approved": list(approved), "shops": {key: found.verdicts[key].shop for key in approved},
+        "verdicts": board.decided(asker, found.question),
         "approved_by": ", ".join(whose)[:200],
     }  # fmt: skip
     if asker.office.accounts is not None:

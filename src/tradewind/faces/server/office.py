@@ -36,7 +36,7 @@ from tradewind.measures.assume import Assumptions
 from tradewind.measures.metrics import metric as named
 from tradewind.period import Period
 from tradewind.scope import OPERATOR, Scope
-from tradewind.study import Party, Study
+from tradewind.study import Action, Party, Study
 
 SCOPES = 64
 """Callers' views of the store that a process keeps ready."""
@@ -196,6 +196,10 @@ class Office:
                 proposals, asked, payer, points, ledger, without, self._ready(key, proposals, asked, ledger)
             ),
         )
+
+    def actions(self, key: str, proposals: Proposals, asked: Asked, ledger: Ledger | None) -> Sequence[Action]:
+        """Return the actions that plans are picked from, with their menus."""
+        return self._ready(key, proposals, asked, ledger).actions
 
     def _ready(self, key: str, proposals: Proposals, asked: Asked, ledger: Ledger | None) -> planning.Ready:
         """Return what plans are picked from, which budgets do not change."""

@@ -21,6 +21,7 @@ from tradewind.engines.store import Store
 from tradewind.errors import ConflictError, ForbiddenError, TradewindError
 from tradewind.faces import planning, studies
 from tradewind.faces.launching import launch
+from tradewind.faces.planning import Planned
 from tradewind.faces.proposals import keep_proposals, proposed
 from tradewind.faces.proving import read_due
 from tradewind.faces.server import logs
@@ -92,14 +93,29 @@ def _launch(office: Office, job: Job, store: Store) -> None:
     )  # fmt: skip
     found = planning.solved(proposals, wanted, asked["plan"], ledger, asked["without"])
     folder = office.work / "plans" / asked["plan"]
-    planning.kept(found, folder)
     approval = Approval(asked["approved_by"], ledger.now)
     try:
-        launch(store, ledger, found, asked["approved"], folder, who=job.who, approval=approval, again=job.tries > 1)
-    except TradewindError:
         if not ledger.status(asked["plan"]).launches:
-            shutil.rmtree(folder)  # only what was launched lies among the plans
+            _approved(office, job, found)
+        planning.kept(found, folder)
+        launch(store, ledger, found, asked["approved"], folder, who=job.who, approval=approval, again=job.tries > 1)
+    except (TradewindError, CancelledError):
+        if not ledger.status(asked["plan"]).launches:
+            shutil.rmtree(folder, ignore_errors=True)  # only what was launched lies among the plans
         raise
+
+
+def _approved(office: Office, job: Job, found: Planned) -> None:
+    """Refuse a launch of what is not approved just as the plan has it: since it was asked, either may have changed."""
+    choices = {choice.action.key: choice for choice in found.plan.choices}
+    verdicts = office.verdicts.of(job.asked.get("verdicts", ""), job.scope)
+    for key in job.asked["approved"]:
+        verdict = verdicts.get((key, job.asked["shops"][key]))
+        if verdict is None or key not in choices or not verdict.covers(choices[key]):
+            raise ConflictError(
+                "What the plan would do is not what was approved", got=key,
+                do="look at the plan anew, approve what it would do, then launch",
+            )  # fmt: skip
 
 
 def _read(office: Office, job: Job, store: Store) -> None:
