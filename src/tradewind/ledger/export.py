@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.ledger.chain import Head
+from tradewind.ledger.key import Key
 from tradewind.ledger.lot import TREATED
 from tradewind.ledger.schema import ENTRIES, EXPERIMENTS
 from tradewind.ledger.standing import Experiment, assigned
@@ -62,11 +63,12 @@ class _Writer(Protocol):
     def close(self) -> None: ...
 
 
-def export(connection: sa.Connection, found: Sequence[Experiment], head: Head, file: Path) -> Exported:
+def export(connection: sa.Connection, key: Key, found: Sequence[Experiment], head: Head, file: Path) -> Exported:
     """Write the assignments of experiments to a CSV or Parquet file, whole or not at all.
 
     Args:
         connection: A connection that sees one state of the ledger.
+        key: The ledger's key.
         found: The experiments.
         head: How far the ledger has come in that state.
         file: Where to; its ending says which format.
@@ -91,7 +93,7 @@ def export(connection: sa.Connection, found: Sequence[Experiment], head: Head, f
     rows = 0
     try:
         with _writer(fresh, file.suffix, about) as writer:
-            for batch in (page for each in found for page in _pages(connection, each)):
+            for batch in (page for each in found for page in _pages(connection, key, each)):
                 writer.write_batch(batch)
                 rows += batch.num_rows
         sha256 = _synced(fresh)
@@ -109,7 +111,7 @@ def _writer(file: Path, ending: str, about: dict[str, str]) -> pc.CSVWriter | pq
     return pq.ParquetWriter(file, SCHEMA.with_metadata(about), compression="zstd")
 
 
-def _pages(connection: sa.Connection, found: Experiment) -> Iterator[pa.RecordBatch]:
+def _pages(connection: sa.Connection, key: Key, found: Experiment) -> Iterator[pa.RecordBatch]:
     [(number, at)] = connection.execute(
         sa.select(ENTRIES.c.number, ENTRIES.c.at)
         .join(EXPERIMENTS, EXPERIMENTS.c.number == ENTRIES.c.number)
@@ -123,7 +125,7 @@ def _pages(connection: sa.Connection, found: Experiment) -> Iterator[pa.RecordBa
         yield _batch(found, at, rows)
         return
     shop = found.launches[0].subject.shop
-    for page in assigned(connection, number):
+    for page in assigned(connection, key, number):
         yield _batch(found, at, [("customer", unit, shop, arm) for unit, arm in page])
 
 
