@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +24,7 @@ from tradewind.ledger.key import Key
 from tradewind.ledger.lot import TREATED
 from tradewind.ledger.schema import ENTRIES, EXPERIMENTS
 from tradewind.ledger.standing import Experiment, assigned
-from tradewind.writing import put
+from tradewind.writing import beside, put
 
 SCHEMA = pa.schema(
     [
@@ -87,7 +89,7 @@ def export(connection: sa.Connection, key: Key, found: Sequence[Experiment], hea
         )
     if not file.parent.is_dir():
         raise NotFoundError("There is no folder for the export", got=file.parent, do="make it first")
-    fresh, beside = file.with_name(file.name + ".new"), file.with_name(file.name + ".json")
+    fresh, about_it = beside(file), file.with_name(file.name + ".json")
     # what the file says about itself in place of its own digest, which it cannot hold
     about = {"tradewind.head": str(head)}
     rows = 0
@@ -98,11 +100,23 @@ def export(connection: sa.Connection, key: Key, found: Sequence[Experiment], hea
                 rows += batch.num_rows
         sha256 = _synced(fresh)
         said = {"head": str(head), "ledger": head.ledger, "count": head.count, "hash": head.hash, "rows": rows}
-        put(beside, json.dumps({"file": file.name, "sha256": sha256, **said}, indent=1) + "\n")
-        fresh.replace(file)
+        with _alone(file.parent):
+            put(about_it, json.dumps({"file": file.name, "sha256": sha256, **said}, indent=1) + "\n")
+            fresh.replace(file)
     finally:
         fresh.unlink(missing_ok=True)
-    return Exported(file, beside, rows, head, sha256)
+    return Exported(file, about_it, rows, head, sha256)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let no other export put its two files into a folder meanwhile."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _writer(file: Path, ending: str, about: dict[str, str]) -> pc.CSVWriter | pq.ParquetWriter:
