@@ -421,6 +421,24 @@ def test_plans_of_one_name_keep_their_files_apart(plan: Planned, market_store: S
     ledger.close()
 
 
+def test_of_several_all_are_stopped_or_none(market_store: Store, plan: Planned, tmp_path: Path) -> None:
+    ledger, action = opened(tmp_path / "l.db", market_store), plan.plan.choices[0].action
+    goods = [replace(action, key=f"p{n}", subject=Subject("product", f"p{n}", "s1")) for n in range(8)]
+    ledger.launch(
+        "spring", [Promise(Choice(each, 0), 0.25) for each in goods], Approval("Ann", eve(market_store)), "Bob"
+    )
+    arms = {f"spring/{each.action}": each.arm for each in ledger.status().launches}
+    done, head = [name for name, arm in arms.items() if arm == "treated"], ledger.head()
+    with pytest.raises(ConflictError, match="held out"):
+        launching.stopped(ledger, [*done, *arms], "Ann", "harm")
+    assert ledger.head() == head
+    assert not any(each.stopped for each in ledger.status().launches)
+    found = launching.stopped(ledger, done, "Ann", "harm")
+    assert [f"spring/{each.action}" for each in found if each.stopped] == done
+    assert ledger.verify([head]).sound
+    ledger.close()
+
+
 def test_what_is_launched_later_of_a_plan_stands_in_its_files_too(
     plan: Planned, market_store: Store, tmp_path: Path
 ) -> None:

@@ -236,7 +236,7 @@ def keep_head(folder: Path, head: Head) -> Path:
 
 
 def stopped(ledger: Ledger, names: Collection[str], who: str, reason: str) -> list[Launch]:
-    """Stop what goes on of launches or experiments, as of today.
+    """Stop what goes on of launches or experiments, as of today: all that is named, or nothing.
 
     Args:
         ledger: The ledger.
@@ -250,11 +250,11 @@ def stopped(ledger: Ledger, names: Collection[str], who: str, reason: str) -> li
     Raises:
         NotFoundError: If the caller sees nothing of a name.
         BadInputError: If several launches are called so.
-        ConflictError: If it was stopped already, is over, or was held out.
+        ConflictError: If one of them was stopped already, is over, or was held out.
     """
     status = ledger.status()
     found = {each.id: each for name in names for each in _called(status, name)}
-    return [ledger.stop(id_, who, reason) for id_ in found]
+    return ledger.stop_all(list(found), who, reason)
 
 
 def _called(status: Status, name: str) -> list[Launch]:

@@ -162,36 +162,43 @@ class Ledger:
             return Receipt(plan, self._head(connection), made)
 
     def stop(self, launch: str, who: str, reason: str) -> Launch:
-        """Note that a launched action is stopped early, as of today.
+        """Note that a launched action is stopped early, see `stop_all`, and return the launch as it stands then."""
+        [stopped] = self.stop_all([launch], who, reason)
+        return stopped
+
+    def stop_all(self, launches: Sequence[str], who: str, reason: str) -> list[Launch]:
+        """Note that launched actions are stopped early, as of today: all of them, or none.
 
         Args:
-            launch: Id of the launch.
-            who: Who stops it.
+            launches: Ids of the launches, each once.
+            who: Who stops them.
             reason: Why.
 
         Returns:
-            The launch as it stands then.
+            The launches as they stand then.
 
         Raises:
             NotFoundError: If the caller sees no such launch.
-            ConflictError: If it was stopped already, is over, or was held out.
+            ConflictError: If one was stopped already, is over, or was held out.
+            CorruptLedgerError: If one is not what was registered.
         """
         name(who, "Who stops")
         sentence(reason, "The reason")
         with self._database.writing() as connection:
-            number, found = standing.launch(connection, self._key, self.scope, launch)
             appender = self._appender(connection)
             today = self._day(appender.now)
-            if found.stopped is not None:
-                raise ConflictError("This launch was stopped already", got=found.stopped)
-            if found.arm == HOLDOUT:
-                raise ConflictError("This action was held out, and never launched", got=launch)
-            if found.days.last < today:
-                raise ConflictError("This action is over", got=found.days)
-            appender.add(
-                chain.STOP, who, {"launch": found.id, "entry": str(number), "day": str(today), "reason": reason}
-            )
-            return standing.launch(connection, self._key, self.scope, launch)[1]
+            for launch in launches:
+                number, found = standing.launch(connection, self._key, self.scope, launch)
+                if found.stopped is not None:
+                    raise ConflictError("This launch was stopped already", got=f"{found.action}, {found.stopped}")
+                if found.arm == HOLDOUT:
+                    raise ConflictError("This action was held out, and never launched", got=found.action)
+                if found.days.last < today:
+                    raise ConflictError("This action is over", got=f"{found.action}, {found.days}")
+                appender.add(
+                    chain.STOP, who, {"launch": found.id, "entry": str(number), "day": str(today), "reason": reason}
+                )
+            return [standing.launch(connection, self._key, self.scope, launch)[1] for launch in launches]
 
     def read(self, found: Reading, who: str) -> Kept:
         """Keep what an experiment was found to have done; a look at some of the days is marked as early.
