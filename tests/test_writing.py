@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -29,4 +30,13 @@ def test_what_stood_there_stands_where_there_is_no_room(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert file.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_of_several_threads_each_writes_a_whole_file(tmp_path: Path) -> None:
+    file = tmp_path / "head.json"
+    texts = [letter * 50_000 for letter in "abcdefgh"]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda text: put(file, text), texts * 5))
+    assert file.read_text() in texts
     assert list(tmp_path.iterdir()) == [file]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 
@@ -12,7 +13,7 @@ def put(file: Path, text: str) -> None:
     Raises:
         OSError: If it cannot be written; what stood there stands.
     """
-    fresh = file.with_name(f".{file.name}-{os.getpid()}")
+    fresh = beside(file)
     try:
         with fresh.open("w", encoding="utf-8") as handle:
             handle.write(text)
@@ -24,6 +25,11 @@ def put(file: Path, text: str) -> None:
     sync(file.parent)
 
 
+def beside(file: Path) -> Path:
+    """Return a name beside a file that nobody else writes under, be it another thread: of a draft to be renamed."""
+    return file.with_name(f".{file.name}-{os.getpid()}-{secrets.token_hex(4)}")
+
+
 def sync(folder: Path) -> None:
     """Let what a folder lists last, also where the power fails."""
     handle = os.open(folder, os.O_RDONLY)
@@ -33,4 +39,4 @@ def sync(folder: Path) -> None:
         os.close(handle)
 
 
-__all__ = ["put", "sync"]
+__all__ = ["beside", "put", "sync"]

@@ -31,7 +31,8 @@ from tradewind.ledger.track import Pair
 from tradewind.measures.assume import Assumptions
 from tradewind.money import human, several
 from tradewind.period import Period
-from tradewind.study import Choice, Estimate, Evidence, Lever, Party
+from tradewind.scope import Scope
+from tradewind.study import Choice, Estimate, Evidence, Lever, Party, Subject
 
 ASKED = Asked(("platform=100", "merchant=60"), ("price actions<=3",))
 
@@ -390,6 +391,61 @@ def test_a_second_launch_is_refused_unless_it_is_the_same_again(
     with pytest.raises(ConflictError, match="Another plan of this name"):
         launched(market_store, ledger, replace(kept_, choices=(other, *kept_.choices[1:])), tmp_path, again=True)
     assert ledger.head() == head
+    ledger.close()
+
+
+def test_plans_of_one_name_keep_their_files_apart(plan: Planned, market_store: Store, tmp_path: Path) -> None:
+    """Neither a plan of the month before nor a merchant's stands in the files of another one of its name."""
+    ledger, whole = opened(tmp_path / "l.db", market_store), chosen(plan)
+    goods = [choice for choice in whole.choices if choice.action.lever == Lever.PRICE]
+    rest = tuple(choice for choice in whole.choices if choice.action.lever != Lever.PRICE)
+    parts, arms = [replace(whole, choices=tuple(goods)), replace(whole, choices=rest)], []
+    for n, each in enumerate(parts):
+        (tmp_path / str(n)).mkdir()
+        launched(market_store, ledger, each, tmp_path / str(n))
+        arms.append((tmp_path / str(n) / "arms.csv").read_bytes())
+    merchant = ledger.seen_by(Scope.of(["s9"]))
+    theirs = replace(goods[0].action, subject=Subject("product", "theirs", "s9"))
+    merchant.launch("spring", [Promise(Choice(theirs, 0), 0.0)], Approval("Mo", eve(market_store)), "Mo")
+    for n, each in enumerate(parts):
+        again = launched(market_store, ledger, each, tmp_path / str(n), again=True)
+        deeds = pc.read_csv(again.files[1]).to_pylist()
+        assert sorted(row["action"] for row in deeds) == sorted(choice.action.key for choice in each.choices)
+        assert (tmp_path / str(n) / "arms.csv").read_bytes() == arms[n]
+    later = eve(market_store).date() + timedelta(days=60)
+    other = replace(goods[0].action, days=Period(later, later))
+    month = replace(whole, choices=(replace(goods[0], action=other), *rest))
+    with pytest.raises(ConflictError, match="Another plan of this name"):
+        launching.written(ledger, month, tmp_path / "1", ledger.head())
+    assert (tmp_path / "1" / "arms.csv").read_bytes() == arms[1]
+    ledger.close()
+
+
+def test_of_several_all_are_stopped_or_none(market_store: Store, plan: Planned, tmp_path: Path) -> None:
+    ledger, action = opened(tmp_path / "l.db", market_store), plan.plan.choices[0].action
+    goods = [replace(action, key=f"p{n}", subject=Subject("product", f"p{n}", "s1")) for n in range(8)]
+    ledger.launch(
+        "spring", [Promise(Choice(each, 0), 0.25) for each in goods], Approval("Ann", eve(market_store)), "Bob"
+    )
+    arms = {f"spring/{each.action}": each.arm for each in ledger.status().launches}
+    done, head = [name for name, arm in arms.items() if arm == "treated"], ledger.head()
+    with pytest.raises(ConflictError, match="held out"):
+        launching.stopped(ledger, [*done, *arms], "Ann", "harm")
+    assert ledger.head() == head
+    assert not any(each.stopped for each in ledger.status().launches)
+    found = launching.stopped(ledger, done, "Ann", "harm")
+    assert [f"spring/{each.action}" for each in found if each.stopped] == done
+    assert ledger.verify([head]).sound
+    ledger.close()
+
+
+def test_what_is_launched_later_of_a_plan_stands_in_its_files_too(
+    plan: Planned, market_store: Store, tmp_path: Path
+) -> None:
+    ledger, keys = opened(tmp_path / "l.db", market_store), {choice.action.key for choice in plan.plan.choices}
+    launched(market_store, ledger, plan, tmp_path, approved=["coupon-all"])
+    launched(market_store, ledger, plan, tmp_path, approved=keys - {"coupon-all"})
+    assert {row["action"] for row in pc.read_csv(tmp_path / "deeds.csv").to_pylist()} == keys
     ledger.close()
 
 

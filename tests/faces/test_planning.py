@@ -74,7 +74,8 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:  # noqa: PL
     last = told("plan", "--budget", "platform=1")["study"]["period"]["first"]
     day = f"{last[:8]}{int(last[8:]) - 1:02d}"
     launched = told("ledger", "launch", "spring", "--holdout", "0.3", *ASSUME)  # on the last day of simulated data
-    assert launched["receipt"]["plan"] == "spring"
+    plan = f"spring-{last}"
+    assert launched["receipt"]["plan"] == found["plan"]["name"] == plan
     arms = pc.read_csv(acting / "spring" / "arms.csv")
     assert set(arms["arm"].to_pylist()) == {"treated", "holdout"}
     doses = {
@@ -101,7 +102,7 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:  # noqa: PL
     assert told("ledger", "calibrate", "--today", day)["levers"] == told("ledger", "calibrate")["levers"] == {}
     (acting / "spring" / "arms.csv").unlink()
     done = next(key for key, row in deeds.items() if row["arm"] == "treated")
-    told("ledger", "stop", f"spring/{done}", "--reason", "sold out")
+    told("ledger", "stop", f"{plan}/{done}", "--reason", "sold out")
     assert told("ledger", "export", "spring")["rows"] == arms.num_rows
     after = {row["action"]: row for row in pc.read_csv(acting / "spring" / "deeds.csv").to_pylist()}
     assert {key for key, row in after.items() if row["stopped"]} == {done}
@@ -115,9 +116,7 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:  # noqa: PL
     before = json.loads((acting / "spring" / "plan.json").read_text())
     assert "was launched" in run("plan", "--budget", "platform=1", "--out", "spring", *ASSUME).output
     assert json.loads((acting / "spring" / "plan.json").read_text()) == before
-    told(
-        "plan", "--budget", "merchant=60", "--rule", "price actions<=1", "--name", "spring", "--out", "summer", *ASSUME
-    )
+    told("plan", "--budget", "merchant=60", "--rule", "price actions<=1", "--name", plan, "--out", "summer", *ASSUME)
     assert "another name" in " ".join(run("ledger", "launch", "summer", *ASSUME).output.replace("│", " ").split())
     assert "Another plan of this name" in run("ledger", "export", "summer").output
     assert not (acting / "summer" / "arms.csv").exists()
@@ -151,7 +150,7 @@ def test_what_people_read(acting: Path) -> None:
     told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "q", *ASSUME)
     shown = " ".join(run("ledger", "launch", "q", "--holdout", "0.3", *ASSUME).output.split())
     assert "• coupon-all: " in shown
-    assert re.search(r"Registered \d+ actions of the plan q: \d+ experiments\.", shown)
+    assert re.search(r"Registered \d+ actions of the plan q-\d{4}-\d\d-\d\d: \d+ experiments\.", shown)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +191,7 @@ def test_a_first_plan_may_name_the_ledger_that_it_will_be_launched_in(acting: Pa
     found = run(*words)
     assert found.exit_code == 0
     assert "no ledger at own.db yet" in " ".join(found.output.split())
-    assert told("ledger", "launch", "spring", "--ledger", "own.db", *ASSUME)["receipt"]["plan"] == "spring"
+    assert told("ledger", "launch", "spring", "--ledger", "own.db", *ASSUME)["receipt"]["plan"].startswith("spring-")
     assert "no ledger at own.db" not in run(*words[:3], "--ledger", "own.db").output
 
 
@@ -321,7 +320,7 @@ def test_a_plan_is_launched_beside_one_that_still_runs(acting: Path) -> None:
     said = refused("ledger", "launch", "summer", *ASSUME)
     assert f"so it is with {len(running) - 1} more of this plan" in said
     assert all(f"--without '{key}'" in said for key in running)
-    assert "tradewind ledger stop 'spring/" in said
+    assert f"tradewind ledger stop '{first['receipt']['plan']}/" in said
     without = [word for key in running for word in ("--without", key)]
     assert "no such action" in refused("ledger", "launch", "summer", "--without", "moon", *ASSUME)
     assert "no actions to launch" in refused("ledger", "launch", "summer", "--without", "coupon-all", *without, *ASSUME)
@@ -330,13 +329,14 @@ def test_a_plan_is_launched_beside_one_that_still_runs(acting: Path) -> None:
     key = running[0]
     assert "can be stopped" in refused("ledger", "stop", "winter", "--reason", "a better one")
     assert "reason" in refused("ledger", "stop", key, "--reason", " ")
-    found = told("ledger", "stop", f"spring/{key}", "--reason", "a better one")
+    found = told("ledger", "stop", f"{first['receipt']['plan']}/{key}", "--reason", "a better one")
     assert [(each["action"], each["why"]) for each in found["stopped"]] == [(key, "a better one")]
     assert found["head"] == str(open_ledger("tradewind-ledger.db").head())
     assert "stopped already" in refused("ledger", "stop", key, "--reason", "again")
     [group] = [of["id"] for of in first["receipt"]["experiments"] if key in {e["action"] for e in of["launches"]}]
     assert "Stopped as of" in run("ledger", "stop", group, "--reason", "all of it").output
-    assert told("ledger", "launch", "summer", "--without", "coupon-all", *ASSUME)["receipt"]["plan"] == "summer"
+    late = told("ledger", "launch", "summer", "--without", "coupon-all", *ASSUME)
+    assert late["receipt"]["plan"] == rest["receipt"]["plan"]
 
 
 def refused(*words: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -226,6 +227,73 @@ def test_nothing_is_written_after_a_forged_entry(written: tuple[Place, Head, lis
     place.tamper(f"UPDATE entries SET who = 'Eve' WHERE number = {head.count}")
     with pytest.raises(CorruptLedgerError, match="The last entry of the ledger was changed"):
         ledger.launch("again", prices(4, first=5), APPROVAL, "Ann")
+    ledger.close()
+
+
+PAYLOAD = "UPDATE entries SET payload = REPLACE(payload, '{}', '{}') WHERE kind = '{}'"
+UNSEALED = {
+    "an arm in the entry of a launch": PAYLOAD.format("holdout", "treated", "launch"),
+    "units in the entry of an experiment": PAYLOAD.format("customer", "action", "experiment"),
+    "a number in a reading": PAYLOAD.format("4.0", "40.0", "reading"),
+    "the day of a stop": PAYLOAD.format("2025-03-05", "2025-03-06", "stop"),
+    "the row of a launch": "UPDATE launches SET lever = 'none'",
+    "the row of an experiment": "UPDATE experiments SET due = '2030-01-01'",
+    "the row of a stop, gone": "DELETE FROM stops",
+    "the row of a reading, gone": "DELETE FROM readings",
+}
+
+
+@pytest.mark.parametrize("what", UNSEALED)
+def test_nothing_is_read_launched_or_exported_of_what_was_changed(
+    written: tuple[Place, Head, list[Head]], clock: Clock, tmp_path: Path, what: str
+) -> None:
+    place, _, _ = written
+    ledger = place.open(clock)
+    whole = ledger.status()
+    [trial] = [each for each in whole.experiments if each.unit == "customer"]
+    place.tamper(UNSEALED[what])
+    again = [promise(coupon("lapsed", customers(0, 12), shop=None), 0.4)]
+    for refused in (
+        ledger.status, ledger.track, lambda: ledger.export(tmp_path / "arms.csv"),
+        lambda: ledger.launch("summer", again, APPROVAL, "Ann"), lambda: [ledger.arms(e.id) for e in whole.experiments],
+    ):  # fmt: skip
+        with pytest.raises(CorruptLedgerError):
+            refused()
+    assert not (tmp_path / "arms.csv").exists()
+    if what == "the row of a launch":
+        with pytest.raises(CorruptLedgerError):
+            ledger.stop(trial.launches[0].id, "Ann", "again")
+    ledger.close()
+
+
+def test_customers_that_were_taken_out_are_missed(written: tuple[Place, Head, list[Head]], clock: Clock) -> None:
+    place, _, _ = written
+    ledger = place.open(clock)
+    [launch] = [each for each in ledger.status().launches if each.action == "lapsed"]
+    place.tamper("DELETE FROM assignments WHERE unit = 'c3'")
+    with pytest.raises(CorruptLedgerError, match="not those that were registered"):
+        ledger.choice(launch.id)
+    ledger.close()
+
+
+def test_an_action_whose_row_was_renamed_is_not_launched_twice(
+    written: tuple[Place, Head, list[Head]], clock: Clock
+) -> None:
+    place, _, _ = written
+    ledger = place.open(clock)
+    place.tamper("UPDATE launches SET id = 'x' || number, lever = 'none'", "UPDATE experiments SET id = 'y' || number")
+    with pytest.raises(CorruptLedgerError, match="nothing is launched"):
+        ledger.launch("spring", prices(3), APPROVAL, "Ann")
+    ledger.close()
+
+
+def test_a_head_is_reached_by_every_entry_before_it(written: tuple[Place, Head, list[Head]], clock: Clock) -> None:
+    place, head, _ = written
+    ledger = place.open(clock)
+    ledger.reach(head)
+    place.tamper("DELETE FROM launches WHERE number = 5", "DELETE FROM entries WHERE number = 5")
+    with pytest.raises(CorruptLedgerError, match="was cut or written anew"):
+        ledger.reach(head)
     ledger.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -72,7 +73,29 @@ def test_a_file_is_replaced_whole(launched: Ledger, place: Place, tmp_path: Path
     with pytest.raises(CorruptLedgerError, match="not those that were registered"):
         launched.export(tmp_path / "arms.csv")
     assert file.read_bytes() == before
-    assert not (tmp_path / "arms.csv.new").exists()
+    assert sorted(path.name for path in tmp_path.glob("*arms*")) == ["arms.csv", "arms.csv.json"]
+
+
+def test_several_exports_at_once_leave_one_whole(file: Place, clock: Clock, tmp_path: Path) -> None:
+    ledger = file.open(clock)
+    ledger.launch("spring", [promise(coupon("lapsed", customers(0, 3_000)))], APPROVAL, "Ann")
+    ledger.launch("summer", prices(40), APPROVAL, "Ann")
+    ledger.close()
+    arms, looks = tmp_path / "arms.csv", set()
+
+    def export(plan: str) -> None:
+        opened = file.open(clock)
+        for _ in range(10):
+            opened.export(arms, plan)
+            looks.add(arms.read_bytes().count(b"\n"))
+        opened.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(export, ["spring", "summer"] * 2))
+    assert looks <= {3_001, 41}
+    beside = json.loads((tmp_path / "arms.csv.json").read_text())
+    assert beside["sha256"] == hashlib.sha256(arms.read_bytes()).hexdigest()
+    assert sorted(path.name for path in tmp_path.glob("*arms*")) == ["arms.csv", "arms.csv.json"]
 
 
 def test_nothing_launched_is_an_empty_file(ledger: Ledger, tmp_path: Path) -> None:

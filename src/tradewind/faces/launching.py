@@ -17,8 +17,8 @@ from tradewind.decisions.plan import HEAD, Held, Kept, holdouts, worded
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, ConflictError, NotFoundError
 from tradewind.faces.planning import Planned
-from tradewind.ledger import Approval, Head, Launch, Ledger, Promise, Receipt, Status, Terms
-from tradewind.ledger.registration import check
+from tradewind.ledger import Approval, Exported, Head, Launch, Ledger, Promise, Receipt, Status, Terms
+from tradewind.ledger.registration import check, launch_id
 from tradewind.study import Choice, Provenance
 from tradewind.writing import put
 
@@ -46,7 +46,7 @@ def launch(  # noqa: PLR0913 - what is launched, where, by whom and how
     store: Store, ledger: Ledger, plan: Kept | Planned, approved: Collection[str] | None, folder: Path, *,
     who: str, approval: Approval, holdout: float | None = None, terms: Terms | None = None, again: bool = False,
 ) -> Launched:  # fmt: skip
-    """Register what was approved of a plan, and write its files.
+    """Register what was approved of a plan, and write the files of all that is launched of it.
 
     Registering is one step, that is taken whole or not at all; files are written after it. So whoever was stopped in
     between calls this `again`: then a plan that is registered already is not refused, and its files are written.
@@ -70,22 +70,35 @@ def launch(  # noqa: PLR0913 - what is launched, where, by whom and how
         ConflictError: If an action is launched already, other than `again` allows.
         CorruptLedgerError: If the folder keeps a head that the ledger does not lead to.
     """
-    terms, wanted = terms or Terms(), chosen(plan, approved)
+    terms, whole, wanted = terms or Terms(), chosen(plan), chosen(plan, approved)
     fits(store, wanted, folder)
     reached(ledger, folder)
-    if again and (standing := _standing(ledger, wanted)) is not None:
-        return Launched(standing, (), written(ledger, wanted, folder, standing.head))
+    standing = own(ledger, whole)
+    if again and standing.launches:
+        return _again(ledger, whole, wanted, folder)
     progress.told("weighing holdouts", 0, 2)
     held = weighed(store, wanted, holdout, terms)
     progress.told("writing the ledger", 1, 2)
     try:
         receipt = registered(ledger, wanted, held, who, approval, terms)
     except ConflictError:
-        standing = _standing(ledger, wanted) if again else None
-        if standing is None:  # of several who launch it at once, another one did
+        if not (again and own(ledger, whole).launches):
             raise
-        return Launched(standing, (), written(ledger, wanted, folder, standing.head))
-    return Launched(receipt, tuple(held), written(ledger, wanted, folder, receipt.head))
+        return _again(ledger, whole, wanted, folder)  # of several who launch it at once, another one did
+    return Launched(receipt, tuple(held), written(ledger, whole, folder, receipt.head))
+
+
+def _again(ledger: Ledger, whole: Kept, wanted: Kept, folder: Path) -> Launched:
+    """Return the launch that stands already, its files written.
+
+    Raises:
+        ConflictError: If other actions of the plan are launched than are wanted.
+    """
+    standing = own(ledger, whole)
+    if {each.action for each in standing.launches} != {choice.action.key for choice in wanted.choices}:
+        raise _another(whole)
+    receipt = Receipt(whole.name, ledger.head(), standing.experiments)
+    return Launched(receipt, (), written(ledger, whole, folder, receipt.head))
 
 
 def chosen(plan: Kept | Planned, approved: Collection[str] | None = None, without: Collection[str] = ()) -> Kept:
@@ -164,11 +177,18 @@ def _promises(plan: Kept, held: Sequence[Held]) -> list[Promise]:
 def written(ledger: Ledger, plan: Kept, folder: Path, head: Head) -> tuple[Path, Path, Path]:
     """Write a launched plan's files, and return them: the ledger's head, what is done, and who gets it.
 
+    Args:
+        ledger: The ledger.
+        plan: The plan with all its choices, also those that were not launched.
+        folder: Where the files go.
+        head: The head to keep.
+
     Raises:
+        ConflictError: If another plan of its name is launched.
         BadInputError: If there is no room for them; the launch stands.
     """
     try:
-        arms = ledger.export(folder / ARMS, plan.name)
+        arms = keep_arms(ledger, plan, folder)
         return keep_head(folder, head), keep_deeds(ledger, plan, folder), arms.file
     except OSError as error:
         raise BadInputError(
@@ -178,12 +198,17 @@ def written(ledger: Ledger, plan: Kept, folder: Path, head: Head) -> tuple[Path,
         ) from error
 
 
+def keep_arms(ledger: Ledger, plan: Kept, folder: Path) -> Exported:
+    """Write who drew which arm under a launched plan, and return what was written."""
+    return ledger.export(folder / ARMS, plan.name, [each.id for each in own(ledger, plan).launches])
+
+
 def keep_deeds(ledger: Ledger, plan: Kept, folder: Path) -> Path:
     """Write what is done under a launched plan, a row an action, for whoever carries it out, and return the file.
 
     An action whose arm is `holdout` is not to be done; one without an arm is done to the treated of its experiment.
     """
-    rows = [(each.id, launch) for each in ledger.status(plan.name).experiments for launch in each.launches]
+    rows = [(each.id, launch) for each in own(ledger, plan).experiments for launch in each.launches]
     doses = sorted({name for _, launch in rows for name in launch.setting.dose})
     out = io.StringIO()
     table = csv.writer(out, lineterminator="\n")
@@ -211,7 +236,7 @@ def keep_head(folder: Path, head: Head) -> Path:
 
 
 def stopped(ledger: Ledger, names: Collection[str], who: str, reason: str) -> list[Launch]:
-    """Stop what goes on of launches or experiments, as of today.
+    """Stop what goes on of launches or experiments, as of today: all that is named, or nothing.
 
     Args:
         ledger: The ledger.
@@ -225,11 +250,11 @@ def stopped(ledger: Ledger, names: Collection[str], who: str, reason: str) -> li
     Raises:
         NotFoundError: If the caller sees nothing of a name.
         BadInputError: If several launches are called so.
-        ConflictError: If it was stopped already, is over, or was held out.
+        ConflictError: If one of them was stopped already, is over, or was held out.
     """
     status = ledger.status()
     found = {each.id: each for name in names for each in _called(status, name)}
-    return [ledger.stop(id_, who, reason) for id_ in found]
+    return ledger.stop_all(list(found), who, reason)
 
 
 def _called(status: Status, name: str) -> list[Launch]:
@@ -276,35 +301,32 @@ def head_of(folder: Path) -> str:
         raise BadInputError("The head in this folder cannot be read", got=file) from error
 
 
-def _standing(ledger: Ledger, plan: Kept) -> Receipt | None:
-    """Return what the ledger holds of a plan, where that is the very same; None where it holds nothing of it.
+def own(ledger: Ledger, plan: Kept) -> Status:
+    """Return what the ledger holds of a plan's own actions, and nothing of other plans of its name.
+
+    Args:
+        ledger: The ledger.
+        plan: The plan with all its choices, also those that were not launched.
 
     Raises:
-        ConflictError: If other actions of a plan of this name are launched, or other settings of them.
+        ConflictError: If one of its actions was launched under its name in another setting or on other days, or
+            together with actions that it has not.
     """
     status = ledger.status(plan.name)
-    if not status.launches:
-        return None
-    same(plan, status.launches)
-    if len({each.action for each in status.launches}) != len(plan.choices):
-        raise ConflictError(
-            "Another plan of this name is launched already", got=plan.name, do="give the plan another name"
-        )
-    return Receipt(plan.name, ledger.head(), status.experiments)
+    choices = {launch_id(plan.name, choice.action): choice for choice in plan.choices}
+    launches = tuple(each for each in status.launches if each.id in choices)
+    experiments = tuple(each for each in status.experiments if any(of.id in choices for of in each.launches))
+    members = (each for of in experiments for each in of.launches)
+    if not all(each.id in choices and _is(each, choices[each.id]) for each in (*launches, *members)):
+        raise _another(plan)
+    return Status(status.today, experiments, launches)
 
 
-def same(plan: Kept, launched: Sequence[Launch]) -> None:
-    """Refuse a plan that is not the one of its name that was launched.
-
-    Raises:
-        ConflictError: If an action was launched that the plan has not, or in another setting or on other days.
-    """
-    choices = {choice.action.key: choice for choice in plan.choices}
-    if not all(each.action in choices and _is(each, choices[each.action]) for each in launched):
-        raise ConflictError(
-            "Another plan of this name is launched already", got=plan.name,
-            do="use the folder of the plan that was launched, or give this one another name: tradewind plan --name",
-        )  # fmt: skip
+def _another(plan: Kept) -> ConflictError:
+    return ConflictError(
+        "Another plan of this name is launched already", got=plan.name,
+        do="use the folder of the plan that was launched, or give this one another name: tradewind plan --name",
+    )  # fmt: skip
 
 
 def _is(launched: Launch, choice: Choice) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from zoneinfo import ZoneInfo
@@ -70,7 +70,10 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FOLDER", help="Write the plan, its tables and its page here.")
     ] = None,
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name of the plan; the folder's otherwise.")] = "",
+    name: Annotated[
+        str,
+        typer.Option("--name", metavar="NAME", help="Name of the plan; the folder's with its first day otherwise."),
+    ] = "",
     seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Seed of all draws.")] = 0,
     ledger: LedgerOption = "",
     period: options.LatelyOption = "",
@@ -95,9 +98,11 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
         tuple(budget or ()), tuple(rule or ()), objective, caution, least, options.listed(wings), seed,
         soonest(origin),
     )  # fmt: skip
+    first = days.last + timedelta(days=1)
+    usual = f"{out.name}-{max(first, asked.begin or first)}" if out else "plan"
     record = _record(ledger, origin, opened.span.last, voice, options.listed(shop))
     with voice.counting() as told, progress.listening(told):
-        found = planned(opened, days, asked, name or (out.name if out else "plan"), record)
+        found = planned(opened, days, asked, name or usual, record)
         files = kept(found, out) if out else []
     limit = terminal.ROWS if top is None else top
     document = {"plan": found.plan, "study": found.answer, "files": [str(file) for file in files]}
@@ -133,7 +138,8 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
     from tradewind.ledger import Approval, Terms  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
-    plan = launching.chosen(read_plan(folder), without=without or ())
+    whole = read_plan(folder)
+    plan = launching.chosen(whole, without=without or ())
     opened = options.opened(store, voice, (), assume)
     launching.fits(opened, plan, folder)
     share, terms = _share(holdout), Terms(echo, seed, late=late)
@@ -144,10 +150,11 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
     launching.timely(plan, held, Approval(approved_by or who, now), terms, said or now.date())
     where = _ledger(ledger, plan.timezone, said, plan.simulated)  # begun only now, where there is none
     launching.reached(where, folder)
+    launching.own(where, whole)  # refuses another plan of its name
     approval = Approval(approved_by or who, where.now)
     with voice.working("Writing the ledger"):
         receipt = launching.registered(where, plan, held, who, approval, terms)
-        files = launching.written(where, plan, folder, receipt.head)
+        files = launching.written(where, whole, folder, receipt.head)
     document = {"receipt": receipt, "holdouts": held, "files": [str(file) for file in files]}
     voice.answer(document, lambda: proofs.launched(receipt, held, files, share is None))
 
@@ -190,14 +197,12 @@ def export(
     voice = Voice(as_json)
     plan = read_plan(folder)
     where = _ledger(ledger, plan.timezone, simulated=plan.simulated, create=False)
-    launched = where.status(plan.name).launches
-    if not launched:
+    if not launching.own(where, plan).launches:
         raise NotFoundError(
             "No action of this plan was launched", got=plan.name, do=f"tradewind ledger launch {folder}"
         )
-    launching.same(plan, launched)
     launching.reached(where, folder)
-    found = where.export(folder / launching.ARMS, plan.name)
+    found = launching.keep_arms(where, plan, folder)
     head, deeds = launching.keep_head(folder, found.head), launching.keep_deeds(where, plan, folder)
     document = {"files": [str(head), str(deeds), str(found.file)], "rows": found.rows}
     voice.answer(document, lambda: proofs.exported(found, head, deeds))

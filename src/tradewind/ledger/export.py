@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +20,11 @@ import sqlalchemy as sa
 
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.ledger.chain import Head
+from tradewind.ledger.key import Key
 from tradewind.ledger.lot import TREATED
 from tradewind.ledger.schema import ENTRIES, EXPERIMENTS
 from tradewind.ledger.standing import Experiment, assigned
-from tradewind.writing import put
+from tradewind.writing import beside, put
 
 SCHEMA = pa.schema(
     [
@@ -62,11 +65,12 @@ class _Writer(Protocol):
     def close(self) -> None: ...
 
 
-def export(connection: sa.Connection, found: Sequence[Experiment], head: Head, file: Path) -> Exported:
+def export(connection: sa.Connection, key: Key, found: Sequence[Experiment], head: Head, file: Path) -> Exported:
     """Write the assignments of experiments to a CSV or Parquet file, whole or not at all.
 
     Args:
         connection: A connection that sees one state of the ledger.
+        key: The ledger's key.
         found: The experiments.
         head: How far the ledger has come in that state.
         file: Where to; its ending says which format.
@@ -85,22 +89,34 @@ def export(connection: sa.Connection, found: Sequence[Experiment], head: Head, f
         )
     if not file.parent.is_dir():
         raise NotFoundError("There is no folder for the export", got=file.parent, do="make it first")
-    fresh, beside = file.with_name(file.name + ".new"), file.with_name(file.name + ".json")
+    fresh, about_it = beside(file), file.with_name(file.name + ".json")
     # what the file says about itself in place of its own digest, which it cannot hold
     about = {"tradewind.head": str(head)}
     rows = 0
     try:
         with _writer(fresh, file.suffix, about) as writer:
-            for batch in (page for each in found for page in _pages(connection, each)):
+            for batch in (page for each in found for page in _pages(connection, key, each)):
                 writer.write_batch(batch)
                 rows += batch.num_rows
         sha256 = _synced(fresh)
         said = {"head": str(head), "ledger": head.ledger, "count": head.count, "hash": head.hash, "rows": rows}
-        put(beside, json.dumps({"file": file.name, "sha256": sha256, **said}, indent=1) + "\n")
-        fresh.replace(file)
+        with _alone(file.parent):
+            put(about_it, json.dumps({"file": file.name, "sha256": sha256, **said}, indent=1) + "\n")
+            fresh.replace(file)
     finally:
         fresh.unlink(missing_ok=True)
-    return Exported(file, beside, rows, head, sha256)
+    return Exported(file, about_it, rows, head, sha256)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Let no other export put its two files into a folder meanwhile."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _writer(file: Path, ending: str, about: dict[str, str]) -> pc.CSVWriter | pq.ParquetWriter:
@@ -109,7 +125,7 @@ def _writer(file: Path, ending: str, about: dict[str, str]) -> pc.CSVWriter | pq
     return pq.ParquetWriter(file, SCHEMA.with_metadata(about), compression="zstd")
 
 
-def _pages(connection: sa.Connection, found: Experiment) -> Iterator[pa.RecordBatch]:
+def _pages(connection: sa.Connection, key: Key, found: Experiment) -> Iterator[pa.RecordBatch]:
     [(number, at)] = connection.execute(
         sa.select(ENTRIES.c.number, ENTRIES.c.at)
         .join(EXPERIMENTS, EXPERIMENTS.c.number == ENTRIES.c.number)
@@ -123,7 +139,7 @@ def _pages(connection: sa.Connection, found: Experiment) -> Iterator[pa.RecordBa
         yield _batch(found, at, rows)
         return
     shop = found.launches[0].subject.shop
-    for page in assigned(connection, number):
+    for page in assigned(connection, key, number):
         yield _batch(found, at, [("customer", unit, shop, arm) for unit, arm in page])
 
 

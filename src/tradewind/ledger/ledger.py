@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -23,7 +23,7 @@ from tradewind.ledger.lot import HOLDOUT
 from tradewind.ledger.promise import Approval, Promise, name, sentence
 from tradewind.ledger.reading import Kept, Reading
 from tradewind.ledger.registration import Terms
-from tradewind.ledger.schema import ENTRIES, LAUNCHES, LEDGER
+from tradewind.ledger.schema import ENTRIES, LEDGER
 from tradewind.ledger.standing import Experiment, Launch, State
 from tradewind.ledger.track import Track
 from tradewind.ledger.verification import Verdict
@@ -143,47 +143,62 @@ class Ledger:
             ForbiddenError: If a subject lies outside the caller's scope.
             BadInputError: If a promise cannot be kept or proven as asked, has begun, or rests on expired numbers.
             BusyError: If another launch does not end in time.
+            CorruptLedgerError: If the ledger is not what was written into it.
         """
         terms = terms or Terms()
         name(who, "Who launches")
         drafts = registration.draft(plan, promises, approval, terms, self.scope)
         with self._database.writing() as connection:
             appender = self._appender(connection)
+            if not (found := verification.verify(connection, self._key, (), units=False)).sound:
+                raise CorruptLedgerError(
+                    "The ledger is not what was written into it, so that nothing is launched",
+                    got=found.what if self.scope.everything else None,
+                    do="say which entry is the first to differ: tradewind ledger verify",
+                )
             registration.register(appender, drafts, who, self._day(appender.now), terms)
-            found = tuple(standing.experiment(connection, self.scope, draft.said["experiment"])[1] for draft in drafts)
-            return Receipt(plan, self._head(connection), found)
+            ids = [draft.said["experiment"] for draft in drafts]
+            made = tuple(standing.experiment(connection, self._key, self.scope, id_)[1] for id_ in ids)
+            return Receipt(plan, self._head(connection), made)
 
     def stop(self, launch: str, who: str, reason: str) -> Launch:
-        """Note that a launched action is stopped early, as of today.
+        """Note that a launched action is stopped early, see `stop_all`, and return the launch as it stands then."""
+        [stopped] = self.stop_all([launch], who, reason)
+        return stopped
+
+    def stop_all(self, launches: Sequence[str], who: str, reason: str) -> list[Launch]:
+        """Note that launched actions are stopped early, as of today: all of them, or none.
 
         Args:
-            launch: Id of the launch.
-            who: Who stops it.
+            launches: Ids of the launches, each once.
+            who: Who stops them.
             reason: Why.
 
         Returns:
-            The launch as it stands then.
+            The launches as they stand then.
 
         Raises:
             NotFoundError: If the caller sees no such launch.
-            ConflictError: If it was stopped already, is over, or was held out.
+            ConflictError: If one was stopped already, is over, or was held out.
+            CorruptLedgerError: If one is not what was registered.
         """
         name(who, "Who stops")
         sentence(reason, "The reason")
         with self._database.writing() as connection:
-            number, found = standing.launch(connection, self.scope, launch)
             appender = self._appender(connection)
             today = self._day(appender.now)
-            if found.stopped is not None:
-                raise ConflictError("This launch was stopped already", got=found.stopped)
-            if found.arm == HOLDOUT:
-                raise ConflictError("This action was held out, and never launched", got=launch)
-            if found.days.last < today:
-                raise ConflictError("This action is over", got=found.days)
-            appender.add(
-                chain.STOP, who, {"launch": found.id, "entry": str(number), "day": str(today), "reason": reason}
-            )
-            return standing.launch(connection, self.scope, launch)[1]
+            for launch in launches:
+                number, found = standing.launch(connection, self._key, self.scope, launch)
+                if found.stopped is not None:
+                    raise ConflictError("This launch was stopped already", got=f"{found.action}, {found.stopped}")
+                if found.arm == HOLDOUT:
+                    raise ConflictError("This action was held out, and never launched", got=found.action)
+                if found.days.last < today:
+                    raise ConflictError("This action is over", got=f"{found.action}, {found.days}")
+                appender.add(
+                    chain.STOP, who, {"launch": found.id, "entry": str(number), "day": str(today), "reason": reason}
+                )
+            return [standing.launch(connection, self._key, self.scope, launch)[1] for launch in launches]
 
     def read(self, found: Reading, who: str) -> Kept:
         """Keep what an experiment was found to have done; a look at some of the days is marked as early.
@@ -202,29 +217,29 @@ class Ledger:
         """
         name(who, "Who reads")
         with self._database.writing() as connection:
-            number, of = standing.experiment(connection, self.scope, found.experiment)
+            number, of = standing.experiment(connection, self._key, self.scope, found.experiment)
             appender = self._appender(connection)
             early = admission.admit(found, of, self._day(appender.now))
             appender.add(chain.READING, who, reading.reading_said(found, number, early))
-            return standing.experiment(connection, self.scope, found.experiment)[1].readings[-1]
+            return standing.experiment(connection, self._key, self.scope, found.experiment)[1].readings[-1]
 
     def status(self, plan: str | None = None) -> Status:
         """Return what waits, runs, is due to be read and was read.
 
         Args:
-            plan: Only what belongs to a plan.
+            plan: Only what belongs to a plan of this name.
 
         Returns:
             The status today.
         """
         with self._database.reading() as connection:
-            whole = standing.experiments(connection, self.scope, plan)
-            return Status(self.today, tuple(whole), tuple(standing.launches(connection, self.scope, plan)))
+            whole = standing.experiments(connection, self._key, self.scope, plan)
+            return Status(self.today, tuple(whole), tuple(standing.launches(connection, self._key, self.scope, plan)))
 
     def experiment(self, id_: str) -> Experiment:
         """Return an experiment; raise `NotFoundError` where the caller sees no such one whole."""
         with self._database.reading() as connection:
-            return standing.experiment(connection, self.scope, id_)[1]
+            return standing.experiment(connection, self._key, self.scope, id_)[1]
 
     def arms(self, id_: str) -> dict[str, str]:
         """Return the arm of each unit of an experiment: of its customers, or of the subjects of its group's actions.
@@ -237,17 +252,15 @@ class Ledger:
             CorruptLedgerError: If its units or entries are not those that were registered.
         """
         with self._database.reading() as connection:
-            number, found = standing.experiment(connection, self.scope, id_)
-            launches = sa.select(LAUNCHES.c.number).where(LAUNCHES.c.experiment == number)
-            self._sealed(connection, sa.or_(ENTRIES.c.number == number, ENTRIES.c.number.in_(launches)))
+            number, found = standing.experiment(connection, self._key, self.scope, id_)
             if found.unit == "customer":
-                return {unit: arm for page in standing.assigned(connection, number) for unit, arm in page}
+                return {unit: arm for page in standing.assigned(connection, self._key, number) for unit, arm in page}
         return found.subjects
 
     def choice(self, launch: str) -> Choice:
         """Return what was chosen, as it was given to `launch`; raise `NotFoundError` where none is seen."""
         with self._database.reading() as connection:
-            return standing.choice(connection, standing.launch(connection, self.scope, launch)[0])
+            return standing.choice(connection, self._key, standing.launch(connection, self._key, self.scope, launch)[0])
 
     def head(self) -> Head:
         """Return how far the ledger has come, to be kept outside it."""
@@ -255,7 +268,7 @@ class Ledger:
             return self._head(connection)
 
     def reach(self, head: Head) -> None:
-        """Refuse where the entries no longer lead to a head that was kept outside; `verify` looks at all of them.
+        """Refuse where the entries no longer lead to a head that was kept outside; `verify` looks at units too.
 
         Raises:
             ConflictError: If the head is of another ledger.
@@ -263,13 +276,13 @@ class Ledger:
         """
         with self._database.reading() as connection:
             own = self._head(connection)
-            number = connection.scalar(sa.select(ENTRIES.c.number).where(ENTRIES.c.hash == head.hash))
+            found = verification.verify(connection, self._key, [head], units=False)
         if head.ledger != own.ledger:
             raise ConflictError(
                 "The head that was kept is of another ledger", got=head.ledger, allowed=own.ledger,
                 do="name the ledger that it is of: --ledger ADDRESS; if it should be this one, this one was begun anew",
             )  # fmt: skip
-        if number is None or head.count not in (None, number):
+        if not found.sound:
             raise CorruptLedgerError(
                 "The ledger was cut or written anew: its entries do not lead to the head that was kept", got=head,
                 do="keep that head, and say which entry is the first to differ: tradewind ledger verify PLAN",
@@ -290,12 +303,13 @@ class Ledger:
             return found
         return Verdict(found.sound, None, None, "" if found.sound else "The ledger is not what was written into it")
 
-    def export(self, file: Path, plan: str | None = None) -> Exported:
+    def export(self, file: Path, plan: str | None = None, launches: Collection[str] | None = None) -> Exported:
         """Write who drew which arm to a CSV or Parquet file, with the ledger's head beside it.
 
         Args:
             file: Where to; its ending says which format.
-            plan: Only what belongs to a plan.
+            plan: Only what belongs to a plan of this name.
+            launches: Only the experiments that hold one of these launches, by id.
 
         Returns:
             What was written.
@@ -305,8 +319,10 @@ class Ledger:
             CorruptLedgerError: If units are not those that were registered.
         """
         with self._database.reading() as connection:
-            found = standing.experiments(connection, self.scope, plan)
-            return export.export(connection, found, self._head(connection), file)
+            found = standing.experiments(connection, self._key, self.scope, plan)
+            if launches is not None:
+                found = [each for each in found if any(launch.id in launches for launch in each.launches)]
+            return export.export(connection, self._key, found, self._head(connection), file)
 
     def track(self, party: Party | None = None, weakest: Evidence = Evidence.RANDOMISED) -> Track:
         """Return what was promised beside what was proven, for calibration.
@@ -352,14 +368,6 @@ class Ledger:
         if last is None or first is None:
             raise _empty()
         return Head(first.said["ledger"], last.hash, last.number if self.scope.everything else None)
-
-    def _sealed(self, connection: sa.Connection, chosen: sa.ColumnElement[bool]) -> None:
-        """Refuse entries that were changed after they were written."""
-        for row in connection.execute(ENTRIES.select().where(chosen).order_by(ENTRIES.c.number)):
-            if not chain.fits(self._key, entry := Entry(*row)):
-                raise CorruptLedgerError(
-                    f"Entry {entry.number} was changed after it was written", do="verify the ledger"
-                )
 
     def _appender(self, connection: sa.Connection) -> Appender:
         if self._clock is None:

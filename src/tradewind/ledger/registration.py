@@ -17,6 +17,7 @@ from tradewind.ledger.lot import HOLDOUT, TREATED, Tally, picked, salt, thrown
 from tradewind.ledger.promise import Approval, Promise, name, number, promise_said
 from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, LAUNCHES, STOPS
 from tradewind.scope import OPERATOR, Scope
+from tradewind.study import Action
 
 LONGEST_ECHO = 366
 CUSTOMERS = "customers"
@@ -238,12 +239,13 @@ def _experiment(experiment: str, called: str, promise: Promise, terms: Terms) ->
     }
 
 
+def launch_id(plan: str, action: Action) -> str:
+    """Return the id of the launch of a plan's action: of its shop, the plan's name and its key."""
+    return chain.digest("launch", action.subject.shop, plan, action.key)[:16]
+
+
 def _launch(plan: str, promise: Promise) -> dict[str, Any]:
-    action = promise.choice.action
-    return {
-        "launch": chain.digest("launch", action.subject.shop, plan, action.key)[:16],
-        "promise": promise_said(promise),
-    }
+    return {"launch": launch_id(plan, promise.choice.action), "promise": promise_said(promise)}
 
 
 def register(appender: Appender, drafts: Sequence[Draft], who: str, today: date, terms: Terms) -> None:
@@ -321,7 +323,8 @@ def _once(connection: sa.Connection, drafts: Sequence[Draft]) -> None:
         raise ConflictError(
             "Actions of this plan are launched already; nothing was launched again",
             got=", ".join(sorted(stand)[:NAMED]) + more,
-            do="write the plan's files once more with tradewind ledger export PLAN, or give a new plan another name",
+            do="write the plan's files once more with tradewind ledger export PLAN, or give a new plan another name: "
+            "tradewind plan --name",
         )  # fmt: skip
 
 

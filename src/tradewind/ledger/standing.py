@@ -11,11 +11,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from tradewind.errors import CorruptLedgerError, NotFoundError
+from tradewind.ledger import chain
 from tradewind.ledger.chain import Entry
+from tradewind.ledger.key import Key
 from tradewind.ledger.lot import HOLDOUT, TREATED, Tally
 from tradewind.ledger.promise import choice_read, period_read, setting_read
 from tradewind.ledger.reading import Kept, reading_read
-from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, EXPERIMENTS, LAUNCHES, READINGS, STOPS
+from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, EXPERIMENTS, LAUNCHES, READINGS, STOPS, rows_of
 from tradewind.period import Period
 from tradewind.scope import Scope
 from tradewind.study import Choice, Lever, Setting, Subject
@@ -170,79 +172,90 @@ class Experiment:
         return State.ECHOING if stopped or today > self.days.last else State.RUNNING
 
 
-def experiments(connection: sa.Connection, scope: Scope, plan: str | None = None) -> list[Experiment]:
+def experiments(connection: sa.Connection, key: Key, scope: Scope, plan: str | None = None) -> list[Experiment]:
     """Return the experiments of which the caller may see every launch, by age.
 
     Args:
         connection: A connection to the ledger.
+        key: The ledger's key.
         scope: The caller's.
         plan: Only those of a plan.
 
     Returns:
         The experiments, with their launches and readings.
+
+    Raises:
+        CorruptLedgerError: If entries, or what other tables say of them, are not what was written.
     """
     chosen = sa.select(EXPERIMENTS.c.number).where(whole(scope))
     if plan is not None:
         chosen = chosen.where(_some(LAUNCHES.c.plan == plan))
-    return list(_experiments(connection, chosen))
+    return list(_experiments(connection, key, chosen))
 
 
-def experiment(connection: sa.Connection, scope: Scope, id_: str) -> tuple[int, Experiment]:
+def experiment(connection: sa.Connection, key: Key, scope: Scope, id_: str) -> tuple[int, Experiment]:
     """Return an experiment with the number of its entry.
 
     Raises:
         NotFoundError: If there is none of that id, or the caller may not see all of it; the message tells no which.
+        CorruptLedgerError: As `experiments`.
     """
     number = connection.scalar(sa.select(EXPERIMENTS.c.number).where(EXPERIMENTS.c.id == id_, whole(scope)))
     if number is None:
         raise NotFoundError(
             "There is no such experiment", got=id_, do="look at the ledger's status for those you may see"
         )
-    [found] = _experiments(connection, sa.select(EXPERIMENTS.c.number).where(EXPERIMENTS.c.number == number))
+    [found] = _experiments(connection, key, sa.select(EXPERIMENTS.c.number).where(EXPERIMENTS.c.number == number))
     return number, found
 
 
-def launches(connection: sa.Connection, scope: Scope, plan: str | None = None) -> list[Launch]:
-    """Return the launches that the caller may see, by age; also those whose group reaches beyond the caller's shops."""
+def launches(connection: sa.Connection, key: Key, scope: Scope, plan: str | None = None) -> list[Launch]:
+    """Return the launches that the caller may see, by age; also those whose group reaches beyond the caller's shops.
+
+    Raises:
+        CorruptLedgerError: As `experiments`.
+    """
     chosen = sa.select(LAUNCHES.c.number).where(seen(scope))
     if plan is not None:
         chosen = chosen.where(LAUNCHES.c.plan == plan)
-    return [launch for _, launch in _launches(connection, chosen)]
+    return [launch for _, launch in _launches(connection, key, chosen)]
 
 
-def launch(connection: sa.Connection, scope: Scope, id_: str) -> tuple[int, Launch]:
+def launch(connection: sa.Connection, key: Key, scope: Scope, id_: str) -> tuple[int, Launch]:
     """Return a launch with the number of its entry.
 
     Raises:
         NotFoundError: If there is none of that id that the caller may see; the message tells no which.
+        CorruptLedgerError: As `experiments`.
     """
     number = connection.scalar(sa.select(LAUNCHES.c.number).where(LAUNCHES.c.id == id_, seen(scope)))
     if number is None:
         raise NotFoundError("There is no such launch", got=id_, do="look at the ledger's status for those you may see")
-    [(_, found)] = _launches(connection, sa.select(LAUNCHES.c.number).where(LAUNCHES.c.number == number))
+    [(_, found)] = _launches(connection, key, sa.select(LAUNCHES.c.number).where(LAUNCHES.c.number == number))
     return number, found
 
 
-def choice(connection: sa.Connection, number: int) -> Choice:
-    """Return what was chosen as it was given, its customers among it, of the launch of that entry."""
-    [(held, payload)] = connection.execute(
-        sa.select(LAUNCHES.c.experiment, ENTRIES.c.payload)
-        .join(ENTRIES, ENTRIES.c.number == LAUNCHES.c.number)
-        .where(LAUNCHES.c.number == number)
-    )
-    of = sa.select(ASSIGNMENTS.c.unit).where(ASSIGNMENTS.c.experiment == held).order_by(ASSIGNMENTS.c.unit)
-    return choice_read(_said(payload)["promise"], tuple(connection.scalars(of)))
-
-
-def assigned(connection: sa.Connection, number: int) -> Iterator[Sequence[tuple[str, str]]]:
-    """Yield the units of the experiment of an entry with their arms, by page.
+def choice(connection: sa.Connection, key: Key, number: int) -> Choice:
+    """Return what was chosen as it was given, its customers among it, of the launch of that entry.
 
     Raises:
-        CorruptLedgerError: At the end, if they are not those that were registered.
+        CorruptLedgerError: As `experiments`, and if its customers are not those that were registered.
     """
-    [(payload,)] = connection.execute(sa.select(ENTRIES.c.payload).where(ENTRIES.c.number == number))
+    said = _entry(connection, key, number).said
+    held = int(said["entry"])
+    among = _entry(connection, key, held).said["unit"] == "customer"
+    pages = assigned(connection, key, held) if among else ()
+    return choice_read(said["promise"], tuple(unit for page in pages for unit, _ in page))
+
+
+def assigned(connection: sa.Connection, key: Key, number: int) -> Iterator[Sequence[tuple[str, str]]]:
+    """Yield the units of the experiment of an entry with their arms, by page and unit.
+
+    Raises:
+        CorruptLedgerError: If the entry was changed; at the end, if they are not those that were registered.
+    """
+    said, tally = _entry(connection, key, number).said, Tally()
     rows = sa.select(ASSIGNMENTS.c.unit, ASSIGNMENTS.c.arm).where(ASSIGNMENTS.c.experiment == number)
-    said, tally = _said(payload), Tally()
     query = rows.order_by(ASSIGNMENTS.c.unit).execution_options(yield_per=_UNITS)
     for page in connection.execute(query).partitions():
         for unit, arm in page:
@@ -271,25 +284,16 @@ def _some(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
     return sa.exists().where(LAUNCHES.c.experiment == EXPERIMENTS.c.number, condition)
 
 
-def _experiments(connection: sa.Connection, chosen: sa.Select[tuple[int]]) -> Iterator[Experiment]:
+def _experiments(connection: sa.Connection, key: Key, chosen: sa.Select[tuple[int]]) -> Iterator[Experiment]:
     members: dict[int, list[Launch]] = {}
     of = sa.select(LAUNCHES.c.number).where(LAUNCHES.c.experiment.in_(chosen))
-    for held, found in _launches(connection, of):
+    for held, found in _launches(connection, key, of):
         members.setdefault(held, []).append(found)
     readings: dict[int, list[Entry]] = {}
-    rows = connection.execute(
-        sa.select(READINGS.c.experiment, *ENTRIES.c)
-        .join(ENTRIES, ENTRIES.c.number == READINGS.c.number)
-        .where(READINGS.c.experiment.in_(chosen))
-        .order_by(ENTRIES.c.number)
-    )
-    for held, *entry in rows:
-        readings.setdefault(held, []).append(Entry(*entry))
-    rows = connection.execute(
-        sa.select(ENTRIES.c.number, ENTRIES.c.payload).where(ENTRIES.c.number.in_(chosen)).order_by(ENTRIES.c.number)
-    )
-    for number, payload in rows:
-        yield _experiment(_said(payload), tuple(members[number]), readings.get(number, []))
+    for entry, row in _sealed(connection, key, READINGS, READINGS.c.experiment.in_(chosen)):
+        readings.setdefault(row["experiment"], []).append(entry)
+    for entry, _ in _sealed(connection, key, EXPERIMENTS, EXPERIMENTS.c.number.in_(chosen)):
+        yield _experiment(entry.said, tuple(members[entry.number]), readings.get(entry.number, []))
 
 
 def _experiment(said: Mapping[str, Any], members: tuple[Launch, ...], readings: Sequence[Entry]) -> Experiment:
@@ -307,23 +311,14 @@ def _experiment(said: Mapping[str, Any], members: tuple[Launch, ...], readings: 
     )  # fmt: skip
 
 
-def _launches(connection: sa.Connection, chosen: sa.Select[tuple[int]]) -> Iterator[tuple[int, Launch]]:
-    stopped = ENTRIES.alias("stopped")
-    rows = connection.execute(
-        sa.select(LAUNCHES.c.experiment, *ENTRIES.c, stopped.c.payload.label("stop"))
-        .join(ENTRIES, ENTRIES.c.number == LAUNCHES.c.number)
-        .join(STOPS, STOPS.c.launch == LAUNCHES.c.number, isouter=True)
-        .join(stopped, stopped.c.number == STOPS.c.number, isouter=True)
-        .where(LAUNCHES.c.number.in_(chosen))
-        .order_by(LAUNCHES.c.number)
-        .execution_options(yield_per=_PAGE)
-    )
-    for held, *fields, stop in rows:
-        entry = Entry(*fields)
-        said, ended = entry.said, _said(stop) if stop else None
+def _launches(connection: sa.Connection, key: Key, chosen: sa.Select[tuple[int]]) -> Iterator[tuple[int, Launch]]:
+    _spread(connection)
+    stops = {row["launch"]: entry.said for entry, row in _sealed(connection, key, STOPS, STOPS.c.launch.in_(chosen))}
+    for entry, row in _sealed(connection, key, LAUNCHES, LAUNCHES.c.number.in_(chosen)):
+        said, ended = entry.said, stops.get(entry.number)
         promise, approval = said["promise"], said["approval"]
         subject = promise["subject"]
-        yield held, Launch(
+        yield row["experiment"], Launch(
             said["launch"], said["plan"], promise["key"], Lever(promise["lever"]),
             Subject(subject["kind"], subject["id"], subject["shop"], subject["partner"]), period_read(promise["days"]),
             setting_read(promise["menu"][int(promise["place"])]),
@@ -335,5 +330,46 @@ def _launches(connection: sa.Connection, chosen: sa.Select[tuple[int]]) -> Itera
         )  # fmt: skip
 
 
-def _said(payload: str) -> dict[str, Any]:
-    return Entry(0, "", "", "", payload, "", "").said
+def _entry(connection: sa.Connection, key: Key, number: int) -> Entry:
+    entry = Entry(*connection.execute(ENTRIES.select().where(ENTRIES.c.number == number)).one())
+    if not chain.fits(key, entry):
+        raise _changed()
+    return entry
+
+
+def _sealed(
+    connection: sa.Connection, key: Key, table: sa.Table, chosen: sa.ColumnElement[bool]
+) -> Iterator[tuple[Entry, dict[str, Any]]]:
+    """Yield the entries of chosen rows of a table with what those say, by age; refuse what was changed."""
+    width = len(table.columns)
+    rows = connection.execute(
+        sa.select(*table.c, *ENTRIES.c)
+        .join(ENTRIES, ENTRIES.c.number == table.c.number, isouter=True)
+        .where(chosen)
+        .order_by(table.c.number)
+        .execution_options(yield_per=_PAGE)
+    )
+    for fields in rows:
+        entry, row = Entry(*fields[width:]), dict(zip(table.c.keys(), fields[:width], strict=True))
+        if not chain.fits(key, entry) or list(rows_of(entry)) != [(table, row)]:
+            raise _changed()
+        yield entry, row
+
+
+def _spread(connection: sa.Connection) -> None:
+    """Refuse a ledger from which entries, or what other tables say of them, were taken out before its last one."""
+    count, last = connection.execute(sa.select(sa.func.count(), sa.func.max(ENTRIES.c.number))).one()
+    tables = {chain.EXPERIMENT: EXPERIMENTS, chain.LAUNCH: LAUNCHES, chain.STOP: STOPS, chain.READING: READINGS}
+    gone = (
+        sa.and_(ENTRIES.c.kind == kind, ~sa.exists().where(table.c.number == ENTRIES.c.number))
+        for kind, table in tables.items()
+    )
+    if count != (last or 0) or connection.scalar(sa.select(ENTRIES.c.number).where(sa.or_(*gone)).limit(1)) is not None:
+        raise _changed()
+
+
+def _changed() -> CorruptLedgerError:
+    return CorruptLedgerError(
+        "An entry of the ledger was changed after it was written, or what another table says of it",
+        do="verify the ledger: tradewind ledger verify",
+    )

@@ -37,18 +37,19 @@ class Verdict:
     what: str = ""
 
 
-def verify(connection: sa.Connection, key: Key, heads: Sequence[Head]) -> Verdict:
+def verify(connection: sa.Connection, key: Key, heads: Sequence[Head], *, units: bool = True) -> Verdict:
     """Walk the ledger from its first entry and say where it first does not fit.
 
     Args:
         connection: A connection that sees one state of the ledger.
         key: The ledger's key.
         heads: Heads that were kept outside; without one, a history cut at its end cannot be told from a short one.
+        units: Whether the units of experiments are looked at too, which takes the longer the more there are.
 
     Returns:
         The verdict.
     """
-    walk = _Walk(connection)
+    walk = _Walk(connection, units)
     found = chain.first_break(key, walk.entries(heads)) or walk.broken or walk.leftover() or walk.against(heads)
     if found is not None:
         return Verdict(False, found.number - 1, found.number, found.what)
@@ -58,8 +59,9 @@ def verify(connection: sa.Connection, key: Key, heads: Sequence[Head]) -> Verdic
 class _Walk:
     """One pass over entries, with the rows that they put into the other tables beside them."""
 
-    def __init__(self, connection: sa.Connection):
+    def __init__(self, connection: sa.Connection, units: bool):
         self._connection = connection
+        self._asked = units
         self._rows = {table.name: self._of(table) for table in PROJECTIONS}
         self._units = groupby(self._paged(ASSIGNMENTS.select().order_by(*ASSIGNMENTS.primary_key)), itemgetter(0))
         self._waiting: Any = None
@@ -92,7 +94,7 @@ class _Walk:
                 return Break(
                     self.count + 1, f"The table {name} has rows that no entry wrote, or their entries are gone"
                 )
-        if self._next_units() is not None:
+        if self._asked and self._next_units() is not None:
             return Break(self.count + 1, "Units are assigned that no entry registered, or their entries are gone")
         return None
 
@@ -112,7 +114,7 @@ class _Walk:
         for table, row in rows_of(entry):
             if next(self._rows[table.name], None) != tuple(row[column.name] for column in table.columns):
                 return Break(entry.number, f"The row of entry {entry.number} in the table {table.name} was changed")
-        if entry.kind == chain.EXPERIMENT and entry.said["digest"] is not None:
+        if self._asked and entry.kind == chain.EXPERIMENT and entry.said["digest"] is not None:
             number, tally = self._next_units() or (None, Tally())
             said = entry.said
             if number != entry.number or tally.digest != said["digest"]:

@@ -113,7 +113,7 @@ def check_folder(folder: Path) -> None:
     _writable(folder)
     if (folder / HEAD).exists():
         raise BadInputError(
-            "The folder holds a plan that was launched", got=folder, do="name another folder: plans are called by it"
+            "The folder holds a plan that was launched", got=folder, do="name another folder, or move this one away"
         )
 
 
