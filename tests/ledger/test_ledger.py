@@ -8,11 +8,11 @@ from datetime import date, timedelta
 
 import pytest
 import sqlalchemy as sa
-from deeds import APPROVAL, START, WEEK, Clock, coupon, customers, price, prices, promise, reading
+from deeds import APPROVAL, KEY, START, WEEK, Clock, coupon, customers, price, prices, promise, reading
 from places import Place
 
 from tradewind.errors import BadInputError, ConflictError, CorruptLedgerError, NotFoundError
-from tradewind.ledger import Approval, Ledger, Promise, State, Terms
+from tradewind.ledger import Approval, Ledger, Promise, State, Terms, open_ledger
 from tradewind.ledger.schema import METADATA
 from tradewind.period import Period
 from tradewind.study import Choice, Estimate, Evidence, Lever, Party, Setting, Subject
@@ -424,3 +424,16 @@ def test_arms_that_were_edited_are_not_given_out(ledger: Ledger, place: Place, e
     if "entries" in edit:
         with pytest.raises(CorruptLedgerError, match=words):
             ledger.arms(group.id)
+
+
+def test_a_status_asks_by_one_connection(place: Place, clock: Clock) -> None:
+    """By a second one it would stand in the way of a writer that waits for the first."""
+    ledger = place.open(clock, simulated=True)
+    ledger.launch("spring", prices(3), APPROVAL, "Ann")
+    ledger.close()
+    ledger = open_ledger(place.address, environment=KEY)
+    taken: list[object] = []
+    sa.event.listen(ledger._database._engine, "checkout", lambda *_: taken.append(None))
+    assert ledger.status().today == clock.now.date()
+    assert len(taken) == 1
+    ledger.close()

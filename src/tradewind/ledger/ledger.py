@@ -112,10 +112,7 @@ class Ledger:
         if self._clock is not None:
             return self._clock()
         with self._database.reading() as connection:
-            last = last_entry(connection)
-        if last is None:
-            raise _empty()
-        return datetime.fromisoformat(last.at)
+            return self._moment(connection)
 
     @property
     def today(self) -> date:
@@ -234,7 +231,8 @@ class Ledger:
         """
         with self._database.reading() as connection:
             whole = standing.experiments(connection, self._key, self.scope, plan)
-            return Status(self.today, tuple(whole), tuple(standing.launches(connection, self._key, self.scope, plan)))
+            today = self._day(self._moment(connection))
+            return Status(today, tuple(whole), tuple(standing.launches(connection, self._key, self.scope, plan)))
 
     def experiment(self, id_: str) -> Experiment:
         """Return an experiment; raise `NotFoundError` where the caller sees no such one whole."""
@@ -373,6 +371,13 @@ class Ledger:
         if self._clock is None:
             raise _other(simulated=False)
         return Appender(connection, self._key, self._clock)
+
+    def _moment(self, connection: sa.Connection) -> datetime:
+        if self._clock is not None:
+            return self._clock()
+        if (last := last_entry(connection)) is None:
+            raise _empty()
+        return datetime.fromisoformat(last.at)
 
     def _day(self, at: datetime) -> date:
         return at.astimezone(self.timezone).date()
