@@ -308,6 +308,37 @@ def test_a_type_that_only_an_embedded_database_keeps(file: Place, clock: Clock) 
     ledger.close()
 
 
+@pytest.mark.parametrize(
+    ("edit", "entry"),
+    [
+        ("UPDATE entries SET payload = CAST(x'7bff' AS TEXT) WHERE number = 3", 3),
+        ("UPDATE assignments SET unit = CAST(x'ff' AS TEXT) WHERE unit = 'c3'", 2),
+        ("UPDATE launches SET action = CAST(x'ff' AS TEXT) WHERE number = 3", 3),
+    ],
+)
+def test_a_text_that_only_an_embedded_database_keeps(file: Place, clock: Clock, edit: str, entry: int) -> None:
+    ledger = file.open(clock)
+    [trial] = ledger.launch("spring", [promise(coupon("lapsed", customers(0, 50)))], APPROVAL, "Ann").experiments
+    file.tamper(edit)
+    assert ledger.verify().entry == entry
+    with pytest.raises(CorruptLedgerError):
+        ledger.arms(trial.id)
+    ledger.close()
+
+
+def test_a_table_that_is_gone_is_missed(written: tuple[Place, Head, list[Head]], clock: Clock) -> None:
+    place, head, _ = written
+    ledger = place.open(clock)
+    place.run("ALTER TABLE readings RENAME TO unread")
+    try:
+        found = ledger.verify([head])
+        assert (found.sound, found.entry, found.what) == (False, 1, "The table readings is gone")
+    finally:
+        place.run("ALTER TABLE unread RENAME TO readings")
+    assert ledger.verify([head]).sound
+    ledger.close()
+
+
 def test_another_ledger_under_the_same_key_is_not_this_one(file: Place, clock: Clock, tmp_path: object) -> None:
     other = open_ledger(f"{tmp_path}/other.db", environment=KEY, clock=clock)
     ledger = file.open(clock)

@@ -235,8 +235,14 @@ _ALLOWED = "a file, sqlite:///FILE, or postgresql://USER@HOST/NAME"
 
 def _embedded_settings(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # the driver is not to begin and end transactions by itself
+    connection.text_factory = _text
     for setting in ("foreign_keys=ON", "journal_mode=DELETE", "synchronous=EXTRA", "recursive_triggers=ON"):
         connection.execute(f"PRAGMA {setting}")
+
+
+def _text(stored: bytes) -> str:
+    """Return a text as it is stored, also one that somebody made no UTF-8: whoever checks it is to find that out."""
+    return stored.decode("utf-8", "surrogateescape")
 
 
 def _embedded_begin(connection: sa.Connection) -> None:

@@ -14,7 +14,7 @@ from tradewind.ledger import chain
 from tradewind.ledger.chain import Break, Entry, Head
 from tradewind.ledger.key import Key
 from tradewind.ledger.lot import Tally
-from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, PROJECTIONS, rows_of
+from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, METADATA, PROJECTIONS, rows_of
 
 _PAGE = 5000
 
@@ -49,6 +49,9 @@ def verify(connection: sa.Connection, key: Key, heads: Sequence[Head], *, units:
     Returns:
         The verdict.
     """
+    there = set(sa.inspect(connection).get_table_names())
+    if gone := [table.name for table in METADATA.sorted_tables if table.name not in there]:
+        return Verdict(False, 0, 1, f"The table {gone[0]} is gone")
     walk = _Walk(connection, units)
     found = chain.first_break(key, walk.entries(heads)) or walk.broken or walk.leftover() or walk.against(heads)
     if found is not None:
