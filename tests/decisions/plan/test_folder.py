@@ -20,7 +20,6 @@ from tradewind.decisions.plan import folder as folders
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.study import Plan
 
-
 STEPS = {"os.rename", "os.rmdir", "os.remove", "shutil.rmtree", "os.mkdir", "ctypes.dlsym"}
 """What Python tells of before it does it: steps at which a process may be killed."""
 
