@@ -103,6 +103,8 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     record = _record(ledger, origin, opened.span.last, voice, options.listed(shop))
     with voice.counting() as told, progress.listening(told):
         found = planned(opened, days, asked, name or usual, record)
+        if out:
+            check_folder(out)  # it may have been launched meanwhile
         files = kept(found, out) if out else []
     limit = terminal.ROWS if top is None else top
     document = {"plan": found.plan, "study": found.answer, "files": [str(file) for file in files]}

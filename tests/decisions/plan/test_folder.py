@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -11,8 +16,12 @@ from wares import M, P, many
 
 import market
 from tradewind.decisions.plan import HEAD, Planner, check_folder, read_plan, write_plan
+from tradewind.decisions.plan import folder as folders
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.study import Plan
+
+STEPS = {"os.rename", "os.rmdir", "os.remove", "shutil.rmtree", "os.mkdir", "ctypes.dlsym"}
+"""What Python tells of before it does it: steps at which a process may be killed."""
 
 
 @pytest.fixture
@@ -68,6 +77,7 @@ def test_where_a_plan_cannot_be_put_in_its_place_all_stays_as_it_was(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", fails)
+    monkeypatch.setattr(folders, "_swapped", lambda *_: False)
     with pytest.raises(OSError, match="full"):
         write_plan(Planner()("second", [], {M: 1.0}), market.PROVENANCE, folder)
     assert {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
@@ -75,6 +85,47 @@ def test_where_a_plan_cannot_be_put_in_its_place_all_stays_as_it_was(
     monkeypatch.undo()
     write_plan(Planner()("second", [], {M: 1.0}), market.PROVENANCE, folder)
     assert (folder / "more" / "page.html").read_text() == "mine too"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux swaps two folders in one step")
+def test_whenever_it_is_killed_a_whole_plan_stands(tmp_path: Path, plan: Plan) -> None:
+    folder = tmp_path / "plan"
+    write_plan(plan, market.PROVENANCE, folder)
+    second, at, code = Planner()("second", [], {M: 1.0}), 0, -1
+    while code != 0:
+        at += 1
+        if not (process := os.fork()):
+            steps = itertools.count(1)
+
+            def step(event: str, _: object, steps: Iterator[int] = steps, at: int = at) -> None:
+                if event in STEPS and next(steps) == at:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            sys.addaudithook(step)
+            write_plan(second, market.PROVENANCE, folder)
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+        assert code in {0, -signal.SIGKILL}
+        assert read_plan(folder).name in {"spring", "second"}
+    assert at > 3
+    assert read_plan(folder).name == "second"
+
+
+def test_a_plan_that_was_launched_meanwhile_is_not_written_over(
+    tmp_path: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, write = tmp_path / "plan", pq.write_table
+    write_plan(plan, market.PROVENANCE, folder)
+
+    def launched(*given: object) -> None:
+        (folder / HEAD).write_text("{}")
+        write(*given)
+
+    monkeypatch.setattr(pq, "write_table", launched)
+    with pytest.raises(BadInputError, match="was launched"):
+        write_plan(Planner()("second", [], {M: 1.0}), market.PROVENANCE, folder)
+    assert read_plan(folder).name == "spring"
+    assert [path.name for path in tmp_path.iterdir()] == ["plan"]
 
 
 def test_where_no_plan_can_be_written_is_said_before_one_is_made(tmp_path: Path, plan: Plan) -> None:

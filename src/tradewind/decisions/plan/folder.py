@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -18,9 +19,11 @@ import pyarrow.parquet as pq
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.ledger.promise import Promise, choice_read, promise_said, setting_read
 from tradewind.study import Action, Choice, Estimate, Party, Plan, Provenance, Setting, jsonable
+from tradewind.writing import beside
 
 FORMAT = 2
 HEAD = "ledger.json"  # what a launch leaves
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD and RENAME_EXCHANGE of Linux's renameat2
 PLAN, ACTIONS, MENUS, UNITS = "plan.json", "actions.parquet", "menus.parquet", "assignments.parquet"
 
 
@@ -65,10 +68,11 @@ def write_plan(plan: Plan, origin: Provenance, folder: Path, actions: Sequence[A
         setting of every action) and `assignments.parquet` (who is reached by which action).
 
     Raises:
-        BadInputError: If something else stands there.
+        BadInputError: If something else stands there, or the plan that is replaced was launched meanwhile.
     """
     _writable(folder)
-    fresh = folder.with_name(f".{folder.name}-new-{os.getpid()}")
+    launched = (folder / HEAD).exists()
+    fresh = beside(folder.with_name(f"{folder.name}-new"))
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         fresh.mkdir()
@@ -85,23 +89,41 @@ def write_plan(plan: Plan, origin: Provenance, folder: Path, actions: Sequence[A
         columns = {"action": [key for key, _ in units], "unit_id": [unit for _, unit in units]}
         pq.write_table(pa.table(columns, pa.schema([("action", pa.string()), ("unit_id", pa.string())])), fresh / UNITS)
         (fresh / PLAN).write_text(json.dumps(_said(plan, origin), ensure_ascii=False, indent=1), encoding="utf-8")
-        old = folder.with_name(f".{folder.name}-old-{os.getpid()}")
         if folder.exists():
             for kept in folder.iterdir():  # what others put beside it, such as a page, stays
                 if kept.name not in {PLAN, ACTIONS, MENUS, UNITS}:
                     (shutil.copytree if kept.is_dir() else shutil.copy2)(kept, fresh / kept.name)
-            folder.rename(old)
-        try:
-            fresh.rename(folder)
-        except BaseException:
-            if old.exists():
-                old.rename(folder)
-            raise
-        shutil.rmtree(old, ignore_errors=True)
+        if not launched:
+            check_folder(folder)
+        _put(fresh, folder)
     except BaseException:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
     return [folder / name for name in (PLAN, ACTIONS, MENUS, UNITS)]
+
+
+def _put(fresh: Path, folder: Path) -> None:
+    """Put a folder in the place of another, in one step where the system can swap two; what stood there is removed."""
+    if not folder.exists():
+        fresh.rename(folder)
+        return
+    if _swapped(fresh, folder):
+        shutil.rmtree(fresh, ignore_errors=True)
+        return
+    old = beside(folder.with_name(f"{folder.name}-old"))
+    folder.rename(old)
+    try:
+        fresh.rename(folder)
+    except BaseException:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _swapped(one: Path, other: Path) -> bool:
+    """Swap two folders in one step, and return whether the system could."""
+    swap = getattr(ctypes.CDLL(None), "renameat2", None)
+    return swap is not None and swap(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0
 
 
 def check_folder(folder: Path) -> None:
