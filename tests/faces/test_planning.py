@@ -64,6 +64,7 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:  # noqa: PL
     assert "coupon-all" in chosen
     assert sum(key.startswith("price") for key in chosen) == 3
     page = (acting / "spring" / "plan.html").read_text()
+    assert re.search(r"<title>Plan spring: \d", page), "days are told once"
     assert "What to do with" in page
     assert "The reef is alive." in page
     assert "The reef is alive." not in page.split('aria-labelledby="short"')[1].split("</section>")[0]  # of the plan

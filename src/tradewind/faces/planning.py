@@ -320,7 +320,8 @@ def kept(found: Planned, folder: Path) -> list[Path]:
 
     files = write_plan(found.plan, found.answer.provenance, folder, found.actions)
     days = found.answer.period
-    called = "Plan" if found.plan.name.lower() == "plan" else f"Plan {found.plan.name}"
+    name = found.plan.name.removesuffix(f"-{days.first}")  # of a plan that was not named: its folder and first day
+    called = "Plan" if name.lower() == "plan" else f"Plan {name}"
     title = f"{called}: {days.first:%-d %b} to {days.last:%-d %b %Y}"
     page = folder / "plan.html"
     # what studies say holds for what was to choose from, not for what was picked
