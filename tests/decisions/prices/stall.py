@@ -22,10 +22,11 @@ OFTEN, DEPTH = 0.8, 0.4
 """Every second product is discounted that often and that deep: more than its cost allows."""
 ODDS, TIMES = 5.0, 1.4
 """Of a discount in a week with a campaign, for each of another week, and of what is sold in it at the same prices."""
+SHOCK, KEPT = 0.3, 0.6
 UTC_MIDNIGHT = time(3)  # the zone of the market made by hand lies three hours behind
 
 
-def build(
+def build(  # noqa: PLR0915 - a market is written down in one go
     folder: Path,
     seed: int = 1,
     *,
@@ -45,6 +46,8 @@ def build(
     dip: float = 0.0,
     weeks: int = WEEKS,
     asked: bool = True,
+    timed: float = 0.0,
+    shown: float = 0.0,
     extra: dict[str, list[dict[str, Any]]] | None = None,
 ) -> Store:
     """Write a store in which every product answers to its price with the same elasticity.
@@ -57,6 +60,9 @@ def build(
     By `custom` the marketplace has a campaign on each double day (1.1, 2.2, …): in these weeks discounts come by `ODDS`
     times the odds, and all sell `TIMES` as much. The share `dip` of an answer is missing in the week after.
     There are so many `weeks`. No sale price is told where nothing is off unless `asked`. Tables of `extra` are added.
+    Where sellers are `timed`, what sells strays by a shock that lasts (`SHOCK`, of which `KEPT` is left a week later),
+    and the logarithm of odds of a discount falls by so many times that. A list price is raised by the share `shown` in
+    the week of a discount, of every second product in the one after as well.
     """
     draw = np.random.default_rng(seed)
     pace = draw.gamma(2.0, 4.0, PRODUCTS)
@@ -66,12 +72,16 @@ def build(
     arms: list[dict[str, Any]] = []
     empty: list[dict[str, Any]] = []
     earlier = np.zeros(PRODUCTS)  # what was off the week before
+    strayed = np.random.default_rng([seed, 1])
+    shock = strayed.normal(0.0, SHOCK, PRODUCTS)
     for week in range(weeks):
         monday = FIRST + timedelta(days=7 * week)
         begins = datetime.combine(monday, UTC_MIDNIGHT)
         campaign = custom and any(double(monday + timedelta(days=day)) for day in range(7))
+        shock = KEPT * shock + strayed.normal(0.0, SHOCK * (1 - KEPT**2) ** 0.5, PRODUCTS)
         for n in range(PRODUCTS):
-            full, on = price(n), draw.random() < often(n, campaign)
+            odds = often(n, campaign) / (1 - often(n, campaign)) * np.exp(-timed * shock[n])
+            full, on = price(n), draw.random() < odds / (1 + odds)
             off = (DEPTH if n % 2 == 0 else 0.1) if on else 0.0
             if still:
                 off = 0.0
@@ -83,6 +93,7 @@ def build(
                     "propensity": 1 / 3, "assigned_at": begins,
                 })  # fmt: skip
             times = (season if week >= weeks - 4 else 1.0) * (TIMES if campaign else 1.0)
+            times *= np.exp(shock[n]) if timed else 1.0
             if out is not None and out[0] == n and out[1] <= week < out[2]:
                 times = 0.0
                 empty += [
@@ -99,11 +110,12 @@ def build(
             if week == mega:
                 off, times = (0.5, 5.0) if n % 4 < 2 else (off, 1.5)
             pieces = int(draw.poisson(times * pace[n] * ((1 - off) / (1 - earlier[n]) ** dip) ** -ELASTICITY))
+            listed = full * (1 + shown * bool(off or (n % 2 and earlier[n])))
             earlier[n] = off
             pieces += bulk[2] if bulk is not None and bulk[:2] == (n, week) else 0
             history.append({
                 "product_id": name(n), "shop_id": shop(n), "valid_from": begins,
-                "valid_to": begins + timedelta(days=7) if week < weeks - 1 else None, "list_price": Decimal(full),
+                "valid_to": begins + timedelta(days=7) if week < weeks - 1 else None, "list_price": money(listed),
                 "sale_price": money(full * (1 - off)) if off or asked else None, "active": True,
                 "unit_cost": Decimal(full) / 2 if cost else None,
             })  # fmt: skip

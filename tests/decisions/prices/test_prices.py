@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -699,6 +699,22 @@ def test_a_display_counts_in_each_week_by_its_days(tmp_path: Path, learnt: Learn
     expected[0, 10:14], expected[1, 10], expected[2, 20:], expected[3, 14] = 1.0, 4 / 7, 1.0, 1 / 7
     assert found[place] == pytest.approx(expected)
     assert found.sum() == pytest.approx(expected.sum())
+
+
+def test_a_unit_cost_is_the_one_of_the_last_day_that_tells_one(tmp_path: Path):
+    """As of lines alone: it was half the price for half a year, and is 0.7 of it since the last week."""
+    found = read(stall.build(tmp_path, cost=False, extra={"order_lines": [
+        {
+            "order_id": f"x{day}-{n}", "line": 0, "ordered_at": datetime.combine(day, time(12)),
+            "known_at": datetime.combine(day, time(12)), "day": day, "hour": datetime.combine(day, time(12)),
+            "customer_id": "x", "shop_id": stall.shop(0), "product_id": stall.name(0), "quantity": 1,
+            "unit_price": Decimal(10), "unit_cost": Decimal(cost),
+        }
+        for n, (day, cost) in enumerate([(stall.FIRST, 5), (stall.LAST - timedelta(days=9), 5), (stall.LAST, 6),
+                                         (stall.LAST, 8)])
+    ]}), stall.LAST)  # fmt: skip
+    assert found.cost[0] == pytest.approx(7)
+    assert np.isnan(found.cost[1:]).all()
 
 
 def test_finds_slow_stock(answer: Study):

@@ -210,6 +210,6 @@ def _chosen(learnt: Learnt, category: str) -> Ints:
 
 
 def _largest(learnt: Learnt, rows: Ints, most: int) -> Ints:
-    """Those of some products that would sell for most at their list prices."""
-    sales = learnt.outlook.weekly[rows] * learnt.panel.list_price[rows]
+    """Those of some products that would sell for most at their usual list prices."""
+    sales = learnt.outlook.weekly[rows] * learnt.panel.usual[rows]
     return np.sort(rows[np.argsort(-sales, kind="stable")[:most]])

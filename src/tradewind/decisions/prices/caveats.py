@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tradewind.decisions.prices.learnt import Learnt
+from tradewind.decisions.prices.response import Response
 from tradewind.money import human, several
 from tradewind.period import Period
 from tradewind.study import Estimate
@@ -14,6 +15,7 @@ Ints = NDArray[np.int64]
 
 NARROW = 0.15  # standard error of an elasticity that a test would be planned for
 SOLD = 20.0  # pieces below which a product's own prices tell next to nothing
+TIMED = 2.0  # standard errors of a slope on prices to come beyond which it is no luck
 SHORT = 0.1  # share of product-weeks in which stock ran out, from which the answer to prices may be too small
 
 
@@ -70,16 +72,11 @@ def caveats(learnt: Learnt, rows: Ints, days: Period, beyond: int) -> tuple[str,
                 else "None is known from before, so that its week is promised as any other."
             )
         )
-    if answer.randomised is None:
+    found += _of_answer(answer, needed)
+    if lifted := int(panel.raised[rows].sum()):
         found.append(
-            "No price was drawn by lot, so that sellers' timing may be taken for an answer to price. The "
-            "cheapest test: "
-            f"draw 0, 10 or 20% off by lot for {several(min(needed, 10**7), 'product-week')}, a week each."
-        )
-    elif _sd(answer.randomised) > NARROW:
-        found.append(
-            f"Prices drawn by lot tell the elasticity to ±{1.645 * _sd(answer.randomised):.2f} only; for ±"
-            f"{1.645 * NARROW:.2f} draw {several(min(needed, 10**7), 'product-week')} in all."
+            f"The list price of {several(lifted, 'product')} was raised for some weeks without being asked: what was "
+            "off then counts against the usual one."
         )
     found.append(
         "What other products lose to a cheaper one is hardly told by prices that move one by one. The "
@@ -113,6 +110,30 @@ def caveats(learnt: Learnt, rows: Ints, days: Period, beyond: int) -> tuple[str,
     if unknown:
         found.append(f"Left out since nothing tells a unit cost: {several(unknown, 'product')} on sale.")
     return tuple(found)
+
+
+def _of_answer(answer: Response, needed: int) -> list[str]:
+    """What is not known of how demand answers, and how many product-weeks drawn by lot would tell."""
+    found = []
+    if answer.randomised is None:
+        found.append(
+            "No price was drawn by lot, so that sellers' timing may be taken for an answer to price. The "
+            "cheapest test: "
+            f"draw 0, 10 or 20% off by lot for {several(min(needed, 10**7), 'product-week')}, a week each."
+        )
+    elif _sd(answer.randomised) > NARROW:
+        found.append(
+            f"Prices drawn by lot tell the elasticity to ±{1.645 * _sd(answer.randomised):.2f} only; for ±"
+            f"{1.645 * NARROW:.2f} draw {several(min(needed, 10**7), 'product-week')} in all."
+        )
+    if answer.timing is not None and abs(answer.timing.mid) > TIMED * _sd(answer.timing):
+        when = "little" if answer.timing.mid < 0 else "much"
+        found.append(
+            f"Sellers take off more after a week that sold {when}: the next week's price, which can have sold "
+            f"nothing, seems to by an elasticity of {answer.timing.mid:.2f}. As much may be in the answer to prices "
+            "that sellers set: intervals count on it. Prices drawn by lot have none of it."
+        )
+    return found
 
 
 def _sd(estimate: Estimate) -> float:

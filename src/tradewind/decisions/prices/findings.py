@@ -215,7 +215,7 @@ class Teller:
         """What past promotions of each depth sold more, beside what they would have had to sell more."""
         panel, bands = self.learnt.panel, self.learnt.response.bands
         share, amount = (np.nan_to_num(values)[self.rows, None] for values in self.learnt.economics.joint)
-        full, off = np.nan_to_num(panel.list_price)[self.rows, None], np.nan_to_num(panel.off)[self.rows]
+        full, off = np.nan_to_num(panel.usual)[self.rows, None], np.nan_to_num(panel.off)[self.rows]
         lasting, diverted = self.learnt.response.lasting, self.learnt.response.diverted.mid
         masks = [(off >= band.low) & (off < band.high) for band in bands]
         rise = np.ones(off.shape)
@@ -296,7 +296,7 @@ class Teller:
         units = panel.units[self.rows]
         sold = np.where(on, units, 0.0)
         share, amount = (np.nan_to_num(values)[self.rows, None] for values in self.learnt.economics.joint)
-        full = np.nan_to_num(panel.list_price)[self.rows, None]
+        full = np.nan_to_num(panel.usual)[self.rows, None]
         at_price, at_list = share * full * (1 - off) - amount, share * full - amount
 
         def brought(steep: Array) -> Array:

@@ -171,15 +171,20 @@ class Learnt:
         base = level / out.rate[rows, None] * drift * sum(each.weight for each in weeks)
         often = np.stack([each.beta(a, b, DRAWS) for each, (a, b) in zip(luck, out.often[rows].tolist(), strict=True)])
         usual, usual_price = self._without(rows, steep, weeks, often, luck)
-        full, share, amount = self.panel.list_price[rows], self.economics.share[:, rows], self.economics.amount[:, rows]
-        full, amount = np.nan_to_num(full), np.nan_to_num(amount)
+        listed, share, amount = (
+            np.nan_to_num(v)
+            for v in (self.panel.list_price[rows], self.economics.share[:, rows], self.economics.amount[:, rows])
+        )
+        full = np.nan_to_num(self.panel.usual[rows])  # what depths count against, as today's may be raised for a while
+        beside = (listed / np.where(full > 0, full, 1.0))[:, None]
         others, same = self.economics.others, self.economics.same_shop[rows]
         shape = (len(rows), len(offs))
         party, joint, own_part = np.zeros((len(PARTIES), *shape, 3)), np.zeros((*shape, 3)), np.zeros((*shape, 3))
         pieces, elsewhere, break_even = np.zeros(shape), np.zeros(shape), np.full(shape, np.nan)
         for k, off in enumerate(offs.tolist()):
-            sold = _answer(off, steep)
-            more, money = sold - usual, sold * (1 - off) - usual_price
+            price = (1 - off) * beside
+            sold = _answer(1 - price, steep)
+            more, money = sold - usual, sold * price - usual_price
             lost = base * diverted * more
             elsewhere[:, k] = -lost.mean(axis=1) * float(others.sum())
             total = np.zeros(base.shape)
@@ -198,8 +203,8 @@ class Learnt:
                 told = np.abs(slope) > 1e-9
                 break_even[told, k] = self.economics.margin - joint[told, k, 0] / slope[told]
         without = (base * usual).mean(axis=1)
-        before = 1 - (base * usual_price).mean(axis=1) / without
-        attributed = np.where(offs > 0, pieces * (1 - offs) * full[:, None], 0.0)
+        before = 1 - (base * usual_price).mean(axis=1) / without / beside[:, 0]
+        attributed = np.where(offs > 0, pieces * (1 - offs) * listed[:, None], 0.0)
         beyond = (pieces > self.panel.held[rows, None]) & (pieces > without[:, None])
         return Worth(joint, own_part, party, pieces, without, before, elsewhere, attributed, break_even, beyond)
 

@@ -33,6 +33,8 @@ CLASSES = (0.3, 0.5, 0.65, 0.77, 0.86, 0.92, 0.96, 0.985, 0.995)
 class Outlook:
     """What is to come if nobody does anything, in weeks without a campaign of the marketplace.
 
+    The list price is the one that is usual, which today's may be above for a while.
+
     Args:
         shape: [n] shape of the gamma distribution of what a product sells at its list price in a week.
         rate: [n] its rate, so that the mean is shape over rate.
@@ -102,7 +104,7 @@ def outlook(panel: Panel, elasticity: Array, period: Period) -> Outlook:
     inside = inside or np.flatnonzero(told)[-BACK:].tolist() or [len(told) - 1]
     usual = 7 * float(busy[inside].sum()) / float(panel.days[inside].sum())
     drift = min(max(drift, _swings(busy, panel.days, panel.units.sum(axis=0), np.flatnonzero(told))), MOST_DRIFT)
-    now = 1 - np.where(panel.list_price > 0, panel.price / panel.list_price, np.nan)
+    now = 1 - np.where(panel.usual > 0, panel.price / panel.usual, np.nan)
     depths, often, chances = _usual(panel, np.log(a / b))
     return Outlook(
         a, b / max(usual, 1e-9), drift, often, depths, chances, np.clip(np.nan_to_num(now), 0.0, 0.95),

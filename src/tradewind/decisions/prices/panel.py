@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tradewind.decisions.prices.reference import rebased
 from tradewind.engines.campaigns import marketplace_days, meets
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
@@ -62,7 +63,10 @@ class Panel:
         weeks: [w] first day of each week.
         last: Last day that is known.
         units: [n, w] pieces sold, without what was given away.
-        off: [n, w] share off the list price; NaN where the product was not on sale or nothing tells.
+        off: [n, w] share off the list price, where that was raised for a while only off what is usual; NaN where the
+            product was not on sale or nothing tells.
+        usual: [n] what is usually the list price: today's, but where that was raised for a while only.
+        raised: [n] whether list prices were raised for a while without being asked.
         drawn: [n, w] whether the week's price was drawn by lot.
         arms: [n, w] share off the list price that was drawn, on average over its arm; NaN where none was.
         list_price: [n] list price now; NaN where none is known.
@@ -85,6 +89,8 @@ class Panel:
     last: date
     units: Array
     off: Array
+    usual: Array
+    raised: Flags
     drawn: Flags
     arms: Array
     list_price: Array
@@ -156,14 +162,16 @@ def read(store: Store, last: date) -> Panel:
     column = np.array([(week - monday).days // 7 for week in sold["week"].to_pylist()], np.int64)
     units, gmv, gross = (summed(shape, row, column, floats(sold[each.name])) for each in PAID)
     shops, category = _about(store, products)
+    raised = np.zeros(len(products), bool)
     drawn = np.zeros(shape, bool)
     arms = np.full(shape, np.nan)
     if listed is not None:
         zone = ZoneInfo(store.provenance.timezone)
-        off, now = _from_listings(listed, products, weeks, last, zone)
+        off, usual, raised, now = _from_listings(listed, products, weeks, last, zone)
         drawn, arms = _by_lot(store, products, weeks, off, zone)
     else:
         off, now = _from_sales(units, gmv, gross)
+        usual = now["list"]
     cost = now["cost"]
     if store.has("order_lines", "unit_cost"):
         cost = np.where(np.isnan(cost), _paid_cost(store, days, products), cost)
@@ -176,8 +184,8 @@ def read(store: Store, last: date) -> Panel:
     if sum(not meets(campaigns, week, 7) for week in weeks) < FEWEST:
         campaigns = frozenset()
     return Panel(
-        tuple(products.tolist()), shops, category, starts, last, units, off, drawn, arms, now["list"], now["price"],
-        cost, assumed, now["active"] > 0, _clicks(store, last, products), told,
+        tuple(products.tolist()), shops, category, starts, last, units, off, usual, raised, drawn, arms,
+        now["list"], now["price"], cost, assumed, now["active"] > 0, _clicks(store, last, products), told,
         *_in_stock(store, days, products, weeks), campaigns,
     )  # fmt: skip
 
@@ -195,8 +203,8 @@ def _listed(store: Store, last: date) -> pa.Table:
 
 def _from_listings(
     rows: pa.Table, products: NDArray[np.str_], weeks: list[date], last: date, zone: ZoneInfo
-) -> tuple[Array, dict[str, Array]]:
-    """Return share off by week, and what stands on the last day, from when each price was valid."""
+) -> tuple[Array, Array, Flags, dict[str, Array]]:
+    """Return share off by week, off what, whose list price was raised for a while, and what stands on the last day."""
     monday, end = weeks[0], (last - weeks[0]).days + 1
     begin = np.maximum(_day(rows["valid_from"], monday, zone, 0), 0)
     until = np.minimum(_day(rows["valid_to"], monday, zone, end), end)
@@ -212,9 +220,11 @@ def _from_listings(
     of, week, held = by_week(begin, until)
     shape = (len(products), len(weeks))
     days = summed(shape, place[of], week, held.astype(float))
-    kept = summed(shape, place[of], week, held * off[of])
     least = np.minimum(3, np.minimum(end - 7 * np.arange(len(weeks)), 7))  # the last week may be cut
-    mean = np.where(days >= least, kept / np.maximum(days, 1.0), np.nan)
+    mean, listed = (
+        np.where(days >= least, summed(shape, place[of], week, held * each[of]) / np.maximum(days, 1.0), np.nan)
+        for each in (off, full)
+    )
     now = np.flatnonzero(until == end)
     found = {name: np.full(len(products), np.nan) for name in ("list", "price", "cost")}
     found["active"] = np.zeros(len(products))
@@ -224,7 +234,7 @@ def _from_listings(
         found[name] = np.where(count > 0, np.bincount(place[some], values[some], len(products)), np.nan)
         found[name] = found[name] / np.maximum(count, 1)
     found["active"][place[now]] = 1.0
-    return mean, found
+    return *rebased(mean, listed, found["list"]), found
 
 
 def _from_sales(units: Array, gmv: Array, gross: Array) -> tuple[Array, dict[str, Array]]:
@@ -301,10 +311,12 @@ def _about(store: Store, products: NDArray[np.str_]) -> tuple[tuple[str, ...], t
 
 
 def _paid_cost(store: Store, days: Period, products: NDArray[np.str_]) -> Array:
-    """Mean unit cost of what was sold lately."""
+    """Mean unit cost of what was sold on the last day of each product's that tells one."""
     lines = store.table("order_lines")
     lines = lines.filter(lines.day.between(days.first, days.last) & lines.unit_cost.notnull())
-    rows = store.run(lines.group_by("product_id").aggregate(cost=lines.unit_cost.cast("float64").mean()))
+    daily = lines.group_by("product_id", "day").aggregate(cost=lines.unit_cost.cast("float64").mean())
+    latest = daily.group_by("product_id").aggregate(day=daily.day.max())
+    rows = store.run(daily.view().semi_join(latest, ["product_id", "day"]).select("product_id", "cost"))
     found = np.full(len(products), np.nan)
     place = places(products, strings(rows["product_id"]))
     found[place[place >= 0]] = floats(rows["cost"])[place >= 0]

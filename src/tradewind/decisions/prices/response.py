@@ -25,7 +25,8 @@ Fitted = Callable[..., Slopes]
 
 MOST = 100_000  # rows that slopes are learnt from
 FEWEST_DRAWN = 200  # product-weeks with drawn prices, and pieces sold in them, from which these count
-GAP = 0.2  # standard deviation that sellers' own timing may put into the elasticity that is not randomised
+GAP = 0.2  # standard deviation that sellers' timing may put into the elasticity that is not randomised, at least
+LEFT = 0.7  # share that is left a week later of what makes sales stray, and sellers discount
 USUAL, USUAL_SD = 2.2, 1.0
 """Elasticity before the data speaks: the median of published ones in Bijmolt, van Heerde and Pieters (2005)."""
 LASTING, LASTING_SD = 0.85, 0.15  # share of a promotion's answer that is not pulled forward, before the data speaks
@@ -61,6 +62,9 @@ class Response:
         overall: The elasticity of all products together.
         observed: From prices that sellers set, alone.
         randomised: From prices that were drawn by lot, alone; None without enough of them.
+        timing: How many more pieces a week seems to sell for the next week's price, in the terms of an elasticity:
+            nought but for luck where sellers do not time discounts to what sells; None where too few weeks follow each
+            other.
         lasting: Share of the answer that is left once two later weeks are counted.
         diverted: Share of the answer that other products of the marketplace lose.
         bands: What promotions of each depth did.
@@ -75,6 +79,7 @@ class Response:
     overall: Estimate
     observed: Estimate
     randomised: Estimate | None
+    timing: Estimate | None
     lasting: Estimate
     diverted: Estimate
     bands: tuple[Band, ...]
@@ -121,7 +126,8 @@ def response(store: Store, panel: Panel, seed: int) -> Response:
         by_lot = drawn.astype(float)
         clean = slopes(known, price * by_lot, price * (1 - by_lot), by_lot)
     observed, sd = -float(plain.mid[0]), float(plain.error[0])
-    own_var = sd**2 + GAP**2
+    timing = _timing(panel, price, known, slopes)
+    own_var = sd**2 + GAP**2 + (0.0 if timing is None else timing.own)
     mid, var, randomised, evidence = observed, own_var, None, Evidence.OBSERVATIONAL
     if clean is not None:
         lot, lot_var = -float(clean.mid[0]), float(clean.covariance[0, 0])
@@ -134,12 +140,13 @@ def response(store: Store, panel: Panel, seed: int) -> Response:
     var = steadied**2
     code = np.unique(np.array(panel.category), return_inverse=True)[1]
     shift, error, by_category = _steadied(plain, code, len(panel.products))
-    lasting, diverted = _afterwards(panel, price, known, slopes, mid)
+    lasting, diverted = _afterwards(panel, price, known, slopes, mid, 0.0 if timing is None else timing.afterwards)
     names = sorted(set(panel.category))
     return Response(
         elasticity=np.clip(mid - shift, *USUAL_SPAN), error=error, common=var**0.5,
-        overall=_estimate(mid, var**0.5), observed=_estimate(observed, sd), randomised=randomised, lasting=lasting,
-        diverted=diverted, bands=_bands(panel, known, slopes),
+        overall=_estimate(mid, var**0.5), observed=_estimate(observed, sd), randomised=randomised,
+        timing=None if timing is None else timing.told, lasting=lasting, diverted=diverted,
+        bands=_bands(panel, known, slopes),
         categories={
             names[n]: _estimate(mid - move, float(np.hypot(spread, var**0.5))) for n, (move, spread) in
             by_category.items()
@@ -192,7 +199,52 @@ def _drawn_in(values: Array, noise: Array, mean: float | None = None) -> tuple[A
     return centre + share * (values - centre), share * noise, between
 
 
-def _afterwards(panel: Panel, price: Array, known: Flags, slopes: Fitted, mid: float) -> tuple[Estimate, Estimate]:
+@dataclass(frozen=True)
+class _Timing:
+    """What sellers' timing may put into slopes that are not randomised.
+
+    Args:
+        told: The slope on the next week's price, as an elasticity.
+        own: Variance that timing may put into the slope on the own week's price.
+        afterwards: Variance that it may put into the sum of those on the two weeks before.
+    """
+
+    told: Estimate
+    own: float
+    afterwards: float
+
+
+def _timing(panel: Panel, price: Array, known: Flags, slopes: Fitted) -> _Timing | None:
+    """Return how far what sells goes with the prices of the next two weeks, which cannot have sold it.
+
+    Sellers who discount when little sells (or much) leave a slope on prices to come as they leave a bias in the slopes
+    on the own week's and earlier ones. How large that is beside the placebo's depends on what they look at, which
+    nobody tells: where they know more than past sales do, it is as large in the weeks before, and in the own week as
+    much larger as shocks fade in a week. Intervals count it on either side. Prices drawn by lot are timed by nobody.
+
+    Reference:
+        Rothstein (2010), Teacher quality in educational production, Quarterly Journal of Economics 125(1), on what
+        comes later as a test of how the earlier was assigned.
+    """
+    near = [_before(price, known, lag) for lag in (1, 2)]
+    far = [_before(price, known & ~panel.drawn, lag) for lag in (-1, -2)]
+    mask = np.logical_and.reduce([known, *(there for _, there in (*near, *far))])
+    if not mask.any():
+        return None
+    try:
+        found = slopes(mask, price, *(column for column, _ in (*near, *far)))
+    except BadInputError:
+        return None  # the data does not tell: what timing may do at least stands
+    ahead, both = found.covariance[3, 3], found.covariance[3:5, 3:5].sum()
+    return _Timing(
+        _estimate(-float(found.mid[3]), float(ahead**0.5)), max(float(found.mid[3] ** 2 - ahead), 0.0) / LEFT**2,
+        max(float((found.mid[3] + found.mid[4]) ** 2 - both), 0.0),
+    )  # fmt: skip
+
+
+def _afterwards(
+    panel: Panel, price: Array, known: Flags, slopes: Fitted, mid: float, timed: float
+) -> tuple[Estimate, Estimate]:
     """Return the share of an answer that lasts, and the share that other products of the category lose.
 
     With an elasticity −ε of the own price and θ of the mean price of the category's others (weighted by what they
@@ -214,7 +266,7 @@ def _afterwards(panel: Panel, price: Array, known: Flags, slopes: Fitted, mid: f
             continue  # the data does not tell: what is known from elsewhere stands, with its wide interval
         if name == "rest":
             last = 1 - float(found.mid[1] + found.mid[2]) / max(mid, 0.5)
-            error = float(np.sqrt(found.covariance[1:3, 1:3].sum())) / max(mid, 0.5)
+            error = float(np.sqrt(found.covariance[1:3, 1:3].sum() + timed)) / max(mid, 0.5)
             lasting = _joined(last, error, LASTING, LASTING_SD)
         else:
             diverted = _joined(float(found.mid[1]) / max(mid, 0.5), float(found.error[1]) / max(mid, 0.5), DIVERTED,
@@ -224,8 +276,10 @@ def _afterwards(panel: Panel, price: Array, known: Flags, slopes: Fitted, mid: f
 
 
 def _before(price: Array, known: Flags, lag: int) -> tuple[Array, Flags]:
+    """Return the prices so many weeks before, or after where `lag` is negative, and where they are known."""
     past, there = np.zeros_like(price), np.zeros_like(known)
-    past[:, lag:], there[:, lag:] = price[:, :-lag], known[:, :-lag]
+    to, of = (slice(lag, None), slice(None, -lag)) if lag > 0 else (slice(None, lag), slice(-lag, None))
+    past[:, to], there[:, to] = price[:, of], known[:, of]
     return past, there
 
 
