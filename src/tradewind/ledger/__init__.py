@@ -2,7 +2,8 @@
 
 from tradewind.ledger.chain import Head
 from tradewind.ledger.export import Exported
-from tradewind.ledger.ledger import ADDRESS, Ledger, Receipt, Status, open_ledger
+from tradewind.ledger.ledger import Ledger, Receipt, Status
+from tradewind.ledger.opening import open_ledger
 from tradewind.ledger.promise import Approval, Promise
 from tradewind.ledger.reading import Kept, Reading
 from tradewind.ledger.registration import Terms
@@ -11,6 +12,6 @@ from tradewind.ledger.track import Track, shrunk
 from tradewind.ledger.verification import Verdict
 
 __all__ = [
-    "ADDRESS", "Approval", "Experiment", "Exported", "Head", "Kept", "Launch", "Ledger", "Promise", "Reading",
+    "Approval", "Experiment", "Exported", "Head", "Kept", "Launch", "Ledger", "Promise", "Reading",
     "Receipt", "State", "Status", "Terms", "Track", "Verdict", "open_ledger", "shrunk",
 ]  # fmt: skip
