@@ -144,7 +144,8 @@ def readings(
         parts += [table, *_more(len(read.found))]
         told = [(each.name, kept.reading) for each, kept in read.found[:ROWS] if kept.reading.note]
         parts += [
-            Text(f"  • {name}: {reading.note}", style="yellow" if reading.skewed else "dim") for name, reading in told
+            Text(f"  • {name}: {reading.note}", style="yellow" if reading.skewed or reading.crossed else "dim")
+            for name, reading in told
         ]
     parts += [Text(f"  • {why}", style="yellow") for why in list(read.unread.values())[:ROWS]]
     if read.found:

@@ -12,9 +12,21 @@ import sqlalchemy as sa
 
 from tradewind.database import Database
 from tradewind.errors import ConflictError, CorruptLedgerError, ForbiddenError
-from tradewind.ledger import admission, chain, copying, export, reading, registration, standing, track, verification
+from tradewind.ledger import (
+    admission,
+    chain,
+    copying,
+    crossing,
+    export,
+    reading,
+    registration,
+    standing,
+    track,
+    verification,
+)
 from tradewind.ledger.appender import Appender, Clock, first_entry, last_entry
 from tradewind.ledger.chain import Head
+from tradewind.ledger.crossing import Crossing
 from tradewind.ledger.export import Exported
 from tradewind.ledger.key import Key
 from tradewind.ledger.lot import HOLDOUT
@@ -252,6 +264,19 @@ class Ledger:
         """Return what was chosen, as it was given to `launch`; raise `NotFoundError` where none is seen."""
         with self._database.reading() as connection:
             return standing.choice(connection, self._key, standing.launch(connection, self._key, self.scope, launch)[0])
+
+    def crossings(self, id_: str) -> tuple[Crossing, ...]:
+        """Return what plans that were launched since an experiment began took of its units, arm by arm.
+
+        A plan that picks by what sold since takes more of one arm, and moves the reading.
+
+        Raises:
+            NotFoundError: If the caller sees no such experiment whole.
+            CorruptLedgerError: If entries are not those that were registered.
+        """
+        with self._database.reading() as connection:
+            number, found = standing.experiment(connection, self._key, self.scope, id_)
+            return crossing.crossings(connection, self._key, self.scope, number, found)
 
     def head(self) -> Head:
         """Return how far the ledger has come, to be kept outside it."""

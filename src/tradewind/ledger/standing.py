@@ -218,7 +218,7 @@ def launches(connection: sa.Connection, key: Key, scope: Scope, plan: str | None
     chosen = sa.select(LAUNCHES.c.number).where(seen(scope))
     if plan is not None:
         chosen = chosen.where(LAUNCHES.c.plan == plan)
-    return [launch for _, launch in _launches(connection, key, chosen)]
+    return [launch for _, launch in launches_of(connection, key, chosen)]
 
 
 def launch(connection: sa.Connection, key: Key, scope: Scope, id_: str) -> tuple[int, Launch]:
@@ -231,7 +231,7 @@ def launch(connection: sa.Connection, key: Key, scope: Scope, id_: str) -> tuple
     number = connection.scalar(sa.select(LAUNCHES.c.number).where(LAUNCHES.c.id == id_, seen(scope)))
     if number is None:
         raise NotFoundError("There is no such launch", got=id_, do="look at the ledger's status for those you may see")
-    [(_, found)] = _launches(connection, key, sa.select(LAUNCHES.c.number).where(LAUNCHES.c.number == number))
+    [(_, found)] = launches_of(connection, key, sa.select(LAUNCHES.c.number).where(LAUNCHES.c.number == number))
     return number, found
 
 
@@ -287,7 +287,7 @@ def _some(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
 def _experiments(connection: sa.Connection, key: Key, chosen: sa.Select[tuple[int]]) -> Iterator[Experiment]:
     members: dict[int, list[Launch]] = {}
     of = sa.select(LAUNCHES.c.number).where(LAUNCHES.c.experiment.in_(chosen))
-    for held, found in _launches(connection, key, of):
+    for held, found in launches_of(connection, key, of):
         members.setdefault(held, []).append(found)
     readings: dict[int, list[Entry]] = {}
     for entry, row in _sealed(connection, key, READINGS, READINGS.c.experiment.in_(chosen)):
@@ -311,7 +311,14 @@ def _experiment(said: Mapping[str, Any], members: tuple[Launch, ...], readings: 
     )  # fmt: skip
 
 
-def _launches(connection: sa.Connection, key: Key, chosen: sa.Select[tuple[int]]) -> Iterator[tuple[int, Launch]]:
+def launches_of(
+    connection: sa.Connection, key: Key, chosen: sa.Select[tuple[int]]
+) -> Iterator[tuple[int, Launch]]:  # fmt: skip
+    """Yield the launches whose entries are chosen, each with the number of its experiment's entry, by age.
+
+    Raises:
+        CorruptLedgerError: As `experiments`.
+    """
     _spread(connection)
     stops = {row["launch"]: entry.said for entry, row in _sealed(connection, key, STOPS, STOPS.c.launch.in_(chosen))}
     for entry, row in _sealed(connection, key, LAUNCHES, LAUNCHES.c.number.in_(chosen)):

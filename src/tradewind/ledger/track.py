@@ -97,6 +97,7 @@ def _pair(each: Experiment, due: bool, party: Party | None, weakest: Evidence) -
         f"its reading is {reading.evidence} only": Evidence.weakest([reading.evidence, weakest]) != weakest,
         f"{reading.missing} of the days that count were probably not imported": reading.missing > 0,
         "its arms are not as the lot drew them": reading.skewed,
+        "a later plan took more of one of its arms": reading.crossed,
         "it was registered after it had begun": any(launch.late for launch in each.treated),
     }
     if any(doubts.values()):
