@@ -311,6 +311,20 @@ def verify(
         raise typer.Exit(1)
 
 
+@ledger_app.command("copy")
+def copy(
+    to: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="An empty file or database: postgresql://USER@HOST/NAME.")
+    ],
+    ledger: LedgerOption = "",
+    as_json: options.JsonOption = False,
+) -> None:
+    """Write the ledger anew from its entries elsewhere: a backup, or a move to a server; its key goes along by hand."""
+    voice = Voice(as_json)
+    head = _ledger(ledger, None, create=False).copy(to)
+    voice.answer({"head": str(head)}, lambda: f"Copied. Its key stays the one it was begun with. Head: {head}")
+
+
 def ledger_address(given: str) -> str:
     """Return where the ledger is: the address given, else the environment's, else the default."""
     return given or os.environ.get(ADDRESS) or DEFAULT_LEDGER

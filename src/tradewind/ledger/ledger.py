@@ -38,7 +38,7 @@ from tradewind.ledger.standing import Experiment, Launch, State
 from tradewind.ledger.track import Track
 from tradewind.ledger.verification import Verdict
 from tradewind.scope import Scope
-from tradewind.study import Choice, Evidence, Party
+from tradewind.study import Evidence, Party
 
 
 @dataclass(frozen=True)
@@ -259,11 +259,6 @@ class Ledger:
             if found.unit == "customer":
                 return {unit: arm for page in standing.assigned(connection, self._key, number) for unit, arm in page}
         return found.subjects
-
-    def choice(self, launch: str) -> Choice:
-        """Return what was chosen, as it was given to `launch`; raise `NotFoundError` where none is seen."""
-        with self._database.reading() as connection:
-            return standing.choice(connection, self._key, standing.launch(connection, self._key, self.scope, launch)[0])
 
     def crossings(self, id_: str) -> tuple[Crossing, ...]:
         """Return what plans that were launched since an experiment began took of its units, arm by arm.

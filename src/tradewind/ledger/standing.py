@@ -15,12 +15,12 @@ from tradewind.ledger import chain
 from tradewind.ledger.chain import Entry
 from tradewind.ledger.key import Key
 from tradewind.ledger.lot import HOLDOUT, TREATED, Tally
-from tradewind.ledger.promise import choice_read, period_read, setting_read
+from tradewind.ledger.promise import period_read, setting_read
 from tradewind.ledger.reading import Kept, reading_read
 from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, EXPERIMENTS, LAUNCHES, READINGS, STOPS, rows_of
 from tradewind.period import Period
 from tradewind.scope import Scope
-from tradewind.study import Choice, Lever, Setting, Subject
+from tradewind.study import Lever, Setting, Subject
 
 _PAGE, _UNITS = 500, 50_000
 
@@ -233,19 +233,6 @@ def launch(connection: sa.Connection, key: Key, scope: Scope, id_: str) -> tuple
         raise NotFoundError("There is no such launch", got=id_, do="look at the ledger's status for those you may see")
     [(_, found)] = launches_of(connection, key, sa.select(LAUNCHES.c.number).where(LAUNCHES.c.number == number))
     return number, found
-
-
-def choice(connection: sa.Connection, key: Key, number: int) -> Choice:
-    """Return what was chosen as it was given, its customers among it, of the launch of that entry.
-
-    Raises:
-        CorruptLedgerError: As `experiments`, and if its customers are not those that were registered.
-    """
-    said = _entry(connection, key, number).said
-    held = int(said["entry"])
-    among = _entry(connection, key, held).said["unit"] == "customer"
-    pages = assigned(connection, key, held) if among else ()
-    return choice_read(said["promise"], tuple(unit for page in pages for unit, _ in page))
 
 
 def assigned(connection: sa.Connection, key: Key, number: int) -> Iterator[Sequence[tuple[str, str]]]:
