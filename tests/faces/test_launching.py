@@ -98,6 +98,25 @@ def test_what_is_launched_promises_what_it_brings_beside_what_is_launched(
     ledger.close()
 
 
+def test_a_plan_says_what_runs_already_draws_of_its_budgets(plan: Planned, market_store: Store, tmp_path: Path) -> None:
+    ledger = opened(tmp_path / "l.db", market_store)
+    before = planned(market_store, market_store.span, ASKED, "next", ledger).answer.caveats
+    launched(market_store, ledger, plan, tmp_path)
+    same = planned(market_store, market_store.span, ASKED, "next", ledger).answer.caveats
+    assert set(same) == set(before)  # what was launched of a plan is the plan's own
+    older = replace(plan.plan.choices[0].action, key="older", subject=Subject("product", "older", "s1"))
+    (tmp_path / "older").mkdir()
+    other = replace(chosen(plan), name="older", choices=(Choice(older, plan.plan.choices[0].place),), raw={})
+    launch(
+        market_store, lambda *, create: ledger, other, None, tmp_path / "older", who="Bob", approved_by="Ann",
+        holdout=0.0,
+    )  # fmt: skip
+    [payer, cost] = next(iter(other.choices[0].setting.cost.items()))
+    [said] = set(planned(market_store, market_store.span, ASKED, "next", ledger).answer.caveats) - set(before)
+    assert f"launched before draw about {human(cost, 'money', plan.answer.provenance.currency)} of the {payer}" in said
+    ledger.close()
+
+
 def test_an_old_folder_is_launched_in_part_as_it_stands_and_says_so(
     plan: Planned, market_store: Store, tmp_path: Path
 ) -> None:

@@ -437,3 +437,27 @@ def test_a_status_asks_by_one_connection(place: Place, clock: Clock) -> None:
     assert ledger.status().today == clock.now.date()
     assert len(taken) == 1
     ledger.close()
+
+
+def test_what_runs_draws_on_the_days_that_it_still_has(file: Place, clock: Clock) -> None:
+    ledger = file.open(clock)
+    trial, group = launched(
+        ledger, promises=[promise(coupon("lapsed", customers(0, 200)), 0.2), *prices(8)]
+    ).experiments
+    whole = 3.5 * (trial.units["treated"] / 200 + group.units["treated"])
+
+    def everything(_: object) -> bool:
+        return True
+
+    assert ledger.status().drawn(WEEK, everything) == {Party.MERCHANT: pytest.approx(whole)}
+    later = Period(WEEK.last - timedelta(days=2), WEEK.last + timedelta(days=20))
+    assert ledger.status().drawn(later, everything) == {Party.MERCHANT: pytest.approx(whole * 3 / 7)}
+    assert ledger.status().drawn(Period(WEEK.last + timedelta(days=1), later.last), everything) == {}
+    clock.on(WEEK.first + timedelta(days=1))
+    ledger.stop(trial.launches[0].id, "Ann", "sold out")
+    left = 3.5 * group.units["treated"] * 3 / 7
+    assert ledger.status().drawn(later, everything) == {Party.MERCHANT: pytest.approx(left)}
+    assert ledger.status().drawn(WEEK, lambda each: each.lever == Lever.COUPON) == {
+        Party.MERCHANT: pytest.approx(3.5 * trial.units["treated"] / 200 * 2 / 7)
+    }
+    ledger.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -37,6 +37,7 @@ from tradewind.ledger.schema import LEDGER
 from tradewind.ledger.standing import Experiment, Launch, State
 from tradewind.ledger.track import Track
 from tradewind.ledger.verification import Verdict
+from tradewind.period import Period
 from tradewind.scope import Scope
 from tradewind.study import Evidence, Party
 
@@ -73,6 +74,25 @@ class Status:
     def at(self, *states: State) -> tuple[Experiment, ...]:
         """Return the experiments that are in one of these states."""
         return tuple(each for each in self.experiments if each.state(self.today) in states)
+
+    def drawn(self, days: Period, counted: Callable[[Launch], bool]) -> dict[Party, float]:
+        """Return what launched actions are expected to draw from each payer in some days, evenly over their own days.
+
+        Args:
+            days: The days.
+            counted: Which launches count.
+
+        Returns:
+            Money by payer, of what is done only: not of what is held out, nor of days after a stop.
+        """
+        done = {launch.id: each.done for each in self.experiments for launch in each.launches}
+        found: dict[Party, float] = {}
+        for launch in self.launches:
+            share = launch.within(days) * done.get(launch.id, 1.0)
+            if launch.arm != HOLDOUT and share > 0 and counted(launch):
+                for payer, cost in launch.setting.cost.items():
+                    found[payer] = found.get(payer, 0.0) + share * cost
+        return found
 
 
 class Ledger:

@@ -89,9 +89,12 @@ class Launch:
     @property
     def held(self) -> float:
         """Share of its days on which it held: less than one where it was stopped early."""
-        if self.stopped is None:
-            return 1.0
-        lived = self.days.clipped(Period(min(self.stopped, self.days.first), self.stopped))
+        return self.within(self.days)
+
+    def within(self, days: Period) -> float:
+        """Return the share of its days on which it holds and that lie in a period."""
+        last = self.days.last if self.stopped is None else min(self.stopped, self.days.last)
+        lived = None if last < self.days.first else Period(self.days.first, last).clipped(days)
         return lived.days / self.days.days if lived else 0.0
 
 
