@@ -328,6 +328,8 @@ class Plan:
         attributed: GMV that last-touch attribution would credit to the choices; not a gain.
         gap: By what share of a bound on the best that is possible the plan lies below it, interplay taken off the plan
             and not off the bound.
+        sales: GMV by which interplay was reckoned, of as many days as actions hold, by shop and under "" in all; empty
+            where nothing meets.
     """
 
     name: str
@@ -343,6 +345,7 @@ class Plan:
     joint: Estimate
     attributed: float
     gap: float
+    sales: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from rich.console import Console, RenderableType
 
 from tradewind.decisions.plan import read_plan
+from tradewind.decisions.plan.interplay import lessened
 from tradewind.decisions.plan.proof import Early
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, ConflictError, NotFoundError
@@ -51,10 +52,81 @@ def opened(file: Path, store: Store) -> Ledger:
 
 
 def launched(store: Store, ledger: Ledger, plan: Any, folder: Path, **more: Any) -> Launched:
-    approval = Approval("Ann", eve(store))
+    def opening(*, create: bool) -> Ledger:
+        return ledger
+
     return launch(
-        store, ledger, plan, more.pop("approved", None), folder, who="Bob", approval=approval, holdout=0.3, **more
+        store, opening, plan, more.pop("approved", None), folder, who="Bob", approved_by="Ann", holdout=0.3, **more
     )
+
+
+def meeting(plan: Planned) -> tuple[Planned, str, dict[str, Choice]]:
+    """Return a plan one of whose prices takes from its coupon, that price, and the plan's choices without it."""
+    coupon = next(each for each in plan.plan.choices if each.action.lever == Lever.COUPON)
+    marked = next(each for each in plan.plan.choices if each.action.lever == Lever.PRICE)
+    alone = {
+        c.action.key: Choice(replace(c.action, menu=(replace(c.setting, attributed=0.0),)), 0)
+        for c in plan.plan.choices
+    }
+    dear, rich = replace(marked.setting, dose={"off": 0.2}, attributed=50.0), replace(coupon.setting, attributed=40.0)
+    alone[marked.action.key] = Choice(replace(marked.action, menu=(dear,)), 0)
+    alone[coupon.action.key] = Choice(replace(coupon.action, menu=(rich,)), 0)
+    lost = {coupon.action.key: 40.0 * 0.2 * 50.0 / 1000.0}
+    choices = tuple(lessened(each, lost.get(key, 0.0)) for key, each in alone.items())
+    met = replace(plan.plan, choices=choices, raw={}, interplay=lost, sales={"": 1000.0})
+    return replace(plan, plan=met), marked.action.key, alone
+
+
+def test_what_is_launched_promises_what_it_brings_beside_what_is_launched(
+    plan: Planned, market_store: Store, tmp_path: Path
+) -> None:
+    met, marked, alone = meeting(plan)
+    assert met.plan.choices != tuple(alone.values())
+    whole, part = chosen(met), chosen(met, without=[marked])
+    assert whole.choices == met.plan.choices
+    for choice in part.choices:
+        assert choice.setting.joint is not None
+        assert choice.setting.joint.mid == pytest.approx(alone[choice.action.key].setting.joint.mid, abs=1e-9)
+    coupon = next(key for key in met.plan.interplay)
+    ledger = opened(tmp_path / "l.db", market_store)
+    launched(market_store, ledger, met, tmp_path, approved=[marked])
+    launched(market_store, ledger, met, tmp_path, approved=[coupon])  # later, beside what runs
+    promises = {each.action: each.setting.joint.mid for each in ledger.status().launches if each.setting.joint}
+    gone = {each.action for each in ledger.status().launches if each.arm == "holdout"}
+    lost = 0.0 if marked in gone else met.plan.interplay[coupon]
+    assert promises[coupon] == pytest.approx(alone[coupon].setting.joint.mid - lost, abs=1e-9)
+    ledger.close()
+
+
+def test_a_plan_says_what_runs_already_draws_of_its_budgets(plan: Planned, market_store: Store, tmp_path: Path) -> None:
+    ledger = opened(tmp_path / "l.db", market_store)
+    before = planned(market_store, market_store.span, ASKED, "next", ledger).answer.caveats
+    launched(market_store, ledger, plan, tmp_path)
+    same = planned(market_store, market_store.span, ASKED, "next", ledger).answer.caveats
+    assert set(same) == set(before)  # what was launched of a plan is the plan's own
+    older = replace(plan.plan.choices[0].action, key="older", subject=Subject("product", "older", "s1"))
+    (tmp_path / "older").mkdir()
+    other = replace(chosen(plan), name="older", choices=(Choice(older, plan.plan.choices[0].place),), raw={})
+    launch(
+        market_store, lambda *, create: ledger, other, None, tmp_path / "older", who="Bob", approved_by="Ann",
+        holdout=0.0,
+    )  # fmt: skip
+    [payer, cost] = next(iter(other.choices[0].setting.cost.items()))
+    [said] = set(planned(market_store, market_store.span, ASKED, "next", ledger).answer.caveats) - set(before)
+    assert f"launched before draw about {human(cost, 'money', plan.answer.provenance.currency)} of the {payer}" in said
+    ledger.close()
+
+
+def test_an_old_folder_is_launched_in_part_as_it_stands_and_says_so(
+    plan: Planned, market_store: Store, tmp_path: Path
+) -> None:
+    met, marked, _ = meeting(plan)
+    old = replace(chosen(met), sales=None)
+    assert chosen(old, without=[marked]).choices == tuple(c for c in old.choices if c.action.key != marked)
+    ledger = opened(tmp_path / "l.db", market_store)
+    found = launched(market_store, ledger, old, tmp_path, without=[marked])
+    assert "also those that are not launched" in found.caveats[0]
+    ledger.close()
 
 
 def test_what_was_approved_is_launched_and_no_more(plan: Planned, market_store: Store, tmp_path: Path) -> None:

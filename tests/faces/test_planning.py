@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import re
+import shutil
 import sqlite3
 import sys
 from pathlib import Path
@@ -109,6 +110,10 @@ def test_a_plan_is_made_launched_and_verified(acting: Path) -> None:  # noqa: PL
     assert {key for key, row in after.items() if row["stopped"]} == {done}
     assert pc.read_csv(acting / "spring" / "arms.csv").equals(arms)
     assert told("ledger", "verify", "spring")["sound"]
+    assert told("ledger", "copy", "copy.db")["head"] == str(open_ledger("tradewind-ledger.db").head())
+    shutil.copy("tradewind-ledger.db.key", "copy.db.key")
+    assert told("ledger", "verify", "spring", "--ledger", "copy.db")["sound"]
+    assert "There is a ledger already" in run("ledger", "copy", "copy.db").output
     assert "no such plan" in run("ledger", "status", "--plan", "autumn", "--today", day).output
     assert "No action of these shops" in run("ledger", "status", "--shop", "nosuch", "--today", day).output
     again = run("ledger", "launch", "spring", "--today", day, "--holdout", "0.3", *ASSUME)

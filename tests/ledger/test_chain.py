@@ -269,10 +269,10 @@ def test_nothing_is_read_launched_or_exported_of_what_was_changed(
 def test_customers_that_were_taken_out_are_missed(written: tuple[Place, Head, list[Head]], clock: Clock) -> None:
     place, _, _ = written
     ledger = place.open(clock)
-    [launch] = [each for each in ledger.status().launches if each.action == "lapsed"]
+    [trial] = [each for each in ledger.status().experiments if each.name == "lapsed"]
     place.tamper("DELETE FROM assignments WHERE unit = 'c3'")
     with pytest.raises(CorruptLedgerError, match="not those that were registered"):
-        ledger.choice(launch.id)
+        ledger.arms(trial.id)
     ledger.close()
 
 

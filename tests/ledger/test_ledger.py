@@ -38,7 +38,7 @@ def test_a_launch_is_registered_with_all_that_was_promised(ledger: Ledger) -> No
     assert launch.at == "2025-03-01T12:00:00.000000Z"
     assert launch.setting == TRIAL[0].choice.setting
     assert sorted(each.arm for each in group.launches) == ["holdout"] * 2 + ["treated"] * 6
-    assert ledger.choice(launch.id) == Choice(coupon("lapsed", sorted(customers(0, 200))), 0)
+    assert sorted(ledger.arms(trial.id)) == sorted(customers(0, 200))
     assert receipt.head == ledger.head()
     assert receipt.head.count == 1 + 2 + 9
     assert ledger.status().experiments == receipt.experiments
@@ -436,4 +436,28 @@ def test_a_status_asks_by_one_connection(place: Place, clock: Clock) -> None:
     sa.event.listen(ledger._database._engine, "checkout", lambda *_: taken.append(None))
     assert ledger.status().today == clock.now.date()
     assert len(taken) == 1
+    ledger.close()
+
+
+def test_what_runs_draws_on_the_days_that_it_still_has(file: Place, clock: Clock) -> None:
+    ledger = file.open(clock)
+    trial, group = launched(
+        ledger, promises=[promise(coupon("lapsed", customers(0, 200)), 0.2), *prices(8)]
+    ).experiments
+    whole = 3.5 * (trial.units["treated"] / 200 + group.units["treated"])
+
+    def everything(_: object) -> bool:
+        return True
+
+    assert ledger.status().drawn(WEEK, everything) == {Party.MERCHANT: pytest.approx(whole)}
+    later = Period(WEEK.last - timedelta(days=2), WEEK.last + timedelta(days=20))
+    assert ledger.status().drawn(later, everything) == {Party.MERCHANT: pytest.approx(whole * 3 / 7)}
+    assert ledger.status().drawn(Period(WEEK.last + timedelta(days=1), later.last), everything) == {}
+    clock.on(WEEK.first + timedelta(days=1))
+    ledger.stop(trial.launches[0].id, "Ann", "sold out")
+    left = 3.5 * group.units["treated"] * 3 / 7
+    assert ledger.status().drawn(later, everything) == {Party.MERCHANT: pytest.approx(left)}
+    assert ledger.status().drawn(WEEK, lambda each: each.lever == Lever.COUPON) == {
+        Party.MERCHANT: pytest.approx(3.5 * trial.units["treated"] / 200 * 2 / 7)
+    }
     ledger.close()

@@ -63,7 +63,8 @@ DEEDS: dict[str, Callable[[Ledger, dict[str, str]], Any]] = {
     "read the other's experiment": lambda m, ids: m.experiment(ids["secret plan"]),
     "read a group beyond the shop": lambda m, ids: m.experiment(ids["secret both"]),
     "read the marketplace's": lambda m, ids: m.experiment(ids["everywhere"]),
-    "see the other's choice": lambda m, ids: m.choice(ids["secret plan launch"]),
+    "see whom the other reaches": lambda m, ids: m.arms(ids["secret plan"]),
+    "see who takes from the other": lambda m, ids: m.crossings(ids["secret plan"]),
     "stop the other's": lambda m, ids: m.stop(ids["secret plan launch"], "Mo", "spite"),
     "launch for the other": lambda m, ids: m.launch("x", [promise(price("a", "p1", "s2"), 0.0)], APPROVAL, "Mo"),
     "launch for all": lambda m, ids: m.launch("x", [promise(price("a", "p1", None), 0.0)], APPROVAL, "Mo"),
@@ -90,7 +91,7 @@ def test_an_id_of_anothers_and_one_of_nobodys_sound_alike(ledger: Ledger, mixed:
             deed(id_)
         return str(raised.value).replace(id_, "ID")
 
-    for deed, known in ((merchant.experiment, mixed["secret plan"]), (merchant.choice, mixed["secret plan launch"])):
+    for deed, known in ((merchant.experiment, mixed["secret plan"]), (merchant.arms, mixed["secret plan"])):
         assert said(deed, known) == said(deed, "0" * 16)
 
 

@@ -77,7 +77,7 @@ def test_what_was_stopped_is_held_to_the_days_that_it_had(embedded: Ledger, cloc
 
 
 def test_what_is_left_out_says_why(embedded: Ledger, clock: Clock) -> None:
-    names = ("skewed", "unread", "weak", "early", "gaps")
+    names = ("skewed", "unread", "weak", "early", "gaps", "crossed", "met")
     found = {
         name: launched(embedded, promise(coupon(name, customers(0, 50))), plan=name)[0] for name in names
     }  # fmt: skip
@@ -89,9 +89,13 @@ def test_what_is_left_out_says_why(embedded: Ledger, clock: Clock) -> None:
     embedded.read(reading(found["early"], last=date(2025, 3, 20)), "Ann")
     embedded.read(reading(found["late"]), "Ann")
     embedded.read(reading(found["gaps"], missing=3), "Ann")
+    embedded.read(reading(found["crossed"], crossing=0.0001), "Ann")
+    embedded.read(reading(found["met"], crossing=0.2), "Ann")
     track = embedded.track()
-    assert track.pairs == ()
+    assert [pair.experiment for pair in track.pairs] == [found["met"].id]
+    assert embedded.experiment(found["met"].id).final.reading.crossing == 0.2
     assert track.left_out == {
+        found["crossed"].id: "a later plan took more of one of its arms",
         found["skewed"].id: "its arms are not as the lot drew them",
         found["gaps"].id: "3 of the days that count were probably not imported",
         found["unread"].id: "it is due and was not read",
@@ -99,8 +103,7 @@ def test_what_is_left_out_says_why(embedded: Ledger, clock: Clock) -> None:
         found["early"].id: "it is due and was not read",
         found["late"].id: "it was registered after it had begun",
     }
-    assert len(embedded.track(weakest=Evidence.OBSERVATIONAL).pairs) == 1
-    assert track.calibrated().said("coupon") == "not calibrated yet"
+    assert len(embedded.track(weakest=Evidence.OBSERVATIONAL).pairs) == 2
 
 
 def test_the_next_plan_is_shrunk_once_not_twice(embedded: Ledger, clock: Clock) -> None:

@@ -8,7 +8,7 @@ import statsmodels.api as sm
 from scipy import stats
 
 from tradewind.errors import BadInputError
-from tradewind.methods.moments import Moments, Verdict, contrast, enough, labels, pooled, tellable
+from tradewind.methods.moments import Moments, Verdict, contrast, enough, labels, tellable
 from tradewind.study import Estimate
 
 
@@ -145,25 +145,6 @@ def test_a_ratio_over_clusters_is_that_of_sums():
     assert found.error == pytest.approx(np.sqrt(variance), rel=0.01)
 
 
-def test_experiments_are_read_together_by_what_each_treated():
-    """As one regression with an intercept for each experiment, weighted to the treated; alone none of them tells."""
-    rng = np.random.default_rng(12)
-    parts, found = [], []
-    for units, gain in ((400, 2.0), (1000, 3.0), (600, 1.0)):
-        treated = np.arange(units) < units * 0.8
-        outcome = rng.gamma(1, 10, units) + gain * treated
-        found.append(contrast(*two(outcome, treated), spread="own"))
-        fit = sm.OLS(outcome, sm.add_constant(treated.astype(float))).fit(cov_type="HC2")
-        parts.append((units * 0.8, fit.params[1], fit.bse[1]))
-    weight, effect, error = np.array(parts).T
-    together = pooled(found, weight)
-    assert together.effect == pytest.approx(weight @ effect / weight.sum())
-    assert together.error == pytest.approx(np.sqrt((weight**2) @ error**2) / weight.sum())
-    assert min(each.freedom for each in found) < together.freedom < sum(each.freedom for each in found)
-    assert together.p_value < min(each.p_value for each in found)
-    assert pooled(found[:1], [5]).error == pytest.approx(found[0].error)
-
-
 def test_a_constant_covariate_tells_nothing_and_does_no_harm():
     outcome, before, treated = shoppers(11)
     padded = np.column_stack([before, np.full(len(outcome), 0.1), before[:, 0] * 2])
@@ -217,8 +198,6 @@ def test_how_few_can_tell_anything(control, treated, level, told):
         lambda: contrast(*[Moments.of(np.arange(3.0), np.eye(3)[:, :2])] * 2),
         lambda: labels(np.array([1.0, np.nan]), 2, "cluster"),
         lambda: labels(["a", ""], 2, "cluster"),
-        lambda: pooled([], []),
-        lambda: pooled([contrast(*[Moments.of(np.arange(9.0))] * 2)], [0]),
     ],
 )
 def test_bad_input_is_one_clear_error(make):

@@ -137,7 +137,7 @@ def _read(ledger: Ledger, experiments: Sequence[Experiment], folder: Path) -> tu
     store, unread = open_store(str(folder)), []
     for each in experiments:
         try:
-            ledger.read(proof.read(store, each, ledger.arms(each.id)), WHO)
+            ledger.read(proof.read(store, each, ledger.arms(each.id), ledger.crossings(each.id)), WHO)
         except BadInputError as error:  # too small to be read
             unread.append(f"{each.name}: {error}")
     return [ledger.experiment(each.id) for each in experiments], unread

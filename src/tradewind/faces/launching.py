@@ -8,9 +8,10 @@ import json
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
+from zoneinfo import ZoneInfo
 
 from tradewind import progress
 from tradewind.decisions.plan import HEAD, Held, Kept, holdouts, worded
@@ -18,6 +19,7 @@ from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, ConflictError, NotFoundError
 from tradewind.faces.planning import Planned
 from tradewind.ledger import Approval, Exported, Head, Launch, Ledger, Promise, Receipt, Status, Terms
+from tradewind.ledger.lot import HOLDOUT
 from tradewind.ledger.registration import check, launch_id
 from tradewind.study import Choice, Provenance
 from tradewind.writing import put
@@ -28,6 +30,13 @@ NAMED = 3
 """Most actions that an error names one by one."""
 
 
+class Opening(Protocol):
+    """Opens the ledger."""
+
+    def __call__(self, *, create: bool) -> Ledger | None:
+        """Return the ledger; None where there is none and none may be begun."""
+
+
 class Launched(NamedTuple):
     """What a launch did.
 
@@ -35,16 +44,19 @@ class Launched(NamedTuple):
         receipt: What the ledger holds of it.
         held: Who is held out of each action, and why; empty where the launch stood already.
         files: The file of the ledger's head, the one that says what is done, and the one that says who gets it.
+        caveats: What is to be known of what was promised, a sentence each.
     """
 
     receipt: Receipt
     held: tuple[Held, ...]
     files: tuple[Path, ...]
+    caveats: tuple[str, ...] = ()
 
 
 def launch(  # noqa: PLR0913 - what is launched, where, by whom and how
-    store: Store, ledger: Ledger, plan: Kept | Planned, approved: Collection[str] | None, folder: Path, *,
-    who: str, approval: Approval, holdout: float | None = None, terms: Terms | None = None, again: bool = False,
+    store: Store, opening: Opening, plan: Kept | Planned, approved: Collection[str] | None, folder: Path, *,
+    who: str, approved_by: str, without: Collection[str] = (), holdout: float | None = None,
+    terms: Terms | None = None, today: date | None = None, again: bool = False,
 ) -> Launched:  # fmt: skip
     """Register what was approved of a plan, and write the files of all that is launched of it.
 
@@ -53,14 +65,16 @@ def launch(  # noqa: PLR0913 - what is launched, where, by whom and how
 
     Args:
         store: The store that the plan was made from.
-        ledger: The ledger.
+        opening: What opens the ledger. One is begun only for what can be launched.
         plan: The plan, as it was solved or kept.
         approved: Keys of the actions to launch; None for all.
         folder: Where the files go: the plan's folder.
         who: Who launches.
-        approval: Who approved it.
+        approved_by: Who approved it.
+        without: Keys of actions that are left out.
         holdout: Share held out; None for as many as the proof needs.
         terms: How it is registered.
+        today: The day it is where no ledger was begun yet; the machine's in the plan's timezone where None.
         again: Whether a launch of the very same actions that stands already is taken for this one.
 
     Raises:
@@ -70,22 +84,42 @@ def launch(  # noqa: PLR0913 - what is launched, where, by whom and how
         ConflictError: If an action is launched already, other than `again` allows.
         CorruptLedgerError: If the folder keeps a head that the ledger does not lead to.
     """
-    terms, whole, wanted = terms or Terms(), chosen(plan), chosen(plan, approved)
+    terms, whole, wanted = terms or Terms(), chosen(plan), chosen(plan, approved, without)
     fits(store, wanted, folder)
-    reached(ledger, folder)
-    standing = own(ledger, whole)
-    if again and standing.launches:
-        return _again(ledger, whole, wanted, folder)
+    ledger = opening(create=False)
+    if ledger is not None:
+        reached(ledger, folder)
+        standing = own(ledger, whole).launches  # refuses another plan of its name
+        if again and standing:
+            return _again(ledger, whole, wanted, folder)
+        done = {each.action for each in standing if each.arm != HOLDOUT and each.stopped is None}
+        wanted = chosen(plan, approved, without, done)
     progress.told("weighing holdouts", 0, 2)
     held = weighed(store, wanted, holdout, terms)
+    if ledger is None:
+        now = datetime.now(ZoneInfo(whole.timezone))
+        timely(wanted, held, Approval(approved_by, now), terms, today or now.date())
+        if (ledger := opening(create=True)) is None:
+            raise NotFoundError("There is no ledger, and none could be begun", do="say where it is to be")
+        reached(ledger, folder)
     progress.told("writing the ledger", 1, 2)
     try:
-        receipt = registered(ledger, wanted, held, who, approval, terms)
+        receipt = registered(ledger, wanted, held, who, Approval(approved_by, ledger.now), terms)
     except ConflictError:
         if not (again and own(ledger, whole).launches):
             raise
         return _again(ledger, whole, wanted, folder)  # of several who launch it at once, another one did
-    return Launched(receipt, tuple(held), written(ledger, whole, folder, receipt.head))
+    files = written(ledger, whole, folder, receipt.head)
+    return Launched(receipt, tuple(held), files, _fixed(whole, wanted))
+
+
+def _fixed(whole: Kept, wanted: Kept) -> tuple[str, ...]:
+    if not whole.fixed or len(wanted.choices) == len(whole.choices):
+        return ()
+    return (
+        "What is launched keeps its promise less what all choices of the plan take from it, also those that are not "
+        "launched: this folder was written before plans kept what is needed to tell. It may bring more.",
+    )
 
 
 def _again(ledger: Ledger, whole: Kept, wanted: Kept, folder: Path) -> Launched:
@@ -101,13 +135,17 @@ def _again(ledger: Ledger, whole: Kept, wanted: Kept, folder: Path) -> Launched:
     return Launched(receipt, (), written(ledger, whole, folder, receipt.head))
 
 
-def chosen(plan: Kept | Planned, approved: Collection[str] | None = None, without: Collection[str] = ()) -> Kept:
-    """Return what was approved of a plan, as a ledger registers it.
+def chosen(
+    plan: Kept | Planned, approved: Collection[str] | None = None, without: Collection[str] = (),
+    done: Collection[str] = (),
+) -> Kept:  # fmt: skip
+    """Return what was approved of a plan, as a ledger registers it, promising what it gains beside that and `done`.
 
     Args:
         plan: The plan, as it was solved or kept.
         approved: Keys of the actions to launch; None for all.
         without: Keys of those that are left out.
+        done: Keys of those that were launched before, and take from these.
 
     Raises:
         NotFoundError: If an action that is named is not in the plan.
@@ -117,7 +155,7 @@ def chosen(plan: Kept | Planned, approved: Collection[str] | None = None, withou
         origin, found = plan.answer.provenance, plan.plan
         plan = Kept(
             found.name, found.choices, found.raw, origin.currency, origin.timezone, origin.simulated, origin.source,
-            origin.notice, origin.assumptions,
+            origin.notice, origin.assumptions, found.interplay, found.sales,
         )  # fmt: skip
     keys = {choice.action.key for choice in plan.choices}
     wanted = keys if approved is None else set(approved)
@@ -126,7 +164,7 @@ def chosen(plan: Kept | Planned, approved: Collection[str] | None = None, withou
             "The plan has no such action", got=", ".join(strange[:NAMED]),
             do="name actions as the column `action` of the plan's actions.parquet does",
         )  # fmt: skip
-    plan = replace(plan, choices=tuple(c for c in plan.choices if c.action.key in wanted - set(without)))
+    plan = plan.only(wanted - set(without), done)
     if not plan.choices:
         raise BadInputError("The plan has no actions to launch", got=plan.name)
     return plan
@@ -330,7 +368,8 @@ def _another(plan: Kept) -> ConflictError:
 
 
 def _is(launched: Launch, choice: Choice) -> bool:
-    action = choice.action
-    return (launched.lever, launched.subject, launched.days, launched.setting) == (
-        action.lever, action.subject, action.days, choice.setting,
+    """Whether a launch is of a choice: what it promises hangs on what else was launched, and does not count."""
+    action, mine, its = choice.action, choice.setting, launched.setting
+    return (launched.lever, launched.subject, launched.days, its.dose, its.cost) == (
+        action.lever, action.subject, action.days, mine.dose, mine.cost,
     )  # fmt: skip

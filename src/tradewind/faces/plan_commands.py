@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import getpass
 import os
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 
@@ -137,28 +136,34 @@ def launch(  # noqa: PLR0913, PLR0917 - one parameter an option
     """Register a plan before it starts: what it promises, who is held out, when it is read."""
     from tradewind.decisions.plan import read_plan  # noqa: PLC0415 - slow to load
     from tradewind.faces import launching, proofs  # noqa: PLC0415 - slow to load
-    from tradewind.ledger import Approval, Terms  # noqa: PLC0415 - slow to load
+    from tradewind.ledger import Terms  # noqa: PLC0415 - slow to load
 
     voice = Voice(as_json)
-    whole = read_plan(folder)
-    plan = launching.chosen(whole, without=without or ())
+    plan, share = read_plan(folder), _share(holdout)
+    launching.chosen(plan, without=without or ())  # refused before the store is opened
     opened = options.opened(store, voice, (), assume)
-    launching.fits(opened, plan, folder)
-    share, terms = _share(holdout), Terms(echo, seed, late=late)
-    with voice.working("Weighing holdouts"):
-        held = launching.weighed(opened, plan, share, terms)
-    said, who = taken(today, plan.simulated, opened.span.last), _user()
-    now = datetime.now(ZoneInfo(plan.timezone))
-    launching.timely(plan, held, Approval(approved_by or who, now), terms, said or now.date())
-    where = _ledger(ledger, plan.timezone, said, plan.simulated)  # begun only now, where there is none
-    launching.reached(where, folder)
-    launching.own(where, whole)  # refuses another plan of its name
-    approval = Approval(approved_by or who, where.now)
-    with voice.working("Writing the ledger"):
-        receipt = launching.registered(where, plan, held, who, approval, terms)
-        files = launching.written(where, whole, folder, receipt.head)
-    document = {"receipt": receipt, "holdouts": held, "files": [str(file) for file in files]}
-    voice.answer(document, lambda: proofs.launched(receipt, held, files, share is None))
+    said, who = taken(today, opened.provenance.simulated, opened.span.last), _user()
+
+    def opening(*, create: bool) -> Ledger | None:
+        try:
+            return _ledger(ledger, plan.timezone, said, plan.simulated, create=create)
+        except NotFoundError:
+            if create:
+                raise
+            return None
+
+    with voice.counting() as told, progress.listening(told):
+        found = launching.launch(
+            opened, opening, plan, None, folder, who=who, approved_by=approved_by or who, without=without or (),
+            holdout=share, terms=Terms(echo, seed, late=late), today=said,
+        )  # fmt: skip
+    for caveat in found.caveats:
+        voice.note(caveat)
+    document = {
+        "receipt": found.receipt, "holdouts": found.held, "files": [str(file) for file in found.files],
+        "caveats": found.caveats,
+    }  # fmt: skip
+    voice.answer(document, lambda: proofs.launched(found.receipt, found.held, found.files, share is None))
 
 
 @ledger_app.command("stop")
@@ -304,6 +309,20 @@ def verify(
     voice.answer(verdict, lambda: proofs.verdict(verdict))
     if not verdict.sound:
         raise typer.Exit(1)
+
+
+@ledger_app.command("copy")
+def copy(
+    to: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="An empty file or database: postgresql://USER@HOST/NAME.")
+    ],
+    ledger: LedgerOption = "",
+    as_json: options.JsonOption = False,
+) -> None:
+    """Write the ledger anew from its entries elsewhere: a backup, or a move to a server; its key goes along by hand."""
+    voice = Voice(as_json)
+    head = _ledger(ledger, None, create=False).copy(to)
+    voice.answer({"head": str(head)}, lambda: f"Copied. Its key stays the one it was begun with. Head: {head}")
 
 
 def ledger_address(given: str) -> str:

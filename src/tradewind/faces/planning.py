@@ -14,9 +14,9 @@ from tradewind.engines.store import Store
 from tradewind.errors import ConflictError
 from tradewind.faces import studies
 from tradewind.faces.proposals import Answer, Proposals, proposed
-from tradewind.ledger import Ledger, shrunk
+from tradewind.ledger import Launch, Ledger, Status, shrunk
 from tradewind.methods.calibration import Calibrated
-from tradewind.money import several
+from tradewind.money import human, several
 from tradewind.period import Period
 from tradewind.study import Action, Party, Plan, Provenance, Rule, Study
 
@@ -142,7 +142,8 @@ def solved(
         without,
         of.expired,
     )
-    found = study(plan, proposals.origin, proposals.today, proposals.names, _caveats(of, money, plan, asked.begin))
+    caveats = _caveats(of, money, plan, asked.begin, proposals.origin)
+    found = study(plan, proposals.origin, proposals.today, proposals.names, caveats)
     unanswered = {answer.wing: answer.why for answer in of.answers if answer.study is None}
     return Planned(plan, found, of.studies, of.actions, unanswered)
 
@@ -185,6 +186,7 @@ class Ready:
         calibrated: How it does; None where there is no record.
         beyond: Keys of actions left out, since they promise more than their shop sells.
         expired: Why actions can be launched no more, by their keys.
+        status: What the ledger says of what was launched; None where there is none.
     """
 
     answers: tuple[Answer, ...]
@@ -193,6 +195,7 @@ class Ready:
     calibrated: Calibrated | None
     beyond: tuple[str, ...] = ()
     expired: Mapping[str, str] = field(default_factory=dict)
+    status: Status | None = None
 
     @property
     def studies(self) -> tuple[Study, ...]:
@@ -234,7 +237,7 @@ def ready(proposals: Proposals, asked: Asked, ledger: Ledger | None = None) -> R
         action.key: f"its numbers have expired on {action.expires}"
         for action in actions if asked.begin and _expired(action, asked.begin)
     }  # fmt: skip
-    return Ready(answers, raw, actions, calibrated, beyond, expired)
+    return Ready(answers, raw, actions, calibrated, beyond, expired, None if ledger is None else ledger.status())
 
 
 def footing(asked: Asked) -> Hashable:
@@ -276,7 +279,9 @@ def _moved(action: Action, begin: date | None) -> Action:
     return replace(action, days=Period(begin, begin + timedelta(days=action.days.days - 1)))
 
 
-def _caveats(ready: Ready, money: Mapping[Party, float], plan: Plan, begin: date | None) -> Sequence[str]:
+def _caveats(
+    ready: Ready, money: Mapping[Party, float], plan: Plan, begin: date | None, origin: Provenance
+) -> Sequence[str]:  # fmt: skip
     """Return what the wings could not answer, which budgets were of no use, and how gains were calibrated."""
     found = [caveat for one in ready.studies for caveat in one.caveats]
     meant = {action.key: action.days.first for one in ready.studies for action in one.actions}
@@ -308,10 +313,32 @@ def _caveats(ready: Ready, money: Mapping[Party, float], plan: Plan, begin: date
             found.append(f"Settings that the {payer} would pay for were left out: there is no budget for the {payer}.")
         elif purse.spent == 0:
             found.append(f"Nothing was drawn from the budget of the {payer}.")
+    found += _running(ready.status, money, plan, origin)
     if ready.calibrated is not None:
         for lever in sorted({action.lever for action in ready.actions}):
             found.append(f"Gains of the lever {lever}: {ready.calibrated.said(lever)}.")
     return tuple(dict.fromkeys(found))
+
+
+def _running(status: Status | None, money: Mapping[Party, float], plan: Plan, origin: Provenance) -> list[str]:
+    """Return what earlier launches still draw in the plan's days, of each payer that a budget is given for."""
+    if status is None or not plan.choices:
+        return []
+    own = {(choice.action.key, choice.action.subject, choice.action.days) for choice in plan.choices}
+    days = [choice.action.days for choice in plan.choices]
+    whole = Period(min(each.first for each in days), max(each.last for each in days))
+
+    def counted(launch: Launch) -> bool:  # what the plan itself launched is among its choices
+        here = launch.source in ("", origin.source) and launch.currency in ("", origin.currency)
+        return here and (launch.action, launch.subject, launch.days) not in own
+
+    drawn = status.drawn(whole, counted)
+    return [
+        f"Actions that were launched before draw about {human(drawn[payer], 'money', origin.currency)} of the {payer} "
+        f"from {whole.first} to {whole.last}. The {payer}'s budget of this plan is for new actions alone: give it less "
+        "where both are paid from one purse."
+        for payer in money if drawn.get(payer, 0.0) > 0
+    ]  # fmt: skip
 
 
 def kept(found: Planned, folder: Path) -> list[Path]:

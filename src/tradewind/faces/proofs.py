@@ -17,6 +17,7 @@ from tradewind.faces import proving, terminal
 from tradewind.faces.planning import Planned
 from tradewind.ledger import Experiment, Exported, Head, Launch, Receipt, State, Status, Track, Verdict
 from tradewind.ledger.track import Pair
+from tradewind.methods.moments import Verdict as Told
 from tradewind.money import human, several
 from tradewind.study import Estimate
 
@@ -139,12 +140,13 @@ def readings(
                 each.name, str(each.lever),
                 "" if promised is None else human(promised.mid, "money", currency, signed=True),
                 "" if joint is None else human(joint, "money", currency, signed=True), f"{count.get('treated', 0):,}",
-                f"{count.get('holdout', 0):,}", "" if joint is None else _verdict(joint),
+                f"{count.get('holdout', 0):,}", "" if joint is None else Told.of(joint),
             )  # fmt: skip
         parts += [table, *_more(len(read.found))]
         told = [(each.name, kept.reading) for each, kept in read.found[:ROWS] if kept.reading.note]
         parts += [
-            Text(f"  • {name}: {reading.note}", style="yellow" if reading.skewed else "dim") for name, reading in told
+            Text(f"  • {name}: {reading.note}", style="yellow" if reading.skewed or reading.crossed else "dim")
+            for name, reading in told
         ]
     parts += [Text(f"  • {why}", style="yellow") for why in list(read.unread.values())[:ROWS]]
     if read.found:
@@ -163,7 +165,7 @@ def _looked(looks: Sequence[tuple[Experiment, Early | str]], currency: str) -> l
         if not isinstance(look, str):
             days = f"{look.days.days} of {look.of.days}"
             gained = human(look.joint, "money", currency, signed=True)
-            table.add_row(each.name, str(each.lever), days, gained, _verdict(look.joint))
+            table.add_row(each.name, str(each.lever), days, gained, Told.of(look.joint))
     told = [Text(f"\nUnder way: {several(len(looks), 'experiment')}. What they tell so far:", style="bold")]
     parts: list[RenderableType] = [*told, *([table] if table.row_count else []), *_more(len(looks))]
     parts += [Text(f"  • {each.name}: {look}", style="dim") for each, look in looks[:ROWS] if isinstance(look, str)]
@@ -233,10 +235,6 @@ def verdict(found: Verdict) -> RenderableType:
         return Text(f"The ledger is what was written into it{count}.", style="green")
     where = "" if found.entry is None else f" Entry {found.entry:,}: "
     return Text(f"The ledger is not what was written into it.{where}{found.what}.", style="bold red")
-
-
-def _verdict(joint: Estimate) -> str:
-    return "proven gain" if joint.low > 0 else "proven loss" if joint.high < 0 else "open"
 
 
 def _table(*titles: str) -> Table:

@@ -50,7 +50,7 @@ def read_due(store: Store, ledger: Ledger, who: str, again: Collection[str] = ()
         progress.told(f"reading {each.name}", n, len(due))
         try:
             _promised_here(store, each)
-            reading = proof.read(store, each, ledger.arms(each.id))
+            reading = proof.read(store, each, ledger.arms(each.id), ledger.crossings(each.id))
             if each.final is not None:
                 reading = _correction(reading, each.final)
             found.append((each, ledger.read(reading, who)))

@@ -81,6 +81,12 @@ def last_entry(connection: sa.Connection) -> Entry | None:
     return None if row is None else Entry(*row)
 
 
+def first_entry(connection: sa.Connection) -> Entry | None:
+    """Return the first entry, or None of a ledger that was not begun."""
+    row = connection.execute(ENTRIES.select().order_by(ENTRIES.c.number).limit(1)).one_or_none()
+    return None if row is None else Entry(*row)
+
+
 def write(connection: sa.Connection, entry: Entry) -> None:
     """Write an entry as it is, and what it puts into the other tables."""
     connection.execute(ENTRIES.insert(), vars(entry))

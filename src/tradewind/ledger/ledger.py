@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-import os
-import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
 from tradewind.database import Database
-from tradewind.errors import BadInputError, ConflictError, CorruptLedgerError, ForbiddenError
-from tradewind.ledger import admission, chain, copying, export, reading, registration, standing, track, verification
-from tradewind.ledger.appender import Appender, Clock, last_entry
-from tradewind.ledger.chain import Entry, Head
+from tradewind.errors import ConflictError, CorruptLedgerError, ForbiddenError
+from tradewind.ledger import (
+    admission,
+    chain,
+    copying,
+    crossing,
+    export,
+    reading,
+    registration,
+    standing,
+    track,
+    verification,
+)
+from tradewind.ledger.appender import Appender, Clock, first_entry, last_entry
+from tradewind.ledger.chain import Head
+from tradewind.ledger.crossing import Crossing
 from tradewind.ledger.export import Exported
-from tradewind.ledger.key import Key, find_key
+from tradewind.ledger.key import Key
 from tradewind.ledger.lot import HOLDOUT
 from tradewind.ledger.promise import Approval, Promise, name, sentence
 from tradewind.ledger.reading import Kept, Reading
 from tradewind.ledger.registration import Terms
-from tradewind.ledger.schema import ENTRIES, LEDGER
+from tradewind.ledger.schema import LEDGER
 from tradewind.ledger.standing import Experiment, Launch, State
 from tradewind.ledger.track import Track
 from tradewind.ledger.verification import Verdict
-from tradewind.scope import OPERATOR, Scope
-from tradewind.study import Choice, Evidence, Party
-
-ADDRESS = "TRADEWIND_LEDGER"
-"""The variable that says where the ledger is."""
-MACHINE, SIMULATED = "machine", "simulated"
-"""Whose days a ledger counts, as its first entry says."""
+from tradewind.period import Period
+from tradewind.scope import Scope
+from tradewind.study import Evidence, Party
 
 
 @dataclass(frozen=True)
@@ -69,9 +75,28 @@ class Status:
         """Return the experiments that are in one of these states."""
         return tuple(each for each in self.experiments if each.state(self.today) in states)
 
+    def drawn(self, days: Period, counted: Callable[[Launch], bool]) -> dict[Party, float]:
+        """Return what launched actions are expected to draw from each payer in some days, evenly over their own days.
+
+        Args:
+            days: The days.
+            counted: Which launches count.
+
+        Returns:
+            Money by payer, of what is done only: not of what is held out, nor of days after a stop.
+        """
+        done = {launch.id: each.done for each in self.experiments for launch in each.launches}
+        found: dict[Party, float] = {}
+        for launch in self.launches:
+            share = launch.within(days) * done.get(launch.id, 1.0)
+            if launch.arm != HOLDOUT and share > 0 and counted(launch):
+                for payer, cost in launch.setting.cost.items():
+                    found[payer] = found.get(payer, 0.0) + share * cost
+        return found
+
 
 class Ledger:
-    """A ledger, opened by `open_ledger`.
+    """A ledger, opened by `opening.open_ledger`.
 
     Args:
         database: Where it lives.
@@ -255,10 +280,18 @@ class Ledger:
                 return {unit: arm for page in standing.assigned(connection, self._key, number) for unit, arm in page}
         return found.subjects
 
-    def choice(self, launch: str) -> Choice:
-        """Return what was chosen, as it was given to `launch`; raise `NotFoundError` where none is seen."""
+    def crossings(self, id_: str) -> tuple[Crossing, ...]:
+        """Return what plans that were launched since an experiment began took of its units, arm by arm.
+
+        A plan that picks by what sold since takes more of one arm, and moves the reading.
+
+        Raises:
+            NotFoundError: If the caller sees no such experiment whole.
+            CorruptLedgerError: If entries are not those that were registered.
+        """
         with self._database.reading() as connection:
-            return standing.choice(connection, self._key, standing.launch(connection, self._key, self.scope, launch)[0])
+            number, found = standing.experiment(connection, self._key, self.scope, id_)
+            return crossing.crossings(connection, self._key, self.scope, number, found)
 
     def head(self) -> Head:
         """Return how far the ledger has come, to be kept outside it."""
@@ -362,14 +395,14 @@ class Ledger:
             target.close()
 
     def _head(self, connection: sa.Connection) -> Head:
-        last, first = last_entry(connection), _first(connection)
+        last, first = last_entry(connection), first_entry(connection)
         if last is None or first is None:
             raise _empty()
         return Head(first.said["ledger"], last.hash, last.number if self.scope.everything else None)
 
     def _appender(self, connection: sa.Connection) -> Appender:
         if self._clock is None:
-            raise _other(simulated=False)
+            raise other_days(simulated=False)
         return Appender(connection, self._key, self._clock)
 
     def _moment(self, connection: sa.Connection) -> datetime:
@@ -383,106 +416,8 @@ class Ledger:
         return at.astimezone(self.timezone).date()
 
 
-def open_ledger(
-    address: str | Path,
-    scope: Scope = OPERATOR,
-    timezone: str | None = None,
-    *,
-    create: bool = True,
-    environment: Mapping[str, str] | None = None,
-    clock: Clock | date | None = None,
-    simulated: bool | None = None,
-) -> Ledger:
-    """Open a ledger, begun where there is none, its schema brought up to date.
-
-    Args:
-        address: A file, `sqlite:///FILE`, or `postgresql://USER@HOST/NAME`.
-        scope: Which shops the caller may see.
-        timezone: IANA name of the timezone whose days count: the store's. When left out the one that the ledger was
-            begun with, UTC for one that is begun now.
-        create: Whether a ledger may be begun.
-        environment: Where the key is looked for; the process's environment when left out.
-        clock: Of simulated data what says the time, or the day it is; the machine's clock when left out. A ledger of
-            simulated data that is told no time is read as of its last entry, and not written to.
-        simulated: Whether it is opened for simulated data: a ledger keeps to the kind that it was begun for. None for
-            either, or as the clock says.
-
-    Returns:
-        The ledger.
-
-    Raises:
-        NotFoundError: If there is no ledger and none may be begun.
-        UnavailableError: If the file or server cannot be reached or written to.
-        MissingDataError: If there is no key or no driver.
-        ForbiddenError: If others may read the key file.
-        BadInputError: If the address or timezone cannot be used, or the ledger is of a newer version than this code.
-        ConflictError: If the ledger was begun for the other kind of data.
-        CorruptLedgerError: If the key does not fit the ledger's first entry.
-    """
-    zone = None if timezone is None else _zone(timezone)
-    environment = os.environ if environment is None else environment
-    if simulated is None and clock is not None:
-        simulated = True
-    database = Database(LEDGER, address)
-    try:
-        key, said = _unlocked(database, environment, create, _told(clock, zone or _zone("UTC")), zone, simulated)
-        days = said.get("days")  # ledgers begun before this was kept do not say
-        if days is not None and simulated is not None and simulated != (days == SIMULATED):
-            raise _other(simulated)
-    except BaseException:
-        database.close()
-        raise
-    zone = zone or _zone(said.get("timezone", "UTC"))
-    told = _now if clock is None and days != SIMULATED else _told(clock, zone)
-    return Ledger(database, key, scope, zone, told)
-
-
-def _unlocked(
-    database: Database, environment: Mapping[str, str], create: bool, clock: Clock | None, zone: ZoneInfo | None,
-    simulated: bool | None,
-) -> tuple[Key, dict[str, str]]:  # fmt: skip
-    """Return the key that fits the ledger, begun or brought up to date where need be, and what its first entry says."""
-    file = None if database.file is None else database.file.with_name(database.file.name + ".key")
-    first = None
-    if database.prepared():
-        with database.reading() as connection:
-            first = _first(connection)
-    if first is not None:
-        key = find_key(environment, file, fresh=False)
-    else:
-        with database.preparing(create=create) as connection:
-            first = _first(connection)
-            key = find_key(environment, file, fresh=first is None)
-            if first is None:
-                said = {
-                    "ledger": uuid.uuid4().hex, "format": chain.FORMAT, "timezone": zone.key if zone else "UTC",
-                    "days": SIMULATED if simulated else MACHINE,
-                }  # fmt: skip
-                first = Appender(connection, key, clock or _now).add(chain.OPENED, "tradewind", said)
-    if not chain.fits(key, first):
-        raise CorruptLedgerError(
-            f"The key in {key.origin} does not fit the ledger's first entry", got=database.shown,
-            do="set the key that the ledger was begun with; if it is that one, the entry was changed",
-        )  # fmt: skip
-    return key, first.said
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        raise BadInputError("There is no such timezone", got=name, allowed="such as America/Sao_Paulo") from error
-
-
-def _told(clock: Clock | date | None, zone: ZoneInfo) -> Clock | None:
-    """Return the clock that was given; of a day one that stands still at its noon."""
-    if not isinstance(clock, date):
-        return clock
-    noon = datetime.combine(clock, time(12), zone).astimezone(UTC)
-    return lambda: noon
-
-
-def _other(simulated: bool) -> ConflictError:
+def other_days(simulated: bool) -> ConflictError:
+    """Return the refusal to open a ledger for simulated data, or for others, that was begun for the other kind."""
     return ConflictError(
         "This ledger was begun for " + ("data that are not simulated" if simulated else "simulated data"),
         do="keep a ledger of its own for each: --ledger FILE; a ledger that believes any day proves nothing",
@@ -491,12 +426,3 @@ def _other(simulated: bool) -> ConflictError:
 
 def _empty() -> CorruptLedgerError:
     return CorruptLedgerError("The ledger has no entries", do="restore it from a copy")
-
-
-def _first(connection: sa.Connection) -> Entry | None:
-    row = connection.execute(ENTRIES.select().order_by(ENTRIES.c.number).limit(1)).one_or_none()
-    return None if row is None else Entry(*row)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -33,6 +33,8 @@ class Reading:
         note: What else is to be known.
         replaces: Place of the reading that this one corrects, among those of the experiment, from 1.
         missing: How many of the days were probably never imported, and count as days without sales.
+        crossing: Chance that plans which were launched since took units of both arms as unequally as they did, if they
+            picked whatever the arm had sold; None where none took any.
 
     Raises:
         BadInputError: If it says no effect, or a number makes no sense.
@@ -49,13 +51,15 @@ class Reading:
     note: str = ""
     replaces: int | None = None
     missing: int = 0
+    crossing: float | None = None
 
     def __post_init__(self) -> None:
         sentence(self.method, "How it was read")
         if not self.effect and self.joint is None:
             raise BadInputError("A reading says no effect", got=self.experiment)
-        if self.sample_ratio is not None and not 0 <= self.sample_ratio <= 1:
-            raise BadInputError("The chance of the arms is no probability", got=self.sample_ratio, allowed="0 to 1")
+        for chance in (self.sample_ratio, self.crossing):
+            if chance is not None and not 0 <= chance <= 1:
+                raise BadInputError("The chance of the arms is no probability", got=chance, allowed="0 to 1")
         for estimate in (*self.effect.values(), *(() if self.joint is None else (self.joint,))):
             if not estimate.low < estimate.high:
                 raise BadInputError(
@@ -69,6 +73,11 @@ class Reading:
     def skewed(self) -> bool:
         """Whether the arms are too unequal to have been left as the lot drew them."""
         return self.sample_ratio is not None and self.sample_ratio < SKEWED
+
+    @property
+    def crossed(self) -> bool:
+        """Whether later plans took so much more of one arm that what they did there is read as what this one did."""
+        return self.crossing is not None and self.crossing < SKEWED
 
 
 @dataclass(frozen=True)
@@ -110,6 +119,7 @@ def reading_said(reading: Reading, entry: int, early: bool) -> dict[str, Any]:
         "replaces": None if reading.replaces is None else str(reading.replaces),
         "early": early,
         **({"missing": str(reading.missing)} if reading.missing else {}),
+        **({} if reading.crossing is None else {"crossing": number(reading.crossing, "The chance of later plans")}),
     }
 
 
@@ -127,4 +137,5 @@ def reading_read(said: Mapping[str, Any]) -> Reading:
         said["note"],
         None if said["replaces"] is None else int(said["replaces"]),
         int(said.get("missing", 0)),
+        float(said["crossing"]) if "crossing" in said else None,
     )

@@ -15,12 +15,12 @@ from tradewind.ledger import chain
 from tradewind.ledger.chain import Entry
 from tradewind.ledger.key import Key
 from tradewind.ledger.lot import HOLDOUT, TREATED, Tally
-from tradewind.ledger.promise import choice_read, period_read, setting_read
+from tradewind.ledger.promise import period_read, setting_read
 from tradewind.ledger.reading import Kept, reading_read
 from tradewind.ledger.schema import ASSIGNMENTS, ENTRIES, EXPERIMENTS, LAUNCHES, READINGS, STOPS, rows_of
 from tradewind.period import Period
 from tradewind.scope import Scope
-from tradewind.study import Choice, Lever, Setting, Subject
+from tradewind.study import Lever, Setting, Subject
 
 _PAGE, _UNITS = 500, 50_000
 
@@ -89,9 +89,12 @@ class Launch:
     @property
     def held(self) -> float:
         """Share of its days on which it held: less than one where it was stopped early."""
-        if self.stopped is None:
-            return 1.0
-        lived = self.days.clipped(Period(min(self.stopped, self.days.first), self.stopped))
+        return self.within(self.days)
+
+    def within(self, days: Period) -> float:
+        """Return the share of its days on which it holds and that lie in a period."""
+        last = self.days.last if self.stopped is None else min(self.stopped, self.days.last)
+        lived = None if last < self.days.first else Period(self.days.first, last).clipped(days)
         return lived.days / self.days.days if lived else 0.0
 
 
@@ -218,7 +221,7 @@ def launches(connection: sa.Connection, key: Key, scope: Scope, plan: str | None
     chosen = sa.select(LAUNCHES.c.number).where(seen(scope))
     if plan is not None:
         chosen = chosen.where(LAUNCHES.c.plan == plan)
-    return [launch for _, launch in _launches(connection, key, chosen)]
+    return [launch for _, launch in launches_of(connection, key, chosen)]
 
 
 def launch(connection: sa.Connection, key: Key, scope: Scope, id_: str) -> tuple[int, Launch]:
@@ -231,21 +234,8 @@ def launch(connection: sa.Connection, key: Key, scope: Scope, id_: str) -> tuple
     number = connection.scalar(sa.select(LAUNCHES.c.number).where(LAUNCHES.c.id == id_, seen(scope)))
     if number is None:
         raise NotFoundError("There is no such launch", got=id_, do="look at the ledger's status for those you may see")
-    [(_, found)] = _launches(connection, key, sa.select(LAUNCHES.c.number).where(LAUNCHES.c.number == number))
+    [(_, found)] = launches_of(connection, key, sa.select(LAUNCHES.c.number).where(LAUNCHES.c.number == number))
     return number, found
-
-
-def choice(connection: sa.Connection, key: Key, number: int) -> Choice:
-    """Return what was chosen as it was given, its customers among it, of the launch of that entry.
-
-    Raises:
-        CorruptLedgerError: As `experiments`, and if its customers are not those that were registered.
-    """
-    said = _entry(connection, key, number).said
-    held = int(said["entry"])
-    among = _entry(connection, key, held).said["unit"] == "customer"
-    pages = assigned(connection, key, held) if among else ()
-    return choice_read(said["promise"], tuple(unit for page in pages for unit, _ in page))
 
 
 def assigned(connection: sa.Connection, key: Key, number: int) -> Iterator[Sequence[tuple[str, str]]]:
@@ -287,7 +277,7 @@ def _some(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
 def _experiments(connection: sa.Connection, key: Key, chosen: sa.Select[tuple[int]]) -> Iterator[Experiment]:
     members: dict[int, list[Launch]] = {}
     of = sa.select(LAUNCHES.c.number).where(LAUNCHES.c.experiment.in_(chosen))
-    for held, found in _launches(connection, key, of):
+    for held, found in launches_of(connection, key, of):
         members.setdefault(held, []).append(found)
     readings: dict[int, list[Entry]] = {}
     for entry, row in _sealed(connection, key, READINGS, READINGS.c.experiment.in_(chosen)):
@@ -311,7 +301,14 @@ def _experiment(said: Mapping[str, Any], members: tuple[Launch, ...], readings: 
     )  # fmt: skip
 
 
-def _launches(connection: sa.Connection, key: Key, chosen: sa.Select[tuple[int]]) -> Iterator[tuple[int, Launch]]:
+def launches_of(
+    connection: sa.Connection, key: Key, chosen: sa.Select[tuple[int]]
+) -> Iterator[tuple[int, Launch]]:  # fmt: skip
+    """Yield the launches whose entries are chosen, each with the number of its experiment's entry, by age.
+
+    Raises:
+        CorruptLedgerError: As `experiments`.
+    """
     _spread(connection)
     stops = {row["launch"]: entry.said for entry, row in _sealed(connection, key, STOPS, STOPS.c.launch.in_(chosen))}
     for entry, row in _sealed(connection, key, LAUNCHES, LAUNCHES.c.number.in_(chosen)):

@@ -5,10 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 from tradewind.ledger.standing import Experiment, Launch
-from tradewind.methods.calibration import Calibrated, Calibration
+from tradewind.methods.calibration import Calibrated, Calibration, reach, spread
 from tradewind.study import Action, Estimate, Evidence, Lever, Party, Setting
 
 
@@ -53,7 +52,7 @@ class Track:
             Factors and widths by lever.
         """
         promised = [_at(pair.promised, level) for pair in self.pairs]
-        errors = [(p.proven.high - p.proven.low) / (2 * _reach(p.proven.level)) for p in self.pairs]
+        errors = [float(spread(p.proven.low, p.proven.high, p.proven.level)) for p in self.pairs]
         return Calibration(level, seed=seed)(
             [str(pair.lever) for pair in self.pairs],
             [each.mid for each in promised],
@@ -97,6 +96,7 @@ def _pair(each: Experiment, due: bool, party: Party | None, weakest: Evidence) -
         f"its reading is {reading.evidence} only": Evidence.weakest([reading.evidence, weakest]) != weakest,
         f"{reading.missing} of the days that count were probably not imported": reading.missing > 0,
         "its arms are not as the lot drew them": reading.skewed,
+        "a later plan took more of one of its arms": reading.crossed,
         "it was registered after it had begun": any(launch.late for launch in each.treated),
     }
     if any(doubts.values()):
@@ -126,13 +126,9 @@ def _at(estimate: Estimate, level: float) -> Estimate:
     """Return the estimate with its interval at another level."""
     if estimate.level == level:
         return estimate
-    times = _reach(level) / _reach(estimate.level)
+    times = float(reach(level) / reach(estimate.level))
     low, high = (estimate.mid + (end - estimate.mid) * times for end in (estimate.low, estimate.high))
     return Estimate(estimate.mid, low, high, level)
-
-
-def _reach(level: float) -> float:
-    return NormalDist().inv_cdf((1 + level) / 2)
 
 
 def shrunk(actions: Sequence[Action], calibrated: Calibrated) -> list[Action]:

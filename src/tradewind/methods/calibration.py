@@ -122,7 +122,7 @@ class Calibrated:
             some = [predicted[number] for number in places]
             mids, lows, highs, levels = np.array([(each.mid, each.low, each.high, each.level) for each in some]).T
             with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused
-                spreads = 2 * np.stack((_spread(lows, mids, levels), _spread(mids, highs, levels)))
+                spreads = 2 * np.stack((spread(lows, mids, levels), spread(mids, highs, levels)))
             if not (np.isfinite(mids) & np.isfinite(spreads)).all():
                 raise BadInputError(
                     "A predicted gain or its interval is not finite", got=lever, allowed="finite numbers",
@@ -228,9 +228,9 @@ class Calibration:
         """
         names, data = _checked(lever, mid, low, high, effect, error)
         found = sorted(set(names))
-        m, s, y, e = _in_errors(data[0], _spread(data[1], data[2], self.level), *data[3:])
-        reach = np.maximum(_FARTHEST, _TIMES * np.abs(m))
-        y = np.clip(y, m - reach, m + reach)
+        m, s, y, e = _in_errors(data[0], spread(data[1], data[2], self.level), *data[3:])
+        room = np.maximum(_FARTHEST, _TIMES * np.abs(m))
+        y = np.clip(y, m - room, m + room)
         at = {name: np.array([each == name for each in names]) for name in found}
         sums = {name: _Sums.of(m[is_], s[is_], y[is_], e[is_]) for name, is_ in at.items()}
         rng = np.random.default_rng(self.seed)
@@ -373,12 +373,21 @@ def _own(m: Array, s: Array, variance: float) -> Array:
     return found
 
 
-def _spread(low: ArrayLike, high: ArrayLike, level: ArrayLike) -> Array:
-    """Return the standard error that an interval of a level stands for."""
-    found: Array = (np.asarray(high, float) - np.asarray(low, float)) / (
-        2 * special.ndtri((1 + np.asarray(level, float)) / 2)
-    )
+def spread(low: ArrayLike, high: ArrayLike, level: ArrayLike) -> Array:
+    """Return the standard error that an interval stands for.
+
+    Args:
+        low: Its lower end; any shape.
+        high: Its upper end, of that shape.
+        level: Its level, likewise or one for all.
+    """
+    found: Array = (np.asarray(high, float) - np.asarray(low, float)) / (2 * reach(level))
     return found
+
+
+def reach(level: ArrayLike) -> Array:
+    """Return how many standard errors an interval of a level, in (0, 1), reaches to either side of its middle."""
+    return np.asarray(special.ndtri((1 + np.asarray(level, float)) / 2))
 
 
 def _in_errors(m: Array, s: Array, y: Array, e: Array) -> list[Array]:

@@ -304,34 +304,6 @@ def spread_error(
     return total, (total > 0) / np.where(total > 0, (shares**2 / (known - 1)).sum(axis=-1), 1.0)
 
 
-def pooled(contrasts: Sequence[Contrast], units: ArrayLike) -> Contrast:
-    """Return what several experiments, with different units, found together: their mean effect per treated unit.
-
-    Args:
-        contrasts: [experiments] what each found, in one unit.
-        units: [experiments] how many units each treated; positive.
-
-    Returns:
-        The mean, weighted by these, so that times their sum it is the sum of the totals.
-
-    Raises:
-        BadInputError: If there is none, or the numbers of units do not fit.
-
-    Reference:
-        Satterthwaite (1946), An approximate distribution of estimates of variance components.
-    """
-    weights = numbers(units, "number of units")
-    if not len(contrasts) or weights.shape != (len(contrasts),) or not (weights > 0).all():
-        raise BadInputError("There is not one number of units for each experiment", got=(len(contrasts), weights.shape))
-    weights = weights / weights.sum()
-    parts = (weights * [each.error for each in contrasts]) ** 2
-    freedom = parts.sum() ** 2 / (parts**2 / [each.freedom for each in contrasts]).sum()
-    removed = [each.error**2 / (1 - each.reduction) for each in contrasts]
-    reduction = 1 - parts.sum() / (weights**2 * removed).sum()
-    effect = weights @ [each.effect for each in contrasts]
-    return Contrast(float(effect), math.sqrt(parts.sum()), float(freedom), float(reduction))
-
-
 def tellable(control: int, treated: int, level: float) -> bool:
     """Return whether an interval can tell anything: two or more in each arm, and enough ways to draw them.
 

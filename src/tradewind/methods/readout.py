@@ -71,7 +71,7 @@ class ArmReading:
         units: Number of its units.
         drawn: Number of its randomised units: the same, or its clusters.
         mean: Mean outcome of its units.
-        contrast: The difference to the control with its standard error; `pooled` reads several actions together.
+        contrast: The difference to the control with its standard error.
         effect: Gain per unit over the control.
         total: The same over all its units.
         p_value: Probability of a difference as large or larger where there is no effect: uniform in an A/A test.

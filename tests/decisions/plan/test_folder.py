@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from wares import M, P, many
+from wares import M, P, clashing, many
 
 import market
 from tradewind.decisions.plan import HEAD, Planner, check_folder, read_plan, write_plan
@@ -42,6 +42,52 @@ def test_what_is_read_is_what_was_written(tmp_path: Path, plan: Plan) -> None:
     menus = pq.read_table(files[2])
     assert menus.num_rows == sum(len(action.menu) for action in actions)
     assert sum(menus["chosen"].to_pylist()) == len(plan.choices)
+
+
+def test_some_of_a_plan_promise_what_a_plan_of_them_alone_would(tmp_path: Path) -> None:
+    same = 0
+    for seed in range(12):
+        actions, sales = clashing(seed)
+        budgets, raw = {M: 900.0, P: 50.0}, {action.key: action for action in actions}
+        whole = Planner()("x", actions, budgets, (), sales, raw)
+        folder = tmp_path / str(seed)
+        write_plan(whole, market.PROVENANCE, folder)
+        kept = read_plan(folder)
+        for out in whole.choices:
+            keys = {choice.action.key for choice in whole.choices} - {out.action.key}
+            some = [action for action in actions if action.key in keys]
+            alone = Planner()("x", some, budgets, (), sales, raw)
+            if {c.action.key: c.place for c in alone.choices} != {
+                c.action.key: c.place for c in whole.choices if c.action.key in keys
+            }:
+                continue  # without the one that is left out the others do better otherwise
+            part, same = kept.only(keys), same + bool(alone.interplay or kept.interplay)
+            assert part.interplay == pytest.approx(dict(alone.interplay))
+            found = {choice.action.key: choice.setting for choice in part.choices}
+            for choice in alone.choices:
+                for promise in (found[choice.action.key], part.raw[choice.action.key]):
+                    asked = choice.setting
+                    assert promise.joint.mid == pytest.approx(asked.joint.mid, abs=1e-9)
+                    assert promise.joint.low == pytest.approx(asked.joint.low, abs=1e-9)
+                    assert {p: g.mid for p, g in promise.gain.items()} == pytest.approx(
+                        {p: g.mid for p, g in asked.gain.items()}, abs=1e-9
+                    )
+    assert same > 20
+
+
+def test_a_folder_that_does_not_say_what_meets_keeps_its_promises(tmp_path: Path) -> None:
+    actions, sales = clashing(0)
+    whole = Planner()("x", actions, {M: 900.0, P: 50.0}, (), sales)
+    assert whole.interplay
+    write_plan(whole, market.PROVENANCE, tmp_path / "plan")
+    assert not read_plan(tmp_path / "plan").fixed
+    file = tmp_path / "plan" / "plan.json"
+    said = json.loads(file.read_text())
+    del said["sales"]
+    file.write_text(json.dumps(said))
+    kept = read_plan(tmp_path / "plan")
+    assert kept.fixed
+    assert kept.only({whole.choices[0].action.key}).choices == whole.choices[:1]
 
 
 def test_a_plan_replaces_a_plan_and_nothing_else(tmp_path: Path, plan: Plan) -> None:

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
-from wares import DAYS, C, M, P, coupon, doses, face, many, off, price, setting, worth
+from wares import DAYS, C, M, P, clashing, coupon, doses, face, many, off, price, setting, worth
 
 import market
 from tradewind.decisions.plan import Planner, rules, study, table
@@ -127,22 +127,6 @@ def test_what_is_lost_at_a_discount_goes_by_the_product_wherever_a_shop_is_not_t
         paid = Action("commission-p1", Lever.COMMISSION, Subject("product", "p1", other), DAYS, (rate,))
         found = Interplay([price("p1", off(depth, 5, 10), shop=own), paid], {}).losses(np.array([0, 0]))
         assert found.tolist() == [0.0, lost]
-
-
-def clashing(seed: int) -> tuple[list[Action], dict[str | None, float]]:
-    """Prices whose discounts take from coupons and commissions on the same goods, drawn at random."""
-    draw = np.random.default_rng(seed)
-    actions: list[Action] = []
-    for n in range(5):
-        gain = draw.uniform(2, 12, 2)
-        sold = draw.uniform(40, 120)
-        actions.append(price(f"p{n}", *(off(d, 10 * d * sold / 10, float(g), sold)
-                                        for d, g in zip((0.1, 0.3), gain, strict=True))))  # fmt: skip
-    for n in range(2):
-        rate = setting({"rate": 0.2, "platform": 0.0}, {M: 1.0}, {M: float(draw.uniform(5, 25))}, draw.uniform(20, 90))
-        actions.append(Action(f"commission-p{n}", Lever.COMMISSION, Subject("product", f"p{n}", "s1"), DAYS, (rate,)))
-    actions.append(coupon("all", ["a"], face(2, 5, float(draw.uniform(10, 60)), draw.uniform(100, 300))))
-    return actions, {None: 500.0, "s1": 500.0}
 
 
 @pytest.mark.parametrize("seed", range(12))

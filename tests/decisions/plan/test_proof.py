@@ -16,7 +16,7 @@ from tradewind.decisions.plan import holdouts, proof
 from tradewind.decisions.plan.outcomes import coming, outcomes
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError
-from tradewind.ledger import Approval, Experiment, Ledger, Promise, Receipt, Terms, open_ledger
+from tradewind.ledger import Approval, Crossing, Experiment, Ledger, Promise, Receipt, Terms, open_ledger
 from tradewind.period import Period
 from tradewind.scope import Scope
 from tradewind.sources.worlds.filling import fill
@@ -252,6 +252,21 @@ def test_ids_that_one_arm_lost_are_noticed(launched: Launched) -> None:
         who = lines.customer_id.isin(merged).ifelse("merged", lines.customer_id)
         found = proof.read(launched.after.write({"order_lines": lines.mutate(customer_id=who)}), launched.coupon, arms)
         assert (found.skewed, "lost or changed ids of one arm" in found.note) == (noticed, noticed)
+
+
+def test_a_later_plan_that_took_more_of_one_arm_is_noticed(launched: Launched) -> None:
+    arms = launched.ledger.arms(launched.coupon.id)
+    whole = {arm: list(arms.values()).count(arm) for arm in ("treated", "holdout")}
+    half, most, few = ({arm: int(share * n) for arm, n in whole.items()} for share in (0.5, 0.9, 0.1))
+    uneven = {"treated": most["treated"], "holdout": few["holdout"]}
+    for later, chance, noticed in (
+        ([], None, False), ([Crossing("b", half), Crossing("c", {"treated": 1})], 0.5, False),
+        ([Crossing("b", half), Crossing("c", uneven)], 0.0, True),
+    ):  # fmt: skip
+        found = proof.read(launched.after, launched.coupon, arms, later)
+        assert (found.crossed, "The plan c, which was launched since" in found.note) == (noticed, noticed)
+        assert found.crossing is None if chance is None else (found.crossing or 0.0) >= chance
+        assert found.joint == proof.read(launched.after, launched.coupon, arms).joint
 
 
 def test_days_whose_costs_are_not_there_are_not_read(launched: Launched) -> None:

@@ -68,3 +68,19 @@ def many(seed: int, count: int = 60) -> list[Action]:
 
 def doses(choices: tuple[Choice, ...]) -> dict[str, int]:
     return {choice.action.key: choice.place for choice in choices}
+
+
+def clashing(seed: int) -> tuple[list[Action], dict[str | None, float]]:
+    """Prices whose discounts take from coupons and commissions on the same goods, drawn at random."""
+    draw = np.random.default_rng(seed)
+    actions: list[Action] = []
+    for n in range(5):
+        gain = draw.uniform(2, 12, 2)
+        sold = draw.uniform(40, 120)
+        actions.append(price(f"p{n}", *(off(d, 10 * d * sold / 10, float(g), sold)
+                                        for d, g in zip((0.1, 0.3), gain, strict=True))))  # fmt: skip
+    for n in range(2):
+        rate = setting({"rate": 0.2, "platform": 0.0}, {M: 1.0}, {M: float(draw.uniform(5, 25))}, draw.uniform(20, 90))
+        actions.append(Action(f"commission-p{n}", Lever.COMMISSION, Subject("product", f"p{n}", "s1"), DAYS, (rate,)))
+    actions.append(coupon("all", ["a"], face(2, 5, float(draw.uniform(10, 60)), draw.uniform(100, 300))))
+    return actions, {None: 500.0, "s1": 500.0}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
@@ -62,3 +63,42 @@ def test_an_experiment_under_way_tells_what_it_gained_so_far(
         harm = Early(days, days, Estimate(-5.0, -8.0, -1.0))
         server.office.look = lambda *_: harm  # type: ignore[method-assign]
         assert "It does harm so far" in server.client.get(f"/ledger/{many}").text
+
+
+def test_a_ledger_that_was_changed_by_hand_says_so_on_its_page(
+    market_store: Store, market_folder: Path, tmp_path: Path
+) -> None:
+    last = market_store.span.last
+    days = Period(last + timedelta(days=2), last + timedelta(days=8))
+    gain = Estimate(20.0, 10.0, 30.0)
+    menu = (Setting({"off": 0.1}, {Party.MERCHANT: 5.0}, {Party.MERCHANT: gain}, gain),)
+    action = Action("p1", Lever.PRICE, Subject("product", "p1", "shop-02"), days, menu, Evidence.OBSERVATIONAL, "why")
+    ledger = open_ledger(tmp_path / "ledger.db", timezone="America/Sao_Paulo", clock=last, simulated=True)
+    ledger.launch("p", [Promise(Choice(action, 0), 0.0)], Approval("Ann", datetime.combine(last, time(1), UTC)), "Bob")
+    [id_] = [each.id for each in ledger.status().experiments]
+    ledger.close()
+
+    def changed(number: int) -> None:
+        file = sqlite3.connect(tmp_path / "ledger.db")
+        with file:
+            for (name,) in file.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                file.execute(f"DROP TRIGGER {name}")
+            file.execute("UPDATE entries SET who = 'Eve' WHERE number = ?", (number,))
+        file.close()
+
+    for number, said in ((3, "Entry 3 was changed after it was written"), (1, "does not fit the ledger")):
+        changed(number)
+        with served(market_folder, tmp_path, today=last, users=number == 3) as server:
+            browser = server.sign_in("olga") if number == 3 else server.client
+            answer = browser.get("/ledger")
+            assert answer.status_code == 200
+            assert "history was changed" in answer.text
+            assert "The ledger is not what was written into it" in answer.text
+            assert said in answer.text
+            assert "This is our fault" not in answer.text
+            other = browser.get(f"/ledger/{id_}")
+            assert (other.status_code, "The ledger was changed" in other.text) == (500, True)
+            if number == 3:
+                theirs = server.sign_in("mara").get("/ledger").text
+                assert "Tell the people who run Tradewind" in theirs
+                assert "Entry 3" not in theirs

@@ -9,7 +9,7 @@ from datetime import date
 
 from tradewind import charts
 from tradewind.decisions.plan.pick import REJECTED, together
-from tradewind.decisions.plan.table import JOINT, best_of
+from tradewind.decisions.plan.table import JOINT, best_of, gain_of
 from tradewind.decisions.plan.words import Names, deed, thing
 from tradewind.engines.store import Store
 from tradewind.money import human, several
@@ -89,9 +89,7 @@ class _Teller:
         return " and ".join(some) or "no money"
 
     def _sought(self, choice: Choice) -> Estimate:
-        setting = choice.setting
-        found = setting.joint if self.plan.objective == JOINT else setting.gain.get(Party(self.plan.objective))
-        return found or Estimate(0.0, 0.0, 0.0)
+        return gain_of(choice.setting, self.plan.objective, choice.action.key)
 
     def plan_itself(self) -> Finding:
         plan = self.plan

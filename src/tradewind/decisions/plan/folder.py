@@ -6,8 +6,8 @@ import ctypes
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tradewind.decisions.plan.interplay import less, lessened, taken
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.ledger.promise import Promise, choice_read, promise_said, setting_read
 from tradewind.study import Action, Choice, Estimate, Party, Plan, Provenance, Setting, jsonable
@@ -41,6 +42,8 @@ class Kept:
         source: Whose data it was made from.
         notice: What those say of themselves.
         assumptions: What was supposed, a sentence each.
+        interplay: Money that a choice loses by the others, taken off its gain already, by the action's key.
+        sales: GMV by which that was reckoned, by shop and under "" in all; None of a folder that does not say.
     """
 
     name: str
@@ -52,6 +55,33 @@ class Kept:
     source: str
     notice: str
     assumptions: tuple[str, ...]
+    interplay: Mapping[str, float] = field(default_factory=dict)
+    sales: Mapping[str, float] | None = None
+
+    @property
+    def fixed(self) -> bool:
+        """Whether choices lose something by others, and it is not known what they would lose by some of them only."""
+        return bool(self.interplay) and self.sales is None
+
+    def only(self, keys: Collection[str], beside: Collection[str] = ()) -> Kept:
+        """Return the plan of some of its choices, each promising what it gains beside those alone.
+
+        Where the plan is `fixed` they promise what they gain beside all of them.
+
+        Args:
+            keys: Keys of the actions that stay.
+            beside: Keys of others of its actions that are done as well, and take from those that stay.
+        """
+        some = tuple(choice for choice in self.choices if choice.action.key in keys)
+        if self.sales is None or not self.interplay or len(some) == len(self.choices):
+            return replace(self, choices=some)
+        met = [choice for choice in self.choices if choice.action.key in keys or choice.action.key in beside]
+        every = taken(met, {shop or None: sold for shop, sold in self.sales.items()})
+        lost = {choice.action.key: every.get(choice.action.key, 0.0) for choice in some}
+        more = {key: loss - self.interplay.get(key, 0.0) for key, loss in lost.items()}
+        raw = {key: less(setting, more.get(key, 0.0)) for key, setting in self.raw.items()}
+        choices = tuple(lessened(choice, more[choice.action.key]) for choice in some)
+        return replace(self, choices=choices, raw=raw, interplay={key: loss for key, loss in lost.items() if loss > 0})
 
 
 def write_plan(plan: Plan, origin: Provenance, folder: Path, actions: Sequence[Action] = ()) -> list[Path]:
@@ -174,9 +204,12 @@ def read_plan(folder: Path) -> Kept:
             raise ValueError("a place lies outside its menu")
         ZoneInfo(said["timezone"])
         raw = {key: setting_read(each) for key, each in said["raw"].items()}
+        sales = said.get("sales")  # folders written before it was kept do not say
         return Kept(
             said["name"], choices, raw, said["currency"], said["timezone"], bool(said["simulated"]),
             said["source"], said["notice"], tuple(map(str, said["assumptions"])),
+            {key: float(lost) for key, lost in said["interplay"].items()},
+            None if sales is None else {str(shop): float(sold) for shop, sold in sales.items()},
         )  # fmt: skip
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError, OSError, pa.ArrowException) as error:
         raise BadInputError(
@@ -205,6 +238,7 @@ def _said(plan: Plan, origin: Provenance) -> dict[str, Any]:
         "budgets": jsonable(plan.purses),
         "rules": [rule.text for rule in plan.rules],
         "interplay": dict(plan.interplay),
+        "sales": dict(plan.sales),
         "choices": promises,
         "raw": {key: promise["raw"] for key, promise in zip(_keys(plan), promises, strict=True) if promise["raw"]},
         "left_out": [

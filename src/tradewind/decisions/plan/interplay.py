@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.study import Action, Lever
+from tradewind.study import Action, Choice, Lever, Party, Setting
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -110,3 +111,31 @@ class Interplay:
         own = np.maximum(by_pair[self._pair], by_pair[self._anywhere])
         found[self._goods] = np.where(self._shop == 0, by_product[self._product], own)[self._goods]
         return found
+
+
+def less(setting: Setting, loss: float) -> Setting:
+    """Return a setting whose gain is smaller by what interplay takes; it falls on the merchant, who gives the price."""
+    if not loss:
+        return setting
+    gain = {party: value.moved(-loss) if party == Party.MERCHANT else value for party, value in setting.gain.items()}
+    joint, own = (None if each is None else each.moved(-loss) for each in (setting.joint, setting.own))
+    return replace(setting, gain=gain, joint=joint, own=own)
+
+
+def lessened(choice: Choice, loss: float) -> Choice:
+    """Return a choice whose setting gains less by what interplay takes; the other settings of its menu stay."""
+    if not loss:
+        return choice
+    menu, place = choice.action.menu, choice.place
+    return Choice(replace(choice.action, menu=(*menu[:place], less(menu[place], loss), *menu[place + 1 :])), place)
+
+
+def taken(choices: Sequence[Choice], sales: Mapping[str | None, float]) -> dict[str, float]:
+    """Return what choices lose by each other, by the action's key; those that lose nothing are not named.
+
+    Args:
+        choices: What was picked, whatever was taken off its gains already.
+        sales: As for `Interplay`.
+    """
+    lost = Interplay([c.action for c in choices], sales).losses(np.array([c.place for c in choices], np.int64))
+    return {choice.action.key: loss for choice, loss in zip(choices, lost.tolist(), strict=True) if loss > 0}

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tradewind.decisions.plan.interplay import Interplay
+from tradewind.decisions.plan.interplay import Interplay, less, lessened
 from tradewind.decisions.plan.search import Search
 from tradewind.decisions.plan.table import JOINT, Table, best_of, gain_of
 from tradewind.errors import BadInputError
@@ -103,6 +103,9 @@ class Planner:
         places, lost, found = self._picked(table, budgets, rules, meeting)
         worth = self._worth(table, budgets, rules, meeting, (places, lost, found))
         plan = self._plan(name, table, budgets, rules, (places, lost, found), worth, raw or {})
+        if plan.interplay:
+            shops = {choice.action.subject.shop for choice in plan.choices} | {None}
+            plan = replace(plan, sales={shop or "": sold for shop, sold in (sales or {}).items() if shop in shops})
         if not told:
             return plan
         out = [*plan.left_out, *(self._out(a, told[a.key]) for a in actions if a.key in told)]
@@ -220,7 +223,7 @@ class Planner:
         places, lost, found = picked
         choices, interplay = self._choices(table, places, lost)
         settings_raw = {
-            c.action.key: _less(raw[c.action.key].menu[c.place], interplay.get(c.action.key, 0.0))
+            c.action.key: less(raw[c.action.key].menu[c.place], interplay.get(c.action.key, 0.0))
             for c in choices if c.action.key in raw
         }  # fmt: skip
         parties = [party for party in Party if any(party in c.setting.gain for c in choices)]
@@ -243,9 +246,7 @@ class Planner:
             action, place, loss = table.actions[number], int(places[number]), float(lost[number])
             if loss > 0:
                 interplay[action.key] = loss
-                settings = (*action.menu[:place], _less(action.menu[place], loss), *action.menu[place + 1 :])
-                action = replace(action, menu=settings)
-            choices.append(Choice(action, place))
+            choices.append(lessened(Choice(action, place), max(loss, 0.0)))
         choices.sort(key=lambda choice: (-self._gain(choice.setting).mid, choice.action.key))
         return choices, interplay
 
@@ -304,15 +305,6 @@ def _spread(end: float, asked: float, points: int) -> list[float]:
     if asked not in found:
         found[min(between, key=lambda n: abs(found[n] - asked))] = asked
     return sorted(set(found))
-
-
-def _less(setting: Setting, loss: float) -> Setting:
-    """Return a setting whose gain is smaller by what interplay takes; it falls on the merchant, who gives the price."""
-    if not loss:
-        return setting
-    gain = {party: value.moved(-loss) if party == Party.MERCHANT else value for party, value in setting.gain.items()}
-    joint, own = (None if each is None else each.moved(-loss) for each in (setting.joint, setting.own))
-    return replace(setting, gain=gain, joint=joint, own=own)
 
 
 def together(choices: Sequence[Choice], party: Party | None) -> Estimate:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -25,7 +25,7 @@ from tradewind.engines.gaps import gaps_said, missing_days
 from tradewind.engines.returns import names_orders, told_until
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
-from tradewind.ledger import Experiment, Reading
+from tradewind.ledger import Crossing, Experiment, Reading
 from tradewind.ledger.lot import HOLDOUT, TREATED
 from tradewind.ledger.reading import SKEWED
 from tradewind.methods.moments import Moments, contrast
@@ -58,7 +58,9 @@ class Early:
     joint: Estimate
 
 
-def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Reading:
+def read(
+    store: Store, experiment: Experiment, arms: Mapping[str, str], later: Collection[Crossing] = ()
+) -> Reading:  # fmt: skip
     """Return what an experiment did: treated beside held out, per unit and in total, by party and together.
 
     The outcome is the contribution profit of each unit from the first day to the day on which the reading is due, less
@@ -71,6 +73,7 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
         store: The store with the days of the experiment.
         experiment: The experiment.
         arms: The arm of each unit: customers, or the products or shops of a group.
+        later: What plans that were launched since it began took of its units.
 
     Returns:
         The reading for the ledger.
@@ -111,13 +114,14 @@ def read(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Readi
         raise BadInputError("All units did the same, so that nothing can be told", got=experiment.name)
     whole = readout(joint, arm, None if then is None else _joint(then))
     ratio, lost = _unlike(known_before(store, kind, units, days.first), arm)
-    said = [*gaps_said(store, days), *_still_said(still, until, store.span.last), *lost, *whole.cautions]
+    crossing, moved = _crossed(later, counted)
+    said = [*gaps_said(store, days), *_still_said(still, until, store.span.last), *lost, *moved, *whole.cautions]
     if experiment.unit != "customer":
         said.append("What products take from each other is not seen when products are held out.")
     method = "difference in means" + (" less what the days before foretell (CUPED)" if then is not None else "")
     return Reading(
         experiment.id, days, effect, whole.arms[0].total, counted, method, Evidence.RANDOMISED, ratio, " ".join(said),
-        missing=len(missing_days(store, days)),
+        missing=len(missing_days(store, days)), crossing=crossing,
     )  # fmt: skip
 
 
@@ -170,6 +174,39 @@ def _unlike(there: NDArray[np.bool_], arm: NDArray[np.str_]) -> tuple[float, lis
         f"{treated} of the treated sold or bought something before it began, and {held} of those held out: chance "
         f"alone does that in fewer than one of {1 / SKEWED:,.0f} lots. The store has probably lost or changed ids of "
         "one arm since, so that its outcomes are missing."
+    ]
+
+
+def _crossed(later: Collection[Crossing], counted: Mapping[str, int]) -> tuple[float | None, list[str]]:
+    """Return the chance that later plans take the arms as unequally as they did, and a sentence where it is low.
+
+    Of several plans it is that of the most unequal one times their number.
+
+    Args:
+        later: What each of them took.
+        counted: Number of units by arm.
+
+    Reference:
+        Fisher (1935), The logic of inductive inference (exact test); Bonferroni's bound for several plans.
+    """
+    from scipy.stats import fisher_exact  # noqa: PLC0415 - slow to load
+
+    found = []
+    for each in later:
+        took = [each.units.get(arm, 0) for arm in (TREATED, HOLDOUT)]
+        rows = [[mine, counted[arm] - mine] for mine, arm in zip(took, (TREATED, HOLDOUT), strict=True)]
+        found.append((float(fisher_exact(rows).pvalue), each.plan, took))
+    if not found:
+        return None, []
+    least, plan, (treated, held) = min(found)
+    chance = min(1.0, least * len(found))
+    if chance >= SKEWED:
+        return chance, []
+    shares = [human(share / counted[arm], "share") for share, arm in ((treated, TREATED), (held, HOLDOUT))]
+    return chance, [
+        f"The plan {plan}, which was launched since, took {shares[0]} of the treated and {shares[1]} of those held "
+        "out, as one does that picks by what sold since: what it did is read here as what this one did, so that this "
+        "reading calibrates nothing."
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
@@ -10,7 +11,7 @@ from fastapi.responses import RedirectResponse
 
 from tradewind.accounts import Right
 from tradewind.decisions.plan import named, worded
-from tradewind.errors import MissingDataError, NotFoundError
+from tradewind.errors import CorruptLedgerError, MissingDataError, NotFoundError
 from tradewind.faces import proving
 from tradewind.faces.console.rendering import address, exported, page
 from tradewind.faces.server import desk
@@ -27,6 +28,27 @@ router = APIRouter()
 def listed(request: Request, asker: Asker, plan: Words = "") -> Response:
     """Show what was launched, what was promised of it and what was proven."""
     _merchants(asker)
+    try:
+        return _listed(request, asker, plan)
+    except CorruptLedgerError as error:
+        if request.query_params.get("csv"):
+            raise
+        return _changed(request, asker, error)
+
+
+def _changed(request: Request, asker: Asking, error: CorruptLedgerError) -> Response:
+    """Return the page of a ledger nothing of which is shown, since it is not what was written into it."""
+    what, entry = asker.office.outward(error).what, None
+    with suppress(CorruptLedgerError):  # of one that cannot be opened at all the error says what there is to say
+        if asker.ledger is not None and not (verdict := asker.ledger.verify()).sound:
+            what, entry = verdict.what, verdict.entry
+    return page(
+        request, "ledger_changed.html", "Ledger", what=what, entry=entry, origin=asker.store.provenance,
+        operator=asker.caller.scope.everything,
+    )  # fmt: skip
+
+
+def _listed(request: Request, asker: Asking, plan: str) -> Response:
     ledger, origin = asker.ledger, asker.store.provenance
     if ledger is None:
         return page(request, "ledger.html", "Ledger", grid=None, origin=origin, plan=plan)
@@ -35,10 +57,11 @@ def listed(request: Request, asker: Asker, plan: Words = "") -> Response:
     if file := exported(request, "ledger", experiments=grid, calibration=record, launches=alone):
         return file
     status = ledger.status(plan or None)
+    verdict = ledger.verify()
     counts = {state: len(found) for state in State if (found := status.at(state))}
     return page(
         request, "ledger.html", "Ledger", grid=grid, record=record, alone=alone, counts=counts, today=status.today,
-        due=counts.get(State.DUE, 0), plan=plan, origin=origin, sound=ledger.verify().sound,
+        due=counts.get(State.DUE, 0), plan=plan, origin=origin, sound=verdict.sound, what=verdict.what,
         here=lambda **more: address("/ledger", plan=plan, **more),
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 
 from tradewind.accounts.verdicts import Decision, Verdict, fingerprint
-from tradewind.decisions.plan import Point, deed
+from tradewind.decisions.plan import JOINT, Point, deed, gain_of
 from tradewind.errors import BadInputError, ForbiddenError
 from tradewind.faces.planning import Asked, Planned, soonest
 from tradewind.faces.proposals import Proposals
@@ -26,14 +26,13 @@ from tradewind.measures import metrics as m
 from tradewind.money import amount, plainly
 from tradewind.period import Period
 from tradewind.scope import Scope
-from tradewind.study import Choice, Column, Estimate, Grid, Lever, Party
+from tradewind.study import Choice, Column, Grid, Lever, Party
 
 PAYERS = (Party.PLATFORM, Party.MERCHANT)
 USUAL = {Party.PLATFORM: 0.01, Party.MERCHANT: 0.02}
 """Budgets that a plan begins with, as a share of GMV."""
 STEPS = 100
 """Places of a slider."""
-JOINT = "joint"
 LAPSED = "lapsed"
 """Of an approval that was of another setting."""
 MOST = 10**12
@@ -190,11 +189,6 @@ def step(amount: float) -> float:
     return max(nice(max(amount, 1.0) * 5 / STEPS), 1.0)
 
 
-def sought_of(choice: Choice, objective: str) -> Estimate | None:
-    """Return the gain of a choice in the plan's objective."""
-    return choice.setting.joint if objective == JOINT else choice.setting.gain.get(Party(objective))
-
-
 def rows(found: Board, currency: str, lever: str = "", shop: str = "", payer: str = "") -> Iterator[dict[str, Any]]:
     """Yield the plan's choices as rows, the largest gain first, those of a lever, shop or payer only.
 
@@ -215,7 +209,7 @@ def rows(found: Board, currency: str, lever: str = "", shop: str = "", payer: st
             or (payer and payer not in payers)
         ):
             continue
-        gain = sought_of(choice, found.found.plan.objective)
+        gain = gain_of(choice.setting, found.found.plan.objective)
         what = deed(choice, currency, found.proposals.names)
         standing = found.standing.get(action.key)
         row = {

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import date
+from functools import partial
 from typing import Any
 
 import structlog
@@ -27,7 +28,6 @@ from tradewind.faces.proving import read_due
 from tradewind.faces.server import logs
 from tradewind.faces.server.office import Office
 from tradewind.faces.server.setup import Setup
-from tradewind.ledger import Approval
 from tradewind.period import Period, parse_period
 from tradewind.writing import put
 
@@ -93,12 +93,14 @@ def _launch(office: Office, job: Job, store: Store) -> None:
     )  # fmt: skip
     found = planning.solved(proposals, wanted, asked["plan"], ledger, asked["without"])
     folder = office.work / "plans" / asked["plan"]
-    approval = Approval(asked["approved_by"], ledger.now)
     try:
         if not ledger.status(asked["plan"]).launches:
             _approved(office, job, found)
         planning.kept(found, folder)
-        launch(store, ledger, found, asked["approved"], folder, who=job.who, approval=approval, again=job.tries > 1)
+        launch(
+            store, partial(office.ledger, job.scope), found, asked["approved"], folder, who=job.who,
+            approved_by=asked["approved_by"], again=job.tries > 1,
+        )  # fmt: skip
     except (TradewindError, CancelledError):
         if not ledger.status(asked["plan"]).launches:
             shutil.rmtree(folder, ignore_errors=True)  # only what was launched lies among the plans
