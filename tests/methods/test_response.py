@@ -1,5 +1,7 @@
 """Response: known truth, a dense Gaussian process and a quadratic program, coverage with width, and what is refused."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from scipy.optimize import nnls
@@ -170,6 +172,7 @@ def test_the_dose_that_earns_most():
     assert np.mean((best.low <= optimum) & (optimum <= best.high)) > 0.85
     assert np.mean((best.value_low <= got) & (got <= best.value_high)) > 0.82
     assert (found.best(100 * DOSES).dose == 0).all()
+    assert found.best(2 * cost, Decimal(2)).dose.tolist() == best.dose.tolist()  # money is exact, and may be given so
 
 
 def test_what_cannot_be_told_says_so():

@@ -113,7 +113,7 @@ class Curves:
         ends = ((1 - self._level) / 2, (1 + self._level) / 2)
         parts: list[list[Array]] = []
         for rows, effects in self._posterior.draws():
-            value = np.concatenate([np.zeros((*effects.shape[:2], 1)), worth * effects - costs[rows]], axis=2)
+            value = np.concatenate([np.zeros((*effects.shape[:2], 1)), value_of_one * effects - costs[rows]], axis=2)
             mean = value.mean(axis=0)
             pick = np.argmax(mean, axis=1)
             at = np.arange(len(pick))
