@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -176,7 +177,7 @@ def promised(runs: int) -> None:
     print("|---|---|---|---|---|---|")
     for name, (now, before) in populations(5).items():
         for known in (PEOPLE, 50_000):
-            outcome = Outcome.of(now[:known], before[:known])
+            outcome = replace(Outcome.of(now[:known], before[:known]), size=None)  # here all gain alike
             for units, share in ((3000, 0.5), (3000, 0.1), (30_000, 0.5), (30_000, 0.1)):
                 effect = Power().detectable(outcome, units, share)
                 found = Power()(outcome, units, Estimate(effect, effect, effect))

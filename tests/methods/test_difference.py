@@ -58,6 +58,16 @@ def test_intervals_cover_as_often_as_they_say():
     assert np.mean(widths) == pytest.approx(2 * 1.645 * np.std(errors), rel=0.15)
 
 
+def test_intervals_of_few_groups_cover_nearly_as_often_as_they_say():
+    """A resample of ten groups varies less than they do: its plain quantiles held the truth 85 times in a hundred."""
+    held, runs = 0, 600
+    for seed in range(runs):
+        sums, truth = market(np.random.default_rng(seed), effect=0.1, groups=10, customers=400)
+        found = Difference(draws=300)(*sums)
+        held += found.low <= truth <= found.high
+    assert 0.87 <= held / runs <= 0.94
+
+
 def test_same_seed_same_answer():
     sums, _ = market(np.random.default_rng(3))
     assert Difference(seed=5)(*sums) == Difference(seed=5)(*sums)
@@ -70,6 +80,8 @@ def test_same_seed_same_answer():
         ([1.0] * 20, [1.0] * 20, [1.0] * 20, [1.0] * 19),
         ([np.nan] * 20, [1.0] * 20, [1.0] * 20, [1.0] * 20),
         ([1.0] * 20, [1.0] * 20, [0.0] * 20, [1.0] * 20),
+        (1.0, 1.0, 1.0, 1.0),
+        (["much"] * 20, [1.0] * 20, [1.0] * 20, [1.0] * 20),
     ],
 )
 def test_bad_input_is_one_clear_error(sums):

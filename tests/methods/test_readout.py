@@ -360,6 +360,7 @@ N, HALF = np.arange(40.0) % 7, np.repeat(["holdout", "treated"], 20)
         ({"mismatch": 0.0}, (N, HALF), "mismatch is out of range"),
         ({"spread": "mine"}, (N, HALF), "Settings out of range"),
         ({"cap": np.nan}, (N, HALF), "cap of an outcome"),
+        ({"cap": "much"}, (N, HALF), "cap of an outcome"),
     ],
 )
 def test_bad_input_is_one_clear_error(settings, arguments, words):

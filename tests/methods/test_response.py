@@ -1,5 +1,7 @@
 """Response: known truth, a dense Gaussian process and a quadratic program, coverage with width, and what is refused."""
 
+from decimal import Decimal
+
 import numpy as np
 import pytest
 from scipy.optimize import nnls
@@ -83,7 +85,20 @@ def test_projections_are_those_of_other_solvers():
     ramps = np.minimum(grid[:, None], grid[None, :])  # what is concave and rises is a sum of ramps
     for n in range(40):
         assert rising[n] == pytest.approx(IsotonicRegression().fit_transform(np.arange(5), curves[n]), abs=1e-5)
-        assert concave[n] == pytest.approx(ramps @ nnls(ramps, curves[n])[0], abs=1e-3)
+        assert concave[n] == pytest.approx(ramps @ nnls(ramps, curves[n])[0], abs=1e-6)
+
+
+def test_projections_on_many_doses_keep_to_the_shape():
+    """Steps along one wall at a time, as many as 1,000 rounds of them, left curves of twenty doses short of it."""
+    rng = np.random.default_rng(7)
+    grid = np.linspace(1.0, 30.0, 20)
+    curves = 2 * grid / (10 + grid) + rng.normal(0, 0.3, (30, 20)).cumsum(axis=1)
+    ramps = np.minimum(grid[:, None], grid[None, :])
+    concave = projected(curves, _walls(grid, "concave", True))
+    for n in range(30):
+        assert concave[n] == pytest.approx(ramps @ nnls(ramps, curves[n])[0], abs=1e-6)
+    rising = projected(curves, _walls(grid, "monotone", True))
+    assert np.diff(rising, axis=1, prepend=0.0).min() > -1e-9
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -157,6 +172,7 @@ def test_the_dose_that_earns_most():
     assert np.mean((best.low <= optimum) & (optimum <= best.high)) > 0.85
     assert np.mean((best.value_low <= got) & (got <= best.value_high)) > 0.82
     assert (found.best(100 * DOSES).dose == 0).all()
+    assert found.best(2 * cost, Decimal(2)).dose.tolist() == best.dose.tolist()  # money is exact, and may be given so
 
 
 def test_what_cannot_be_told_says_so():

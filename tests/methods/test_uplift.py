@@ -460,3 +460,7 @@ def test_new_units_need_the_same_features():
         fit.effect(np.ones((3, 2)))
     with pytest.raises(BadInputError):
         Uplift(folds=2, doses=[1, 2]).fit(**good())
+
+
+def test_one_face_value_is_a_face_value():
+    assert Uplift(doses=5).doses == (5.0,)

@@ -391,3 +391,9 @@ def test_bad_input_is_one_clear_error(change):
 def test_bad_settings(settings):
     with pytest.raises(BadInputError):
         UpliftCurves(**settings)
+
+
+def test_one_share_is_a_share():
+    assert UpliftCurves(at=0.2).at == (0.2,)
+    with pytest.raises(BadInputError):
+        UpliftCurves(at=2)

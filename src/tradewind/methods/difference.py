@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 from tradewind.errors import BadInputError
+from tradewind.methods.moments import numbers
 from tradewind.study import Estimate
 
 FEWEST_GROUPS = 10
@@ -16,7 +20,9 @@ class Difference:
 
     The effect is Σ after(reached) − Σ before(reached) × Σ after(rest) / Σ before(rest): a difference in differences in
     ratios, which needs no effect where both would have grown by the same factor. Units come as sums over random groups,
-    such as hash buckets of customers, and the interval resamples the groups.
+    such as hash buckets of customers, and the interval resamples the groups. A resample of few groups varies less than
+    the groups do, so that its quantiles are taken as far out as Student's t asks with as many groups as hold anybody
+    reached.
 
     Args:
         level: Probability with which the interval is meant to hold the truth, in (0, 1).
@@ -25,7 +31,8 @@ class Difference:
 
     Reference:
         Angrist and Pischke (2009), Mostly Harmless Econometrics, section 5.2; Efron and Tibshirani (1993), An
-        Introduction to the Bootstrap, section 13.3 (percentile interval).
+        Introduction to the Bootstrap, section 13.3 (percentile interval); Hesterberg (2015), What teachers should know
+        about the bootstrap, The American Statistician 69(4), section 5.3 (expanded percentiles).
     """
 
     def __init__(self, level: float = 0.9, draws: int = 1000, seed: int = 0):
@@ -59,8 +66,8 @@ class Difference:
             BadInputError: If the arrays differ in length, hold fewer than ten groups or a value that is not finite, or
                 the rest made nothing before, so that there is nothing to judge by.
         """
-        sums = [np.asarray(values, float) for values in (reached_before, reached_after, rest_before, rest_after)]
-        groups = len(sums[0])
+        sums = [numbers(values, "sum") for values in (reached_before, reached_after, rest_before, rest_after)]
+        groups = sums[0].size
         if any(values.shape != (groups,) for values in sums) or groups < FEWEST_GROUPS:
             raise BadInputError(
                 "The groups do not fit", got=[v.shape for v in sums], allowed=f"one length, at least {FEWEST_GROUPS}"
@@ -74,7 +81,9 @@ class Difference:
         times = rng.multinomial(groups, np.full(groups, 1 / groups), size=self.draws).astype(float)
         drawn = _effect(times @ table)
         drawn = drawn[np.isfinite(drawn)]
-        low, high = np.quantile(drawn, [(1 - self.level) / 2, (1 + self.level) / 2])
+        filled = max(int((table[:, :2] != 0).any(axis=1).sum()), 2)
+        reach = -special.stdtrit(filled - 1, (1 - self.level) / 2) * math.sqrt(filled / (filled - 1))
+        low, high = np.quantile(drawn, special.ndtr([-reach, reach]))
         mid = float(_effect(table.sum(axis=0)))
         return Estimate(mid, min(float(low), mid), max(float(high), mid), self.level)
 

@@ -33,19 +33,30 @@ class _Drawn:
         columns: Number of values from before that are adjusted for.
         weight: How many of one weight tell as much as one does.
         spread: How many that vary alike tell as much of the variance as one does.
+        outcome: How the outcome of a unit varies.
     """
 
     count: int
     size: float
     sd: float
     columns: int
+    outcome: Outcome
     weight: float = 1.0
     spread: float = 1.0
 
     def error(self, held: int) -> float:
         """Standard error of the effect per unit with so many held out, and what the slope itself does not know."""
-        slope = self.columns / (self.count - self.columns - 3)
-        return self.sd * math.sqrt((1 / held + 1 / (self.count - held)) * (1 + slope))
+        return self.errors(held, 0.0)[0]
+
+    def errors(self, held: int, effect: float) -> tuple[float, float]:
+        """Standard error at a true effect, and the one that is read: both arms' spread where that is the larger."""
+        slope = 1 + self.columns / (self.count - self.columns - 3)
+        treated = self.count - held
+        own, further = self.sd**2, self.outcome.further(effect) / self.size
+        common = own * (1 / held + 1 / treated)
+        true = common + further / treated
+        read = common + further / treated * (1 + treated**2 / (held * self.count))
+        return math.sqrt(true * slope), math.sqrt(read * slope)
 
     @property
     def what(self) -> str:
@@ -144,8 +155,9 @@ class Power:
     m units on average in each; D = 1 + (Σm²/Σm − 1)·r is what drawing whole clusters costs at an intraclass correlation
     r, and 1 − ρ² is what values from before leave; p slopes cost 1 + p/(K − p − 3). An effect is proven where it passes
     the bound of the read-out, by the larger spread: the chance is the mean over what variances of both arms may be
-    found, chi-square each, of that of the normal, in the effect's own direction. An outcome with rare and large amounts
-    in a very small holdout is less regular than that; see the figures in the documentation.
+    found, chi-square each, of that of the normal, in the effect's own direction. Where a gain is further buyers (see
+    `Outcome`), the treated vary more than the held out, and so does what the read-out takes both for. An outcome with
+    rare and large amounts in a very small holdout is less regular than that; see the figures in the documentation.
 
     Args:
         level: Level of the read-out's interval, in (0, 1); an effect is proven where the interval leaves zero out.
@@ -282,20 +294,24 @@ class Power:
         return low
 
     def _chance(self, drawn: _Drawn, held: int, effect: float) -> float:
-        bound, weight = self._bound(drawn, held)
-        return float(weight @ special.ndtr(abs(effect) / drawn.error(held) - bound))
+        return self._proven(drawn, held, effect, *self._bound(drawn, held))
+
+    @staticmethod
+    def _proven(drawn: _Drawn, held: int, effect: float, bound: Array, weight: Array) -> float:
+        true, read = drawn.errors(held, effect)
+        return float(weight @ special.ndtr((abs(effect) - bound * read) / true))
 
     def _least(self, drawn: _Drawn, held: int) -> float:
         """Effect that is proven as often as asked."""
-        bound, weight = self._bound(drawn, held)
+        bound, error = self._bound(drawn, held), drawn.error(held)
 
         def short(away: float) -> float:
-            return float(weight @ special.ndtr(away - bound)) - self.power
+            return self._proven(drawn, held, away * error, *bound) - self.power
 
         above = 1.0
         while short(above) < 0:
             above *= 2
-        return drawn.error(held) * float(optimize.brentq(short, 0, above))
+        return error * float(optimize.brentq(short, 0, above))
 
     def _bound(self, drawn: _Drawn, held: int) -> tuple[Array, Array]:
         """[spreads] how many true standard errors prove an effect, by the spread that is found, and how likely that is.
@@ -367,13 +383,13 @@ def _drawn(outcome: Outcome, units: ArrayLike) -> _Drawn:
         what = "There are no units" if sizes.ndim == 0 else "A cluster is empty"
         raise BadInputError(what, got=f"{int((sizes < 1).sum())} of {sizes.size}", allowed="one unit or more in each")
     if sizes.ndim == 0:
-        drawn = _Drawn(int(sizes), 1.0, outcome.left, outcome.adjusted)
+        drawn = _Drawn(int(sizes), 1.0, outcome.left, outcome.adjusted, outcome)
     else:
         size = float(sizes.mean())
         design = 1 + (float((sizes**2).sum() / sizes.sum()) - 1) * outcome.intraclass
         sums = sizes * (1 + (sizes - 1) * outcome.intraclass)  # as the variances of the sums of clusters
         sd = outcome.left * math.sqrt(design / size)
-        drawn = _Drawn(len(sizes), size, sd, outcome.adjusted, _alike(sizes), _alike(sums))
+        drawn = _Drawn(len(sizes), size, sd, outcome.adjusted, outcome, _alike(sizes), _alike(sums))
     if drawn.columns and drawn.count - 3 <= drawn.columns:
         raise BadInputError(
             f"There are too many values from before for so few {drawn.what}", got=(drawn.columns, drawn.count),

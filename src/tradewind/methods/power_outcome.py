@@ -11,6 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 from tradewind.errors import BadInputError
 from tradewind.methods.moments import counted, labels, numbers
 
+ZEROS = 0.3  # share of units at zero from which a gain is taken to be further units that are not
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -23,6 +25,8 @@ class Outcome:
             None where nothing from before is at hand, so that the read-out cannot adjust for it.
         intraclass: Correlation between two units of one cluster, in what is left after that; 0 to 1.
         columns: Number of values from before that the read-out will adjust for, where there is a correlation.
+        size: Mean size of a unit's outcome, zeros included, where a gain is further ones of the same kind, such as
+            further buyers: the treated then vary more than the held out. None where all gain alike.
 
     Raises:
         BadInputError: If the outcome does not vary, or a correlation or the number of columns is out of range.
@@ -33,6 +37,7 @@ class Outcome:
     correlation: float | None = None
     intraclass: float = 0.0
     columns: int = 1
+    size: float | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.mean) and math.isfinite(self.sd) and self.sd > 0):
@@ -45,6 +50,10 @@ class Outcome:
                 "A correlation is out of range", got=(self.correlation, self.intraclass), allowed="0 to 1"
             )
         counted(self.columns, "number of values from before")
+        if self.size is not None and not (math.isfinite(self.size) and self.size >= abs(self.mean) and self.size > 0):
+            raise BadInputError(
+                "The mean size of an outcome is out of range", got=self.size, allowed=f"{abs(self.mean):g} or more"
+            )
 
     @classmethod
     def of(cls, values: ArrayLike, before: ArrayLike | None = None, cluster: ArrayLike | None = None) -> Outcome:
@@ -57,7 +66,8 @@ class Outcome:
             cluster: [units] label of each unit's cluster, where whole clusters will be drawn.
 
         Returns:
-            The outcome; the intraclass correlation is that of an analysis of variance, not below 0.
+            The outcome; the intraclass correlation is that of an analysis of variance, not below 0. Where many units
+            are at zero, a gain is taken to be further units that are not.
 
         Raises:
             BadInputError: If shapes disagree, a value is not finite, or the outcome does not vary.
@@ -88,12 +98,23 @@ class Outcome:
             share = 1 - float((left**2).sum()) / (freedom - rank) * freedom / whole if whole > 0 else 0.0
             correlation = math.sqrt(max(0.0, share))  # adjusted: columns that tell nothing explain a little by chance
         intraclass = 0.0 if cluster is None else _intraclass(left, labels(cluster, len(own), "cluster")[1])
-        return cls(float(own.mean()), float(own.std(ddof=1)), correlation, intraclass, int(rank))
+        size = float(np.abs(own).mean()) if np.mean(own == 0) >= ZEROS else None
+        return cls(float(own.mean()), float(own.std(ddof=1)), correlation, intraclass, int(rank), size)
 
     @property
     def left(self) -> float:
         """Standard deviation that what was known before leaves."""
         return self.sd * math.sqrt(1 - (self.correlation or 0.0) ** 2)
+
+    def further(self, effect: float) -> float:
+        """Return by how much the variance of a treated unit exceeds that of one held out, at a gain of `effect`.
+
+        With a share of effect over size more of the same outcomes, squares grow by that share.
+        """
+        if self.size is None or effect <= 0:
+            return 0.0
+        square = self.sd**2 + self.mean**2
+        return max(0.0, square * effect / self.size - 2 * self.mean * effect - effect**2)
 
     @property
     def adjusted(self) -> int:

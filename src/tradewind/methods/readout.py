@@ -172,13 +172,13 @@ class Readout:
             raise BadInputError(
                 "Settings out of range", got=(spread, slope), allowed="spread larger or own, slope common or own"
             )
-        if cap is not None and not math.isfinite(cap):
+        if cap is not None and not (np.ndim(cap) == 0 and np.isfinite(numbers(cap, "cap of an outcome"))):
             raise BadInputError("The cap of an outcome is a number", got=cap)
         self.level = probability(level, "level")
         self.mismatch = probability(mismatch, "probability of a mismatch")
         self.spread = spread
         self.slope = slope
-        self.cap = cap
+        self.cap = None if cap is None else float(cap)
 
     def __call__(
         self,

@@ -24,7 +24,8 @@ LEAST = 0.01  # weight below which a setting of the prior is left out
 PRIOR_DRAWS = 20_000
 SPREAD = 4  # doses on which the odds of a shape are told
 BLOCK = 200_000  # draws times groups that are held at once
-SWEEPS = 1000  # of the projection, at most; a few are enough nearly always
+STEPS = 10  # of the projection, at most so many for each wall; about one is enough
+CLOSE = 1e-9  # of a curve: how far beyond a wall it may be left
 CHANCE = 0.001  # below which data contradict what curves are held to
 APART_AT_MOST = 1e6  # largest number over the smallest one with which there is anything to compute
 EXTREME = 1e100  # numbers beyond which squares overflow
@@ -112,7 +113,7 @@ class Curves:
         ends = ((1 - self._level) / 2, (1 + self._level) / 2)
         parts: list[list[Array]] = []
         for rows, effects in self._posterior.draws():
-            value = np.concatenate([np.zeros((*effects.shape[:2], 1)), worth * effects - costs[rows]], axis=2)
+            value = np.concatenate([np.zeros((*effects.shape[:2], 1)), value_of_one * effects - costs[rows]], axis=2)
             mean = value.mean(axis=0)
             pick = np.argmax(mean, axis=1)
             at = np.arange(len(pick))
@@ -160,8 +161,8 @@ class Response:
         Lin and Dunson (2014), Bayesian monotone regression using Gaussian process projection, Biometrika 101(2),
         section 2; Gelman (2006), Prior distributions for variance parameters in hierarchical models, Bayesian Analysis
         1(3), section 7.1 (a uniform prior of deviations); Klugkist and Hoijtink (2007), The Bayes factor for inequality
-        and about equality constrained models, equation 8 (odds of a shape); Hildreth (1957), A quadratic programming
-        procedure (projection).
+        and about equality constrained models, equation 8 (odds of a shape); Lawson and Hanson (1974), Solving least
+        squares problems, chapter 23 (projection).
 
     Examples:
         >>> found = Response()([5, 10, 20] * 2, [1.0, 1.6, 2.1, 0.8, 1.5, 1.9], [0.1] * 6, ["a"] * 3 + ["b"] * 3)
@@ -430,7 +431,7 @@ def _walls(grid: Array, shape: Shape, anchored: bool) -> Array:
 
 
 def projected(curves: Array, walls: Array) -> Array:
-    """Return the nearest curves that keep to all walls: the projection on a cone, by Hildreth's procedure.
+    """Return the nearest curves that keep to all walls: the projection on a cone, by non-negative least squares.
 
     Args:
         curves: [..., doses].
@@ -438,34 +439,44 @@ def projected(curves: Array, walls: Array) -> Array:
     """
     found = np.array(curves, float, order="C")
     if len(walls):
-        _project(found.reshape(-1, found.shape[-1]), np.ascontiguousarray(walls), (walls**2).sum(axis=1))
+        gram = walls @ walls.T
+        gram += 1e-14 * np.diag(np.diag(gram))  # doses next to each other have walls that are alike to rounding
+        _project(found.reshape(-1, found.shape[-1]), np.ascontiguousarray(walls), gram)
     return found
 
 
 @njit(cache=True)
-def _project(curves: Any, walls: Any, norm: Any) -> None:
-    """Move each row of curves [n, doses] to the nearest point of the cone, in place."""
-    rows, size = curves.shape
+def _project(curves: Any, walls: Any, gram: Any) -> None:
+    """Move each row of curves [n, doses] to the nearest point of the cone, in place.
+
+    The nearest point is the curve pushed off the walls that it leans on: pushes ≥ 0 are found by adding the wall that
+    is passed furthest and letting go of walls that would pull, until none is passed.
+    """
     count = len(walls)
-    push = np.zeros(count)
-    for n in range(rows):
+    size = np.sqrt(np.diag(gram))
+    for n in range(len(curves)):
         x = curves[n]
-        push[:] = 0.0
-        scale = np.abs(x).max()
-        for _ in range(SWEEPS):
-            most = 0.0
-            for k in range(count):
-                along = 0.0
-                for i in range(size):
-                    along += walls[k, i] * x[i]
-                more = max(-push[k], -along / norm[k])
-                if more != 0.0:
-                    push[k] += more
-                    most = max(most, abs(more) * np.sqrt(norm[k]))
-                    for i in range(size):
-                        x[i] += more * walls[k, i]
-            if most <= 1e-7 * scale:
+        along = walls @ x
+        push, on = np.zeros(count), np.zeros(count, np.bool_)
+        for _ in range(STEPS * count):
+            passed = np.where(on, 0.0, (along + gram @ push) / size)
+            worst = np.argmin(passed)
+            if passed[worst] >= -CLOSE * np.abs(x).max():
                 break
+            on[worst] = True
+            while on.any():
+                at = np.flatnonzero(on)
+                full = np.linalg.solve(gram[at][:, at], -along[at])
+                if full.min() > 0:
+                    push[at] = full
+                    break
+                share, last = 1.0, at[0]
+                for k, there in zip(at, full):  # noqa: B905 - numba knows no strict
+                    if there <= 0 and push[k] <= share * (push[k] - there):
+                        share, last = push[k] / max(push[k] - there, 1e-300), k
+                push[at] = np.maximum(push[at] + share * (full - push[at]), 0.0)
+                push[last], on[last] = 0.0, False
+        x += push @ walls
 
 
 def _concave_odds(fits: list[_Fit], weight: Array, grid: Array, rng: np.random.Generator) -> float:

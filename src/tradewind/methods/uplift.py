@@ -226,7 +226,7 @@ class Uplift:
         self.trim = float(numbers(trim, "trim"))
         if not 0 <= self.trim < 0.5:
             raise BadInputError("The trim is out of range", got=trim, allowed="from 0 to below 0.5")
-        worth = numbers(() if doses is None else doses, "face value of an arm")
+        worth = np.atleast_1d(numbers(() if doses is None else doses, "face value of an arm"))
         if len(np.unique(worth)) < len(worth) or not np.isfinite(worth).all():
             raise BadInputError("The arms' face values must differ, and be numbers", got=doses)
         self.learner = learner
@@ -235,7 +235,7 @@ class Uplift:
         self.repeats = repeats
         self.seed = seed
         self.categorical = tuple(categorical)
-        self.doses = None if doses is None else tuple(doses)
+        self.doses = None if doses is None else tuple(worth.tolist())
 
     def fit(
         self,

@@ -109,7 +109,8 @@ class UpliftCurves:
 
     def __init__(self, level: float = 0.9, at: Sequence[float] = (0.1, 0.2, 0.3, 0.5)):
         self.level = probability(float(numbers(level, "level")), "level")
-        self.at = tuple(probability(float(share), "share of the units") for share in numbers(at, "share of the units"))
+        shares = np.atleast_1d(numbers(at, "share of the units"))
+        self.at = tuple(probability(float(share), "share of the units") for share in shares)
 
     def __call__(
         self,
