@@ -77,7 +77,7 @@ def test_what_was_stopped_is_held_to_the_days_that_it_had(embedded: Ledger, cloc
 
 
 def test_what_is_left_out_says_why(embedded: Ledger, clock: Clock) -> None:
-    names = ("skewed", "unread", "weak", "early", "gaps", "crossed", "met")
+    names = ("skewed", "unread", "weak", "early", "gaps", "crossed", "undone", "met")
     found = {
         name: launched(embedded, promise(coupon(name, customers(0, 50))), plan=name)[0] for name in names
     }  # fmt: skip
@@ -90,12 +90,17 @@ def test_what_is_left_out_says_why(embedded: Ledger, clock: Clock) -> None:
     embedded.read(reading(found["late"]), "Ann")
     embedded.read(reading(found["gaps"], missing=3), "Ann")
     embedded.read(reading(found["crossed"], crossing=0.0001), "Ann")
-    embedded.read(reading(found["met"], crossing=0.2), "Ann")
+    embedded.read(reading(found["undone"], carried=0.4), "Ann")
+    embedded.read(reading(found["met"], crossing=0.2, carried=0.8), "Ann")
     track = embedded.track()
     assert [pair.experiment for pair in track.pairs] == [found["met"].id]
-    assert embedded.experiment(found["met"].id).final.reading.crossing == 0.2
+    kept = embedded.experiment(found["met"].id).final.reading
+    assert (kept.crossing, kept.carried) == (0.2, 0.8)
+    share = found["met"].units["treated"] / 50
+    assert track.pairs[0].promised.mid == pytest.approx(10 * share * 0.8)  # as far as it was done
     assert track.left_out == {
         found["crossed"].id: "a later plan took more of one of its arms",
+        found["undone"].id: "the store shows it done to 40% of the treated more than of the rest",
         found["skewed"].id: "its arms are not as the lot drew them",
         found["gaps"].id: "3 of the days that count were probably not imported",
         found["unread"].id: "it is due and was not read",

@@ -145,7 +145,10 @@ def readings(
         parts += [table, *_more(len(read.found))]
         told = [(each.name, kept.reading) for each, kept in read.found[:ROWS] if kept.reading.note]
         parts += [
-            Text(f"  • {name}: {reading.note}", style="yellow" if reading.skewed or reading.crossed else "dim")
+            Text(
+                f"  • {name}: {reading.note}",
+                style="yellow" if reading.skewed or reading.crossed or reading.undone else "dim",
+            )
             for name, reading in told
         ]
     parts += [Text(f"  • {why}", style="yellow") for why in list(read.unread.values())[:ROWS]]

@@ -11,6 +11,7 @@ from tradewind.ledger.promise import estimate_read, estimate_said, name, number,
 from tradewind.period import Period
 from tradewind.study import Estimate, Evidence, Party
 
+UNDONE = 0.5  # share carried out below which what is read says nothing of what was planned
 SKEWED = 0.001
 """Below such a chance the arms are not as the lot drew them, and what is read is not trusted for a calibration."""
 
@@ -35,6 +36,8 @@ class Reading:
         missing: How many of the days were probably never imported, and count as days without sales.
         crossing: Chance that plans which were launched since took units of both arms as unequally as they did, if they
             picked whatever the arm had sold; None where none took any.
+        carried: Share of the treated to whom it was done, less that of the held out, as the store shows; None where it
+            shows nothing.
 
     Raises:
         BadInputError: If it says no effect, or a number makes no sense.
@@ -52,6 +55,7 @@ class Reading:
     replaces: int | None = None
     missing: int = 0
     crossing: float | None = None
+    carried: float | None = None
 
     def __post_init__(self) -> None:
         sentence(self.method, "How it was read")
@@ -60,6 +64,8 @@ class Reading:
         for chance in (self.sample_ratio, self.crossing):
             if chance is not None and not 0 <= chance <= 1:
                 raise BadInputError("The chance of the arms is no probability", got=chance, allowed="0 to 1")
+        if self.carried is not None and not 0 <= self.carried <= 1:
+            raise BadInputError("What was carried out is no share", got=self.carried, allowed="0 to 1")
         for estimate in (*self.effect.values(), *(() if self.joint is None else (self.joint,))):
             if not estimate.low < estimate.high:
                 raise BadInputError(
@@ -78,6 +84,11 @@ class Reading:
     def crossed(self) -> bool:
         """Whether later plans took so much more of one arm that what they did there is read as what this one did."""
         return self.crossing is not None and self.crossing < SKEWED
+
+    @property
+    def undone(self) -> bool:
+        """Whether the store shows that most of it was not done, or to both arms alike."""
+        return self.carried is not None and self.carried < UNDONE
 
 
 @dataclass(frozen=True)
@@ -120,6 +131,7 @@ def reading_said(reading: Reading, entry: int, early: bool) -> dict[str, Any]:
         "early": early,
         **({"missing": str(reading.missing)} if reading.missing else {}),
         **({} if reading.crossing is None else {"crossing": number(reading.crossing, "The chance of later plans")}),
+        **({} if reading.carried is None else {"carried": number(reading.carried, "What was carried out")}),
     }
 
 
@@ -138,4 +150,5 @@ def reading_read(said: Mapping[str, Any]) -> Reading:
         None if said["replaces"] is None else int(said["replaces"]),
         int(said.get("missing", 0)),
         float(said["crossing"]) if "crossing" in said else None,
+        float(said["carried"]) if "carried" in said else None,
     )

@@ -18,7 +18,8 @@ class Pair:
     Args:
         experiment: Id of the experiment.
         lever: Its lever.
-        promised: What was predicted, before any calibration: of all parties together, what a reading sees of it.
+        promised: What was predicted, before any calibration: of all parties together, what a reading sees of it, as far
+            as it was carried out.
         proven: What was read.
     """
 
@@ -97,6 +98,7 @@ def _pair(each: Experiment, due: bool, party: Party | None, weakest: Evidence) -
         f"{reading.missing} of the days that count were probably not imported": reading.missing > 0,
         "its arms are not as the lot drew them": reading.skewed,
         "a later plan took more of one of its arms": reading.crossed,
+        f"the store shows it done to {reading.carried or 0:.0%} of the treated more than of the rest": reading.undone,
         "it was registered after it had begun": any(launch.late for launch in each.treated),
     }
     if any(doubts.values()):
@@ -105,8 +107,9 @@ def _pair(each: Experiment, due: bool, party: Party | None, weakest: Evidence) -
     promises = [_promised(launch, party) for launch in each.treated]
     if proven is None or not all(promises):
         return f"{'all parties together were' if party is None else f'the {party} was'} not both promised and read"
+    truly = 1.0 if reading.carried is None else reading.carried
     parts = [
-        promise.scaled(launch.held * each.done)
+        promise.scaled(launch.held * each.done * truly)
         for promise, launch in zip(promises, each.treated, strict=True)
         if promise
     ]

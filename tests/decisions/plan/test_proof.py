@@ -5,14 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import ibis
 import numpy as np
+import pyarrow as pa
 import pytest
 from wares import M, P, worth
 
 from tradewind.arena.launch import moves
 from tradewind.decisions.plan import holdouts, proof
+from tradewind.decisions.plan.carried import carried
 from tradewind.decisions.plan.outcomes import coming, outcomes
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import BadInputError, MissingDataError
@@ -267,6 +270,82 @@ def test_a_later_plan_that_took_more_of_one_arm_is_noticed(launched: Launched) -
         assert (found.crossed, "The plan c, which was launched since" in found.note) == (noticed, noticed)
         assert found.crossing is None if chance is None else (found.crossing or 0.0) >= chance
         assert found.joint == proof.read(launched.after, launched.coupon, arms).joint
+
+
+def test_what_was_done_is_told_from_what_was_not(launched: Launched, tmp_path: Path) -> None:
+    for trial in launched.receipt.experiments:
+        done = carried(launched.after, trial, launched.ledger.arms(trial.id))
+        assert done is not None
+        assert (done.share, done.sentence) == (1.0, "")
+    fill("tiny", SEED, tmp_path, days=BEFORE + LIVED)
+    undone = open_store(str(tmp_path))
+    for trial in launched.receipt.experiments:
+        found = proof.read(undone, trial, launched.ledger.arms(trial.id))
+        assert found.undone
+        assert "what was planned was done to" in found.note
+
+
+def test_a_coupon_that_all_were_given_is_no_experiment(launched: Launched) -> None:
+    """As where a shop gives it to everybody, or to every fourth of the treated only."""
+    arms, trial = launched.ledger.arms(launched.coupon.id), launched.coupon
+    grants, coupons = launched.after.table("coupon_grants"), launched.after.table("coupons")
+    rows = launched.after.run(grants).to_pylist()
+    fives = launched.after.run(coupons.filter((coupons.face_value == 5) & (coupons.threshold == 8)))["coupon_id"]
+    mine = [row for row in rows if row["coupon_id"] in fives.to_pylist() and arms.get(row["customer_id"]) == "treated"]
+    held = [unit for unit, arm in sorted(arms.items()) if arm == "holdout"]
+    everybody = [*rows, *({**mine[0], "customer_id": unit} for unit in held)]
+    some = [row for row in rows if row not in mine[: 3 * len(mine) // 4]]
+    for given, share, words in ((everybody, 0.0, "and to 100% of those held out"), (some, 0.25, "done to 25.0%")):
+        store = launched.after.write({"coupon_grants": pa.Table.from_pylist(given, launched.after.run(grants).schema)})
+        found = carried(store, trial, arms)
+        assert found is not None
+        assert found.share == pytest.approx(share, abs=0.01)
+        assert words in found.sentence
+
+
+def test_a_price_counts_by_its_days_until_it_is_stopped(launched: Launched) -> None:
+    arms, trial = launched.ledger.arms(launched.prices.id), launched.prices
+    table = launched.after.table("product_history")
+    half = trial.days.first + timedelta(days=3)
+    over = datetime(half.year, half.month, half.day, tzinfo=UTC).replace(tzinfo=None)
+    late = (table.valid_from < ibis.timestamp(over)) & (table.valid_from >= ibis.timestamp(over - timedelta(days=9)))
+    price = late.ifelse(table.list_price, table.sale_price)
+    store = launched.after.write({"product_history": table.mutate(sale_price=price)})
+    found = carried(store, trial, arms)
+    assert found is not None
+    assert found.treated < 0.2  # listed for whole weeks, all of them at the list price then
+    stopped = tuple(replace(each, stopped=trial.days.first - timedelta(days=1)) for each in trial.launches)
+    assert carried(launched.after, replace(trial, launches=stopped), arms) is None
+
+
+def test_rates_are_told_by_contracts(launched: Launched) -> None:
+    """Contracts of a product, half of their time at the planned rate: of one they all are, of another none."""
+    days, at = launched.prices.days, launched.prices.launches
+    zone = ZoneInfo(launched.after.provenance.timezone)
+    start = datetime.combine(days.first, time(), zone).astimezone(UTC).replace(tzinfo=None)
+    middle = start + timedelta(days=days.days / 2)
+
+    def contract(n: int, product: str, rate: float, begin: datetime, end: datetime | None) -> dict[str, object]:
+        return {"contract_id": f"x{n}", "shop_id": at[0].subject.shop, "product_id": product, "creator_id": "k",
+                "rate": rate, "accepted_at": begin, "ends_at": end}  # fmt: skip
+
+    goods = [each for each in at if each.arm == "treated"][:3]
+    rate = Setting({"rate": 0.2}, {}, {})
+    trial = replace(launched.prices, lever=Lever.COMMISSION, launches=tuple(
+        replace(each, lever=Lever.COMMISSION, setting=rate) for each in goods
+    ))  # fmt: skip
+    names = [each.subject.id for each in goods]
+    old = start - timedelta(days=60)
+    rows = [
+        contract(0, names[0], 0.2, old, None), contract(1, names[1], 0.1, old, None),
+        contract(2, names[2], 0.1, old, middle), contract(3, names[2], 0.2, middle, None),
+    ]  # fmt: skip
+    schema = launched.after.run(launched.after.table("commissions")).schema
+    store = launched.after.write({"commissions": pa.Table.from_pylist(rows, schema)})
+    found = carried(store, trial, dict.fromkeys(names, "treated"))
+    assert found is not None
+    assert found.treated == pytest.approx(0.5)
+    assert carried(store, replace(trial, lever=Lever.TRAFFIC), dict.fromkeys(names, "treated")) is None
 
 
 def test_days_whose_costs_are_not_there_are_not_read(launched: Launched) -> None:

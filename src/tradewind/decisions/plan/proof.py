@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from tradewind.decisions.plan.carried import carried
 from tradewind.decisions.plan.outcomes import (
     SLOPED,
     Coming,
@@ -115,13 +116,16 @@ def read(
     whole = readout(joint, arm, None if then is None else _joint(then))
     ratio, lost = _unlike(known_before(store, kind, units, days.first), arm)
     crossing, moved = _crossed(later, counted)
-    said = [*gaps_said(store, days), *_still_said(still, until, store.span.last), *lost, *moved, *whole.cautions]
+    done = carried(store, experiment, arms)
+    undone = [done.sentence] if done is not None and done.sentence else []
+    still_said = _still_said(still, until, store.span.last)
+    said = [*gaps_said(store, days), *still_said, *lost, *moved, *undone, *whole.cautions]
     if experiment.unit != "customer":
         said.append("What products take from each other is not seen when products are held out.")
     method = "difference in means" + (" less what the days before foretell (CUPED)" if then is not None else "")
     return Reading(
         experiment.id, days, effect, whole.arms[0].total, counted, method, Evidence.RANDOMISED, ratio, " ".join(said),
-        missing=len(missing_days(store, days)), crossing=crossing,
+        missing=len(missing_days(store, days)), crossing=crossing, carried=None if done is None else done.share,
     )  # fmt: skip
 
 
