@@ -297,6 +297,33 @@ def test_contracts_that_name_no_creator_are_counted(tmp_path: Path, told: Study)
     assert not any("no creator" in said for said in told.caveats)
 
 
+def test_what_creators_show_without_a_known_contract_is_theirs_and_keeps_its_rate(tmp_path: Path, learnt: Learnt):
+    """Half of the contracts name nobody: as much is new as before, and a raise is paid on the other half alone."""
+    store = open_store(str(bazaar.build(tmp_path)))
+    rows = store.table("commissions")
+    odd = rows.contract_id.right(1).cast("int64") % 2 == 1
+    store.write({"commissions": rows.mutate(creator_id=odd.ifelse(ibis.null(rows.creator_id.type()), rows.creator_id))})
+    found = learn(open_store(str(tmp_path)), bazaar.LAST)
+    here, whole = found.gains(), learnt.gains()
+    products = np.unique(here.of[here.signed])
+    share = [each.new_sales(products).mean() for each in (here, whole)]
+    assert share[0] == pytest.approx(share[1], abs=0.08)
+    pairs = [
+        list(zip((each.goods.ids[p] for p in some.of), (each.past.creators[k] for k in some.by), strict=True))
+        for each, some in ((found, here), (learnt, whole))
+    ]
+    named = {pair for pair, signed in zip(pairs[0], here.signed, strict=True) if signed}
+    same = np.array([pair in named for pair in pairs[1]])
+    days, rate = np.full(len(products), 28.0), np.full(len(products), 0.2)
+    mine, theirs = here(products, rate, days), whole(products, rate, days, chosen=same)
+    for part in ("before", "through", "joint"):
+        mids = [getattr(each, part).mean(axis=0).sum() for each in (mine, theirs)]
+        assert mids[0] == pytest.approx(mids[1], rel=0.25)
+    raised = [(each.after - each.before).mean(axis=0).sum() for each in (mine, theirs)]
+    assert raised[0] == pytest.approx(raised[1], rel=0.2)
+    assert (here(products, rate, days, chosen=~here.signed).joint == 0).all()
+
+
 def test_a_mega_campaign_is_not_promised_again(tmp_path: Path, store: Store, told: Study):
     found = study(open_store(str(bazaar.build(tmp_path, mega=bazaar.WEEKS - 3))), bazaar.LAST)
     usual, then = (

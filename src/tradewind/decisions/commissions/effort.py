@@ -179,7 +179,8 @@ def effort(past: Past, goods: Goods, seed: int) -> Effort:
 def _curve(past: Past, seed: int) -> Curve:
     """Compare contracts of one product at one time, and of one creator at one time, that pay different rates."""
     rows = past.rows
-    some = np.flatnonzero(_whole(rows.held) & ((past.weeks - 1 - rows.week) % EVERY == 0))
+    signed = ~past.unsigned[rows.line]  # what orders paid is no rate that was agreed
+    some = np.flatnonzero(signed & _whole(rows.held) & ((past.weeks - 1 - rows.week) % EVERY == 0))
     line, week, rate, shown = rows.line[some], rows.week[some], rows.rate[some], rows.shown[some]
     if len(line) < FEWEST:
         raise MissingDataError(
@@ -333,7 +334,8 @@ def _crowding(past: Past, level: Array) -> tuple[Slope, Array, float]:
         np.bincount(rows.line, rows.held, len(level)), 1e-9
     )
     change = logs - usual[rows.line]
-    some = _sample(past.product[rows.line], _whole(rows.held))
+    known = np.array([bool(name) for name in past.creators])[creator]  # of creators taken together nobody is busy
+    some = _sample(past.product[rows.line], _whole(rows.held) & known)
     try:
         fit = Poisson()(
             rows.shown[some], change[some, None], [_codes(rows.line[some]), _codes(product[some])],

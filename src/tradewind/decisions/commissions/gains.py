@@ -60,7 +60,7 @@ class Gains:
 
     Effort for line c of creator k is h exp(f(rate_c)) / (Σ_lines of k)^crowding; the exposure of a product with efforts
     E is F (1 + bend E)^new, of which creators show E / (1 + E). Sales elsewhere, B, fall as
-    (1 + what creators sell / B)^-taken.
+    (1 + what creators sell / B)^-taken. What creators show by no known contract keeps its rate.
 
     Args:
         goods: Products, and what a piece brings.
@@ -75,7 +75,7 @@ class Gains:
         rng = np.random.default_rng(seed)
         live = np.flatnonzero(np.isfinite(past.rate))
         self.of, self.by, self.rate = past.product[live], past.creator[live], past.rate[live]
-        self.share, self.contracts = past.share[live], past.contracts[live]
+        self.share, self.contracts, self.signed = past.share[live], past.contracts[live], ~past.unsigned[live]
         self.tier = past.tier[self.by]
         self.luck, self.beyond = rng.standard_normal((DRAWS, len(TIERS))), rng.uniform(*BEYOND, DRAWS)
 
@@ -161,7 +161,7 @@ class Gains:
             rate: [settings] rate that its contracts would pay.
             days: [settings] for how many days such as those known.
             tier: [settings] tier of the creators whose contracts change; those of all tiers where left out.
-            chosen: [lines that hold] contracts that may change; all where left out.
+            chosen: [lines that hold] contracts that may change; all that are known where left out.
         """
         first, last = (np.searchsorted(self._sorted, product, side=side) for side in ("left", "right"))
         size = last - first
@@ -169,7 +169,7 @@ class Gains:
         inside = np.arange(len(setting)) - np.repeat(np.cumsum(size) - size, size)
         line = self._order[np.repeat(first, size) + inside]
         creator, given = self.by[line], self.given[:, line]
-        moves = np.ones(len(line), bool) if tier is None else self.tier[line] == tier[setting]
+        moves = self.signed[line] if tier is None else self.signed[line] & (self.tier[line] == tier[setting])
         moves = moves if chosen is None else moves & chosen[line]
         then = np.where(moves, rate[setting], self.rate[line])
         ratio = np.exp(self._answer(self.tier[line], then) - self.at_now[:, line])
@@ -243,8 +243,8 @@ class Gains:
         return np.asarray(np.clip(self.together * brings / np.maximum(kept, 1e-9), 0.0, 1.0))
 
     def pays(self) -> tuple[Array, Array]:
-        """Return the rate that each product pays now, and the platform's share of it, by effort; NaN without any."""
-        count, weight = len(self.goods.ids), self.given.mean(axis=0)
+        """Return the rate that contracts of each product pay, and the platform's share, by effort; NaN without any."""
+        count, weight = len(self.goods.ids), self.given.mean(axis=0) * self.signed
         total = np.bincount(self.of, weight, count)
         rate, part = (
             np.divide(np.bincount(self.of, weight * v, count), total, out=np.full(count, np.nan), where=total > 0)
