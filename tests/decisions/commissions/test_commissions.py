@@ -159,14 +159,76 @@ def test_commission_is_a_share_of_gmv(discounted: Path):
     pieces, gmv, cost, fee, back, listed, kept, costs, fees, backs = np.array(rows, float).T
     assert (kept < 0.82).all()
     usual = listed * kept
-    price, costing, fee, back = (
-        (total + 5 * each) / (pieces + 5)
-        for total, each in ((gmv, usual), (cost, listed * costs), (fee, usual * fees), (back, usual * backs))
+    price, fee, back = (
+        (total + 5 * each) / (pieces + 5) for total, each in ((gmv, usual), (fee, usual * fees), (back, usual * backs))
     )
+    costing = cost / pieces  # the same on every order
+    assert (costs > 0).all()
     assert goods.price == pytest.approx(price, rel=1e-9)
     assert goods.returned == pytest.approx(back / price, rel=1e-9)
     assert goods.platform == pytest.approx(fee, rel=1e-9)
     assert goods.merchant == pytest.approx(price - costing - fee - back, rel=1e-9)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_pieces_to_come_cost_what_they_cost_today(tmp_path: Path, learnt: Learnt, listed: bool):
+    """Costs rose by half in the last two weeks: told by orders, or by listings that say so and know more."""
+    store = open_store(str(bazaar.build(tmp_path, off=0.0)))
+    rows = store.table("order_lines")
+    late = rows.day > bazaar.LAST.last - timedelta(days=14)
+    then = (rows.unit_cost * late.ifelse(1.5, 1.0)).cast("decimal(18, 4)")
+    tables = {"order_lines": store.run(rows.mutate(unit_cost=then))}
+    if listed:
+        names, end = learnt.goods.ids, datetime.combine(bazaar.LAST.last, time())
+        tables["product_history"] = market.arrow("product_history", [
+            {"product_id": name, "shop_id": f"s{int(name[1:]) % bazaar.SHOPS}", "valid_from": end - timedelta(days=9),
+             "unit_cost": Decimal(2)}
+            for name in names
+        ])  # fmt: skip
+    store.write(tables)
+    found = learn(open_store(str(tmp_path)), bazaar.LAST)
+    price = dict(
+        database(tmp_path).sql("select product_id, max(unit_price)::double from order_lines group by all").fetchall()
+    )
+    last = dict(
+        database(tmp_path)
+        .sql("select product_id, arg_max(unit_cost, day)::double from order_lines group by all")
+        .fetchall()
+    )
+    sold = np.array([name in price for name in found.goods.ids])
+    more = np.array([
+        (2 if listed else last[name]) - price[name] * bazaar.MARGIN for name in np.array(found.goods.ids)[sold]
+    ])  # fmt: skip
+    less = (learnt.goods.merchant - found.goods.merchant)[sold]
+    assert less == pytest.approx(more, rel=1e-6, abs=1e-4)
+    assert (more > 1).sum() > 40 or listed
+
+
+def test_gifts_are_nobodys_demand_and_not_free(tmp_path: Path, learnt: Learnt):
+    """Samples and gifts with every purchase, at no price, for a cent, or fully discounted."""
+    store = open_store(str(bazaar.build(tmp_path)))
+    rows = store.run(store.table("order_lines")).to_pylist()
+    cent, full = Decimal("0.0100"), []
+    gifts = [row | {"line": 1, "commission": None, "platform_fee": None} for row in rows]
+    for n, gift in enumerate(gifts):
+        gift["unit_price"] = (Decimal(0), cent, gift["unit_price"])[n % 3]
+        if n % 3 == 2:
+            full.append({"order_id": gift["order_id"], "line": 1, "n": 0, "payer": "merchant", "kind": "gift",
+                         "amount": gift["unit_price"]})  # fmt: skip
+    lines = pa.Table.from_pylist(rows + gifts, schema=store.run(store.table("order_lines").limit(1)).schema)
+    store.write({"order_lines": lines, "order_discounts": market.arrow("order_discounts", full)})
+    found = learn(open_store(str(tmp_path)), bazaar.LAST)
+    for name in ("bought", "sold", "pieces", "through"):
+        assert getattr(found.past, name) == pytest.approx(getattr(learnt.past, name))
+    assert found.goods.price == pytest.approx(learnt.goods.price, rel=2e-3)
+    assert found.busy(DAYS) == pytest.approx(learnt.busy(DAYS))
+    first = bazaar.LAST.last - timedelta(days=7 * (bazaar.WEEKS - 1) - 1)
+    sums = database(tmp_path).sql(f"""
+        select shop_id, (sum(unit_cost) filter (line = 1) / sum(unit_price) filter (line = 0))::double from order_lines
+        where day between '{first}' and '{bazaar.LAST.last}' group by all
+    """).fetchall()  # fmt: skip
+    share = np.array([dict(sums)[f"s{int(name[1:]) % bazaar.SHOPS}"] for name in found.goods.ids])
+    assert (learnt.goods.merchant - found.goods.merchant) == pytest.approx(share * found.goods.price, rel=0.02)
 
 
 def test_what_is_paid_now_meets_what_was_booked(discounted: Path):
@@ -656,6 +718,14 @@ def test_a_part_of_a_marketplace_displaces_sellers_who_are_not_in_it(store: Stor
     assert "whole_marketplace" in said
     [said] = [each for each in told.caveats if "drives away" in each]
     assert "between 60% and 100%, and" in said
+
+
+def test_rates_are_shares_or_percent():
+    assert CommissionsSettings(rates=("10%", "0.05", " 12.5 % ", "0.10")).menu == (0.05, 0.1, 0.125)
+    with pytest.raises(BadInputError, match=r"write 10% or 0\.1 if that"):  # ten percent, or ten times the price?
+        CommissionsSettings(rates=("10",))
+    with pytest.raises(BadInputError, match="from 0% to below 100%"):
+        CommissionsSettings(rates=("100%",))
 
 
 def test_bad_input(learnt: Learnt, store: Store):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tradewind.decisions.commissions.gifts import PIECES
 from tradewind.decisions.commissions.unsigned import unsigned
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
@@ -346,8 +347,8 @@ class _Reader:
             )
         at_work = sorted({surface for (surface, _), cell in by.items() if cell.get("affiliate", 0) > COMMON * total},
                          key=str)  # fmt: skip
-        sold = self._run((m.ITEMS,), ("surface",), {"form": _NO_ROOM})
-        pieces = {surface: float(count) for surface, count in zip(sold["surface"], sold["items"], strict=True)}
+        sold = self._run((PIECES,), ("surface",), {"form": _NO_ROOM})
+        pieces = {surface: float(count) for surface, count in zip(sold["surface"], sold[PIECES.name], strict=True)}
         shown = {s: sum(sum(cell.values()) for (at, _), cell in by.items() if at == s) for s in at_work}
         usual = sum(pieces.get(s, 0.0) for s in at_work) / max(sum(shown.values()), 1.0)
         weight = {s: pieces.get(s, 0.0) / max(shown[s], 1.0) / usual if usual > 0 else 1.0 for s in at_work}
@@ -385,10 +386,10 @@ class _Reader:
 
     def _bought(self, places: Mapping[str | None, float]) -> Array:
         """Pieces sold where creators are not at work, rooms aside: [products, weeks]."""
-        found = self._run((m.ITEMS,), ("product_id", "surface"), {"form": _NO_ROOM}, weekly=True)
+        found = self._run((PIECES,), ("product_id", "surface"), {"form": _NO_ROOM}, weekly=True)
         out = np.zeros((len(self.product), len(self.weeks)))
         for name, surface, week, count in zip(
-            found["product_id"], found["surface"], found["slot"], found["items"], strict=True
+            found["product_id"], found["surface"], found["slot"], found[PIECES.name], strict=True
         ):
             if surface not in places and name in self.product:
                 out[self.product[name], int(week)] += float(count)
@@ -400,14 +401,14 @@ class _Reader:
         return np.stack(columns if len(columns) > 1 else [np.zeros(len(self.product)), *columns], axis=1)
 
     def _pieces(self, places: tuple[str | None, ...]) -> Array:
-        there = self._column(m.ITEMS, self.window, {"surface": places, "form": _NO_ROOM})
-        return np.stack([there, self._column(m.ITEMS, self.window, {"form": _NO_ROOM}) - there], axis=1)
+        there = self._column(PIECES, self.window, {"surface": places, "form": _NO_ROOM})
+        return np.stack([there, self._column(PIECES, self.window, {"form": _NO_ROOM}) - there], axis=1)
 
     def _sold(self, same: Where) -> Array:
         return np.stack(
             [
                 np.stack([self._column(metric, self.window, {"relation": (who,), **same})
-                          for metric in (m.ITEMS, m.IMPRESSIONS)], axis=1)
+                          for metric in (PIECES, m.IMPRESSIONS)], axis=1)
                 for who in ("own", "affiliate")
             ],
             axis=1,
@@ -415,7 +416,7 @@ class _Reader:
 
     def _through(self) -> Array:
         by: Where = {"relation": ("affiliate",)}
-        asked = ((m.ITEMS, self.window), (m.IMPRESSIONS, self.window), (m.IMPRESSIONS, self.period))
+        asked = ((PIECES, self.window), (m.IMPRESSIONS, self.window), (m.IMPRESSIONS, self.period))
         return np.stack([self._column(metric, days, by) for metric, days in asked], axis=1)
 
     def _through_lines(self, line_of: Mapping[tuple[int, int], int], number: Mapping[str, int], lines: int) -> Array:
