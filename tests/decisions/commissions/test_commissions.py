@@ -20,7 +20,7 @@ import pytest
 import market
 from oracles.queries import database
 from tradewind.decisions.commissions import CommissionsSettings, Learnt, answer, learn, study, terms
-from tradewind.decisions.commissions.effort import SUPPOSED, believed, effort
+from tradewind.decisions.commissions.effort import SUPPOSED, _lost, believed, effort
 from tradewind.decisions.commissions.gains import Brought, Gains
 from tradewind.decisions.commissions.goods import _current
 from tradewind.decisions.commissions.past import Rows
@@ -105,6 +105,44 @@ def test_what_creators_take_from_sales_elsewhere_is_not_new(tmp_path: Path):
         assert np.quantile(told, 0.05) <= without.mean() - taken <= np.quantile(told, 0.95)
     even = [each.gains().break_even().mean(axis=0)[under].mean() for each in (none, some)]
     assert even[1] < 0.6 * even[0]
+
+
+def test_products_that_were_not_there_yet_tell_nothing(tmp_path: Path):
+    """A quarter of the products is launched in the tenth week: neither shown nor sold anywhere before."""
+    store = open_store(str(bazaar.build(tmp_path, 3, taken=0.0)))
+    launch = bazaar.FIRST + timedelta(days=7 * 9 + 3)
+    young = [f"p{n:03d}" for n in range(0, bazaar.PRODUCTS, 4)]
+    kept = {}
+    for name in ("traffic", "order_lines"):
+        rows = store.table(name)
+        kept[name] = store.run(rows.filter(~rows.product_id.isin(young) | (rows.day >= launch)))
+    rows = store.table("commissions")
+    late = ibis.greatest(rows.accepted_at, ibis.literal(datetime.combine(launch, time())).cast(rows.accepted_at.type()))
+    kept["commissions"] = store.run(rows.mutate(accepted_at=rows.product_id.isin(young).ifelse(late, rows.accepted_at)))
+    store.write(kept)
+    found = learn(open_store(str(tmp_path)), bazaar.LAST).effort
+    assert abs(found.taken.mid) < max(0.08, 2 * found.taken.error)
+    effort_of = np.array([0.5, 2.0, 5.0])
+    assert (1 + found.bend * effort_of) ** found.new.mid == pytest.approx(1 + bazaar.BEND * effort_of, rel=0.12)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_the_share_that_creators_take_is_found(share: float):
+    """Pieces for pieces, however much creators sell beside them: an elasticity would grow with it."""
+    rng = np.random.default_rng(5)
+    product, week = np.divmod(np.arange(200 * 20), 20)
+    sells = rng.uniform(0.2, 3.0, 200)[product]  # beside what is left elsewhere, in the middle
+    more = sells * np.clip(0.3 * rng.standard_normal(4_000), -0.9, 0.9)
+    more = np.clip(more - (np.bincount(product, more) / 20)[product], -1, 1)
+    counts = rng.poisson(40 * rng.lognormal(0, 0.5, 200)[product] * np.maximum(1 - share * more, 0.0)).astype(float)
+    found = _lost(counts, more, (product, week))
+    assert found.mid == pytest.approx(share, abs=max(0.03, 2.5 * found.error))
+    assert found.error < 0.1
+
+
+def test_creators_take_no_more_than_is_sold_elsewhere():
+    taken, elsewhere = np.array([[0.5, 0.5, 0.5]]), np.array([[100.0, 2.0, 0.0]])
+    assert Gains._taken(taken, elsewhere, np.full((1, 3), 10.0), np.full((1, 3), 30.0)).tolist() == [[10.0, 2.0, 0.0]]
 
 
 def test_a_piece_brings_what_its_price_leaves(learnt: Learnt):
