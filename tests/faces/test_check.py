@@ -6,9 +6,14 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+import pytest
+
 import market
 from tradewind.engines.store import Store, open_store
+from tradewind.errors import MissingDataError
 from tradewind.faces.check import check
+from tradewind.faces.studies import WINGS
+from tradewind.measures.assume import Assumptions
 from tradewind.scope import Scope
 
 
@@ -48,3 +53,25 @@ def test_what_does_not_fit_together_is_told(tmp_path: Path) -> None:
     market.write(tmp_path / "sound", rows)
     assert check(open_store(str(tmp_path / "sound"))).doubts == ()
     assert costs.startswith("20.0% of the order lines with a unit cost cost more than they sell for")
+
+
+def test_a_study_that_would_refuse_is_not_said_to_be_ready(tmp_path: Path, market_rows: market.Rows) -> None:
+    """Of some order lines nobody says what the goods cost: studies that act on profit refuse them."""
+    lines = [row | {"unit_cost": row.get("unit_cost") or Decimal(1)} for row in market_rows["order_lines"]]
+    market.write(tmp_path / "known", {**market_rows, "order_lines": lines})
+    partly = [row | {"unit_cost": None if n % 10 == 0 else row["unit_cost"]} for n, row in enumerate(lines)]
+    market.write(tmp_path / "partly", {**market_rows, "order_lines": partly})
+    known, some = (open_store(str(tmp_path / name)) for name in ("known", "partly"))
+    before, after = ({study.name: study for study in check(store).studies} for store in (known, some))
+    acting = [name for name in ("commissions", "coupons") if before[name].ready]
+    assert acting
+    for name in acting:
+        assert not after[name].ready
+        assert not after[name].missing
+        assert "no unit cost" in after[name].why
+        with pytest.raises(MissingDataError) as refused:
+            WINGS[name].load().study(some, some.span, WINGS[name].load().settings())
+        assert str(refused.value) == after[name].why
+    supposed = {study.name: study for study in check(some.assuming(Assumptions(0.3))).studies}
+    assert all(supposed[name].ready for name in acting)
+    assert after["performance"].ready

@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from typer.testing import CliRunner
 
+from tradewind.decisions.coupons import CouponsSettings
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.faces import studies
+from tradewind.faces.cli import app
 from tradewind.period import parse_period
 from tradewind.tables import TABLES
 
@@ -48,3 +51,18 @@ def test_settings_that_cannot_be_read(tides: str, given: dict[str, str], words: 
 def test_a_seed_is_a_whole_number(seed: str) -> None:
     with pytest.raises(BadInputError, match="whole number"):
         studies.settings_read("coupons", {"seed": seed})
+
+
+def test_money_is_read_alike_in_every_setting() -> None:
+    assert studies.settings_read("coupons", {"budget": "20,000"}) == {"budget": 20_000.0}
+    assert studies.settings_read("coupons", {"budget": "1.5M"}) == {"budget": 1.5e6}
+    with pytest.raises(BadInputError, match="two ways"):
+        studies.settings_read("coupons", {"budget": "1,50"})
+    assert CouponsSettings(faces=("2k/8k",)).menu == ((2_000.0, 8_000.0),)
+
+
+def test_money_is_read_alike_on_the_command_line() -> None:
+    for words, said in ((["study", "coupons", "--budget", "1,50"], "two ways"), (["plan", "--least", "5kk"], "amount")):
+        result = CliRunner().invoke(app, [*words, "--store", "nowhere"])
+        assert result.exit_code != 0
+        assert said in str(result.exception) or said in result.output

@@ -62,6 +62,7 @@ class StudyCheck:
         ready: Whether the store has what it needs.
         missing: Tables, and columns of tables that are there (`traffic.surface`), that it needs and the store lacks.
         would_add: What each further table that the store lacks would add.
+        why: Why it cannot be answered though nothing of that is missing, in words; empty otherwise.
     """
 
     name: str
@@ -70,6 +71,7 @@ class StudyCheck:
     ready: bool
     missing: tuple[str, ...]
     would_add: Mapping[str, str]
+    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -275,7 +277,13 @@ def _study(store: Store, wing: Wing) -> StudyCheck:
     lacks = [name for name in answerer.needs if not store.has(*name.split(".", 1))]
     missing = tuple(name for name in lacks if name.partition(".")[0] not in lacks or "." not in name)
     would_add = {name: gain for name, gain in answerer.improved_by.items() if not store.has(*name.split(".", 1))}
-    return StudyCheck(wing.name, wing.title, wing.question, not missing, missing, would_add)
+    why = ""
+    if not missing and answerer.require is not None:
+        try:
+            answerer.require(store)
+        except MissingDataError as error:
+            why = str(error)
+    return StudyCheck(wing.name, wing.title, wing.question, not missing and not why, missing, would_add, why)
 
 
 def _metric(store: Store, metric: Metric) -> MetricCheck:

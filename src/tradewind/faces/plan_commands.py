@@ -14,6 +14,7 @@ from tradewind import progress
 from tradewind.errors import BadInputError, ConflictError, NotFoundError
 from tradewind.faces import options, terminal
 from tradewind.faces.voice import Voice
+from tradewind.money import amount
 from tradewind.scope import OPERATOR, Scope
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ def plan(  # noqa: PLR0913, PLR0917 - one parameter an option
     least: Annotated[
         float | None,
         typer.Option(
-            "--least", metavar="AMOUNT", help="Leave out what is expected to gain less: a twentieth of an order else."
+            "--least",
+            metavar="AMOUNT",
+            parser=amount,
+            help="Leave out what is expected to gain less: a twentieth of an order else.",
         ),
     ] = None,
     wings: Annotated[

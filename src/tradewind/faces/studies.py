@@ -20,6 +20,7 @@ from tradewind.engines.gaps import gaps_said
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, NotFoundError
 from tradewind.measures.metrics import metric
+from tradewind.money import amount
 from tradewind.period import Period
 from tradewind.study import Study
 
@@ -47,7 +48,10 @@ class Wing:
         """Import the wing: late, since what it computes with takes a second to load."""
         module = importlib.import_module(f"tradewind.decisions.{self.name}")
         settings = "".join(word.capitalize() for word in self.name.split("_")) + "Settings"
-        return Answerer(_alone(module.study), getattr(module, settings), tuple(module.NEEDS), dict(module.IMPROVED_BY))
+        return Answerer(
+            _alone(module.study), getattr(module, settings), tuple(module.NEEDS), dict(module.IMPROVED_BY),
+            getattr(module, "require", None),
+        )  # fmt: skip
 
 
 def _alone(study: Callable[..., Study]) -> Callable[..., Study]:
@@ -70,12 +74,15 @@ class Answerer:
         settings: Frozen dataclass of its settings, every one with a default.
         needs: Canonical tables, and columns of them (`traffic.surface`), that it cannot do without.
         improved_by: What each further table would add, in a phrase.
+        require: Refuses a store whose tables hold too little of what it needs, as the study does; None where it asks
+            no more than its needs.
     """
 
     study: Callable[[Store, Period, Any], Study]
     settings: type[Any]
     needs: tuple[str, ...]
     improved_by: Mapping[str, str]
+    require: Callable[[Store], None] | None = None
 
 
 WINGS: dict[str, Wing] = {
@@ -131,12 +138,17 @@ def settings_read(name: str, given: Mapping[str, str]) -> dict[str, Any]:
         BadInputError: If a setting is not known or cannot be read.
     """
     known = setting_fields(name)
+    kinds = dataclasses.fields(wing(name).load().settings)
+    money = {field.name for field in kinds if field.metadata.get("unit") == "money"}
     found: dict[str, Any] = {}
     for key, text in given.items():
         if key not in known:
             raise BadInputError("The study has no such setting", got=key, allowed=known)
         kind = known[key][0]
         if not text.strip():
+            continue
+        if key in money:
+            found[key] = amount(text)
             continue
         try:
             found[key] = _setting(kind, text.strip())

@@ -15,6 +15,7 @@ from tradewind import progress
 from tradewind.faces import options, terminal
 from tradewind.faces.studies import WINGS, Answerer, Wing, answered, described
 from tradewind.faces.voice import Voice
+from tradewind.money import amount
 
 _SHARED: dict[str, tuple[Any, Any]] = {
     "shop": (options.ShopOption, None),
@@ -76,7 +77,11 @@ def _settings(settings: type[Any]) -> dict[str, tuple[Any, Any]]:
         flag = "--" + field.name.replace("_", "-")
         repeat = " Repeat, or join by commas." if many else ""
         least = 0 if field.name == "seed" else None
-        option = typer.Option(flag, help=words.get(field.name, "") + repeat, min=least)
+        help_ = words.get(field.name, "") + repeat
+        if field.metadata.get("unit") == "money":
+            option = typer.Option(flag, help=help_, parser=amount, metavar="AMOUNT")
+        else:
+            option = typer.Option(flag, help=help_, min=least)
         default = field.default if field.default is not dataclasses.MISSING else None
         found[field.name] = (Annotated[list[str] if many else hints[field.name], option], default)
     return found

@@ -209,6 +209,8 @@ def check(facts: Check) -> RenderableType:
         line = Text.assemble(mark, (wing.name, "bold"), f"  {wing.question}")
         if wing.missing:
             line.append(f" Needs {', '.join(wing.missing)}.", style="yellow")
+        if wing.why:
+            line.append(f" {wing.why}", style="yellow")
         parts.append(line)
         parts += [_bullet(Text(f"{name} would add {gain}", style="dim")) for name, gain in wing.would_add.items()]
     known = [metric.name for metric in facts.metrics if metric.known]

@@ -20,7 +20,7 @@ import pytest
 import market
 from oracles.queries import database
 from tradewind.decisions.commissions import CommissionsSettings, Learnt, answer, learn, study, terms
-from tradewind.decisions.commissions.effort import SUPPOSED, believed, effort
+from tradewind.decisions.commissions.effort import SUPPOSED, _lost, believed, effort
 from tradewind.decisions.commissions.gains import Brought, Gains
 from tradewind.decisions.commissions.goods import _current
 from tradewind.decisions.commissions.past import Rows
@@ -107,6 +107,44 @@ def test_what_creators_take_from_sales_elsewhere_is_not_new(tmp_path: Path):
     assert even[1] < 0.6 * even[0]
 
 
+def test_products_that_were_not_there_yet_tell_nothing(tmp_path: Path):
+    """A quarter of the products is launched in the tenth week: neither shown nor sold anywhere before."""
+    store = open_store(str(bazaar.build(tmp_path, 3, taken=0.0)))
+    launch = bazaar.FIRST + timedelta(days=7 * 9 + 3)
+    young = [f"p{n:03d}" for n in range(0, bazaar.PRODUCTS, 4)]
+    kept = {}
+    for name in ("traffic", "order_lines"):
+        rows = store.table(name)
+        kept[name] = store.run(rows.filter(~rows.product_id.isin(young) | (rows.day >= launch)))
+    rows = store.table("commissions")
+    late = ibis.greatest(rows.accepted_at, ibis.literal(datetime.combine(launch, time())).cast(rows.accepted_at.type()))
+    kept["commissions"] = store.run(rows.mutate(accepted_at=rows.product_id.isin(young).ifelse(late, rows.accepted_at)))
+    store.write(kept)
+    found = learn(open_store(str(tmp_path)), bazaar.LAST).effort
+    assert abs(found.taken.mid) < max(0.08, 2 * found.taken.error)
+    effort_of = np.array([0.5, 2.0, 5.0])
+    assert (1 + found.bend * effort_of) ** found.new.mid == pytest.approx(1 + bazaar.BEND * effort_of, rel=0.12)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
+def test_the_share_that_creators_take_is_found(share: float):
+    """Pieces for pieces, however much creators sell beside them: an elasticity would grow with it."""
+    rng = np.random.default_rng(5)
+    product, week = np.divmod(np.arange(200 * 20), 20)
+    sells = rng.uniform(0.2, 3.0, 200)[product]  # beside what is left elsewhere, in the middle
+    more = sells * np.clip(0.3 * rng.standard_normal(4_000), -0.9, 0.9)
+    more = np.clip(more - (np.bincount(product, more) / 20)[product], -1, 1)
+    counts = rng.poisson(40 * rng.lognormal(0, 0.5, 200)[product] * np.maximum(1 - share * more, 0.0)).astype(float)
+    found = _lost(counts, more, (product, week))
+    assert found.mid == pytest.approx(share, abs=max(0.03, 2.5 * found.error))
+    assert found.error < 0.1
+
+
+def test_creators_take_no_more_than_is_sold_elsewhere():
+    taken, elsewhere = np.array([[0.5, 0.5, 0.5]]), np.array([[100.0, 2.0, 0.0]])
+    assert Gains._taken(taken, elsewhere, np.full((1, 3), 10.0), np.full((1, 3), 30.0)).tolist() == [[10.0, 2.0, 0.0]]
+
+
 def test_a_piece_brings_what_its_price_leaves(learnt: Learnt):
     goods = learnt.goods
     assert goods.merchant == pytest.approx(goods.price * (bazaar.MARGIN - bazaar.FEE), rel=1e-6)
@@ -159,14 +197,76 @@ def test_commission_is_a_share_of_gmv(discounted: Path):
     pieces, gmv, cost, fee, back, listed, kept, costs, fees, backs = np.array(rows, float).T
     assert (kept < 0.82).all()
     usual = listed * kept
-    price, costing, fee, back = (
-        (total + 5 * each) / (pieces + 5)
-        for total, each in ((gmv, usual), (cost, listed * costs), (fee, usual * fees), (back, usual * backs))
+    price, fee, back = (
+        (total + 5 * each) / (pieces + 5) for total, each in ((gmv, usual), (fee, usual * fees), (back, usual * backs))
     )
+    costing = cost / pieces  # the same on every order
+    assert (costs > 0).all()
     assert goods.price == pytest.approx(price, rel=1e-9)
     assert goods.returned == pytest.approx(back / price, rel=1e-9)
     assert goods.platform == pytest.approx(fee, rel=1e-9)
     assert goods.merchant == pytest.approx(price - costing - fee - back, rel=1e-9)
+
+
+@pytest.mark.parametrize("listed", [False, True])
+def test_pieces_to_come_cost_what_they_cost_today(tmp_path: Path, learnt: Learnt, listed: bool):
+    """Costs rose by half in the last two weeks: told by orders, or by listings that say so and know more."""
+    store = open_store(str(bazaar.build(tmp_path, off=0.0)))
+    rows = store.table("order_lines")
+    late = rows.day > bazaar.LAST.last - timedelta(days=14)
+    then = (rows.unit_cost * late.ifelse(1.5, 1.0)).cast("decimal(18, 4)")
+    tables = {"order_lines": store.run(rows.mutate(unit_cost=then))}
+    if listed:
+        names, end = learnt.goods.ids, datetime.combine(bazaar.LAST.last, time())
+        tables["product_history"] = market.arrow("product_history", [
+            {"product_id": name, "shop_id": f"s{int(name[1:]) % bazaar.SHOPS}", "valid_from": end - timedelta(days=9),
+             "unit_cost": Decimal(2)}
+            for name in names
+        ])  # fmt: skip
+    store.write(tables)
+    found = learn(open_store(str(tmp_path)), bazaar.LAST)
+    price = dict(
+        database(tmp_path).sql("select product_id, max(unit_price)::double from order_lines group by all").fetchall()
+    )
+    last = dict(
+        database(tmp_path)
+        .sql("select product_id, arg_max(unit_cost, day)::double from order_lines group by all")
+        .fetchall()
+    )
+    sold = np.array([name in price for name in found.goods.ids])
+    more = np.array([
+        (2 if listed else last[name]) - price[name] * bazaar.MARGIN for name in np.array(found.goods.ids)[sold]
+    ])  # fmt: skip
+    less = (learnt.goods.merchant - found.goods.merchant)[sold]
+    assert less == pytest.approx(more, rel=1e-6, abs=1e-4)
+    assert (more > 1).sum() > 40 or listed
+
+
+def test_gifts_are_nobodys_demand_and_not_free(tmp_path: Path, learnt: Learnt):
+    """Samples and gifts with every purchase, at no price, for a cent, or fully discounted."""
+    store = open_store(str(bazaar.build(tmp_path)))
+    rows = store.run(store.table("order_lines")).to_pylist()
+    cent, full = Decimal("0.0100"), []
+    gifts = [row | {"line": 1, "commission": None, "platform_fee": None} for row in rows]
+    for n, gift in enumerate(gifts):
+        gift["unit_price"] = (Decimal(0), cent, gift["unit_price"])[n % 3]
+        if n % 3 == 2:
+            full.append({"order_id": gift["order_id"], "line": 1, "n": 0, "payer": "merchant", "kind": "gift",
+                         "amount": gift["unit_price"]})  # fmt: skip
+    lines = pa.Table.from_pylist(rows + gifts, schema=store.run(store.table("order_lines").limit(1)).schema)
+    store.write({"order_lines": lines, "order_discounts": market.arrow("order_discounts", full)})
+    found = learn(open_store(str(tmp_path)), bazaar.LAST)
+    for name in ("bought", "sold", "pieces", "through"):
+        assert getattr(found.past, name) == pytest.approx(getattr(learnt.past, name))
+    assert found.goods.price == pytest.approx(learnt.goods.price, rel=2e-3)
+    assert found.busy(DAYS) == pytest.approx(learnt.busy(DAYS))
+    first = bazaar.LAST.last - timedelta(days=7 * (bazaar.WEEKS - 1) - 1)
+    sums = database(tmp_path).sql(f"""
+        select shop_id, (sum(unit_cost) filter (line = 1) / sum(unit_price) filter (line = 0))::double from order_lines
+        where day between '{first}' and '{bazaar.LAST.last}' group by all
+    """).fetchall()  # fmt: skip
+    share = np.array([dict(sums)[f"s{int(name[1:]) % bazaar.SHOPS}"] for name in found.goods.ids])
+    assert (learnt.goods.merchant - found.goods.merchant) == pytest.approx(share * found.goods.price, rel=0.02)
 
 
 def test_what_is_paid_now_meets_what_was_booked(discounted: Path):
@@ -295,6 +395,33 @@ def test_contracts_that_name_no_creator_are_counted(tmp_path: Path, told: Study)
     store.write({"commissions": rows.mutate(creator_id=(rows.rate > 0.2).ifelse(nobody, rows.creator_id))})
     assert any("name no creator" in said for said in study(open_store(str(tmp_path)), bazaar.LAST).caveats)
     assert not any("no creator" in said for said in told.caveats)
+
+
+def test_what_creators_show_without_a_known_contract_is_theirs_and_keeps_its_rate(tmp_path: Path, learnt: Learnt):
+    """Half of the contracts name nobody: as much is new as before, and a raise is paid on the other half alone."""
+    store = open_store(str(bazaar.build(tmp_path)))
+    rows = store.table("commissions")
+    odd = rows.contract_id.right(1).cast("int64") % 2 == 1
+    store.write({"commissions": rows.mutate(creator_id=odd.ifelse(ibis.null(rows.creator_id.type()), rows.creator_id))})
+    found = learn(open_store(str(tmp_path)), bazaar.LAST)
+    here, whole = found.gains(), learnt.gains()
+    products = np.unique(here.of[here.signed])
+    share = [each.new_sales(products).mean() for each in (here, whole)]
+    assert share[0] == pytest.approx(share[1], abs=0.08)
+    pairs = [
+        list(zip((each.goods.ids[p] for p in some.of), (each.past.creators[k] for k in some.by), strict=True))
+        for each, some in ((found, here), (learnt, whole))
+    ]
+    named = {pair for pair, signed in zip(pairs[0], here.signed, strict=True) if signed}
+    same = np.array([pair in named for pair in pairs[1]])
+    days, rate = np.full(len(products), 28.0), np.full(len(products), 0.2)
+    mine, theirs = here(products, rate, days), whole(products, rate, days, chosen=same)
+    for part in ("before", "through", "joint"):
+        mids = [getattr(each, part).mean(axis=0).sum() for each in (mine, theirs)]
+        assert mids[0] == pytest.approx(mids[1], rel=0.25)
+    raised = [(each.after - each.before).mean(axis=0).sum() for each in (mine, theirs)]
+    assert raised[0] == pytest.approx(raised[1], rel=0.2)
+    assert (here(products, rate, days, chosen=~here.signed).joint == 0).all()
 
 
 def test_a_mega_campaign_is_not_promised_again(tmp_path: Path, store: Store, told: Study):
@@ -629,6 +756,14 @@ def test_a_part_of_a_marketplace_displaces_sellers_who_are_not_in_it(store: Stor
     assert "whole_marketplace" in said
     [said] = [each for each in told.caveats if "drives away" in each]
     assert "between 60% and 100%, and" in said
+
+
+def test_rates_are_shares_or_percent():
+    assert CommissionsSettings(rates=("10%", "0.05", " 12.5 % ", "0.10")).menu == (0.05, 0.1, 0.125)
+    with pytest.raises(BadInputError, match=r"write 10% or 0\.1 if that"):  # ten percent, or ten times the price?
+        CommissionsSettings(rates=("10",))
+    with pytest.raises(BadInputError, match="from 0% to below 100%"):
+        CommissionsSettings(rates=("100%",))
 
 
 def test_bad_input(learnt: Learnt, store: Store):

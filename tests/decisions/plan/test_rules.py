@@ -19,8 +19,25 @@ def test_budgets_are_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "currency", "told"),
+    [("5k", "EUR", 5e3), ("1.5m", "EUR", 1.5e6), ("1.5M", "EUR", 1.5e6), ("20,000k", "EUR", 2e7), ("5kEUR", "EUR", 5e3),
+     ("5MXN", "MXN", 5.0), ("5KRW", "KRW", 5.0), ("5MMXN", "MXN", 5e6)],
+)  # fmt: skip
+def test_thousands_and_millions_are_read(text: str, currency: str, told: float) -> None:
+    assert budgets([f"platform={text}"], currency) == {Party.PLATFORM: told}
+
+
+def test_rules_read_money_as_budgets_do() -> None:
+    assert [rule.most for rule in rules(["shop<=2k", "coupon<=1,500", "price<=1.5M"])] == [2e3, 1.5e3, 1.5e6]
+
+
+@pytest.mark.parametrize(
     ("given", "words"),
     [
+        (["platform=4.000k"], "two ways"),
+        (["platform=1,5k"], "two ways"),
+        (["platform=k"], "cannot be read"),
+        (["platform=5kk"], "cannot be read"),
         (["platform=-5"], "nothing or more"),
         (["platform=1e999"], "nothing or more"),
         (["shop=5"], "no such payer"),
@@ -49,8 +66,9 @@ def test_rules_are_read() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["coupon", "moon<=5", "coupon=C1<=5", "shop actions<=20%", "shop<=-5", "coupon<5", "coupon<=200%"]
+    "text",
+    ["coupon", "moon<=5", "coupon=C1<=5", "shop actions<=20%", "shop<=-5", "coupon<5", "coupon<=200%", "shop<=1,50"],
 )
 def test_rules_that_cannot_be_read(text: str) -> None:
-    with pytest.raises(BadInputError, match=r"cannot be read|not of actions|up to 100%"):
+    with pytest.raises(BadInputError, match=r"cannot be read|not of actions|up to 100%|two ways"):
         rules([text])

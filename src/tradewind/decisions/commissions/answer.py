@@ -55,12 +55,12 @@ def study(store: Store, period: Period, settings: CommissionsSettings | None = N
     progress.told("learning how creators answer to rates", 0, 3)
     learnt = learn(store, period, settings)
     gains = learnt.gains()
-    chosen = np.ones(len(gains.of), bool)
+    chosen = gains.signed
     if settings.creator:
         names = dict(zip(learnt.past.creators, range(len(learnt.past.creators)), strict=True))
         if settings.creator not in names:
             raise NotFoundError("No contract here is with that creator", got=settings.creator, do="check the id")
-        chosen = gains.by == names[settings.creator]
+        chosen = chosen & (gains.by == names[settings.creator])
     if not chosen.any():
         whose = f"the creator {settings.creator}" if settings.creator else "any creator"
         raise NotFoundError(
@@ -337,7 +337,8 @@ class _Teller:
         if nobodys := self.learnt.past.nobodys:
             told.append(
                 f"{several(nobodys, 'contract')} that {'names' if nobodys == 1 else 'name'} no creator, such as open "
-                "plans, are left out: what is sold by them counts at the rates of the others."
+                "plans, stay as they are: what creators show without a contract of their own counts at the rate that "
+                "orders paid, and no rate proposed changes it."
             )
         if doubled := self.learnt.past.doubled:
             told.append(

@@ -28,6 +28,7 @@ ENOUGH = 60_000  # rows of lines and weeks from which crowding is learnt; more a
 FEW = 20  # degrees of freedom below which rates are not compared within a creator's week
 MANY = 60  # degrees of freedom of each knot below which a tier's answer is one line
 FALLS = 2.0  # deviations by which an answer falls from which on it is said
+STEPS, LEAST = 8, 0.1  # Newton's steps to what creators take elsewhere, and the least of it that they leave there
 FEWEST = 30  # lines below which nothing is learnt from them
 
 
@@ -124,8 +125,10 @@ class Effort:
         new: Power with which exposure answers to effort: 0 where creators only take what would have been shown anyway.
         bend: Inverse of the effort at which that answer begins to wear off.
         lift: [2] logarithm of how much better a time shown by a creator sells than by the seller, and its deviation.
-        taken: Power with which sales elsewhere fall as creators sell more beside them: 0 where they lose nothing, 1
-            where they lose about as much as creators sell.
+        taken: Pieces less that are sold elsewhere for one that creators sell: 0 where they lose nothing, 1 where they
+            lose as much as creators sell.
+        little: [products] whether so little is sold elsewhere that what creators sell moves by more than all of it.
+        taken_of_little: The same of these, at the margin: what would be sold there without any creator nothing tells.
         level: [lines] effort of each line at its usual rate, in units of what its seller shows.
         shape: [lines] how sure that is, as the shape of a gamma distribution.
         usual: [lines] the rate at which it was seen.
@@ -137,6 +140,8 @@ class Effort:
     bend: float
     lift: Slope
     taken: Slope
+    little: Mask
+    taken_of_little: Slope
     level: Array
     shape: Array
     usual: Array
@@ -173,13 +178,14 @@ def effort(past: Past, goods: Goods, seed: int) -> Effort:
     now = rows.held * drawn.mean[rows.line] * np.exp(-crowding.mid * load)
     np.add.at(weekly, (past.product[rows.line], rows.week), now)
     new, bend = _new(past, goods, weekly)
-    return Effort(curve, crowding, new, bend, _lift(past), _taken(past, goods), drawn.mean, drawn.shape, usual)
+    return Effort(curve, crowding, new, bend, _lift(past), *_taken(past, goods), drawn.mean, drawn.shape, usual)
 
 
 def _curve(past: Past, seed: int) -> Curve:
     """Compare contracts of one product at one time, and of one creator at one time, that pay different rates."""
     rows = past.rows
-    some = np.flatnonzero(_whole(rows.held) & ((past.weeks - 1 - rows.week) % EVERY == 0))
+    signed = ~past.unsigned[rows.line]  # what orders paid is no rate that was agreed
+    some = np.flatnonzero(signed & _whole(rows.held) & ((past.weeks - 1 - rows.week) % EVERY == 0))
     line, week, rate, shown = rows.line[some], rows.week[some], rows.rate[some], rows.shown[some]
     if len(line) < FEWEST:
         raise MissingDataError(
@@ -333,7 +339,8 @@ def _crowding(past: Past, level: Array) -> tuple[Slope, Array, float]:
         np.bincount(rows.line, rows.held, len(level)), 1e-9
     )
     change = logs - usual[rows.line]
-    some = _sample(past.product[rows.line], _whole(rows.held))
+    known = np.array([bool(name) for name in past.creators])[creator]  # of creators taken together nobody is busy
+    some = _sample(past.product[rows.line], _whole(rows.held) & known)
     try:
         fit = Poisson()(
             rows.shown[some], change[some, None], [_codes(rows.line[some]), _codes(product[some])],
@@ -354,7 +361,7 @@ def _new(past: Past, goods: Goods, given: Array) -> tuple[Slope, float]:
     """
     weeks, products = past.weeks, len(past.own)
     product, week = np.divmod(np.arange(products * weeks), weeks)
-    mine = np.isin(product, past.product)
+    mine = np.isin(product, past.product) & _offered(past).ravel()
     levels = [_codes(product[mine]), _codes(goods.department[product[mine]] * weeks + week[mine])]
     elsewhere, seen = np.log1p(past.elsewhere.ravel()[mine]), past.seen.ravel()[mine]
     best: tuple[float, Slope, float] | None = None
@@ -381,36 +388,80 @@ def _lift(past: Past) -> Slope:
     return _slope(fit, "lift")
 
 
-def _taken(past: Past, goods: Goods) -> Slope:
-    """How sales of a product elsewhere fall in weeks in which creators show it more, beside its department's week.
+def _taken(past: Past, goods: Goods) -> tuple[Slope, Mask, Slope]:
+    """How many pieces less of a product are sold elsewhere for one that creators sell, beside its department's week.
 
-    They follow (1 + what creators sell / what is usually sold elsewhere) to the power of less the slope. What creators
-    sell is told by how often they show it, since demand moves sales here and there alike. Where sales elsewhere are too
-    few, exposure there stands for them. Below 0 sales elsewhere rise with creators, which counts as no gain of theirs.
+    What creators sell is told by how often they show it, since demand moves sales here and there alike. Where sales
+    elsewhere are too few, exposure there stands for them. Below 0 sales elsewhere rise with creators, which counts as
+    no gain of theirs. Where creators' sales move by more than is sold elsewhere at all, they cannot take a share of it
+    all the way: such products are told apart, as long as these tell anything.
     """
+    none = np.zeros(len(past.own), bool)
     if not past.bought.any():
-        return Slope(0.0, 0.0)
+        return Slope(0.0, 0.0), none, Slope(0.0, 0.0)
     if not _placed(past):
-        return SUPPOSED["taken"]
+        return SUPPOSED["taken"], none, SUPPOSED["taken"]
     shown = np.zeros(past.own.shape)
     np.add.at(shown, (past.product[past.rows.line], past.rows.week), past.rows.shown)
     ours = past.sold[:, 1, 0][:, None] * shown / np.maximum(shown.sum(axis=1, keepdims=True), 1e-9)
-    usual = past.bought.mean(axis=1)
+    offered = _offered(past)
+    weeks = np.maximum(offered.sum(axis=1), 1)
+    usual, often = ((each * offered).sum(axis=1) / weeks for each in (past.bought, ours))
+    more = (ours - often[:, None]) / np.where(usual > 0, usual, 1.0)[:, None]
     product, week = np.divmod(np.arange(shown.size), past.weeks)
-    mine = ((usual > 0) & ours.any(axis=1))[product]
-    product, week = product[mine], week[mine]
-    levels = [_codes(product), _codes(goods.department[product] * past.weeks + week)]
-    x = np.log1p(ours.ravel()[mine] / usual[product])
-    found = SUPPOSED["taken"]
-    for counts in (past.bought, past.elsewhere):
+    little = (usual > 0) & (np.abs(np.where(offered, more, 0.0)).max(axis=1) > 1)
+
+    def told(chosen: Mask, counts: Array) -> Slope:
+        mine = offered.ravel() & ((usual > 0) & ours.any(axis=1) & chosen)[product]
+        levels = (_codes(product[mine]), _codes(goods.department[product[mine]] * past.weeks + week[mine]))
         try:
-            fit = Poisson()(counts.ravel()[mine], x[:, None], levels, cluster=levels[0])
+            return _lost(counts.ravel()[mine], more.ravel()[mine], levels)
         except BadInputError:  # no product was sold there in two weeks beside another
-            continue
-        found = _slope(replace(fit, slope=-fit.slope), "taken")
-        if found.told:
+            return SUPPOSED["taken"]
+
+    found = told(~little, past.bought)
+    if not found.told:
+        found = told(~little, past.elsewhere)
+    theirs = told(little, past.bought)
+    return (found, little, theirs) if theirs.told else (found, none, found)
+
+
+def _lost(counts: Array, more: Array, levels: tuple[Codes, Codes]) -> Slope:
+    """Return the share s with which counts go as (1 - s × more) times their levels, by Newton's steps from none.
+
+    Args:
+        counts: [n] what is counted.
+        more: [n] how much more creators sell than usually, in units of what is usually counted.
+        levels: Products, which errors are clustered by, and weeks of departments: [n] each.
+    """
+    share = 0.0
+    for _ in range(STEPS):
+        left = 1 - share * more
+        left = np.maximum(left, LEAST)
+        x = np.where(left > LEAST, -more / left, 0.0)
+        fit = Poisson()(counts, x[:, None], levels, np.log(left), levels[0])
+        if not np.isfinite(fit.slope[0]):
             break
-    return found
+        before, share = share, float(np.clip(share + fit.slope[0], -1.0, 1.0))
+        if abs(share - before) < 1e-3:
+            break
+    return _slope(replace(fit, slope=fit.slope + before), "taken") if np.isfinite(fit.slope[0]) else SUPPOSED["taken"]
+
+
+def _offered(past: Past) -> Mask:
+    """Weeks in which products were there from the first day to the last: [products, weeks].
+
+    A product that is not launched yet, or is gone, is neither shown by creators nor sold elsewhere: neither is why the
+    other is missing.
+    """
+    there = past.seen + past.elsewhere > 0
+    begun = np.maximum.accumulate(there, axis=1)
+    left = np.maximum.accumulate(there[:, ::-1], axis=1)[:, ::-1]
+    inside = begun & left
+    whole = inside.copy()
+    whole[:, 1:] &= inside[:, :-1]  # launched within the week
+    whole[:, :-1] &= inside[:, 1:]
+    return np.asarray(whole, bool)
 
 
 def _placed(past: Past) -> bool:

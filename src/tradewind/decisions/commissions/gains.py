@@ -59,8 +59,9 @@ class Gains:
     """Tells what rates bring, from one set of draws for all of them.
 
     Effort for line c of creator k is h exp(f(rate_c)) / (Σ_lines of k)^crowding; the exposure of a product with efforts
-    E is F (1 + bend E)^new, of which creators show E / (1 + E). Sales elsewhere, B, fall as
-    (1 + what creators sell / B)^-taken.
+    E is F (1 + bend E)^new, of which creators show E / (1 + E). Sales elsewhere fall by
+    what they take of each piece that creators sell more, as far as there are any. What creators show by no known
+    contract keeps its rate.
 
     Args:
         goods: Products, and what a piece brings.
@@ -75,7 +76,7 @@ class Gains:
         rng = np.random.default_rng(seed)
         live = np.flatnonzero(np.isfinite(past.rate))
         self.of, self.by, self.rate = past.product[live], past.creator[live], past.rate[live]
-        self.share, self.contracts = past.share[live], past.contracts[live]
+        self.share, self.contracts, self.signed = past.share[live], past.contracts[live], ~past.unsigned[live]
         self.tier = past.tier[self.by]
         self.luck, self.beyond = rng.standard_normal((DRAWS, len(TIERS))), rng.uniform(*BEYOND, DRAWS)
 
@@ -99,7 +100,12 @@ class Gains:
         self.given = rng.standard_gamma(effort.shape[live], (DRAWS, len(live))) * (effort.level / effort.shape)[live]
         self.given *= np.exp(self.at_now - self._answer(self.tier, effort.usual[live]))
         self.total = summed(self.given, self.of, len(goods.ids))
-        self.taken = np.clip(around(effort.taken.mid, effort.taken.error), 0.0, 1.0)
+        taken, margin = (
+            np.clip(around(each.mid, each.error), 0.0, 1.0) for each in (effort.taken, effort.taken_of_little)
+        )
+        self.taken = np.where(effort.little, margin, taken)
+        # Nothing tells what would be sold without creators where next to nothing is sold beside them.
+        self.given_up = np.where(effort.little, margin + rng.uniform(size=(DRAWS, 1)) * (taken - margin), taken)
         self.elsewhere = worth.elsewhere * drift
         self.makes *= self.given  # effort, counted by what it adds
         self.made = summed(self.makes, self.of, len(goods.ids))
@@ -137,7 +143,7 @@ class Gains:
             for name in self.value
         }
         sold = self.through * self.new * bend / (1 + bend * self.made)
-        takes = self.taken * self.elsewhere / np.maximum(self.elsewhere + self.through, 1e-9)
+        takes = self.taken * (self.elsewhere > 0)
         for name, piece in self.piece.items():
             found[name] -= (sold * takes * piece)[:, self.of] * self.makes + (share * takes * piece)[
                 :, self.of
@@ -161,7 +167,7 @@ class Gains:
             rate: [settings] rate that its contracts would pay.
             days: [settings] for how many days such as those known.
             tier: [settings] tier of the creators whose contracts change; those of all tiers where left out.
-            chosen: [lines that hold] contracts that may change; all where left out.
+            chosen: [lines that hold] contracts that may change; all that are known where left out.
         """
         first, last = (np.searchsorted(self._sorted, product, side=side) for side in ("left", "right"))
         size = last - first
@@ -169,7 +175,7 @@ class Gains:
         inside = np.arange(len(setting)) - np.repeat(np.cumsum(size) - size, size)
         line = self._order[np.repeat(first, size) + inside]
         creator, given = self.by[line], self.given[:, line]
-        moves = np.ones(len(line), bool) if tier is None else self.tier[line] == tier[setting]
+        moves = self.signed[line] if tier is None else self.signed[line] & (self.tier[line] == tier[setting])
         moves = moves if chosen is None else moves & chosen[line]
         then = np.where(moves, rate[setting], self.rate[line])
         ratio = np.exp(self._answer(self.tier[line], then) - self.at_now[:, line])
@@ -194,7 +200,7 @@ class Gains:
         wider = np.where(before > 0, after / (1 + after) / np.maximum(before / (1 + before), 1e-12), 1.0)
         instead = through * (wider - 1) * self.better
         sold = through * wider * grown
-        taken = self._taken(self.elsewhere[:, product] * days, through, sold)
+        taken = self._taken(self.taken[:, product], self.elsewhere[:, product] * days, through, sold)
         own = {
             name: self.together
             * (seen * (grown - 1) * self.value[name][:, product] + (instead - taken) * self.piece[name][product])
@@ -215,11 +221,10 @@ class Gains:
             values[:, product < 0] = 0.0
         return found
 
-    def _taken(self, elsewhere: Array, before: Array, after: Array) -> Array:
+    @staticmethod
+    def _taken(taken: Array, elsewhere: Array, before: Array, after: Array) -> Array:
         """Return how many pieces less are sold elsewhere once creators sell `after`, not `before`: [draws, n]."""
-        there = np.where(elsewhere > 0, elsewhere, 1.0)
-        ratio = (there + after) / (there + before)
-        return np.asarray(elsewhere * (1 - ratio**-self.taken))
+        return np.asarray(np.where(elsewhere > 0, np.minimum(taken * (after - before), elsewhere), 0.0))
 
     def new_sales(self, product: Codes) -> Array:
         """Return the share of what creators sell of products that would be lost without any of them, [draws].
@@ -229,22 +234,22 @@ class Gains:
         more can be than is sold.
         """
         without = 1 - (1 + self.effort.bend * self.made) ** -self.new
-        back = -self._taken(self.elsewhere, self.through, 0.0 * self.through)
+        back = -self._taken(self.given_up, self.elsewhere, self.through, 0.0 * self.through)
         own = (self.seen * without * self.sells + self.through * self.better - back)[:, product].sum(axis=1)
         return np.asarray(np.clip(own / np.maximum(self.through[:, product].sum(axis=1), 1e-12), 0.0, 1.0))
 
     def break_even(self) -> Array:
         """Return the rate at which a merchant would be as well off without any creator: [draws, products]."""
         without = 1 - (1 + self.effort.bend * self.made) ** -self.new
-        back = -self._taken(self.elsewhere, self.through, 0.0 * self.through)
+        back = -self._taken(self.given_up, self.elsewhere, self.through, 0.0 * self.through)
         brings = self.seen * without * self.value["merchant"]
         brings += (self.through * self.better - back) * self.piece["merchant"]
         kept = self.through * self.goods.price * (1 - self.goods.returned)
         return np.asarray(np.clip(self.together * brings / np.maximum(kept, 1e-9), 0.0, 1.0))
 
     def pays(self) -> tuple[Array, Array]:
-        """Return the rate that each product pays now, and the platform's share of it, by effort; NaN without any."""
-        count, weight = len(self.goods.ids), self.given.mean(axis=0)
+        """Return the rate that contracts of each product pay, and the platform's share, by effort; NaN without any."""
+        count, weight = len(self.goods.ids), self.given.mean(axis=0) * self.signed
         total = np.bincount(self.of, weight, count)
         rate, part = (
             np.divide(np.bincount(self.of, weight * v, count), total, out=np.full(count, np.nan), where=total > 0)

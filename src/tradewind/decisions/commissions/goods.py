@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tradewind.decisions.commissions.gifts import PIECES, sold
 from tradewind.engines.store import Store
 from tradewind.measures import metrics as m
+from tradewind.measures.fact import MONEY, WHOLE
 from tradewind.measures.metric import Additive
 from tradewind.measures.query import Query, lights_up, require_costs
 from tradewind.period import Period
@@ -26,6 +28,11 @@ PLATFORM: tuple[tuple[Additive, int], ...] = (
 )  # fmt: skip
 CREATOR: tuple[tuple[Additive, int], ...] = ((m.CREATOR_DISCOUNT, -1),)
 BRAND: tuple[tuple[Additive, int], ...] = ((m.BRAND_DISCOUNT, -1),)
+BOUGHT = replace(
+    m.COST, name="bought", value=lambda row: (row.unit_cost_or_assumed * row.quantity.cast(WHOLE)).cast(MONEY),
+    doc="Unit cost of what was sold, whatever came back.",
+)  # fmt: skip
+LISTED, COSTS = sold(m.GROSS_SALES), (sold(m.COST), sold(BOUGHT), sold(m.COST, gifts=True))
 BY_PIECE = (m.SHIPPING_PAID, m.SHIPPING_COST, m.RETURN_SHIPPING)  # what a parcel costs does not follow its price
 
 
@@ -39,7 +46,8 @@ class Goods:
         shop: The shop of each, None where several sell it.
         department: Number of the department.
         price: What a piece usually sells for, sellers' own discounts off: its GMV, which commissions are shares of.
-        merchant: What a piece brings its merchant before commission, returns counted.
+        merchant: What a piece brings its merchant before commission, at today's unit cost, returns counted, and what
+            its shop gives away with as much GMV.
         platform: What a piece brings the platform before its share of commission.
         creator: What it brings creators before commission: below 0 by the discounts that they fund.
         brand: What it brings its brand: below 0 likewise.
@@ -65,6 +73,15 @@ class Goods:
         return self.merchant + self.platform + self.creator + self.brand
 
 
+def require(store: Store) -> None:
+    """Refuse a store of whose order lines too many have no unit cost.
+
+    Raises:
+        MissingDataError: If so, and no margin is assumed.
+    """
+    require_costs(m.COST, store)
+
+
 def goods(store: Store, window: Period) -> Goods:
     """Return what is known of products by the end of a window.
 
@@ -75,11 +92,11 @@ def goods(store: Store, window: Period) -> Goods:
     Raises:
         MissingDataError: If too many lines have no unit cost and no margin is assumed.
     """
-    require_costs(m.COST, store)
+    require(store)
     terms = tuple(dict.fromkeys(term for term, _ in (*MERCHANT, *PLATFORM, *CREATOR, *BRAND)))
     paid_for = {m.SHIPPING_PAID} if not lights_up(m.SHIPPING_COST, store, ("product_id",)) else set()
     known = tuple(term for term in terms if lights_up(term, store, ("product_id",)) and term not in paid_for)
-    sums = store.metrics(Query((m.ITEMS, m.GROSS_SALES, *known), window, by=("product_id",))).to_pydict()
+    sums = store.metrics(Query((PIECES, LISTED, *COSTS, *known), window, by=("product_id",))).to_pydict()
     described = _described(store)
     shops = _shops(store)
     ids = tuple(sorted({*sums["product_id"], *described, *shops}))
@@ -91,7 +108,7 @@ def goods(store: Store, window: Period) -> Goods:
         out[at] = np.array(sums[name], float)
         return out
 
-    pieces, gross, gmv = (spread(metric.name) for metric in (m.ITEMS, m.GROSS_SALES, m.GMV))
+    pieces, gross, gmv = (spread(metric.name) for metric in (PIECES, LISTED, m.GMV))
     names = [described.get(name, (name, "", None))[1] for name in ids]
     kinds = {name: n for n, name in enumerate(sorted(set(names)))}
     department = np.array([kinds[name] for name in names], np.int64)
@@ -100,6 +117,8 @@ def goods(store: Store, window: Period) -> Goods:
         return _ratio(_by(department, over), _by(department, under))[department]
 
     listing, asked, unit_cost = _current(store, window, place)
+    one = np.array([shops.get(name) is not None for name in ids])  # of several shops each may pay another cost
+    now = np.where(one, np.where(np.isfinite(unit_cost), unit_cost, _last_paid(store, window, place)), np.nan)
     own = np.divide(gross, pieces, out=np.full(len(ids), gross.sum() / max(pieces.sum(), 1.0)), where=pieces > 0)
     listed = np.where(np.isfinite(listing), listing, own)  # before what sellers take off
     usual = np.where(np.isfinite(listing) | np.isnan(asked), listed * of_department(gmv, gross), asked)
@@ -107,12 +126,17 @@ def goods(store: Store, window: Period) -> Goods:
     worth = {}
     for term in known:
         total = spread(term.name)
-        if term in BY_PIECE:
-            each = of_department(total, pieces)
-        elif term is m.COST:  # a seller's discount makes no goods cheaper
-            each = np.where(np.isfinite(unit_cost), unit_cost, listed * of_department(total, gross))
-        else:
-            each = usual * of_department(total, gmv)
+        if term is m.COST:
+            kept, bought, presents = (spread(metric.name) for metric in COSTS)
+            # a seller's discount makes no goods cheaper
+            each = np.where(np.isfinite(unit_cost), unit_cost, listed * of_department(bought, gross))
+            mean = (bought + PSEUDO * each) / (pieces + PSEUDO)
+            gone = (kept + PSEUDO * each * of_department(kept, bought)) / np.maximum(bought + PSEUDO * each, 1e-9)
+            of_shop = np.unique([shops.get(name) or "" for name in ids], return_inverse=True)[1]
+            worth[term] = np.where(np.isfinite(now), now, mean) * gone
+            worth[term] += price * _ratio(_by(of_shop, presents), _by(of_shop, gmv))[of_shop]
+            continue
+        each = of_department(total, pieces) if term in BY_PIECE else usual * of_department(total, gmv)
         worth[term] = (total + PSEUDO * each) / (pieces + PSEUDO)
     zero = np.zeros(len(ids))
     merchant, platform, creator, brand = (
@@ -162,6 +186,24 @@ def _shops(store: Store) -> dict[str, str | None]:
     return told
 
 
+def _last_paid(store: Store, window: Period, place: dict[str, int]) -> Array:
+    """Mean unit cost of what each product sold on the last day of a window on which it is known: [n], else NaN."""
+    found = np.full(len(place), np.nan)
+    if not store.has("order_lines", "unit_cost"):
+        return found
+    lines = store.table("order_lines")
+    lines = lines.filter(lines.day.between(window.first, window.last), lines.unit_cost.notnull(), lines.quantity > 0)
+    lines = lines.select("product_id", "day", "quantity", cost=lines.unit_cost.cast("float64"))
+    last = lines.group_by("product_id").aggregate(day=lines.day.max())
+    lines = lines.semi_join(last, ["product_id", "day"])
+    paid = (lines.cost * lines.quantity).sum() / lines.quantity.sum()
+    rows = store.run(lines.group_by("product_id").aggregate(paid=paid)).to_pydict()
+    for name, cost in zip(rows["product_id"], rows["paid"], strict=True):
+        if name in place:
+            found[place[name]] = float(cost)
+    return found
+
+
 def _current(store: Store, window: Period, place: dict[str, int]) -> Array:
     """List price, sale price and unit cost of each product in its last version: [3, n], NaN where nobody says."""
     names = ("list_price", "sale_price", "unit_cost")
@@ -179,4 +221,4 @@ def _current(store: Store, window: Period, place: dict[str, int]) -> Array:
     return found
 
 
-__all__ = ["Goods", "goods"]
+__all__ = ["Goods", "goods", "require"]

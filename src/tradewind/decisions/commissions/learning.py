@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from tradewind.decisions.commissions.effort import Effort, effort
 from tradewind.decisions.commissions.gains import Brought, Gains
+from tradewind.decisions.commissions.gifts import PIECES
 from tradewind.decisions.commissions.goods import Goods, goods
 from tradewind.decisions.commissions.past import Past, past, weeks_until
 from tradewind.decisions.commissions.worth import Worth, worth
 from tradewind.engines.campaigns import Rush, rush
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError, MissingDataError
-from tradewind.measures import metrics as m
 from tradewind.measures.query import Query
 from tradewind.money import human, several
 from tradewind.period import Period
@@ -45,7 +45,7 @@ class CommissionsSettings:
     Args:
         creator: Id of a creator: speak of this creator's lines only.
         days: Days for which a new rate would hold.
-        rates: Rates of the price to consider, such as 0.1.
+        rates: Rates of the price to consider, such as 0.1 or 10%.
         seed: Seed of the intervals.
     """
 
@@ -63,15 +63,25 @@ class CommissionsSettings:
     @property
     def menu(self) -> tuple[float, ...]:
         """The rates as numbers, in rising order."""
-        try:
-            found = sorted({float(rate) for rate in self.rates})
-        except ValueError as error:
-            raise BadInputError(
-                "A rate is a number", got=", ".join(self.rates), allowed="shares of the price, such as 0.1"
-            ) from error
-        if found and not (found[0] >= 0 and found[-1] < 1):
-            raise BadInputError("A rate is a share of the price", got=found, allowed="from 0 to below 1")
-        return tuple(found)
+        return tuple(sorted({_rate(text) for text in self.rates}))
+
+
+def _rate(text: str) -> float:
+    """Return a rate that was written, such as `0.1` or `10%`."""
+    written = text.strip()
+    try:
+        found = float(written.removesuffix("%")) / (100 if written.endswith("%") else 1)
+    except ValueError as error:
+        raise BadInputError(
+            "A rate is a number", got=text, allowed="shares of the price, such as 0.1 or 10%"
+        ) from error
+    if 0 <= found < 1:
+        return found
+    percent = f"{written}% or {found / 100:g}" if 1 <= found < 100 and "%" not in written else ""
+    raise BadInputError(
+        "A rate is a share of the price", got=text, allowed="from 0 to below 1, or from 0% to below 100%",
+        do=f"write {percent} if that is what you mean" if percent else None,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -240,9 +250,9 @@ def learn(store: Store, period: Period, settings: CommissionsSettings | None = N
 
 def _sold(store: Store, days: Period) -> Array:
     """Pieces sold through creators, day by day."""
-    found = store.metrics(Query((m.ITEMS,), days, every="day", where={"relation": ("affiliate",)})).to_pydict()
+    found = store.metrics(Query((PIECES,), days, every="day", where={"relation": ("affiliate",)})).to_pydict()
     out = np.zeros(days.days)
-    for day, pieces in zip(found["day"], found["items"], strict=True):
+    for day, pieces in zip(found["day"], found[PIECES.name], strict=True):
         out[(day - days.first).days] = float(pieces)
     return out
 

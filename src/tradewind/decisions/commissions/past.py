@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tradewind.decisions.commissions.gifts import PIECES
+from tradewind.decisions.commissions.unsigned import unsigned
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.measures import metrics as m
@@ -56,11 +58,13 @@ class Past:
     """Contracts, exposure and sales through creators up to a day.
 
     Args:
-        creators: Ids of the creators.
+        creators: Ids of the creators who have contracts; an empty one for all others, where these are at work.
         tier: [creators] number of the tier, an index into `TIERS`.
         product: [lines] number of each line's product.
         creator: [lines] number of each line's creator.
         rows: Lines week by week.
+        unsigned: [lines] whether no contract of the line is known, whose rate is that which orders paid; those of
+            creators without any contract are one line of each product.
         rate: [lines] mean rate that holds when the last day is over; not a number where no contract holds.
         share: [lines] the platform's share of that commission.
         contracts: [lines] number of contracts that hold then.
@@ -84,6 +88,7 @@ class Past:
     tier: Codes
     product: Codes
     creator: Codes
+    unsigned: NDArray[np.bool_]
     rows: Rows
     rate: Array
     share: Array
@@ -154,14 +159,7 @@ class _Reader:
         rate, share = np.array(contracts["rate"], float), np.array(contracts["platform_share"], float)
         same, places = self._places()
         affiliate: Where = {"relation": ("affiliate",), **same}
-        shown = np.zeros((len(keys), len(self.weeks)))
-        found = self._run((m.IMPRESSIONS,), ("product_id", "creator_id"), affiliate, weekly=True)
-        for p, c, week, count in zip(
-            found["product_id"], found["creator_id"], found["slot"], found["impressions"], strict=True
-        ):
-            at = line_of.get((self.product.get(p, -1), number.get(c, -1)))
-            if at is not None:
-                shown[at, int(week)] += float(count)
+        shown, every = self._shown(affiliate, number)
         now = (begins < 0) & (ends > MOMENT)
         held = np.bincount(line[now], minlength=len(keys))
         until = np.full(len(keys), -np.inf)
@@ -170,15 +168,49 @@ class _Reader:
             np.divide(np.bincount(line[now], v[now], len(keys)), held, out=np.full(len(keys), np.nan), where=held > 0)
             for v in (rate, share)
         ]
+        pairs = list(zip(of.tolist(), by.tolist(), strict=True))
+        weekly, pays = self._held(line, begins, ends, rate, len(keys))
+        theirs = np.array([shown.get(pair, np.zeros(len(self.weeks))) for pair in pairs])
+        paid = [
+            {(self.product.get(p, -1), every.get(c, -1)): pays for (p, c), pays in self._paid(days).items()}
+            for days in (self.period, self.window)
+        ]
+        rest = unsigned(shown, dict(zip(pairs, weekly, strict=True)), paid, float(rate.mean()), len(names), SILENT)
+        more = len(rest.product)
+        tiers = self._tiers(names)
+        if (rest.creator == len(names)).any():
+            names, tiers = [*names, ""], np.append(tiers, TIERS.index("unknown"))
         exposure = self._exposure(places)
         return Past(
-            tuple(names), self._tiers(names), of, by, self._rows(line, begins, ends, rate, shown), mean[0], mean[1],
-            held, until, self._by_week({"relation": ("own",), **same}), *exposure, self._bought(places),
+            tuple(names), tiers, np.append(of, rest.product), np.append(by, rest.creator),
+            np.arange(len(keys) + more) >= len(keys),
+            _rows(
+                np.append(weekly, rest.held, axis=0), np.append(pays, rest.held * rest.rate[:, None], axis=0),
+                np.append(theirs, rest.shown, axis=0),
+            ),
+            np.append(mean[0], np.where(rest.now, rest.rate, np.nan)),
+            np.append(mean[1], np.where(rest.now, 0.0, np.nan)),
+            np.append(held, np.zeros(more, np.int64)), np.append(until, np.where(rest.now, np.inf, -np.inf)),
+            self._by_week({"relation": ("own",), **same}), *exposure, self._bought(places),
             self._clicked(), self._sold(same), self._pieces(tuple(places)),
-            self._through_lines(line_of, number, len(keys)), self._through(), self.period.days,
+            self._through_lines(line_of, number, len(keys) + more), self._through(), self.period.days,
             int(((begins < 0) & (contracts["ends"] > MOMENT) & (ends <= MOMENT)).sum()),
             self._nobodys(), contracts["doubled"],
         )  # fmt: skip
+
+    def _shown(self, where: Where, number: dict[str, int]) -> tuple[dict[tuple[int, int], Array], dict[str, int]]:
+        """Times shown week by week, by product and creator; creators without a contract get the numbers beyond."""
+        found = self._run((m.IMPRESSIONS,), ("product_id", "creator_id"), where, weekly=True)
+        beyond = sorted({name for name in found["creator_id"] if name is not None} - set(number))
+        every = number | {name: len(number) + n for n, name in enumerate(beyond)}
+        shown: dict[tuple[int, int], Array] = {}
+        for p, c, week, count in zip(
+            found["product_id"], found["creator_id"], found["slot"], found["impressions"], strict=True
+        ):
+            pair = self.product.get(p, -1), every.get(c, -1)
+            if min(pair) >= 0:
+                shown.setdefault(pair, np.zeros(len(self.weeks)))[int(week)] += float(count)
+        return shown, every
 
     def _contracts(self) -> dict[str, Any]:
         """Contracts that name product, creator and rate, with when they hold in days before the last one's end."""
@@ -238,9 +270,15 @@ class _Reader:
             doubled += beside
         return {"begins": begins, "ends": ends, "doubled": doubled}
 
-    def _paid(self) -> dict[tuple[str, str], float]:
+    def _paid(self, days: Period | None = None) -> dict[tuple[str, str], float]:
         """Commission over GMV of each product with each creator."""
-        found = self._run((m.COMMISSION, m.GMV), ("product_id", "creator_id"), {"relation": ("affiliate",)})
+        if not self.store.has("order_lines", "commission"):
+            return {}
+        query = Query(
+            (m.COMMISSION, m.GMV), days or self.window, by=("product_id", "creator_id"),
+            where={"relation": ("affiliate",)},
+        )  # fmt: skip
+        found = self.store.metrics(query).to_pydict()
         rows = zip(found["product_id"], found["creator_id"], found["commission"], found["gmv"], strict=True)
         return {(p, c): float(fee) / float(gmv) for p, c, fee, gmv in rows if c is not None and fee and gmv}
 
@@ -309,8 +347,8 @@ class _Reader:
             )
         at_work = sorted({surface for (surface, _), cell in by.items() if cell.get("affiliate", 0) > COMMON * total},
                          key=str)  # fmt: skip
-        sold = self._run((m.ITEMS,), ("surface",), {"form": _NO_ROOM})
-        pieces = {surface: float(count) for surface, count in zip(sold["surface"], sold["items"], strict=True)}
+        sold = self._run((PIECES,), ("surface",), {"form": _NO_ROOM})
+        pieces = {surface: float(count) for surface, count in zip(sold["surface"], sold[PIECES.name], strict=True)}
         shown = {s: sum(sum(cell.values()) for (at, _), cell in by.items() if at == s) for s in at_work}
         usual = sum(pieces.get(s, 0.0) for s in at_work) / max(sum(shown.values()), 1.0)
         weight = {s: pieces.get(s, 0.0) / max(shown[s], 1.0) / usual if usual > 0 else 1.0 for s in at_work}
@@ -320,16 +358,16 @@ class _Reader:
         }  # fmt: skip
         return same, weight
 
-    def _rows(self, line: Codes, begins: Array, ends: Array, rate: Array, shown: Array) -> Rows:
-        lines, weeks = shown.shape
+    def _held(self, line: Codes, begins: Array, ends: Array, rate: Array, lines: int) -> tuple[Array, Array]:
+        """Contract-weeks that held, and these times their rates: [lines, weeks] each."""
+        weeks = len(self.weeks)
         held, pays = np.zeros((lines, weeks)), np.zeros((lines, weeks))
         for week in range(weeks):
             last = -WEEK * (weeks - 1 - week)
             days = np.clip(np.minimum(ends, last) - np.maximum(begins, last - WEEK), 0.0, None) / WEEK
             held[:, week] = np.bincount(line, days, lines)
             pays[:, week] = np.bincount(line, days * rate, lines)
-        at, weekly = np.nonzero(held > 0.1)
-        return Rows(at, weekly, pays[at, weekly] / held[at, weekly], held[at, weekly], shown[at, weekly])
+        return held, pays
 
     def _exposure(self, places: Mapping[str | None, float]) -> tuple[Array, Array]:
         """Exposure where creators are at work and elsewhere: [products, weeks] each."""
@@ -348,10 +386,10 @@ class _Reader:
 
     def _bought(self, places: Mapping[str | None, float]) -> Array:
         """Pieces sold where creators are not at work, rooms aside: [products, weeks]."""
-        found = self._run((m.ITEMS,), ("product_id", "surface"), {"form": _NO_ROOM}, weekly=True)
+        found = self._run((PIECES,), ("product_id", "surface"), {"form": _NO_ROOM}, weekly=True)
         out = np.zeros((len(self.product), len(self.weeks)))
         for name, surface, week, count in zip(
-            found["product_id"], found["surface"], found["slot"], found["items"], strict=True
+            found["product_id"], found["surface"], found["slot"], found[PIECES.name], strict=True
         ):
             if surface not in places and name in self.product:
                 out[self.product[name], int(week)] += float(count)
@@ -363,14 +401,14 @@ class _Reader:
         return np.stack(columns if len(columns) > 1 else [np.zeros(len(self.product)), *columns], axis=1)
 
     def _pieces(self, places: tuple[str | None, ...]) -> Array:
-        there = self._column(m.ITEMS, self.window, {"surface": places, "form": _NO_ROOM})
-        return np.stack([there, self._column(m.ITEMS, self.window, {"form": _NO_ROOM}) - there], axis=1)
+        there = self._column(PIECES, self.window, {"surface": places, "form": _NO_ROOM})
+        return np.stack([there, self._column(PIECES, self.window, {"form": _NO_ROOM}) - there], axis=1)
 
     def _sold(self, same: Where) -> Array:
         return np.stack(
             [
                 np.stack([self._column(metric, self.window, {"relation": (who,), **same})
-                          for metric in (m.ITEMS, m.IMPRESSIONS)], axis=1)
+                          for metric in (PIECES, m.IMPRESSIONS)], axis=1)
                 for who in ("own", "affiliate")
             ],
             axis=1,
@@ -378,7 +416,7 @@ class _Reader:
 
     def _through(self) -> Array:
         by: Where = {"relation": ("affiliate",)}
-        asked = ((m.ITEMS, self.window), (m.IMPRESSIONS, self.window), (m.IMPRESSIONS, self.period))
+        asked = ((PIECES, self.window), (m.IMPRESSIONS, self.window), (m.IMPRESSIONS, self.period))
         return np.stack([self._column(metric, days, by) for metric, days in asked], axis=1)
 
     def _through_lines(self, line_of: Mapping[tuple[int, int], int], number: Mapping[str, int], lines: int) -> Array:
@@ -433,6 +471,11 @@ class _Reader:
             return np.full(len(names), TIERS.index("unknown"))
         edges = np.quantile(followers[known], (MIDDLE, LARGE))
         return np.where(known, np.searchsorted(edges, np.nan_to_num(followers), side="right"), TIERS.index("unknown"))
+
+
+def _rows(held: Array, pays: Array, shown: Array) -> Rows:
+    at, week = np.nonzero(held > 0.1)
+    return Rows(at, week, pays[at, week] / held[at, week], held[at, week], shown[at, week])
 
 
 _NO_ROOM: tuple[str | None, ...] = ("card", "video", None)

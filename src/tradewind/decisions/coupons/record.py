@@ -100,13 +100,22 @@ class Record:
     by_use: tuple[int, int]
 
 
+def require(store: Store) -> None:
+    """Refuse a store of whose order lines too many have no unit cost.
+
+    Raises:
+        MissingDataError: If so, and no margin is assumed.
+    """
+    require_costs(m.COST, store)
+
+
 def read(store: Store, period: Period) -> Record:
     """Return what a store knows at the end of a period.
 
     Raises:
         MissingDataError: If too many lines have no unit cost and no margin is assumed, or no coupon was given by then.
     """
-    require_costs(m.COST, store)
+    require(store)
     zone = ZoneInfo(store.provenance.timezone)
     moment = period.end(store.provenance.timezone)
     now = int(moment.replace(tzinfo=UTC).timestamp())

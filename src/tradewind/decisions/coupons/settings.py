@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from tradewind.errors import BadInputError
+from tradewind.money import amount
 
 PAYERS = ("platform", "merchant", "cofunded")
 MOST = 1e12
@@ -24,7 +25,7 @@ class CouponsSettings:
         seed: Seed of everything that is drawn.
     """
 
-    budget: float = 0.0
+    budget: float = field(default=0.0, metadata={"unit": "money"})
     payer: str = ""
     faces: tuple[str, ...] = ()
     days: int = 14
@@ -46,10 +47,10 @@ class CouponsSettings:
         for text in self.faces:
             face, _, threshold = text.partition("/")
             try:
-                pair = (float(face), float(threshold or 0.0))
-            except ValueError:
+                pair = (amount(face), amount(threshold or "0"))
+            except BadInputError:
                 pair = (0.0, 0.0)
-            if not 0 < pair[0] < float("inf") or not 0 <= pair[1] < float("inf"):
+            if not pair[0] > 0:
                 raise BadInputError("A coupon cannot be read", got=text, allowed="face value/threshold, such as 2/8")
             found.append(pair)
         return tuple(sorted(set(found)))

@@ -10,10 +10,10 @@ from tradewind.errors import BadInputError
 from tradewind.money import amount
 from tradewind.study import Lever, Party, Rule
 
-_BUDGET = re.compile(r"^\s*(?P<payer>\w+)\s*=\s*(?P<amount>[-+\d.,_eE]+)\s*(?P<currency>[A-Za-z]{3})?\s*$")
+_BUDGET = re.compile(r"^\s*(?P<payer>\w+)\s*=\s*(?P<amount>[-+\d.,_eE]+[kKmM]?)\s*(?P<currency>[A-Za-z]{3})?\s*$")
 _RULE = re.compile(
     r"^\s*(?P<of>[a-z]+)(?:=(?P<id>[^<>\s]+))?(?P<counts>\s+actions)?\s*(?P<sign><=|>=)\s*"
-    r"(?P<number>\d+(?:\.\d+)?)\s*(?P<share>%)?\s*$"
+    r"(?P<number>\d[\d.,_]*[kKmM]?)\s*(?P<share>%)?\s*$"
 )
 SUBJECTS = ("shop", "product")
 PAYERS_GAIN, ALL_GAIN = "payers gain", "all gain"
@@ -76,7 +76,7 @@ def rules(given: Iterable[str]) -> tuple[Rule, ...]:
                          f"% of all budgets, or `actions<=` and a number; or the words {', '.join(WORDS)}"),
                 do="write it such as coupon<=20% or shop actions<=3, in quotation marks",
             )  # fmt: skip
-        number = float(read["number"])
+        number = amount(read["number"])
         if read["share"] and read["counts"]:
             raise BadInputError("A share is of money, not of actions", got=text, do="give a number of actions")
         number = number / 100 if read["share"] else number
