@@ -25,6 +25,7 @@ Array = NDArray[np.float64]
 NEAR = {Lever.PRICE: 0.03, Lever.COMMISSION: 0.005}
 """How far from what was planned a share off the list price (prices end on 99 cents) or a rate may be."""
 CENT = 0.005  # by how much face values and thresholds may differ
+SURE = 2.0  # standard errors beyond which those held out had more of it than before
 WHOLE = 0.9  # share carried out below which it is said
 
 
@@ -80,17 +81,19 @@ def carried(store: Store, experiment: Experiment, arms: Mapping[str, str]) -> Ca
         return None
     past = asked(store, experiment, before) or {}
 
-    def mean(of: Mapping[str, float], arm: str) -> float:
-        units = [unit for unit, drawn in arms.items() if drawn == arm]
+    def shares(of: Mapping[str, float], arm: str) -> Array:
+        units = [unit for unit, drawn in sorted(arms.items()) if drawn == arm]
         if experiment.unit != "customer":  # what is not listed at all tells nothing
-            units = [unit for unit in units if unit in of]
-        return float(np.mean([of.get(unit, 0.0) for unit in units])) if units else np.nan
+            units = [unit for unit in units if unit in now]
+        return np.array([of.get(unit, 0.0) for unit in units])
 
-    treated = mean(now, TREATED)
-    if np.isnan(treated):
+    treated = shares(now, TREATED)
+    if not len(treated):
         return None
-    held, usual = (float(np.nan_to_num(mean(of, HOLDOUT))) for of in (now, past))
-    return Carried(treated, max(held - usual, 0.0))
+    rise = shares(now, HOLDOUT) - shares(past, HOLDOUT)
+    # Sellers' own discounts come and go: what a few held out had more often by chance is not laid to the plan.
+    much = len(rise) > 0 and rise.mean() > SURE * rise.std() / len(rise) ** 0.5
+    return Carried(float(treated.mean()), float(rise.mean()) if much else 0.0)
 
 
 def _granted(store: Store, experiment: Experiment, days: Period) -> dict[str, float] | None:
