@@ -48,6 +48,22 @@ def test_where_nobody_times_intervals_stay(tmp_path: Path):
     assert held >= 3
 
 
+def test_prices_drawn_by_lot_tell_what_timing_does(tmp_path: Path):
+    held, seen = 0, 0
+    for seed in SEEDS:
+        found = learn(stall.build(tmp_path / f"timed{seed}", seed, timed=3.0), stall.MONTH).response
+        assert abs(found.overall.mid - stall.ELASTICITY) < abs(found.observed.mid - stall.ELASTICITY)
+        held += found.overall.low < stall.ELASTICITY < found.overall.high
+        seen += found.timing is not None
+        plain = learn(stall.build(tmp_path / f"plain{seed}", seed), stall.MONTH).response
+        assert plain.timing is None or plain.timing.low < 0 < plain.timing.high
+        assert plain.randomised is not None
+        lot, own = sd(plain.randomised) ** 2, sd(plain.observed) ** 2 + GAP**2
+        assert sd(plain.overall) < 1.001 * (lot * own / (lot + own)) ** 0.5
+    assert held >= 3
+    assert seen >= 1
+
+
 def test_timing_is_said(tmp_path: Path):
     timed = study(stall.build(tmp_path / "timed", lot=False, timed=4.0), stall.MONTH).caveats
     assert any("Sellers take off more after a week that sold little" in caveat for caveat in timed)

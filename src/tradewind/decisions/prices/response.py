@@ -64,7 +64,7 @@ class Response:
         randomised: From prices that were drawn by lot, alone; None without enough of them.
         timing: How many more pieces a week seems to sell for the next week's price, in the terms of an elasticity:
             nought but for luck where sellers do not time discounts to what sells; None where too few weeks follow each
-            other.
+            other, or prices drawn by lot show no more than what sellers set.
         lasting: Share of the answer that is left once two later weeks are counted.
         diverted: Share of the answer that other products of the marketplace lose.
         bands: What promotions of each depth did.
@@ -127,10 +127,15 @@ def response(store: Store, panel: Panel, seed: int) -> Response:
         clean = slopes(known, price * by_lot, price * (1 - by_lot), by_lot)
     observed, sd = -float(plain.mid[0]), float(plain.error[0])
     timing = _timing(panel, price, known, slopes)
-    own_var = sd**2 + GAP**2 + (0.0 if timing is None else timing.own)
-    mid, var, randomised, evidence = observed, own_var, None, Evidence.OBSERVATIONAL
+    more, seen = 0.0 if timing is None else timing.own, 1.0
     if clean is not None:
         lot, lot_var = -float(clean.mid[0]), float(clean.covariance[0, 0])
+        # Prices drawn by lot show whether timing does anything: no more than sets the two apart beyond chance.
+        apart = max((lot - observed) ** 2 - sd**2 - lot_var - GAP**2, 0.0)
+        seen = min(apart / more, 1.0) if more > 0 else 1.0
+    own_var = sd**2 + GAP**2 + seen * more
+    mid, var, randomised, evidence = observed, own_var, None, Evidence.OBSERVATIONAL
+    if clean is not None:
         # What sellers' timing puts into the observed elasticity is not known; what was drawn has none of it.
         weight = own_var / (own_var + lot_var)
         mid, var = weight * lot + (1 - weight) * observed, own_var * lot_var / (own_var + lot_var)
@@ -140,12 +145,14 @@ def response(store: Store, panel: Panel, seed: int) -> Response:
     var = steadied**2
     code = np.unique(np.array(panel.category), return_inverse=True)[1]
     shift, error, by_category = _steadied(plain, code, len(panel.products))
-    lasting, diverted = _afterwards(panel, price, known, slopes, mid, 0.0 if timing is None else timing.afterwards)
+    lasting, diverted = _afterwards(
+        panel, price, known, slopes, mid, 0.0 if timing is None else seen * timing.afterwards
+    )
     names = sorted(set(panel.category))
     return Response(
         elasticity=np.clip(mid - shift, *USUAL_SPAN), error=error, common=var**0.5,
         overall=_estimate(mid, var**0.5), observed=_estimate(observed, sd), randomised=randomised,
-        timing=None if timing is None else timing.told, lasting=lasting, diverted=diverted,
+        timing=timing.told if timing is not None and seen > 0 else None, lasting=lasting, diverted=diverted,
         bands=_bands(panel, known, slopes),
         categories={
             names[n]: _estimate(mid - move, float(np.hypot(spread, var**0.5))) for n, (move, spread) in
