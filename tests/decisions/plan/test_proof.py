@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -270,6 +271,19 @@ def test_a_later_plan_that_took_more_of_one_arm_is_noticed(launched: Launched) -
         assert (found.crossed, "The plan c, which was launched since" in found.note) == (noticed, noticed)
         assert found.crossing is None if chance is None else (found.crossing or 0.0) >= chance
         assert found.joint == proof.read(launched.after, launched.coupon, arms).joint
+
+
+def test_both_engines_read_the_same(launched: Launched, opened: Callable[[Path], Store]) -> None:
+    store, trial = opened(Path(launched.after.folder)), launched.prices
+    arms = launched.ledger.arms(trial.id)
+    here, there = proof.read(launched.after, trial, arms), proof.read(store, trial, arms)
+    assert here.joint is not None
+    assert there.joint is not None
+    assert (there.joint.mid, there.joint.low) == pytest.approx((here.joint.mid, here.joint.low))
+    assert (there.carried, there.units, there.note) == (here.carried, here.units, here.note)
+    for each in (launched.coupon, replace(trial, lever=Lever.COMMISSION)):
+        arms = launched.ledger.arms(each.id)
+        assert carried(store, each, arms) == carried(launched.after, each, arms)
 
 
 def test_what_was_done_is_told_from_what_was_not(launched: Launched, tmp_path: Path) -> None:
