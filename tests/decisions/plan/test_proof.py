@@ -332,6 +332,27 @@ def test_a_price_counts_by_its_days_until_it_is_stopped(launched: Launched) -> N
     assert carried(launched.after, replace(trial, launches=stopped), arms) is None
 
 
+def test_what_those_held_out_had_anyway_is_not_laid_to_the_plan(launched: Launched) -> None:
+    arms, trial = launched.ledger.arms(launched.prices.id), launched.prices
+    full = Setting({"off": 0.0}, {}, {})
+    found = carried(
+        launched.after, replace(trial, launches=tuple(replace(e, setting=full) for e in trial.launches)), arms
+    )
+    assert found is not None
+    assert found.treated < 0.1  # they are a fifth off
+    assert found.held < 0.2  # at the list price now, and before
+    table, one = launched.after.table("product_history"), min(unit for unit, arm in arms.items() if arm == "holdout")
+    price = (table.product_id == one).ifelse((table.list_price.cast("float64") * 0.8).cast("decimal(18, 4)"),
+                                            table.sale_price)  # fmt: skip
+    days = (table.valid_to.isnull() | (table.valid_to > ibis.timestamp(str(trial.days.first)))).ifelse(
+        price, table.sale_price
+    )
+    store = launched.after.write({"product_history": table.mutate(sale_price=days)})
+    found = carried(store, trial, arms)
+    assert found is not None
+    assert (found.treated, found.held) == (1.0, 0.0)  # one of twenty is chance
+
+
 def test_rates_are_told_by_contracts(launched: Launched) -> None:
     """Contracts of a product, half of their time at the planned rate: of one they all are, of another none."""
     days, at = launched.prices.days, launched.prices.launches

@@ -32,6 +32,7 @@ def test_a_list_price_raised_for_show_changes_no_answer(plain: Learnt, lifted: L
     assert lifted.panel.raised.sum() > 40
     assert lifted.response.elasticity == pytest.approx(plain.response.elasticity, abs=1e-6)
     assert lifted.response.lasting.mid == pytest.approx(plain.response.lasting.mid, abs=1e-6)
+    assert lifted.outlook.now == pytest.approx(plain.outlook.now, abs=1e-6)  # what stands to the end of the week
 
 
 def test_the_same_price_is_worth_the_same_whatever_the_list_says(plain: Learnt, lifted: Learnt):

@@ -26,14 +26,16 @@ def built(folder: Path, seed: int, timed: float) -> Learnt:
 @pytest.mark.parametrize("timed", [3.0, -2.0])
 def test_timing_is_in_the_interval(tmp_path: Path, timed: float):
     """Odds of a discount change 1.8 to 2.5 times where a shock of one standard deviation sells a third more."""
-    held, by_gap = 0, 0
+    held, by_gap, lasts = 0, 0, 0
     for seed in SEEDS:
         found = built(tmp_path, seed, timed).response
         assert found.timing is not None
         assert -np.sign(timed) * found.timing.mid > 0
         held += found.overall.low < stall.ELASTICITY < found.overall.high
+        lasts += found.lasting.low < 1 < found.lasting.high  # nothing is pulled forward there
         by_gap += abs(found.observed.mid - stall.ELASTICITY) < 1.645 * np.hypot(sd(found.observed), GAP)
     assert held >= 3
+    assert lasts >= 3
     assert by_gap < 3
 
 
