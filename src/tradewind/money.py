@@ -21,7 +21,7 @@ _TWO_WAYS = re.compile(r"^[-+]?[1-9]\d{0,2}\.\d{3}$")
 SYMBOLS = {"USD": "$", "GBP": "£", "EUR": "€", "BRL": "R$", "CNY": "¥", "JPY": "¥", "INR": "₹", "VND": "₫", "THB": "฿"}
 WHOLE = {"CLP", "ISK", "JPY", "KRW", "PYG", "UGX", "VND", "XAF", "XOF"}  # currencies without cents
 _SUFFIXES = {"share": "%", "points": " pp", "days": " days"}
-_TIMES = {"k": 1e3, "m": 1e6}
+_TIMES = {"k": "e3", "m": "e6"}
 _STEPS = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
 
 
@@ -93,15 +93,15 @@ def amount(text: str) -> float:
         BadInputError: If it can be read in two ways, as `1,50` and `4.000`, or in none, or is negative or endless.
     """
     written = text.strip()
-    times = _TIMES.get(written[-1:].lower(), 1.0)
-    written = written if times == 1 else written[:-1]
+    times = _TIMES.get(written[-1:].lower(), "")
+    written = written[:-1] if times else written
     if ("," in written and not _GROUPED.match(written)) or _TWO_WAYS.match(written):
         raise BadInputError(
             "A budget's comma or point can be read in two ways", got=text, allowed="1.50, or 20,000",
             do="write the amount with a decimal point and without commas",
         )  # fmt: skip
     try:
-        found = float(written.replace(",", "").replace("_", "")) * times
+        found = float(written.replace(",", "").replace("_", "") + times)
     except ValueError:
         raise BadInputError("A budget is an amount of money", got=text, allowed="such as 50000, 50k or 1.5M") from None
     if not 0 <= found < math.inf:
