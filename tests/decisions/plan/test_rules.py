@@ -20,8 +20,8 @@ def test_budgets_are_read() -> None:
 
 @pytest.mark.parametrize(
     ("text", "currency", "told"),
-    [("5k", "EUR", 5e3), ("2.01k", "EUR", 2010.0), ("1.5m", "EUR", 1.5e6), ("1.5M", "EUR", 1.5e6), ("20,000k", "EUR", 2e7),
-     ("5kEUR", "EUR", 5e3), ("5MXN", "MXN", 5.0), ("5KRW", "KRW", 5.0), ("5MMXN", "MXN", 5e6)],
+    [("5k", "EUR", 5e3), ("2.01k", "EUR", 2010.0), ("1.5m", "EUR", 1.5e6), ("1.5M", "EUR", 1.5e6),
+     ("20,000k", "EUR", 2e7), ("5kEUR", "EUR", 5e3), ("5MXN", "MXN", 5.0), ("5KRW", "KRW", 5.0), ("5MMXN", "MXN", 5e6)],
 )  # fmt: skip
 def test_thousands_and_millions_are_read(text: str, currency: str, told: float) -> None:
     assert budgets([f"platform={text}"], currency) == {Party.PLATFORM: told}
