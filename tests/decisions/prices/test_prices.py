@@ -15,7 +15,7 @@ import pytest
 import stall
 
 import market
-from tradewind.decisions.prices import Learnt, PricesSettings, learn, study
+from tradewind.decisions.prices import Learnt, PricesSettings, learn, require, study
 from tradewind.decisions.prices.bulk import without_bulk
 from tradewind.decisions.prices.caveats import caveats
 from tradewind.decisions.prices.findings import Teller
@@ -826,10 +826,24 @@ def test_periods_without_data(store: Store):
         study(store, Period(stall.FIRST, stall.FIRST + timedelta(days=13)))
 
 
-def test_prices_that_never_moved(tmp_path: Path):
-    store = stall.build(tmp_path / "store", still=True)
-    with pytest.raises(MissingDataError, match="No price moved"):
-        study(store, stall.MONTH)
+@pytest.mark.parametrize(
+    ("lacks", "why"),
+    [({"still": True}, "No price moved"), ({"cost": False}, "nothing tells what products cost"),
+     ({"weeks": 5}, "six weeks")],
+)  # fmt: skip
+def test_what_a_store_lacks_is_said_alike_by_the_study_and_by_who_asks_beforehand(
+    tmp_path: Path, lacks: dict[str, Any], why: str
+):
+    store = stall.build(tmp_path / "store", **lacks)
+    with pytest.raises(MissingDataError, match=why) as beforehand:
+        require(store)
+    with pytest.raises(MissingDataError) as asked:
+        study(store, Period(stall.FIRST, store.span.last))
+    assert str(beforehand.value) == str(asked.value)
+
+
+def test_a_store_with_all_that_prices_need(store: Store):
+    require(store)
 
 
 def test_neither_the_currency_nor_the_order_of_rows_matters(tmp_path: Path, store: Store, answer: Study):

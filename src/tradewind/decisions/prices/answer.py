@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tradewind import progress
 from tradewind.decisions.prices.bulk import without_bulk, without_odd_weeks
 from tradewind.decisions.prices.caveats import caveats
-from tradewind.decisions.prices.economics import economics
+from tradewind.decisions.prices.economics import economics, require_costed
 from tradewind.decisions.prices.findings import Teller
 from tradewind.decisions.prices.learnt import CHEAPEST, DEAREST, Learnt
 from tradewind.decisions.prices.outlook import outlook
@@ -89,6 +89,17 @@ class PricesSettings:
                 allowed="1 to 182 days, a campaign of 1 to 28 days, 0 or more actions",
             )  # fmt: skip
         return shares
+
+
+def require(store: Store) -> None:
+    """Refuse a store in which nothing tells how demand answers to prices, or what products cost.
+
+    Raises:
+        MissingDataError: If there are fewer than six weeks of sales, no price ever moved, or no unit cost is told.
+    """
+    usual = without_bulk(read(store, store.span.last))
+    require_costed(usual)
+    response(store, without_odd_weeks(usual)[0], 0)
 
 
 def learn(store: Store, period: Period, settings: PricesSettings | None = None) -> Learnt:

@@ -81,6 +81,19 @@ class Economics:
         return self.share.sum(axis=0), self.amount.sum(axis=0)
 
 
+def require_costed(panel: Panel) -> None:
+    """Refuse products of which none on sale has a unit cost.
+
+    Raises:
+        MissingDataError: If so.
+    """
+    if np.isnan(panel.cost[panel.active]).all():
+        raise MissingDataError(
+            "Prices are judged by profit, and nothing tells what products cost",
+            do="import unit costs, or assume a margin with --assume margin=0.3",
+        )
+
+
 def economics(store: Store, panel: Panel) -> Economics:
     """Return what a piece of each product brings.
 
@@ -91,11 +104,7 @@ def economics(store: Store, panel: Panel) -> Economics:
     Raises:
         MissingDataError: If nothing tells what products cost.
     """
-    if np.isnan(panel.cost[panel.active]).all():
-        raise MissingDataError(
-            "Prices are judged by profit, and nothing tells what products cost",
-            do="import unit costs, or assume a margin with --assume margin=0.3",
-        )
+    require_costed(panel)
     seen = Period(panel.weeks[0], panel.last)
     ripe = Period(seen.first, max(seen.first, seen.last - timedelta(days=RIPE)))
     wanted: dict[str, Metric] = {**OF_SALES, **PER_PIECE, "kept": m.COST, "bought": BOUGHT}
