@@ -524,6 +524,7 @@ def test_no_rate_is_proposed_that_leaves_a_payer_worse_off(platform: float, prop
 
     class Raise:
         of, tier, rate, share, given, contracts = (np.array([v]) for v in (0, 0, 0.1, 0.0, np.ones(200), 1))
+        together, likely = np.ones((200, 1)), Gains.likely
 
         def __call__(self, product: np.ndarray, *_: object) -> Brought:
             parts = (6.0, platform, 0.0, 0.0, 10.0, 12.0, 100.0, 0.0, 6.0)
@@ -533,6 +534,16 @@ def test_no_rate_is_proposed_that_leaves_a_payer_worse_off(platform: float, prop
     [line] = lines(Raise(), (0.2,), 28, np.array([True]))
     assert (line.rate == 0.2) == proposed
     assert line.platform.mid >= 0
+
+
+def test_what_many_rates_are_worth_at_once_makes_none_alone_less_likely(learnt: Learnt):
+    gains = learnt.gains()
+    under = np.flatnonzero(np.isfinite(gains.pays()[0]))
+    joint = gains(under, np.full(len(under), 0.2), np.full(len(under), 28.0)).joint
+    alone = joint / gains.together
+    assert (gains.together < 0).mean() > 0.05
+    assert gains.likely(joint).tolist() == (alone > 0).mean(axis=0).tolist()
+    assert gains.likely(np.sign(gains.together)) == [1.0]
 
 
 @pytest.mark.parametrize("shop", ["s0", "s1", "s4"])
@@ -833,6 +844,9 @@ class Asked:
 
     def __call__(self, *given: object) -> Brought:
         return self._gains(*given)
+
+    def likely(self, joint: np.ndarray) -> np.ndarray:
+        return self._gains.likely(joint)
 
 
 def test_more_blocks_do_not_go_through_all_contracts_more_often(

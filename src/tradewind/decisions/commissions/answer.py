@@ -109,7 +109,7 @@ def _menus(learnt: Learnt, gains: Gains, pays: tuple[Array, Array], under: Codes
     by_platform = funded * after - share * before
     by_merchant = after - before - by_platform
     joint = brought.joint
-    fine = (joint.mean(axis=0) > 0) & ((joint > 0).mean(axis=0) >= SURE) & (np.abs(then - rate) > NEAR)
+    fine = (joint.mean(axis=0) > 0) & (gains.likely(joint) >= SURE) & (np.abs(then - rate) > NEAR)
     fine &= (platform >= by_platform) & (merchant >= by_merchant)
     found = []
     for n, product in enumerate(under.tolist()):

@@ -221,6 +221,16 @@ class Gains:
             values[:, product < 0] = 0.0
         return found
 
+    def likely(self, joint: Array) -> Array:
+        """Return the chance that all parties together gain where one setting alone happens: [settings].
+
+        What all of them are worth at once may turn the sum of many round, but says nothing of one alone.
+
+        Args:
+            joint: [draws, settings] what all parties together gain by each.
+        """
+        return np.asarray((joint * np.sign(self.together) > 0).mean(axis=0))
+
     @staticmethod
     def _taken(taken: Array, elsewhere: Array, before: Array, after: Array) -> Array:
         """Return how many pieces less are sold elsewhere once creators sell `after`, not `before`: [draws, n]."""

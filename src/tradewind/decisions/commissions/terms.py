@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
 NEAR = 0.005  # rates that lie closer to what is paid are no change
-SURE = 0.8  # chance that all parties together gain, from which another rate is proposed
+SURE = 0.8  # chance that all parties together gain by one rate alone, from which it is proposed
 BLOCK = 800  # lines that are appraised at once
 
 
@@ -131,7 +131,7 @@ def _terms(gains: Gains, menu: Array, days: float, held: _Held, chosen: NDArray[
     cost = raised.mean(axis=0)
     surplus = merchant + platform - cost
     joint = brought.joint
-    good = (np.abs(rate - before) > NEAR) & (surplus > 0) & ((joint > 0).mean(axis=0) >= SURE)
+    good = (np.abs(rate - before) > NEAR) & (surplus > 0) & (gains.likely(joint) >= SURE)
     good &= (merchant >= (1 - share) * cost) & (platform >= share * cost)  # whoever pays keeps a gain
     value = np.where(good, joint.mean(axis=0), -np.inf).reshape(size, count)
     best = np.arange(size) * count + np.argmax(value, axis=1)
@@ -139,7 +139,7 @@ def _terms(gains: Gains, menu: Array, days: float, held: _Held, chosen: NDArray[
     above = np.minimum(np.searchsorted(menu, now + NEAR), count - 1)
     next_up = np.arange(size) * count + above
     refused = (menu[above] > now + NEAR) & (surplus[next_up] < 0)
-    theirs = refused & ((joint[:, next_up] > 0).mean(axis=0) >= SURE)
+    theirs = refused & (gains.likely(joint[:, next_up]) >= SURE)
     short = estimates((brought.merchant + brought.platform - raised)[:, next_up])
     parts = [
         estimates(values[:, best])
