@@ -299,6 +299,8 @@ def test_three_clusters_tell_nothing():
         lambda: Power().chance(Outcome(1, 1), 100, 1.0, 1.0),
         lambda: Power().detectable(Outcome(1, 1), 100, 0.001),
         lambda: Power(largest=0.01)(Outcome(1, 1), 100, ONE),
+        lambda: Power(largest="a"),
+        lambda: Power(largest=[0.1, 0.2]),
     ],
 )
 def test_bad_input_is_one_clear_error(make):

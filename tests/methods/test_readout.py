@@ -361,6 +361,9 @@ N, HALF = np.arange(40.0) % 7, np.repeat(["holdout", "treated"], 20)
         ({"spread": "mine"}, (N, HALF), "Settings out of range"),
         ({"cap": np.nan}, (N, HALF), "cap of an outcome"),
         ({"cap": "much"}, (N, HALF), "cap of an outcome"),
+        ({"shares": [0.5, 0.5]}, (N, HALF), "name their arms"),
+        ({"shares": {"holdout": "half", "treated": 0.5}}, (N, HALF), "share of 'holdout' is not a number"),
+        ({"spread": []}, (N, HALF), "Settings out of range"),
     ],
 )
 def test_bad_input_is_one_clear_error(settings, arguments, words):

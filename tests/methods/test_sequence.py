@@ -178,6 +178,8 @@ def test_a_plan_far_off_is_wide_but_finite(error):
         lambda: Sequence(1.0, spread="mine"),
         lambda: Sequence(1.0, level=1e-17),
         lambda: Sequence(1.0, level="0.9"),
+        lambda: Sequence("a"),
+        lambda: Sequence(None),
         lambda: Sequence(1e99)(*[Moments.of(np.arange(30) * 1e-60)] * 2),
         lambda: Sequence(1.0)(Moments.of([1.0, 2.0]), Moments.of([1.0])),
         lambda: Sequence(1.0)(Moments.of([0.0] * 50), Moments.of([0.0] * 50)),

@@ -446,7 +446,8 @@ def test_bad_input_is_one_clear_error(change, words):
     [
         {"learner": "x"}, {"level": 1}, {"level": "x"}, {"trim": 0.5}, {"trim": "x"}, {"doses": [5, 5]},
         {"doses": [np.nan]}, {"doses": ["x"]}, {"folds": 1}, {"folds": 2.5}, {"repeats": 1.5}, {"seed": -1},
-        {"seed": 1.5}, {"seed": None},
+        {"seed": 1.5}, {"seed": None}, {"trim": [0.1]}, {"categorical": 0}, {"categorical": "a"},
+        {"categorical": [0.5]}, {"categorical": [-1]},
     ],
 )  # fmt: skip
 def test_bad_settings(settings):

@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from tradewind.errors import BadInputError
 from tradewind.methods.additive import Additive, Basis, additive
-from tradewind.methods.moments import counted
+from tradewind.methods.moments import counted, numbers
 
 Array = NDArray[np.float64]
 Kind = Literal["auto", "linear", "boosted"]
@@ -94,6 +94,16 @@ class Chances:
         return _softmax(score)
 
 
+def columns(categorical: Sequence[int]) -> tuple[int, ...]:
+    """Return numbers of columns; raise `BadInputError` where they are no whole numbers from 0."""
+    found = numbers(categorical, "number of a column")
+    if found.ndim != 1 or not ((found >= 0) & (found == np.round(found))).all():
+        raise BadInputError(
+            "Columns of categories are named by their numbers", got=categorical, allowed="whole numbers from 0"
+        )
+    return tuple(found.astype(int).tolist())
+
+
 class Learner:
     """Learns a mean or chances from rows.
 
@@ -108,7 +118,7 @@ class Learner:
         if kind not in ("auto", "linear", "boosted"):
             raise BadInputError("Unknown kind of learner", got=kind, allowed=("auto", "linear", "boosted"))
         self.kind = kind
-        self.categorical = tuple(categorical)
+        self.categorical = columns(categorical)
         self.most = counted(most, "number of rows that teach", FEWEST)
         self.seed = counted(seed, "seed")
 

@@ -352,6 +352,14 @@ def numbers(values: ArrayLike, what: str) -> Array:
     return found
 
 
+def single(value: ArrayLike, what: str) -> float:
+    """Return the value of a setting as a float; raise where it is not one number."""
+    found = numbers(value, what)
+    if found.ndim:
+        raise BadInputError(f"The {what} is one number", got=found.tolist())
+    return float(found)
+
+
 def labels(values: ArrayLike, units: int, what: str) -> tuple[list[str], NDArray[np.intp]]:
     """Return the different labels in their order, and each unit's place among them; raise where one is missing."""
     given = np.asarray(values)

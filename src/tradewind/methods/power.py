@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special
 
 from tradewind.errors import BadInputError
-from tradewind.methods.moments import enough, numbers, probability, spread_error, tellable
+from tradewind.methods.moments import enough, numbers, probability, single, spread_error, tellable
 from tradewind.methods.power_outcome import Outcome
 from tradewind.methods.sequence import boundary, narrowest
 from tradewind.money import human
@@ -174,6 +174,7 @@ class Power:
     """
 
     def __init__(self, level: float = 0.9, power: float = 0.8, anytime: bool = False, largest: float = 0.5):
+        largest = single(largest, "largest share held out")
         if not 0 < largest <= 0.5:
             raise BadInputError("The largest share held out is out of range", got=largest, allowed="above 0, to 0.5")
         self.level = probability(level, "level")

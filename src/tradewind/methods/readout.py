@@ -23,6 +23,7 @@ from tradewind.methods.moments import (
     numbers,
     probability,
     propensities,
+    single,
 )
 from tradewind.study import Estimate
 
@@ -160,7 +161,11 @@ class Readout:
         cap: float | None = None,
     ):
         self.control = str(control)
-        self.shares = None if shares is None else {str(arm): float(share) for arm, share in shares.items()}
+        if shares is not None and not isinstance(shares, Mapping):
+            raise BadInputError("The registered shares name their arms", got=shares, allowed="{'holdout': 0.1, …}")
+        self.shares = None
+        if shares is not None:
+            self.shares = {str(arm): single(share, f"share of '{arm}'") for arm, share in shares.items()}
         if self.shares is not None and (
             self.control not in self.shares
             or not all(0 < share < 1 for share in self.shares.values())
@@ -168,11 +173,11 @@ class Readout:
         ):
             allowed = f"one between 0 and 1 for each arm, '{self.control}' among them, that sum to 1"
             raise BadInputError("The registered shares do not fit", got=self.shares, allowed=allowed)
-        if spread not in {"larger", "own"} or slope not in {"common", "own"}:
+        if spread not in ("larger", "own") or slope not in ("common", "own"):
             raise BadInputError(
                 "Settings out of range", got=(spread, slope), allowed="spread larger or own, slope common or own"
             )
-        if cap is not None and not (np.ndim(cap) == 0 and np.isfinite(numbers(cap, "cap of an outcome"))):
+        if cap is not None and not math.isfinite(single(cap, "cap of an outcome")):
             raise BadInputError("The cap of an outcome is a number", got=cap)
         self.level = probability(level, "level")
         self.mismatch = probability(mismatch, "probability of a mismatch")

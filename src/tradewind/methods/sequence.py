@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from scipy import special
 
 from tradewind.errors import BadInputError
-from tradewind.methods.moments import Moments, Slope, Spread, Verdict, contrast, enough, probability
+from tradewind.methods.moments import Moments, Slope, Spread, Verdict, contrast, enough, probability, single
 from tradewind.study import Estimate
 
 FARTHEST = 1e100
@@ -67,6 +67,7 @@ class Sequence:
     """
 
     def __init__(self, planned: float, level: float = 0.9, spread: Spread = "larger", slope: Slope = "common"):
+        planned = single(planned, "planned standard error")
         if not 1e-100 < planned < 1e100:
             raise BadInputError("The planned standard error is a positive number", got=planned)
         if spread not in {"larger", "own"} or slope not in {"common", "own"}:

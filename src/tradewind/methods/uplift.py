@@ -16,8 +16,8 @@ from scipy.special import ndtri
 
 from tradewind.errors import BadInputError
 from tradewind.methods.crossfit import Crossfit, Folds, coded, features_of, sized, whole
-from tradewind.methods.learner import set_aside
-from tradewind.methods.moments import numbers, probability
+from tradewind.methods.learner import columns, set_aside
+from tradewind.methods.moments import numbers, probability, single
 from tradewind.methods.uplift_effect import EffectLearner, Effects, Taught
 from tradewind.methods.uplift_gains import (
     Observed,
@@ -222,8 +222,8 @@ class Uplift:
     ):
         if learner not in ("dr", "r"):
             raise BadInputError("Unknown learner", got=learner, allowed=("dr", "r"))
-        self.level = probability(float(numbers(level, "level")), "level")
-        self.trim = float(numbers(trim, "trim"))
+        self.level = probability(single(level, "level"), "level")
+        self.trim = single(trim, "trim")
         if not 0 <= self.trim < 0.5:
             raise BadInputError("The trim is out of range", got=trim, allowed="from 0 to below 0.5")
         worth = np.atleast_1d(numbers(() if doses is None else doses, "face value of an arm"))
@@ -234,7 +234,7 @@ class Uplift:
         self.folds = folds
         self.repeats = repeats
         self.seed = seed
-        self.categorical = tuple(categorical)
+        self.categorical = columns(categorical)
         self.doses = None if doses is None else tuple(worth.tolist())
 
     def fit(
