@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import market
-from tradewind.decisions.plan.outcomes import coming, outcomes, require_costed, require_discounts
+from tradewind.decisions.plan.outcomes import coming, foretelling, outcomes, require_costed, require_discounts
 from tradewind.engines.returns import told_until
 from tradewind.engines.store import Store, open_store
 from tradewind.errors import MissingDataError
@@ -72,6 +72,25 @@ def test_what_was_sold_before_its_cost_is_known_is_not_read(tmp_path: Path) -> N
         require_costed(store, unit, [name], Period(DAY - timedelta(days=9), DAY - timedelta(days=1)))
         require_costed(store, unit, ["another"], DAYS)
         require_costed(store.assuming(Assumptions(margin=0.3)), unit, [name], DAYS)
+
+
+def test_what_foretells_is_of_days_before_that_are_all_there(tmp_path: Path) -> None:
+    """One piece a day for 100 that cost 60, for 100 days: each window counts its days."""
+    lines = []
+    for n in range(100):
+        day = DAY - timedelta(days=n)
+        noon = datetime.combine(day, time(12))
+        lines.append({
+            "order_id": f"o{n}", "line": 0, "ordered_at": noon, "known_at": noon, "day": day, "hour": noon,
+            "customer_id": "c", "shop_id": "s", "product_id": "p", "quantity": 1, "unit_price": Decimal(100),
+            "unit_cost": Decimal(60),
+        })  # fmt: skip
+    market.write(tmp_path, {"order_lines": lines})
+    store = open_store(str(tmp_path))
+    for length, windows in ((10, [10, 10]), (30, [30, 30, 14]), (45, [45, 14]), (60, [])):
+        days = Period(DAY - timedelta(days=length - 1), DAY)
+        found = foretelling(store, "product", ["p"], days)
+        assert [float(sum(each.values())[0]) for each in found] == [40.0 * count for count in windows]
 
 
 RETURNED, LAG, LIVED = 4, 30, 120

@@ -137,6 +137,25 @@ def test_the_reading_agrees_with_means_taken_by_hand(launched: Launched) -> None
     assert abs(found.mid - plain) < (found.high - found.low) / 2
 
 
+def test_the_reading_is_the_arm_beside_what_each_sold_before(launched: Launched) -> None:
+    """Least squares on the arm, as many days before, as many before these, and (of longer ones) the last fortnight."""
+    arms, asked = launched.ledger.arms(launched.coupon.id), launched.coupon
+    units = sorted(arms)
+    treated = np.array([arms[unit] == "treated" for unit in units])
+    days = Period(asked.days.first, asked.due)
+    first = [days.first - timedelta(days=10), days.first - timedelta(days=20)]
+    joint = sum(outcomes(launched.after, "customer", units, days).values())
+    still = coming(launched.after, "customer", units, days, launched.after.span.last)
+    assert still is not None
+    joint -= sum(still.less.values())
+    windows = [Period(day, day + timedelta(days=9)) for day in first]
+    known = [sum(outcomes(launched.after, "customer", units, window).values()) for window in windows]
+    slopes = np.linalg.lstsq(np.column_stack([treated, np.ones(len(units)), *known]), joint, rcond=None)[0]
+    found = proof.read(launched.after, asked, arms).joint
+    assert found is not None
+    assert found.mid == pytest.approx(slopes[0] * treated.sum())
+
+
 def test_outcomes_agree_with_metrics(launched: Launched) -> None:
     """Customers' profits add up to those of the orders of these days, less what these gave back by now."""
     store, days = launched.after, Period(launched.coupon.days.first, launched.coupon.due)

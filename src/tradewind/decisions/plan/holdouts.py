@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from tradewind.decisions.plan.outcomes import SLOPED, before, outcomes, promised_from
+from tradewind.decisions.plan.outcomes import SLOPED, foretelling, outcomes, promised_from
 from tradewind.engines.store import Store
 from tradewind.errors import BadInputError
 from tradewind.methods.moments import tellable
@@ -125,12 +125,11 @@ def _share(store: Store, members: Sequence[Choice], echo: int) -> tuple[float, b
     length = action.days.days + echo
     last = min(action.days.first - timedelta(days=1), store.span.last)
     recent = Period(last - timedelta(days=length - 1), last)
-    past = before(recent)
     if recent.clipped(store.span) != recent:
         return share, False, f"the store holds less than the {length} days that the action lasts"
-    known = past if past.clipped(store.span) == past else None
     now = sum(outcomes(store, kind, units, recent).values())
-    then = None if known is None else sum(outcomes(store, kind, units, known).values())
+    earlier = [sum(each.values()) for each in foretelling(store, kind, units, recent)]
+    then = np.column_stack(earlier) if earlier else None
     joint = [c.setting.joint for c in members if c.setting.joint is not None]
     total = [sum(getattr(value, end) for value in joint) / len(units) for end in ("mid", "low", "high")]
     if np.std(now) == 0 or total[0] == 0:

@@ -71,6 +71,7 @@ COSTED_LINES = Additive(
     name="costed_lines", title="Order lines with a cost", unit="count", better=1, fact=SALES,
     value=lambda row: row.unit_cost_or_assumed.notnull().cast("int64"), doc="Paid lines whose unit cost is known.",
 )  # fmt: skip
+FORTNIGHT = 14
 UNITS = {"customer": "customer_id", "product": "product_id", "shop": "shop_id"}
 
 
@@ -115,6 +116,27 @@ def outcomes(store: Store, unit: str, ids: Sequence[str], days: Period) -> Mappi
         column[at[at >= 0]] = values[at >= 0]
         found[party] = column
     return found
+
+
+def foretelling(store: Store, unit: str, ids: Sequence[str], days: Period) -> list[Mapping[Party, Array]]:
+    """Return the profit of each unit in the days that foretell what it will be in some days.
+
+    These are as many days before, as many before these, and the last fortnight: what sold of late foretells more than
+    what sold long ago, and both together more than either. What the store does not hold whole is left out.
+
+    Args:
+        store: The store.
+        unit: `customer`, `product` or `shop`.
+        ids: [n] their ids.
+        days: The days.
+
+    Returns:
+        For each of them as `outcomes` returns it; none where the store does not hold as many days before.
+    """
+    same = before(days)
+    windows = [same, before(same), *([before(days, FORTNIGHT)] if days.days > FORTNIGHT else [])]
+    there = [window for window in windows if window.clipped(store.span) == window]
+    return [outcomes(store, unit, ids, window) for window in there] if same in there else []
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from tradewind.decisions.plan.outcomes import (
     Coming,
     before,
     coming,
+    foretelling,
     known_before,
     outcomes,
     promised_from,
@@ -65,7 +66,7 @@ def read(
     """Return what an experiment did: treated beside held out, per unit and in total, by party and together.
 
     The outcome is the contribution profit of each unit from the first day to the day on which the reading is due, less
-    what the same days before foretell (CUPED) where each arm has ten units or more. Of one shop's customers it is what
+    what days before foretell (CUPED) where each arm has ten units or more. Of one shop's customers it is what
     they bring in that shop, as was promised. Every unit is counted in the arm that it drew, so that the sizes of the
     arms can tell nothing of whether the shop did as they say. How many of each arm sold or bought something before
     the first day does tell whether the store still knows them: ids that were lost or changed in one arm show there.
@@ -101,19 +102,18 @@ def read(
     require_discounts(store, days)
     until = told_until(store) if names_orders(store) else store.span.last
     still = coming(store, kind, units, days, until)
-    now, past = _less(outcomes(store, kind, units, days), still), before(days)
-    foretold = past.clipped(store.span) == past and min(counted.values()) >= SLOPED
-    then = outcomes(store, kind, units, past) if foretold else None
+    now = _less(outcomes(store, kind, units, days), still)
+    then = foretelling(store, kind, units, days) if min(counted.values()) >= SLOPED else []
+    together = [_joint(each) for each in then]
     readout = Readout(HOLDOUT, {name: count / len(units) for name, count in counted.items()}, LEVEL)
     effect: dict[Party, Estimate] = {}
     for party, values in now.items():
         if np.ptp(values) > 0:
-            known = None if then is None else np.column_stack([then[party], _joint(then)])
-            effect[party] = readout(values, arm, known).arms[0].total
+            effect[party] = readout(values, arm, _known([each[party] for each in then] + together[:1])).arms[0].total
     joint = _joint(now)
     if np.ptp(joint) == 0:
         raise BadInputError("All units did the same, so that nothing can be told", got=experiment.name)
-    whole = readout(joint, arm, None if then is None else _joint(then))
+    whole = readout(joint, arm, _known(together))
     ratio, lost = _unlike(known_before(store, kind, units, days.first), arm)
     crossing, moved = _crossed(later, counted)
     done = carried(store, experiment, arms)
@@ -122,7 +122,7 @@ def read(
     said = [*gaps_said(store, days), *still_said, *lost, *moved, *undone, *whole.cautions]
     if experiment.unit != "customer":
         said.append("What products take from each other is not seen when products are held out.")
-    method = "difference in means" + (" less what the days before foretell (CUPED)" if then is not None else "")
+    method = "difference in means" + (" less what the days before foretell (CUPED)" if then else "")
     return Reading(
         experiment.id, days, effect, whole.arms[0].total, counted, method, Evidence.RANDOMISED, ratio, " ".join(said),
         missing=len(missing_days(store, days)), crossing=crossing, carried=None if done is None else done.share,
@@ -131,6 +131,10 @@ def read(
 
 def _joint(profit: Mapping[Party, Array]) -> Array:
     return np.asarray(sum(profit.values()))
+
+
+def _known(columns: list[Array]) -> Array | None:
+    return np.column_stack(columns) if columns else None
 
 
 def _less(profit: Mapping[Party, Array], still: Coming | None) -> Mapping[Party, Array]:
@@ -244,7 +248,8 @@ def look(store: Store, experiment: Experiment, arms: Mapping[str, str], today: d
     require_discounts(store, days)
     still = coming(store, kind, units, days, days.last)
     now = _joint(_less(outcomes(store, kind, units, days), still)) / days.days
-    then = _joint(outcomes(store, kind, units, past)) / past.days
+    earlier = [_joint(each) for each in foretelling(store, kind, units, whole)]
+    then = earlier[0] / past.days
     if not np.ptp(now) > 0 or not np.ptp(then) > 0:
         raise BadInputError("All units did the same so far, or before: nothing can be told", got=experiment.name)
 
@@ -254,7 +259,7 @@ def look(store: Store, experiment: Experiment, arms: Mapping[str, str], today: d
 
     held, treated = moments(then, None)
     planned = contrast(held, treated).error
-    held, treated = moments(now, then if min(counted.values()) >= SLOPED else None)
+    held, treated = moments(now, _known(earlier) if min(counted.values()) >= SLOPED else None)
     found = Sequence(planned, LEVEL)(held, treated).total
     return Early(days, whole, found.scaled(days.days))
 
