@@ -31,6 +31,8 @@ def main() -> None:
     asked.add_argument("--work", type=Path)
     given = asked.parse_args()
     levers = tuple(Lever(name) for name in parts(given.levers))
+    if given.work:
+        given.work.mkdir(parents=True, exist_ok=True)
     print("| seed | plan | actions | promised | low | high | true | error | read, readings |")
     print("|---|---|---|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as temporary:

@@ -182,6 +182,21 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Deed:
+    """What a launched plan did to a subject: no habit of whoever that belongs to.
+
+    Args:
+        lever: The lever that was pulled.
+        subject: On what.
+        days: The days on which it held.
+    """
+
+    lever: Lever
+    subject: Subject
+    days: Period
+
+
+@dataclass(frozen=True)
 class Assignment:
     """Which customers an action reaches: a table beside the plan.
 

@@ -26,6 +26,7 @@ from tradewind.measures.metrics import GMV, IMPRESSIONS, ITEMS
 from tradewind.measures.query import Query
 from tradewind.period import Period
 from tradewind.scope import Scope
+from tradewind.study import Deed, Lever, Subject
 from tradewind.tables import TABLES
 
 MINE = frozenset(market.SCOPE)
@@ -208,6 +209,11 @@ def test_a_merchant_is_told_only_how_much_is_theirs(store: Store, market_rows: m
     days = [line["day"] for line in market_rows["order_lines"] if line["shop_id"] in MINE]
     assert merchant.span == Period(min(days), store.span.last)
     assert merchant.assuming(Assumptions(margin=0.3)).span == merchant.span
+    deed = Deed(Lever.PRICE, Subject("product", "p1"), store.span)
+    known = store.acted([deed]).scoped(merchant.scope).assuming(Assumptions(margin=0.3))
+    assert known.known_by(datetime(2100, 1, 1)).deeds == (deed,)
+    assert known.span == merchant.span
+    assert not store.deeds
 
 
 def test_a_shop_that_sells_no_more_has_days_without_a_sale(market_copy: Path, market_rows: market.Rows) -> None:

@@ -17,11 +17,14 @@ import pytest
 import reef
 from typer.testing import CliRunner
 
+from tradewind.decisions.plan import read_plan
 from tradewind.engines.store import Store
 from tradewind.faces import planning
 from tradewind.faces.cli import app
+from tradewind.faces.plan_commands import acted
 from tradewind.faces.proving import promised
 from tradewind.faces.studies import WINGS, Wing
+from tradewind.faces.voice import Voice
 from tradewind.ledger import Ledger, open_ledger
 from tradewind.period import Period
 
@@ -251,6 +254,23 @@ def test_a_ledger_is_for_one_kind_of_data(acting: Path, monkeypatch: pytest.Monk
     assert run("plan", "--budget", "platform=1").exit_code == 0
     monkeypatch.setenv("TRADEWIND_LEDGER", "tradewind-ledger.db")
     assert said in " ".join(run("plan", "--budget", "platform=1").output.replace("│", " ").split())
+
+
+def test_studies_know_what_plans_did(
+    acting: Path, market_store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    def known(*shops: str) -> set[str]:
+        return {each.subject.id for each in acted(market_store, Voice(as_json=True), shops).deeds}
+
+    assert not known()
+    told("plan", "--budget", "platform=100", "--budget", "merchant=60", "--out", "spring", *ASSUME)
+    assert not known()
+    told("ledger", "launch", "spring", "--holdout", "0", *ASSUME)
+    assert known() == {each.action.subject.id for each in read_plan(Path("spring")).choices}
+    assert not known("nobodys")
+    Path("tradewind-ledger.db").write_bytes(b"edited by hand" * 1000)
+    assert not known()
+    assert "may be taken for what sellers usually do" in " ".join(capsys.readouterr().err.split())
 
 
 def test_who_launches_has_a_name_or_a_number(acting: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -245,6 +245,21 @@ def test_the_status_follows_the_days(ledger: Ledger, clock: Clock) -> None:
     assert ledger.status("autumn").experiments == ()
 
 
+def test_what_plans_did_is_told_without_what_was_held_out_or_never_held(ledger: Ledger, clock: Clock) -> None:
+    launches = [each for of in launched(ledger, promises=prices(8)).experiments for each in of.launches]
+    treated = [each for each in launches if each.arm != "holdout"]
+    assert 0 < len(treated) < len(launches)
+    assert {each.subject.id for each in ledger.deeds()} == {each.subject.id for each in treated}
+    assert {(each.lever, each.days) for each in ledger.deeds()} == {(Lever.PRICE, WEEK)}
+    clock.on(date(2025, 3, 5))
+    ledger.stop_all([each.id for each in treated], "Ann", "sold out")
+    assert {each.days for each in ledger.deeds()} == {Period(WEEK.first, date(2025, 3, 5))}
+    later = Period(date(2025, 3, 10), date(2025, 3, 16))
+    [gone] = launched(ledger, "summer", [promise(price("gone", "p99", days=later), 0.0)]).experiments
+    ledger.stop(gone.launches[0].id, "Ann", "a mistake")
+    assert "p99" not in {each.subject.id for each in ledger.deeds()}
+
+
 def test_days_are_those_of_the_ledgers_timezone(place: Place, clock: Clock) -> None:
     clock.now = START.replace(day=2, hour=23)  # the 3rd already in Shanghai
     ledger = place.open(clock, timezone="Asia/Shanghai")

@@ -88,7 +88,7 @@ def cycles(
     for number in range(count):
         folder = work / f"{name}-{seed}-{number}"
         fill(name, seed, folder, days=world.state.day, moves=lived)
-        store = open_store(str(folder))
+        store = open_store(str(folder)).acted(ledger.deeds())
         plan = planned(offer(store, levers), seed, calibrated)
         [effect] = compared(world, [moves(world, plan.choices)], DAYS + ECHO, range(1, futures + 1))
         told: list[Experiment] = []

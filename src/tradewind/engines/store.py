@@ -6,7 +6,7 @@ import math
 import os
 import threading
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cache, cached_property, partial
@@ -29,7 +29,7 @@ from tradewind.measures.metric import Metric, Ratio
 from tradewind.measures.query import Query
 from tradewind.period import Period
 from tradewind.scope import OPERATOR, Scope
-from tradewind.study import Provenance
+from tradewind.study import Deed, Provenance
 from tradewind.tables import table as declared
 from tradewind.tables.schema import IBIS_TYPES, Hop, Table
 
@@ -90,12 +90,14 @@ class Store:
         manifest: Manifest,
         scope: Scope = OPERATOR,
         assumptions: Assumptions | None = None,
+        deeds: Sequence[Deed] = (),
     ):
         self.folder = folder
         self.engine = engine
         self.manifest = manifest
         self.scope = scope
         self.assumptions = assumptions or Assumptions()
+        self.deeds = tuple(deeds)
         self._tables: dict[str, ibis.Table] = {}
         self._counts: dict[str, Counts] = {}
         self._panels: dict[tuple[tuple[Metric, ...], tuple[str, ...]], Panel] = {}
@@ -265,7 +267,7 @@ class Store:
         Raises:
             ForbiddenError: If the scope is wider than this store's.
         """
-        other = Store(self.folder, self.engine, self.manifest, self.scope.limited(scope), self.assumptions)
+        other = Store(self.folder, self.engine, self.manifest, self.scope.limited(scope), self.assumptions, self.deeds)
         other._crowd = self._crowd
         if not self.scope.everything:
             other._reach = self._reach
@@ -273,7 +275,18 @@ class Store:
 
     def assuming(self, assumptions: Assumptions) -> Store:
         """Return the same store with assumptions where the source says nothing."""
-        other = Store(self.folder, self.engine, self.manifest, self.scope, assumptions)
+        return self._again(Store(self.folder, self.engine, self.manifest, self.scope, assumptions, self.deeds))
+
+    def acted(self, deeds: Iterable[Deed]) -> Store:
+        """Return the same store knowing what launched plans did, so that nobody takes it for what sellers usually do.
+
+        Args:
+            deeds: All that they did, as a ledger says.
+        """
+        return self._again(Store(self.folder, self.engine, self.manifest, self.scope, self.assumptions, tuple(deeds)))
+
+    def _again(self, other: Store) -> Store:
+        """Return another view of the same tables, with what was read of them."""
         other._tables, other._counts = self._tables, self._counts
         other._reach, other._crowd = self._reach, self._crowd
         return other
@@ -286,9 +299,8 @@ class Store:
         Args:
             moment: Naive, UTC; what was known at it or later is left out.
         """
-        other = Store(self.folder, self.engine, self.manifest, self.scope, self.assumptions)
-        other._tables, other._counts = dict(self._tables), self._counts
-        other._reach, other._crowd = self._reach, self._crowd
+        other = self._again(Store(self.folder, self.engine, self.manifest, self.scope, self.assumptions, self.deeds))
+        other._tables = dict(self._tables)
         for name in ("refunds", "order_status"):
             if self.has(name):
                 rows = self.table(name)
@@ -318,7 +330,7 @@ class Store:
             for name, contents in tables.items():
                 files[name] = [self._written(draft, name, contents)]
             manifest = draft.commit(base.provenance, files, base.imported)
-        return Store(self.folder, self.engine, manifest, self.scope, self.assumptions)
+        return Store(self.folder, self.engine, manifest, self.scope, self.assumptions, self.deeds)
 
     def _written(self, draft: Draft, name: str, contents: ibis.Table | pa.Table) -> Path:
         table = declared(name)

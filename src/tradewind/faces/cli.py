@@ -178,6 +178,7 @@ def report(  # noqa: PLR0913, PLR0917 - one parameter an option
 
     voice = Voice(as_json)
     opened = options.opened(store, voice, options.listed(shop), assume)
+    opened = plan_commands.acted(opened, voice, options.listed(shop))
     days = options.days(period, opened, voice)
     settings = {"fluctuation": {"metric": metric, "against": against}}
     answers, unanswered = [], {}

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tradewind import progress
-from tradewind.errors import BadInputError, ConflictError, NotFoundError
+from tradewind.errors import BadInputError, ConflictError, NotFoundError, TradewindError
 from tradewind.faces import options, terminal
 from tradewind.faces.voice import Voice
 from tradewind.money import amount
 from tradewind.scope import OPERATOR, Scope
 
 if TYPE_CHECKING:
+    from tradewind.engines.store import Store
     from tradewind.ledger import Ledger
     from tradewind.study import Provenance
 
@@ -334,6 +335,22 @@ def ledger_address(given: str) -> str:
     return given or os.environ.get(ADDRESS) or DEFAULT_LEDGER
 
 
+def acted(store: Store, voice: Voice, shops: tuple[str, ...] = ()) -> Store:
+    """Return the store knowing what the ledger that plans go by launched, where there is one that can be read.
+
+    Args:
+        store: The store.
+        voice: Told where it cannot: who studies needs no ledger.
+        shops: Whose launches count; all where empty.
+    """
+    try:
+        record = _record("", store.provenance, store.span.last, voice, shops)
+        return store if record is None else store.acted(record.deeds())
+    except TradewindError as error:
+        voice.note(f"What plans did is not known here, and may be taken for what sellers usually do. {error}")
+        return store
+
+
 def _record(
     given: str, origin: Provenance, last: date, voice: Voice, shops: tuple[str, ...] = ()
 ) -> Ledger | None:  # fmt: skip
@@ -352,7 +369,7 @@ def _record(
     except ConflictError as error:
         if named:
             raise
-        voice.note(f"{address} calibrates nothing here. {error.what}.")
+        voice.note(f"{address} tells nothing here. {error.what}.")
         return None
 
 

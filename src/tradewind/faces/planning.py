@@ -100,7 +100,8 @@ def planned(store: Store, period: Period, asked: Asked, name: str, ledger: Ledge
         MissingDataError: If no wing can propose anything, with the reason of each.
     """
     _terms(asked, store.provenance.currency)  # refused before the wings are asked
-    return solved(proposed(store, period, asked.wings, asked.seed), asked, name, ledger)
+    known = store if ledger is None else store.acted(ledger.deeds())
+    return solved(proposed(known, period, asked.wings, asked.seed), asked, name, ledger)
 
 
 def solved(

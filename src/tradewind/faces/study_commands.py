@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from tradewind import progress
 from tradewind.faces import options, terminal
+from tradewind.faces.plan_commands import acted
 from tradewind.faces.studies import WINGS, Answerer, Wing, answered, described
 from tradewind.faces.voice import Voice
 from tradewind.money import amount
@@ -53,6 +54,8 @@ def _runner(answerer: Answerer, acts: bool) -> Callable[..., None]:
         voice = Voice(given["as_json"])
         store = options.opened(given["store"], voice, options.listed(given["shop"]), given["assume"])
         period = options.days(given["period"] or (options.LATELY if acts else ""), store, voice)
+        if acts:  # what plans did is no habit
+            store = acted(store, voice, options.listed(given["shop"]))
         values = {n: options.listed(given[n]) if isinstance(given[n], list | tuple) else given[n] for n in own}
         with voice.counting() as told, progress.listening(told):
             answer = answered(answerer, store, period, answerer.settings(**values))

@@ -73,9 +73,8 @@ class Voice:
             self.out.print(shown())
 
     def note(self, words: str) -> None:
-        """Say something beside the answer."""
-        if not self.as_json:
-            self.aside.print(Text(words, style="dim"))
+        """Say something beside the answer, whatever form that has."""
+        self.aside.print(Text(words, style="dim"))
 
     @contextmanager
     def working(self, words: str) -> Iterator[Callable[[str], None]]:

@@ -39,7 +39,7 @@ from tradewind.ledger.track import Track
 from tradewind.ledger.verification import Verdict
 from tradewind.period import Period
 from tradewind.scope import Scope
-from tradewind.study import Evidence, Party
+from tradewind.study import Deed, Evidence, Party
 
 
 @dataclass(frozen=True)
@@ -258,6 +258,14 @@ class Ledger:
             whole = standing.experiments(connection, self._key, self.scope, plan)
             today = self._day(self._moment(connection))
             return Status(today, tuple(whole), tuple(standing.launches(connection, self._key, self.scope, plan)))
+
+    def deeds(self) -> tuple[Deed, ...]:
+        """Return what launched plans did to what the caller sees: on what, on which days; of those held out nothing.
+
+        A store that knows them (`Store.acted`) takes none of it for a habit of sellers.
+        """
+        lived = ((each, each.lived) for each in self.status().launches if each.arm != HOLDOUT)
+        return tuple(Deed(each.lever, each.subject, days) for each, days in lived if days is not None)
 
     def experiment(self, id_: str) -> Experiment:
         """Return an experiment; raise `NotFoundError` where the caller sees no such one whole."""

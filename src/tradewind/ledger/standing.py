@@ -91,10 +91,15 @@ class Launch:
         """Share of its days on which it held: less than one where it was stopped early."""
         return self.within(self.days)
 
+    @property
+    def lived(self) -> Period | None:
+        """The days on which it held; None where it was stopped before the first."""
+        last = self.days.last if self.stopped is None else min(self.stopped, self.days.last)
+        return None if last < self.days.first else Period(self.days.first, last)
+
     def within(self, days: Period) -> float:
         """Return the share of its days on which it holds and that lie in a period."""
-        last = self.days.last if self.stopped is None else min(self.stopped, self.days.last)
-        lived = None if last < self.days.first else Period(self.days.first, last).clipped(days)
+        lived = self.lived and self.lived.clipped(days)
         return lived.days / self.days.days if lived else 0.0
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import market
 from tradewind.engines.store import Store, open_store
 from tradewind.period import Period
+from tradewind.study import Deed, Lever, Subject
 
 FIRST, WEEKS = date(2024, 1, 1), 26  # a Monday
 LAST = FIRST + timedelta(days=7 * WEEKS - 1)
@@ -26,7 +27,7 @@ SHOCK, KEPT = 0.3, 0.6
 UTC_MIDNIGHT = time(3)  # the zone of the market made by hand lies three hours behind
 
 
-def build(  # noqa: PLR0915 - a market is written down in one go
+def build(  # noqa: PLR0912, PLR0915 - a market is written down in one go
     folder: Path,
     seed: int = 1,
     *,
@@ -48,6 +49,7 @@ def build(  # noqa: PLR0915 - a market is written down in one go
     asked: bool = True,
     timed: float = 0.0,
     shown: float = 0.0,
+    planned: tuple[int, float] | None = None,
     extra: dict[str, list[dict[str, Any]]] | None = None,
 ) -> Store:
     """Write a store in which every product answers to its price with the same elasticity.
@@ -62,7 +64,8 @@ def build(  # noqa: PLR0915 - a market is written down in one go
     There are so many `weeks`. No sale price is told where nothing is off unless `asked`. Tables of `extra` are added.
     Where sellers are `timed`, what sells strays by a shock that lasts (`SHOCK`, of which `KEPT` is left a week later),
     and the logarithm of odds of a discount falls by so many times that. A list price is raised by the share `shown` in
-    the week of a discount, of every second product in the one after as well.
+    the week of a discount, of every second product in the one after as well. In the last `planned[0]` weeks a plan sets
+    the price of every second product to `planned[1]` off (`plan` tells it).
     """
     draw = np.random.default_rng(seed)
     pace = draw.gamma(2.0, 4.0, PRODUCTS)
@@ -109,6 +112,8 @@ def build(  # noqa: PLR0915 - a market is written down in one go
                 times = 0.0
             if week == mega:
                 off, times = (0.5, 5.0) if n % 4 < 2 else (off, 1.5)
+            if planned is not None and n % 2 and week >= weeks - planned[0]:
+                off = planned[1]
             pieces = int(draw.poisson(times * pace[n] * ((1 - off) / (1 - earlier[n]) ** dip) ** -ELASTICITY))
             listed = full * (1 + shown * bool(off or (n % 2 and earlier[n])))
             earlier[n] = off
@@ -180,6 +185,12 @@ def _given_away(n: int, day: date, pieces: int, cost: bool) -> dict[str, Any]:
 def double(day: date) -> bool:
     """Whether a day is one on which day and month agree."""
     return day.day == day.month
+
+
+def plan(weeks: int) -> list[Deed]:
+    """What a plan did in the last weeks."""
+    days = Period(LAST - timedelta(days=7 * weeks - 1), LAST)
+    return [Deed(Lever.PRICE, Subject("product", name(n), shop(n)), days) for n in range(1, PRODUCTS, 2)]
 
 
 def often(n: int, campaign: bool = False) -> float:

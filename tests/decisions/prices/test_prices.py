@@ -77,6 +77,22 @@ def test_finds_what_sellers_usually_do(learnt: Learnt):
     assert np.abs(learnt.outlook.discount - expected).mean() < 0.05
 
 
+def test_what_a_plan_did_is_no_habit_of_sellers(tmp_path: Path):
+    """What it set for ten weeks would else be the discount of which the next plan says that it ends or deepens it."""
+    store = stall.build(tmp_path, planned=(10, 0.3))
+    planned = np.arange(stall.PRODUCTS) % 2 == 1
+    taken, known = (learn(each, stall.MONTH) for each in (store, store.acted(stall.plan(10))))
+    assert taken.outlook.discount[planned].mean() > 0.1  # ten weeks of 26 at 0.3 off
+    assert known.outlook.discount[planned].mean() < 0.04  # 0.015, steadied by products discounted often
+    assert known.panel.planned.sum() == planned.sum() * 10
+    assert known.response.overall.low < stall.ELASTICITY < known.response.overall.high
+    before, later = Period(stall.FIRST - timedelta(days=9), stall.FIRST - timedelta(days=1)), COMING
+    outside = [replace(each, days=days) for each in stall.plan(1) for days in (before, later)]
+    other = [replace(each, lever=Lever.COMMISSION) for each in stall.plan(10)]
+    unknown = [replace(each, subject=Subject("product", "nobody")) for each in stall.plan(10)]
+    assert not read(store.acted([*outside, *other, *unknown]), stall.LAST).planned.any()
+
+
 @pytest.mark.parametrize("cut", [3, 5, 6])
 def test_a_week_of_a_day_or_two_does_not_move_what_is_to_come(store: Store, learnt: Learnt, cut: int):
     last = stall.LAST - timedelta(days=cut)

@@ -193,9 +193,9 @@ def _usual(panel: Panel, pace: Array) -> tuple[Array, Array, Array]:
     """Return depths, how often each product is discounted without a campaign, and the chance of each depth.
 
     A product's own weeks are steadied by those of products that sell as much: by as many weeks as products differ
-    little. Prices that were drawn by lot do not tell what a seller would do.
+    little. Prices that were drawn by lot or set by a launched plan do not tell what a seller would do.
     """
-    known = ~np.isnan(panel.off) & ~panel.drawn
+    known = panel.sellers
     off = np.where(known, np.nan_to_num(panel.off), 0.0)
     on = known & (off >= DISCOUNTED)
     calm = ~panel.campaign

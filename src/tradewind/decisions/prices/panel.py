@@ -23,6 +23,7 @@ from tradewind.measures.facts import SALES
 from tradewind.measures.metric import Additive
 from tradewind.measures.query import Query, lights_up
 from tradewind.period import Period
+from tradewind.study import Lever
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -68,6 +69,7 @@ class Panel:
         usual: [n] what is usually the list price: today's, but where that was raised for a while only.
         raised: [n] whether list prices were raised for a while without being asked.
         drawn: [n, w] whether the week's price was drawn by lot.
+        planned: [n, w] whether a launched plan set the price on some day of the week.
         arms: [n, w] share off the list price that was drawn, on average over its arm; NaN where none was.
         list_price: [n] list price now; NaN where none is known.
         price: [n] price now.
@@ -92,6 +94,7 @@ class Panel:
     usual: Array
     raised: Flags
     drawn: Flags
+    planned: Flags
     arms: Array
     list_price: Array
     price: Array
@@ -122,6 +125,11 @@ class Panel:
         """[w] days of each week that are known."""
         ends = [min(week + timedelta(days=6 - week.weekday()), self.last) for week in self.weeks]
         return np.array([(end - week).days + 1.0 for week, end in zip(self.weeks, ends, strict=True)])
+
+    @property
+    def sellers(self) -> Flags:
+        """[n, w] whether a price is known that the seller set: no lot and no launched plan tells what one would do."""
+        return np.asarray(~np.isnan(self.off) & ~self.drawn & ~self.planned)
 
     @property
     def dense(self) -> Flags:
@@ -184,8 +192,9 @@ def read(store: Store, last: date) -> Panel:
     if sum(not meets(campaigns, week, 7) for week in weeks) < FEWEST:
         campaigns = frozenset()
     return Panel(
-        tuple(products.tolist()), shops, category, starts, last, units, off, usual, raised, drawn, arms,
-        now["list"], now["price"], cost, assumed, now["active"] > 0, _clicks(store, last, products), told,
+        tuple(products.tolist()), shops, category, starts, last, units, off, usual, raised, drawn,
+        _planned(store, products, weeks), arms, now["list"], now["price"], cost, assumed, now["active"] > 0,
+        _clicks(store, last, products), told,
         *_in_stock(store, days, products, weeks), campaigns,
     )  # fmt: skip
 
@@ -251,6 +260,18 @@ def _from_sales(units: Array, gmv: Array, gross: Array) -> tuple[Array, dict[str
     found["price"] = found["list"] * (1 - np.nan_to_num(filled[:, -1]))
     found["active"] = (~np.isnan(found["list"])).astype(float)
     return filled, found
+
+
+def _planned(store: Store, products: NDArray[np.str_], weeks: list[date]) -> Flags:
+    """Return in which weeks a launched plan set the price of a product."""
+    found = np.zeros((len(products), len(weeks)), bool)
+    monday, number = weeks[0], {name: n for n, name in enumerate(products.tolist())}
+    for deed in store.deeds:
+        place = number.get(deed.subject.id)
+        if deed.lever == Lever.PRICE and deed.subject.kind == "product" and place is not None:
+            first, last = ((day - monday).days // 7 for day in (deed.days.first, deed.days.last))
+            found[place, max(first, 0) : max(last + 1, 0)] = True
+    return found
 
 
 def _by_lot(

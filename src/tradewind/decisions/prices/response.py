@@ -234,7 +234,7 @@ def _timing(panel: Panel, price: Array, known: Flags, slopes: Fitted) -> _Timing
         comes later as a test of how the earlier was assigned.
     """
     near = [_before(price, known, lag) for lag in (1, 2)]
-    far = [_before(price, known & ~panel.drawn, lag) for lag in (-1, -2)]
+    far = [_before(price, known & panel.sellers, lag) for lag in (-1, -2)]
     mask = np.logical_and.reduce([known, *(there for _, there in (*near, *far))])
     if not mask.any():
         return None

@@ -52,7 +52,7 @@ def surge(panel: Panel, elasticity: Array) -> Surge:
     priced = ~np.isnan(panel.off)
     pull = np.where(priced, (1 - np.nan_to_num(panel.off)) ** -elasticity[:, None], 0.0) * panel.stocked
     busy = busy_weeks(np.where(priced, panel.units, 0.0), pull * panel.days / 7)
-    known = priced & ~panel.drawn
+    known = panel.sellers
     on = known & (np.nan_to_num(panel.off) >= DISCOUNTED)
     a, b = on[:, campaign].sum(axis=1), (known & ~on)[:, campaign].sum(axis=1)
     c, d = on[:, ~campaign].sum(axis=1), (known & ~on)[:, ~campaign].sum(axis=1)

@@ -66,6 +66,7 @@ def do(office: Office, job: Job) -> None:
 
 def _study(office: Office, job: Job, store: Store) -> None:
     asked = job.asked
+    store = _acted(office, job, store)
     found = studies.answer(asked["wing"], store, parse_period(asked["period"], store.span), asked["settings"])
     place = office.place(office.key(job.kind, asked, store))
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -74,8 +75,14 @@ def _study(office: Office, job: Job, store: Store) -> None:
 
 def _plan(office: Office, job: Job, store: Store) -> None:
     asked = job.asked
-    found = proposed(store, parse_period(asked["period"], store.span), seed=asked["seed"])
+    period = parse_period(asked["period"], store.span)
+    found = proposed(_acted(office, job, store), period, seed=asked["seed"])
     keep_proposals(found, office.place(office.key(job.kind, asked, store)))
+
+
+def _acted(office: Office, job: Job, store: Store) -> Store:
+    ledger = office.ledger(job.scope)
+    return store if ledger is None else store.acted(ledger.deeds())
 
 
 def _launch(office: Office, job: Job, store: Store) -> None:
