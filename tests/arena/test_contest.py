@@ -176,6 +176,21 @@ def test_what_was_scored_is_kept_until_the_code_changes(
         bout("tiny", 3, tuple(NAMES), work, 1)
 
 
+@pytest.mark.parametrize(
+    ("changed", "other"), [("engines/campaigns.py", True), ("study.py", True), ("faces/cli.py", False)]
+)
+def test_scores_are_of_all_code_that_they_depend_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str, other: bool
+):
+    for name in ("__init__.py", "engines/campaigns.py", "study.py", "faces/cli.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    monkeypatch.setattr(memory.tradewind, "__file__", str(tmp_path / "__init__.py"))
+    before = memory.fingerprint()
+    (tmp_path / changed).write_text("changed")
+    assert (memory.fingerprint() != before) is other
+
+
 def test_what_can_be_seen_is_learnt_and_noise_is_not() -> None:
     draw = np.random.default_rng(0)
     seen = draw.normal(size=(2_000, 3))
