@@ -377,6 +377,39 @@ def test_what_appears_vanishes_and_costs_more_by_hand(tmp_path: Path):
     assert [row["share"] for row in rows] == pytest.approx([row["amount"] / change for row in rows])
 
 
+def test_sales_that_move_between_shops_change_no_price(tmp_path: Path):
+    """One shop asks 20 and one 30 all along; nine in ten pieces move from the one to the other."""
+    week = Period(days(63, 63)[0], days(69, 69)[0])
+    sales = [
+        {"day": day, "shop_id": shop, "unit_price": Decimal(price), "quantity": pieces}
+        for day in days(0, 69)
+        for shop, price, pieces in (("a", 20, 1 if day in week else 9), ("b", 30, 9 if day in week else 1))
+    ]
+    told = study(harbour.sold(tmp_path, sales), week)
+    assert told.finding("verdict").numbers["change"] == 7 * 8 * 10
+    assert "causes" not in {finding.key for finding in told.findings}
+
+
+@pytest.mark.parametrize("against", ["previous", "expected"])
+def test_prices_that_stay_are_no_cause(tmp_path: Path, against: str):
+    """However floats divide: what they leave of nothing is not told as what moved a metric."""
+
+    def odd(line):
+        return {**line, "unit_price": line["unit_price"] + Decimal("0.07")}
+
+    told = study(harbour.build(tmp_path, odd), WEEK, FluctuationSettings(against=against))
+    rows = [row["cause"] for finding in told.findings if finding.key == "causes" for row in finding.grid.rows]
+    assert not any("Prices" in cause for cause in rows)
+
+
+def test_what_differs_from_last_year_is_not_said_to_be_of_this_week(tmp_path: Path):
+    sales = [{"day": day, "unit_price": Decimal(100 if at < 100 else 110)} for at, day in enumerate(days(0, 419))]
+    week = Period(days(413, 413)[0], days(419, 419)[0])
+    told = study(harbour.sold(tmp_path, sales), week, FluctuationSettings(against="last-year"))
+    [row] = told.finding("causes").grid.rows
+    assert row["when"] == f"after {back(week, 364).last}"
+
+
 def test_levels_compared_with_by_hand(tmp_path: Path):
     """Ten customers a day, from $100 each at first to $162 in the last week, and three times as much on Sundays."""
     sales = [

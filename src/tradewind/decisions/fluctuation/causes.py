@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import ibis
@@ -26,6 +27,7 @@ GROUPS = 256  # random groups of customers or products whose sums cross the engi
 SHIFT = 0.2  # a campaign counts as a change where its share of the days differs by at least this
 
 FEWEST_DAYS = 3  # days with sales before there is a pace to speak of
+SAME = 1e-3  # part of a price by which it may differ and count as the same
 SILENCE = 3.0  # days of sales missing before silence means more than chance: exp(-3) is one in twenty
 
 Flags = NDArray[np.bool_]
@@ -70,7 +72,7 @@ def causes(store: Store, comparison: Comparison, seed: int) -> list[Cause]:
     metric = comparison.metric
     if not isinstance(metric, Additive | Distinct):
         return []
-    found = [*_products(store, comparison), *_shops(store, comparison)]
+    found = [*_products(store, comparison), *_prices(store, comparison), *_shops(store, comparison)]
     found += _promotions(store, comparison, seed) if store.has("promotions") else []
     found += _campaigns(store, comparison, seed) if store.has("campaigns") else []
     found += _stock_outs(store, comparison) if store.has("inventory") else []
@@ -79,15 +81,13 @@ def causes(store: Store, comparison: Comparison, seed: int) -> list[Cause]:
 
 
 def _products(store: Store, comparison: Comparison) -> list[Cause]:
-    """What appeared, what vanished, and what changed its price."""
+    """What appeared and what vanished."""
     metric = comparison.metric
     if not _adds_up(store, metric, ("product_id",)):
         return []
-    priced = metric in (GMV, GROSS_SALES)
-    wanted = (metric, ITEMS) if priced else (metric,)
-    leaves = comparison.leaves(store, wanted, ("product_id",))
+    leaves = comparison.leaves(store, (metric,), ("product_id",))
     old, new = leaves.before(metric.name), leaves.now(metric.name)
-    once, since = (old == 0) | (new == 0), f"since {comparison.period.first}"
+    once, since = (old == 0) | (new == 0), _since(comparison)
     fresh, gone = _lives(store, comparison, "product_id", leaves.attributes["product_id"])
     fresh, gone = once & fresh, once & gone & ~fresh
     test = "where chance would leave so long a silence in fewer than one of twenty cases at the product's own pace."
@@ -97,22 +97,36 @@ def _products(store: Store, comparison: Comparison) -> list[Cause]:
         Cause(f"{several(int(gone.sum()), 'product')} that stopped selling", since, float((new - old)[gone].sum()),
               Evidence.MEASURED, f"Counted: products whose last order lies before the period, {test}"),
     ]  # fmt: skip
-    if priced:
-        pieces_old, pieces_new = leaves.before("items"), leaves.now("items")
-        kept = (pieces_old > 0) & (pieces_new > 0)
-        was, now = old[kept] / pieces_old[kept], new[kept] / pieces_new[kept]
-        pieces = (pieces_old[kept] + pieces_new[kept]) / 2
-        moved = np.abs(now / np.where(was > 0, was, np.nan) - 1) > 0.01
-        found.append(
-            Cause(
-                f"Prices that changed at {moved.sum():,} of {several(int(kept.sum()), 'product')} sold in both periods",
-                since,
-                float(((now - was) * pieces).sum()), Evidence.MEASURED,
-                "Counted: change in price times mean pieces, over products that sold in both periods (Bennet's "
-                "indicator). It says what the price change was worth at the pieces sold, not how demand answered.",
-            )
-        )  # fmt: skip
     return [cause for cause in found if cause.size]
+
+
+def _prices(store: Store, comparison: Comparison) -> list[Cause]:
+    """What changed its price: of a product each shop's by itself, since sales that move between shops change none."""
+    metric = comparison.metric
+    if metric not in (GMV, GROSS_SALES):
+        return []
+    keys = ("product_id", "shop_id") if _adds_up(store, metric, ("product_id", "shop_id")) else ("product_id",)
+    leaves = comparison.leaves(store, (metric, ITEMS), keys)
+    old, new = leaves.before(metric.name), leaves.now(metric.name)
+    pieces_old, pieces_new = leaves.before(ITEMS.name), leaves.now(ITEMS.name)
+    kept = (pieces_old > 0) & (pieces_new > 0)
+    was, now = old[kept] / pieces_old[kept], new[kept] / pieces_new[kept]
+    pieces = (pieces_old[kept] + pieces_new[kept]) / 2
+    moved = np.abs(now - was) > SAME * np.maximum(np.abs(now), np.abs(was))
+    if not moved.any():
+        return []
+    names = leaves.attributes["product_id"][kept]
+    changed, products = len(np.unique(names[moved])), len(np.unique(names))
+    paid = " after sellers' discounts" if metric is GMV else ""
+    return [
+        Cause(
+            f"Prices that changed at {changed:,} of {several(products, 'product')} sold in both periods",
+            _since(comparison), float(((now - was) * pieces)[moved].sum()), Evidence.MEASURED,
+            f"Counted: change in price{paid} times mean pieces, over products that the same shop sold in both periods "
+            "(Bennet's indicator). It says what the price change was worth at the pieces sold, not how demand "
+            "answered.",
+        )
+    ]  # fmt: skip
 
 
 def _lives(store: Store, comparison: Comparison, by: str, names: Any) -> tuple[Flags, Flags]:
@@ -141,7 +155,7 @@ def _shops(store: Store, comparison: Comparison) -> list[Cause]:
         return []
     leaves = comparison.leaves(store, (metric,), ("shop_id",))
     old, new = leaves.before(metric.name), leaves.now(metric.name)
-    since = f"since {comparison.period.first}"
+    since = _since(comparison)
     once = (old == 0) | (new == 0)
     fresh, gone = _lives(store, comparison, "shop_id", leaves.attributes["shop_id"])
     fresh, gone = once & fresh, once & gone & ~fresh
@@ -312,6 +326,12 @@ def _unshown(store: Store, comparison: Comparison) -> list[Cause]:
 def _unusual(comparison: Comparison, silence: Silence) -> bool:
     """Whether a silence is unusual by itself: beyond chance, large enough to matter, and felt by the metric."""
     return silence.beyond and comparison.weighs(silence.missed) and comparison.is_short(silence.missed)
+
+
+def _since(comparison: Comparison) -> str:
+    """Since when what differs between the periods may have: since the period where the days compared with end there."""
+    before, first = comparison.base.last, comparison.period.first
+    return f"since {first}" if before + timedelta(days=1) == first else f"after {before}"
 
 
 def _adds_up(store: Store, metric: Metric, by: tuple[str, ...]) -> bool:
