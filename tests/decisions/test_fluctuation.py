@@ -497,6 +497,56 @@ def test_campaigns_by_hand(tmp_path: Path):
     assert causes.evidence is Evidence.OBSERVATIONAL
 
 
+def test_a_campaign_of_a_day_is_told_of_a_month(tmp_path: Path):
+    """One of either month is told; one of a year, of which both months hold as much, is not."""
+    runs = {"Toys": (date(2024, 5, 5),) * 2, "Books": (date(2024, 4, 4),) * 2,
+            "Always": (date(2024, 1, 1), date(2024, 12, 31)), "Past": (date(2024, 2, 2),) * 2}  # fmt: skip
+    products = {f"p{n}" for n in range(14)}
+
+    def campaigned(line):
+        on = line["product_id"] in products and line["day"] == date(2024, 5, 5)
+        return {**line, "quantity": line["quantity"] * 12} if on else line
+
+    store = harbour.build(
+        tmp_path, campaigned,
+        campaigns=[
+            {"campaign_id": name, "name": name, "starts_at": datetime.combine(first, time(12)),
+             "ends_at": datetime.combine(last, time(12))}
+            for name, (first, last) in runs.items()
+        ],
+        campaign_products=[{"campaign_id": "Toys", "product_id": name} for name in sorted(products)],
+    )  # fmt: skip
+    causes = study(store, Period(date(2024, 5, 1), date(2024, 5, 31))).finding("causes")
+    found = {row["cause"]: row["amount"] for row in causes.grid.rows if row["evidence"] == "observational"}
+    assert set(found) == {"Toys ran", "Books had ended"}
+    assert causes.grid.rows[0]["cause"] == "Toys ran"
+    on = [line for line in lines_of(store) if line["day"] == date(2024, 5, 5) and line["product_id"] in products]
+    assert found["Toys ran"].low < worth(on) * 11 / 12 < found["Toys ran"].high
+
+    def gain(day: date) -> float:
+        sold = [worth(line for line in lines_of(store) if line["day"] == day - timedelta(days=7 * n)) for n in range(5)]
+        return sold[0] - sum(sold[1:]) / 4
+
+    assert found["Toys ran"].mid == pytest.approx(gain(date(2024, 5, 5)))
+    assert found["Books had ended"].mid == pytest.approx(-gain(date(2024, 4, 4)))
+
+
+def test_a_short_campaign_of_a_shop_is_judged_by_its_shop(tmp_path: Path):
+    """The shop sells three more on each of two days; everybody else sells more in the whole month."""
+    on = (date(2024, 5, 8), date(2024, 5, 9))
+    sales = [
+        {"day": day, "shop_id": shop, "quantity": 4 if shop == "a" and day in on else 9 if shop == "b" and late else 1}
+        for day in days(0, 160)
+        for late in (day >= date(2024, 5, 1),)
+        for shop in ("a", "b")
+    ]
+    run = {"campaign_id": "k", "shop_id": "a", "name": "Days", "starts_at": datetime.combine(on[0], time(12)),
+           "ends_at": datetime.combine(on[1], time(12))}  # fmt: skip
+    told = study(harbour.sold(tmp_path, sales, campaigns=[run]), Period(date(2024, 5, 1), date(2024, 5, 31)))
+    found = {row["cause"]: row["amount"] for row in told.finding("causes").grid.rows}
+    assert found["Days ran"] == Estimate(600.0, 600.0, 600.0, 0.9)
+
+
 @pytest.mark.parametrize("against", ["previous", "expected"])
 def test_a_day_without_stock_is_worth_a_usual_day(tmp_path: Path, against: str):
     out = [WEEK.first, WEEK.first + timedelta(days=3), WEEK.last, back(WEEK, 7).last]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import ibis
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from tradewind.decisions.fluctuation.comparison import Comparison
 from tradewind.decisions.fluctuation.silences import SHOWN, Silence, sold_out, unshown
-from tradewind.engines.campaigns import campaign_days
+from tradewind.engines.campaigns import campaign_days, marketplace_days, meets
 from tradewind.engines.store import Store
 from tradewind.measures.metric import Additive, Distinct, Metric
 from tradewind.measures.metrics import BUYERS, GMV, GROSS_SALES, ITEMS, NEW_BUYERS, ORDERS, RETURNING_BUYERS
@@ -24,7 +25,9 @@ from tradewind.period import Period
 from tradewind.study import Estimate, Evidence
 
 GROUPS = 256  # random groups of customers or products whose sums cross the engine's boundary
-SHIFT = 0.2  # a campaign counts as a change where its share of the days differs by at least this
+SHIFT = 0.2  # a campaign counts as a change where its share of the days, or theirs of its own, differs by at least this
+WEEKS, FEWEST_WEEKS = 4, 2  # weeks before a short campaign that tell what its days would have been: at most, at least
+LEVEL = 0.9  # probability with which the interval of what they brought is meant to hold the truth
 
 FEWEST_DAYS = 3  # days with sales before there is a pace to speak of
 SAME = 1e-3  # part of a price by which it may differ and count as the same
@@ -198,15 +201,72 @@ def _campaigns(store: Store, comparison: Comparison, seed: int) -> list[Cause]:
         days = campaign["days"]
         now = _share(days, comparison.period)
         was = float(np.mean([_share(days, base) for base in comparison.bases]))
-        if abs(now - was) < SHIFT:
+        is_short = abs(now - was) < SHIFT
+        # a sale of one day is little of a month, and may be most of what moved it
+        if is_short and abs(now - was) * comparison.period.days / days.days < SHIFT:
             continue
         verb = "ran" if now > was else "had ended"
         name = campaign["name"] or f"Campaign {campaign['campaign_id']}"
         title = f"{name} {verb}"
-        cause = _campaign(store, comparison, campaign["campaign_id"], title, days.title, seed)
+        sides = (comparison.period,) if now > was else comparison.bases
+        cause = None
+        if is_short:
+            runs = [run for side in sides if (run := days.clipped(side)) is not None]
+            cause = _short_campaign(store, comparison, title, campaign, runs)
+        cause = cause or _campaign(store, comparison, campaign["campaign_id"], title, days.title, seed)
         found.append(cause or Cause(title, days.title, None, Evidence.OBSERVATIONAL,
                                     "The data cannot tell those that it reached from the rest; hold some customers "
                                     "out of the next one to learn what it is worth."))  # fmt: skip
+    return found
+
+
+def _short_campaign(
+    store: Store, comparison: Comparison, title: str, campaign: Mapping[str, Any], runs: Sequence[Period]
+) -> Cause | None:
+    """Judge a campaign that is little of the periods by its own days, beside the same weekdays of weeks before.
+
+    What else differs between two months would drown, or turn round, what a few days of them brought; and a sale of a
+    day draws those whom it did not address as well, so that they are nobody to hold it against.
+    """
+    metric, days, shop = comparison.metric, campaign["days"], campaign["shop_id"]
+    by = () if shop is None else ("shop_id",)
+    if not _adds_up(store, metric, by):
+        return None
+    found = Estimate(0.0, 0.0, 0.0, LEVEL)
+    others = marketplace_days(store, Period(store.span.first, comparison.period.last), 0)
+    for run in runs:
+        weeks = _weeks_before(store, days, run, others)
+        if len(weeks) < FEWEST_WEEKS:
+            return None
+        table = store.metrics(Query((metric,), run, by, slots=(run, *weeks))).to_pylist()
+        sold = dict.fromkeys((run, *weeks), 0.0)
+        for row in table:
+            if shop is None or row["shop_id"] == shop:
+                sold[(run, *weeks)[row["slot"]]] += float(row[metric.name] or 0)
+        before = np.array([sold[week] for week in weeks])
+        wide = float(stdtrit(len(weeks) - 1, (1 + LEVEL) / 2) * before.std(ddof=1) * np.sqrt(1 + 1 / len(weeks)))
+        gain = sold[run] - float(before.mean())
+        found = Estimate(found.mid + gain, found.low + gain - wide, found.high + gain + wide, LEVEL)
+    if runs[0].first not in comparison.period:
+        found = found.scaled(-comparison.scale / len(comparison.bases))  # what it brought then is missing now
+    whose = "all sales" if shop is None else "all sales of its shop"
+    how = (
+        f"Its own days beside the same weekdays of up to {WEEKS} weeks before without a sale of the marketplace, over "
+        f"{whose}. Whatever else these days brought is in it, and what was bought sooner or later because of it is not "
+        "taken off; a holdout would prove it."
+    )
+    return Cause(title, days.title, found, Evidence.OBSERVATIONAL, how)
+
+
+def _weeks_before(store: Store, days: Period, run: Period, others: frozenset[date]) -> list[Period]:
+    """Return the same weekdays as a campaign's run, before all its days and without other campaigns."""
+    back = -(-((run.last - days.first).days + 1) // 7)  # weeks from which on its own days are behind
+    apart, found = -(-run.days // 7), list[Period]()
+    for n in range(2 * WEEKS):
+        shift = timedelta(days=7 * (back + n * apart))
+        week = Period(run.first - shift, run.last - shift)
+        if week.clipped(store.span) == week and not meets(others, week.first, week.days) and len(found) < WEEKS:
+            found.append(week)
     return found
 
 
