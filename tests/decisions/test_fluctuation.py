@@ -438,6 +438,16 @@ def test_levels_compared_with_by_hand(tmp_path: Path):
     assert told(april, "items_per_order", "previous")["expected"].mid == pytest.approx(1, rel=0.01)
 
 
+@pytest.mark.parametrize("metric", ["aov", "price_per_item"])
+def test_a_day_without_an_order_is_no_order_of_nought(tmp_path: Path, metric: str):
+    """A shop that sells on two days of three, always the same: what an order is worth stays what it was."""
+    sales = [{"day": day} for at, day in enumerate(days(0, 139)) if at % 3]
+    told = study(harbour.sold(tmp_path, sales), WEEK, FluctuationSettings(metric=metric)).finding("verdict")
+    assert "within the normal range" in told.sentence
+    assert told.numbers["expected"].mid == pytest.approx(100)
+    assert told.numbers["unusual"] == 0
+
+
 def test_promotions_by_hand(tmp_path: Path):
     """Twelve products whose promotion starts and has no end yet, twelve whose ends; the rest are as they were."""
     before = back(WEEK, 7)

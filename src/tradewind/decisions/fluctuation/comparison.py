@@ -17,6 +17,7 @@ from tradewind.holidays import holidays_as_known
 from tradewind.measures.metric import Additive, Metric, Ratio, Total
 from tradewind.measures.query import Query
 from tradewind.methods.expect import Expect, Expectation
+from tradewind.methods.thin import is_thin, thin_ratio
 from tradewind.period import Period
 from tradewind.study import Estimate
 
@@ -28,6 +29,7 @@ LONGEST = 3 * 364  # days of history that expectations are learnt from
 FAR = 2.326 / 1.645  # half of the range of 49 in 50 quiet periods over that of nine in ten
 FEWEST_MOVES, FURTHER = 3, 1.2  # earlier periods that tell how far slices move, and how much further is news
 WEIGHS = 1 / 8  # of the width of the normal range, from which a part of the change can be unusual by itself
+ASTRAY = 0.02  # part by which a ratio of days together may miss that of the period, and still be made of them
 OFTEN = 2  # campaigns of a kind, each whole and before the period, from which it is known what they bring
 
 
@@ -223,7 +225,8 @@ def _expected(
     """Return what was expected of each day, and of the whole period in the metric's own unit.
 
     Days are expected one by one and summed. Where a period's value is not the sum of its days (different buyers, a
-    ratio), the sum is brought to the period's unit by how the two were related in the comparable period before.
+    ratio), the sum is brought to the period's unit by how the two were related in the comparable period before. A ratio
+    of which many days have nothing is expected as a sum over a sum instead.
     """
     cut = (period.first - days[0]).days
     past = np.array(values[:cut])
@@ -238,6 +241,8 @@ def _expected(
         **_campaigns_as_known(store, Period(days[start], days[cut - 1]), period),
     }
     found = Expect(seed=seed)(past, period.days, days=ordinals, known=known)
+    if isinstance(metric, Ratio) and (thin := _thin(store, metric, Period(days[start], period.last), period)):
+        return found, thin
     factor = 1.0 if isinstance(metric, Additive | Total) else _factor(store, metric, days, values, period)
     if factor is None:
         return found, None
@@ -254,11 +259,33 @@ def _factor(store: Store, metric: Metric, days: list[date], values: list[float],
     if before.first < days[0]:
         return None
     at = (before.first - days[0]).days
-    together = float(np.nansum(values[at : at + before.days]))
+    inside = np.array(values[at : at + before.days])
+    if isinstance(metric, Ratio):  # a day without a denominator has no ratio, and is none of nought
+        together = float(np.nanmean(inside)) * period.days if np.isfinite(inside).any() else 0.0
+    else:
+        together = float(np.nansum(inside))
     whole = _level(store, metric, (before,))
-    if together <= 0 or whole <= 0:
+    return whole / together if together > 0 and whole > 0 else None
+
+
+def _thin(store: Store, metric: Ratio, history: Period, period: Period) -> Estimate | None:
+    """Return the normal range of a ratio whose days are thin; None where they are not, or do not add up to a period.
+
+    Different buyers of days do not add up to those of a month: whether parts do is seen in the days before.
+    """
+    parts = (metric.over, metric.under)
+    if any(isinstance(part, Ratio) for part in parts):
         return None
-    return whole / together * (before.days / period.days if isinstance(metric, Ratio) else 1.0)
+    _, columns = store.series(parts, history)
+    over, under = (np.array(columns[part.name]) for part in parts)
+    cut = (period.first - history.first).days
+    if not is_thin(over[:cut], under[:cut]) or not under[:cut].any() or (under[:cut] < 0).any():
+        return None
+    whole = _level(store, metric, (Period(history.first, period.first - timedelta(days=1)),))
+    if abs(whole - over[:cut].sum() / under[:cut].sum() * metric.times) > ASTRAY * abs(whole):
+        return None
+    found = thin_ratio(over[:cut], under[:cut], float(under[cut:].sum()), period.days)
+    return None if found is None else found.scaled(metric.times)
 
 
 def _campaigns_as_known(store: Store, past: Period, period: Period) -> dict[str, NDArray[np.float64]]:
