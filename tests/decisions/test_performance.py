@@ -296,6 +296,32 @@ def test_refunds_booked_so_far_are_not_expected_again(tmp_path: Path, length: in
     assert "10.0% in the end" in found.sentence
 
 
+def test_refunds_that_fell_silent_are_no_refunds_of_nought(tmp_path: Path):
+    """A tenth of each day's 100 comes back the same day, and the refunds of the last twenty days were not imported."""
+    last = date(2024, 5, 12)
+    days = [last - timedelta(days=n) for n in range(100)]
+    back = [_refund(n, day, 10) for n, day in enumerate(days) if n >= 20]
+    store = harbour.sold(tmp_path, ({"day": day} for day in days), refunds=back)
+    told = study(store, Period(last - timedelta(days=29), last))
+    found = told.finding("refunds")
+    assert found.numbers["of_these_orders_so_far"] == 100
+    assert found.numbers["still_expected"].mid == pytest.approx(200)
+    assert "10.0% in the end" in found.sentence
+    assert any(f"The last refund is of {last - timedelta(days=20)}" in caveat for caveat in told.caveats)
+    before = study(store, Period(last - timedelta(days=49), last - timedelta(days=20)))
+    assert not any("The last refund is of" in caveat for caveat in before.caveats)
+
+
+@pytest.mark.parametrize("ago", [(70, 60, 20), (20,)])
+def test_few_refunds_do_not_fall_silent(tmp_path: Path, ago: tuple[int, ...]):
+    """The last wait is the longest of few often enough: nothing is said to be missing."""
+    last = date(2024, 5, 12)
+    days = [last - timedelta(days=n) for n in range(100)]
+    store = harbour.sold(tmp_path, ({"day": day} for day in days), refunds=[_refund(n, days[n], 10) for n in ago])
+    told = study(store, Period(last - timedelta(days=29), last))
+    assert not any("The last refund is of" in caveat for caveat in told.caveats)
+
+
 def test_only_lines_without_a_cost_rest_on_the_margin(tmp_path: Path):
     """Three of seven lines cost 50 of 100, the others break even where they lose what the three bring."""
     last = date(2024, 5, 12)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tradewind.engines.store import Store
 from tradewind.measures.facts import REFUNDS_BY_ORDER
 from tradewind.measures.query import COSTED
+from tradewind.methods.silence import silent
 
 SILENT = 7  # days without any refund that are nothing unusual
 COHORT_DAYS = 182  # days of orders whose refunds teach how later ones come back, and days in which they do
@@ -28,14 +29,21 @@ def names_orders(store: Store) -> bool:
 
 
 def told_until(store: Store) -> date:
-    """Return the last day whose refunds are told: the store's, unless they fell silent for longer than ever before."""
+    """Return the last day whose refunds are told: the store's, unless they fell silent.
+
+    They did where they have been silent for longer than ever before, and chance would hardly leave out so many days: of
+    few refunds the last wait is the longest often enough.
+    """
     refunds, last = store.table("refunds"), store.span.last
     rows = store.run(refunds.filter(refunds.day <= ibis.literal(last)).select("day").distinct().order_by("day"))
     days = [*rows["day"].to_pylist()]
     if not days:
         return last
     usual = max([SILENT, *((after - day).days for day, after in itertools.pairwise(days))])
-    return last if (last - days[-1]).days <= usual else days[-1]
+    told = np.zeros((1, (last - days[0]).days + 1), bool)
+    told[0, [(day - days[0]).days for day in days]] = True
+    since = int(silent(told, np.ones_like(told))[0])
+    return days[-1] if since > usual else last
 
 
 def given_back(store: Store, days: Sequence[date], end: date) -> tuple[Array, NDArray[np.int64]]:

@@ -18,7 +18,7 @@ def silent(seen: ArrayLike, possible: ArrayLike, rare: float = 1e-3) -> NDArray[
     comes in lumps makes it surer.
 
     Args:
-        seen: [n, w] whether each thing was seen in a week.
+        seen: [n, w] whether each thing was seen in a week; or any other step of time, in place of weeks throughout.
         possible: [n, w] whether it could have been.
         rare: Chance below which it is over, in (0, 1).
 

@@ -12,6 +12,7 @@ import numpy as np
 from tradewind import charts, progress
 from tradewind.decisions.performance.cohorts import cohorts
 from tradewind.decisions.performance.returns import still_to_come
+from tradewind.engines.returns import told_until
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.holidays import holidays_as_known
@@ -439,7 +440,14 @@ class _Teller:
         )
         numbers: dict[str, Any] = {"booked": booked["refunds"]}
         note, evidence = "Counted on the day of the refund.", Evidence.MEASURED
-        found = still_to_come(self.store, self.days, self.gmv, self.seen, self.settings.seed)
+        told = told_until(self.store)
+        if told < self.seen.last:
+            self.caveats.append(
+                f"The last refund is of {told}, and never before was there none for so long: later ones were probably "
+                "not imported, so that refunds booked are too few, and profits too high. What is still to come is what "
+                f"was not booked by {told}."
+            )
+        found = still_to_come(self.store, self.days, self.gmv, self.seen, told, self.settings.seed)
         if found is not None:
             done, coming = found
             numbers |= {"of_these_orders_so_far": done, "still_expected": coming}
@@ -451,7 +459,7 @@ class _Teller:
             )
             note = (
                 "Booked refunds are counted on the day of the refund. What is still to come is expected from how "
-                "earlier orders came back, week by week of age, over the last half year; refunds that name no order "
+                "earlier orders came back, day by day of age, over the last half year; refunds that name no order "
                 "are in the booked ones only."
             )
             evidence = Evidence.OBSERVATIONAL

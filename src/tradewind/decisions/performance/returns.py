@@ -17,7 +17,7 @@ FEWEST = 7  # days that the oldest order must have lived before anything is expe
 
 
 def still_to_come(
-    store: Store, days: Sequence[date], gmv: Sequence[float], period: Period, seed: int
+    store: Store, days: Sequence[date], gmv: Sequence[float], period: Period, told: date, seed: int
 ) -> tuple[float, Estimate] | None:
     """Return what of a period's orders came back so far, and what more is to be expected.
 
@@ -26,16 +26,18 @@ def still_to_come(
         days: Days up to the last of the period.
         gmv: [days] GMV of each.
         period: The days of the orders in question.
+        told: The last day whose refunds are told.
         seed: Seed of the interval.
 
     Returns:
-        The two amounts; None where refunds name no orders, or no order is a week old.
+        The two amounts, so far being up to the day told; None where refunds name no orders, or no order is a week old
+        by then.
     """
     if not store.has("refunds", "order_id"):
         return None
     count = min(len(days), max(COHORT_DAYS, period.days))
     cohorts = days[-count:]
-    amounts, lived = given_back(store, cohorts, store.span.last)
+    amounts, lived = given_back(store, cohorts, told)
     if lived.max() < FEWEST:
         return None
     chosen = np.array([day in period for day in cohorts])
