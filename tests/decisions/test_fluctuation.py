@@ -448,6 +448,17 @@ def test_a_day_without_an_order_is_no_order_of_nought(tmp_path: Path, metric: st
     assert told.numbers["unusual"] == 0
 
 
+@pytest.mark.parametrize("metric", ["gmv", "orders"])
+def test_days_without_an_order_are_no_reason_to_expect_none(tmp_path: Path, metric: str):
+    """A shop that sells every third day sells nine or ten times in 28, as ever."""
+    sales = [{"day": day} for at, day in enumerate(days(0, 139)) if not at % 3]
+    month = Period(days(112, 112)[0], days(139, 139)[0])
+    store = harbour.sold(tmp_path, sales)
+    told = study(store, month, FluctuationSettings(metric=metric, against="expected")).finding("verdict")
+    assert told.numbers["expected"].mid == pytest.approx(28 / 3 * (100 if metric == "gmv" else 1), rel=0.1)
+    assert "within the normal range" in told.sentence
+
+
 def test_promotions_by_hand(tmp_path: Path):
     """Twelve products whose promotion starts and has no end yet, twelve whose ends; the rest are as they were."""
     before = back(WEEK, 7)

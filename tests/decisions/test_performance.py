@@ -322,6 +322,15 @@ def test_few_refunds_do_not_fall_silent(tmp_path: Path, ago: tuple[int, ...]):
     assert not any("The last refund is of" in caveat for caveat in told.caveats)
 
 
+def test_a_shop_that_sells_every_third_day_is_heading_for_as_much(tmp_path: Path):
+    last = date(2024, 5, 12)
+    days = [last - timedelta(days=n) for n in range(140)]
+    store = harbour.sold(tmp_path, ({"day": day} for day in days[::3]))
+    told = study(store, Period(last - timedelta(days=27), last))
+    assert told.finding("outlook").numbers["gmv"].mid == pytest.approx(2800 / 3, rel=0.1)
+    assert told.finding("trend").numbers["expected"].mid == pytest.approx(2800 / 3, rel=0.1)
+
+
 def test_only_lines_without_a_cost_rest_on_the_margin(tmp_path: Path):
     """Three of seven lines cost 50 of 100, the others break even where they lose what the three bring."""
     last = date(2024, 5, 12)

@@ -1,4 +1,4 @@
-"""Ratios of thin days: a known truth, a plain loop, and how often 90 % ranges hold, with their width."""
+"""Thin days: a known truth, a plain loop, and how often 90 % ranges hold, with their width."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import t as student
 
 from tradewind.errors import BadInputError
-from tradewind.methods.thin import HALF, PRIOR, is_thin, thin_ratio
+from tradewind.methods.expect import Expect
+from tradewind.methods.thin import HALF, PRIOR, is_thin, thin_ratio, thin_total
 
 
 def drawn(rng: np.random.Generator, days: int, orders: float = 2.0) -> tuple[np.ndarray, np.ndarray]:
@@ -19,12 +20,51 @@ def drawn(rng: np.random.Generator, days: int, orders: float = 2.0) -> tuple[np.
     return over, under
 
 
-def test_days_are_thin_where_one_in_twenty_has_nothing() -> None:
-    full, some = np.ones(100), np.ones(100)
-    some[:6] = 0
-    assert not is_thin(full, full)
-    assert is_thin(some, full)
-    assert is_thin(full, some)
+def test_days_are_thin_where_one_in_twenty_has_nothing_after_it() -> None:
+    rng = np.random.default_rng(0)
+    assert is_thin(rng.random(200) < 0.9)
+    assert is_thin(rng.random(200) < 0.05)
+    assert not is_thin(rng.random(200) < 0.99)
+
+
+def test_a_season_or_a_shop_that_closed_is_not_thin() -> None:
+    days = np.arange(300)
+    assert not is_thin((days < 100) | (days > 200))
+    assert not is_thin(days < 250)
+    assert not is_thin(days > 250)
+    assert not is_thin(days < 0)
+
+
+@pytest.mark.parametrize(("rate", "length"), [(0.1, 28), (0.5, 7), (2.0, 28)])
+def test_totals_of_thin_days_are_what_they_are_on_average(rate: float, length: int) -> None:
+    """A shop of few orders a day, each worth about 30: robust levels foresee a hundredth of it, or a quarter more."""
+    rng = np.random.default_rng(3)
+    held, middle, truth, width = [], 0.0, 0.0, 0.0
+    for _ in range(40):
+        over, _ = drawn(rng, 154 + length, rate)
+        past, total = over[:154], over[154:].sum()
+        found = thin_total(Expect(origins=0, draws=100)(past, length), past)
+        assert found.mid.sum() == pytest.approx(found.total.mid)
+        assert (found.low <= found.mid).all()
+        assert (found.mid <= found.high).all()
+        held.append(found.total.low <= total <= found.total.high)
+        middle, truth = middle + found.total.mid, truth + 30 * rate * length
+        width += found.total.high - found.total.low
+    assert np.mean(held) >= 0.85
+    assert middle == pytest.approx(truth, rel=0.25)
+    exact = 2 * 1.645 * 30 * math.sqrt(rate * length * math.exp(0.25)) * 40
+    assert width < 2 * exact
+
+
+def test_days_that_are_not_thin_keep_what_was_expected() -> None:
+    rng = np.random.default_rng(4)
+    past, _ = drawn(rng, 100, 20)
+    found = Expect(origins=0, draws=100)(past, 7)
+    assert thin_total(found, past) is found
+    some = past * (rng.random(100) < 0.5)
+    some[3] = -1
+    found = Expect(origins=0, draws=100)(some, 7)
+    assert thin_total(found, some) is found
 
 
 def test_a_ratio_that_is_always_the_same_is_known() -> None:

@@ -1,31 +1,64 @@
-"""Thin: what a ratio of sums was to be where many days have nothing of it, so that its days say little one by one."""
+"""Thin: what a total or a ratio was to be where many days have nothing, so that days say little one by one."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import stdtrit
 
 from tradewind.errors import BadInputError
+from tradewind.methods.expect import Expectation
+from tradewind.methods.usual import Usual
 from tradewind.study import Estimate
 
 Array = NDArray[np.float64]
 
-EMPTY = 0.05  # part of the days with nothing above or below the line from which a ratio is thin
+EMPTY = 0.05  # part of the days with something that have nothing after them, from which days are thin
 HALF = 91.0  # days after which a day counts half
 PRIOR = 8.0  # runs of days that what single days miss counts for beside what whole runs miss
 SURE = 1e-9  # of the ratio: what rounding may leave
 
 
-def is_thin(over: ArrayLike, under: ArrayLike) -> bool:
-    """Return whether more than one day in twenty has nothing above the line, or nothing below it.
+def is_thin(there: ArrayLike) -> bool:
+    """Return whether, of the days that have something, more than one in twenty has a day with nothing after it.
+
+    Days with nothing that lie together, such as those of a shop that closed or of a season, do not make days thin.
 
     Args:
-        over: [t] numerators, a day each.
-        under: [t] denominators, a day each.
+        there: [t] whether a day has something.
     """
-    above, below = np.asarray(over, float), np.asarray(under, float)
-    return bool(((above == 0) | (below == 0)).mean() > EMPTY)
+    something = np.asarray(there, bool)
+    before, after = something[:-1], something[1:]
+    return bool(before.any() and 1 - after[before].mean() > EMPTY)
+
+
+def thin_total(found: Expectation, past: ArrayLike) -> Expectation:
+    """Return what was expected of thin days with the total that was usual, and days that sum to it.
+
+    Structural models are robust: where most days have nothing, the few that have something are odd ones to them, and
+    the expected total falls to nothing. A local level, as in `usual`, is a mean.
+
+    Args:
+        found: What was expected of the days after the history, of one series.
+        past: [t] the history, a value a day, NaN where it was not observed.
+
+    Returns:
+        The expectation; as given where days are not thin, some are below nought, or what is usual is unknown.
+    """
+    values = np.asarray(past, float)
+    known = values[np.isfinite(values)]
+    if not is_thin(known != 0) or known.min() < 0:
+        return found
+    total = Usual(found.level)(values, len(found.days))
+    if total is None:
+        return found
+    mid = np.maximum(found.mid, 0.0)
+    mid = mid * (total.mid / mid.sum()) if mid.sum() > 0 else np.full(len(mid), total.mid / len(mid))
+    return replace(
+        found, mid=mid, low=np.minimum(found.low, mid), high=np.maximum(found.high, mid), totals=(total,)
+    )  # fmt: skip
 
 
 def thin_ratio(over: ArrayLike, under: ArrayLike, ahead: float, length: int, level: float = 0.9) -> Estimate | None:
@@ -83,4 +116,4 @@ def thin_ratio(over: ArrayLike, under: ArrayLike, ahead: float, length: int, lev
     return Estimate(ratio, max(ratio - wide, least), ratio + wide, level)
 
 
-__all__ = ["is_thin", "thin_ratio"]
+__all__ = ["is_thin", "thin_ratio", "thin_total"]

@@ -17,7 +17,7 @@ from tradewind.holidays import holidays_as_known
 from tradewind.measures.metric import Additive, Metric, Ratio, Total
 from tradewind.measures.query import Query
 from tradewind.methods.expect import Expect, Expectation
-from tradewind.methods.thin import is_thin, thin_ratio
+from tradewind.methods.thin import is_thin, thin_ratio, thin_total
 from tradewind.period import Period
 from tradewind.study import Estimate
 
@@ -225,8 +225,8 @@ def _expected(
     """Return what was expected of each day, and of the whole period in the metric's own unit.
 
     Days are expected one by one and summed. Where a period's value is not the sum of its days (different buyers, a
-    ratio), the sum is brought to the period's unit by how the two were related in the comparable period before. A ratio
-    of which many days have nothing is expected as a sum over a sum instead.
+    ratio), the sum is brought to the period's unit by how the two were related in the comparable period before. Where
+    many days have nothing, the sum is what was usual, and a ratio a sum over a sum.
     """
     cut = (period.first - days[0]).days
     past = np.array(values[:cut])
@@ -241,7 +241,9 @@ def _expected(
         **_campaigns_as_known(store, Period(days[start], days[cut - 1]), period),
     }
     found = Expect(seed=seed)(past, period.days, days=ordinals, known=known)
-    if isinstance(metric, Ratio) and (thin := _thin(store, metric, Period(days[start], period.last), period)):
+    if not isinstance(metric, Ratio):
+        found = thin_total(found, past)
+    elif thin := _thin(store, metric, Period(days[start], period.last), period):
         return found, thin
     factor = 1.0 if isinstance(metric, Additive | Total) else _factor(store, metric, days, values, period)
     if factor is None:
@@ -279,7 +281,7 @@ def _thin(store: Store, metric: Ratio, history: Period, period: Period) -> Estim
     _, columns = store.series(parts, history)
     over, under = (np.array(columns[part.name]) for part in parts)
     cut = (period.first - history.first).days
-    if not is_thin(over[:cut], under[:cut]) or not under[:cut].any() or (under[:cut] < 0).any():
+    if not is_thin((over[:cut] != 0) & (under[:cut] != 0)) or not under[:cut].any() or (under[:cut] < 0).any():
         return None
     whole = _level(store, metric, (Period(history.first, period.first - timedelta(days=1)),))
     if abs(whole - over[:cut].sum() / under[:cut].sum() * metric.times) > ASTRAY * abs(whole):

@@ -22,6 +22,7 @@ from tradewind.measures.metric import Metric, Ratio, Total
 from tradewind.measures.query import DIMENSIONS, Query, left_out, lights_up, partly_said
 from tradewind.measures.tree import edges
 from tradewind.methods.expect import Expect, Expectation
+from tradewind.methods.thin import thin_total
 from tradewind.money import human
 from tradewind.period import Period
 from tradewind.study import Column, Estimate, Evidence, Finding, Grid, Study
@@ -268,7 +269,7 @@ class _Teller:
             return None
         ordinals = np.array([day.toordinal() for day in self.days[start:cut]])
         known = holidays_as_known(self.store.provenance.country, self.days[start], len(past) + horizon)
-        return Expect(seed=self.settings.seed)(past, horizon, days=ordinals, known=known)
+        return thin_total(Expect(seed=self.settings.seed)(past, horizon, days=ordinals, known=known), past)
 
     def trend(self) -> Finding:
         """GMV day by day, with what was expected of the period."""
