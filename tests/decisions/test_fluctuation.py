@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -457,6 +458,19 @@ def test_days_without_an_order_are_no_reason_to_expect_none(tmp_path: Path, metr
     told = study(store, month, FluctuationSettings(metric=metric, against="expected")).finding("verdict")
     assert told.numbers["expected"].mid == pytest.approx(28 / 3 * (100 if metric == "gmv" else 1), rel=0.1)
     assert "within the normal range" in told.sentence
+
+
+@pytest.mark.parametrize("week", range(5))
+def test_buyers_who_come_again_on_another_day_are_not_seen_in_days(tmp_path: Path, week: int):
+    """Three of thirty customers order on a day: each day has one order a buyer, and weeks have now more, now less."""
+    draw = random.Random(5)
+    sales = [{"day": day, "customer_id": f"c{who}"} for day in days(0, 139) for who in draw.sample(range(30), 3)]
+    period = back(WEEK, 7 * week)
+    told = study(harbour.sold(tmp_path, sales), period, FluctuationSettings(metric="orders_per_buyer"))
+    expected = told.finding("verdict").numbers["expected"]
+    assert expected.mid == pytest.approx(1.4, abs=0.15)
+    assert 0.1 < expected.high - expected.low < 1.2
+    assert told.finding("verdict").numbers["unusual"] == 0
 
 
 def test_promotions_by_hand(tmp_path: Path):

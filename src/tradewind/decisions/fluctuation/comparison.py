@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from tradewind.engines.campaigns import campaign_days
 from tradewind.engines.store import Store
@@ -245,29 +246,43 @@ def _expected(
         found = thin_total(found, past)
     elif thin := _thin(store, metric, Period(days[start], period.last), period):
         return found, thin
-    factor = 1.0 if isinstance(metric, Additive | Total) else _factor(store, metric, days, values, period)
-    if factor is None:
-        return found, None
-    band = found.total.scaled(factor)
+    band = found.total
+    if not isinstance(metric, Additive | Total):
+        factor = _factor(store, metric, days, values, period)
+        if factor is None:
+            return found, None
+        wide = band.mid * (factor.high - factor.mid)
+        mid, below, above = (factor.mid * part for part in (band.mid, band.mid - band.low, band.high - band.mid))
+        band = Estimate(mid, mid - float(np.hypot(below, wide)), mid + float(np.hypot(above, wide)), band.level)
     least = 0.0 if np.nanmin(past) >= 0 else -np.inf
     most = 1.0 if metric.unit == "share" else np.inf
     mid, low, high = (min(max(end, least), most) for end in (band.mid, band.low, band.high))
     return found, Estimate(mid, low, high, band.level)
 
 
-def _factor(store: Store, metric: Metric, days: list[date], values: list[float], period: Period) -> float | None:
-    """How a period's value was related to the sum of its days in the comparable period before; None if unknown."""
-    before = period.previous
-    if before.first < days[0]:
+def _factor(store: Store, metric: Metric, days: list[date], values: list[float], period: Period) -> Estimate | None:
+    """How a period's value was related to the sum of its days in comparable periods before; None if unknown.
+
+    Its own interval is told by how far these periods differ: how often buyers of a day come again on another is not
+    seen in days.
+    """
+    bases = _usual(period, Period(days[0], days[-1]))
+    found = []
+    for base, whole in zip(bases, (_level(store, metric, (base,)) for base in bases), strict=True):
+        at = (base.first - days[0]).days
+        inside = np.array(values[at : at + base.days])
+        if isinstance(metric, Ratio):  # a day without a denominator has no ratio, and is none of nought
+            together = float(np.nanmean(inside)) * base.days if np.isfinite(inside).any() else 0.0
+        else:
+            together = float(np.nansum(inside))
+        if together > 0 and whole > 0:
+            found.append(whole / together)
+    if not found:
         return None
-    at = (before.first - days[0]).days
-    inside = np.array(values[at : at + before.days])
-    if isinstance(metric, Ratio):  # a day without a denominator has no ratio, and is none of nought
-        together = float(np.nanmean(inside)) * period.days if np.isfinite(inside).any() else 0.0
-    else:
-        together = float(np.nansum(inside))
-    whole = _level(store, metric, (before,))
-    return whole / together if together > 0 and whole > 0 else None
+    mid, count, wide = float(np.mean(found)), len(found), 0.0
+    if count > 1:
+        wide = float(stdtrit(max(count - 1, 2), 0.95) * np.std(found, ddof=1) * np.sqrt(1 + 1 / count))
+    return Estimate(mid, mid - wide, mid + wide)
 
 
 def _thin(store: Store, metric: Ratio, history: Period, period: Period) -> Estimate | None:
