@@ -153,6 +153,29 @@ def test_a_ratio_is_a_sum_over_a_sum() -> None:
     assert np.mean(inside) >= 0.85
 
 
+@pytest.mark.parametrize(("orders", "length"), [(1, 28), (60, 7), (60, 28)])
+def test_refunds_that_begin_weeks_after_sales_are_no_rate_of_nought_for_ever(orders: int, length: int) -> None:
+    """An order in twelve comes back, none in the first three weeks: ranges held none, and had no width."""
+    usual, held = Usual(), []
+    for case in range(60):
+        rng = np.random.default_rng([78, case])
+        under = rng.poisson(orders, 180 + length).astype(float)
+        over = rng.binomial(under.astype(int), 1 / 12).astype(float)
+        over[:21] = 0
+        found = usual(over[:180], length, under=under[:180])
+        assert found is not None
+        held.append(found.low <= over[180:].sum() / under[180:].sum() <= found.high)
+    assert np.mean(held) >= 0.8
+
+
+def test_days_that_were_all_alike_at_first_are_not_alike_for_ever() -> None:
+    rng = np.random.default_rng(79)
+    values = np.concatenate([np.full(14, 100.0), 100 * np.exp(0.3 * rng.standard_normal(30))])
+    found = Usual()(values, 7)
+    assert found is not None
+    assert found.high - found.low > 2 * 1.645 * 30 * np.sqrt(7) * 0.5
+
+
 def test_different_buyers_are_counted_by_their_windows() -> None:
     """Buyers come back, so that a month has fewer than the sum of its days."""
     rng = np.random.default_rng(6)

@@ -36,6 +36,7 @@ LASTING = 4.0  # windows without overlap before half of a lasting miss is believ
 DAILY, RUNS = 2.0, 1.0  # what days foretold, and what runs foretold, count for beside each other
 MOST = 1e9  # no surprise counts for more, so that nothing overflows
 LEVEL, SURE, NOISE, SCORE, TOTAL = range(5)  # what is known of each cell of the grid
+LEAST = 0.01  # of the level: noise of the first days that were all alike, else the first odd one would hardly be seen
 CLIP = 4.0  # a day's surprise beyond so many deviations moves the level no further
 
 
@@ -90,7 +91,8 @@ class Usual:
         there = (above != 0) & (above == above) if below is None else below > 0  # noqa: PLR0124  NaN is nothing
         if not there.any():
             return None
-        start = int(np.argmax(there))  # what had not begun yet says nothing of what is usual
+        begun = there if below is None else there & (above != 0)  # refunds begin later than sales
+        start = int(np.argmax(begun if begun.any() else there))  # what had not begun yet says nothing of what is usual
         above = above[start:]
         if np.isfinite(above).sum() < max(FEWEST, length + WARM):
             return None
@@ -183,11 +185,11 @@ def _walk(above: Array, below: Array, ratio: bool, length: int, cells: Array, pl
 def _begun(above: Array, below: Array, factor: Array, t: int, level: float, state: Array, cells: Array) -> None:
     """Begin with the level of the last week, and the noise of the first days about it."""
     spread = 0.0
-    for day in range(t - BEGIN + 1, t + 1):
+    for day in range(t + 1):
         if np.isfinite(above[day]) and below[day] > 0:
-            spread += (above[day] / below[day] - factor[day % 7] * level) ** 2 / BEGIN
+            spread += (above[day] / below[day] - factor[day % 7] * level) ** 2 / (t + 1)
     state[LEVEL], state[SURE] = level, 1 / 7
-    state[NOISE] = max(spread, 1e-12 * level**2) * (1 - cells[:, 1] ** 2)
+    state[NOISE] = max(spread, (LEAST * level) ** 2) * (1 - cells[:, 1] ** 2)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
