@@ -242,7 +242,7 @@ def test_refunds_still_to_come_by_hand(tmp_path: Path):
     whole = float(sum(price[day] for day in price if day in week))
     assert found.numbers["of_these_orders_so_far"] == pytest.approx(float(price[week.first]) / 10)
     assert found.numbers["still_expected"].mid == pytest.approx((whole - float(price[week.first])) / 10)
-    assert "10.0% in the end" in found.sentence
+    assert "10.0% within 70 days of the order" in found.sentence
 
 
 def test_steady_days_go_on_and_odd_days_are_counted(tmp_path: Path):
@@ -306,7 +306,7 @@ def test_refunds_that_fell_silent_are_no_refunds_of_nought(tmp_path: Path):
     found = told.finding("refunds")
     assert found.numbers["of_these_orders_so_far"] == 100
     assert found.numbers["still_expected"].mid == pytest.approx(200)
-    assert "10.0% in the end" in found.sentence
+    assert "10.0% within 80 days of the order" in found.sentence
     assert any(f"The last refund is of {last - timedelta(days=20)}" in caveat for caveat in told.caveats)
     before = study(store, Period(last - timedelta(days=49), last - timedelta(days=20)))
     assert not any("The last refund is of" in caveat for caveat in before.caveats)

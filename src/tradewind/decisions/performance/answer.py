@@ -12,7 +12,7 @@ import numpy as np
 from tradewind import charts, progress
 from tradewind.decisions.performance.cohorts import cohorts
 from tradewind.decisions.performance.returns import still_to_come
-from tradewind.engines.returns import told_until
+from tradewind.engines.returns import COHORT_DAYS, told_until
 from tradewind.engines.store import Store
 from tradewind.errors import MissingDataError
 from tradewind.holidays import holidays_as_known
@@ -450,18 +450,19 @@ class _Teller:
             )
         found = still_to_come(self.store, self.days, self.gmv, self.seen, told, self.settings.seed)
         if found is not None:
-            done, coming = found
+            done, coming, reach = found
+            until = f"within {reach} days of the order" if reach < COHORT_DAYS else "in the end"
             numbers |= {"of_these_orders_so_far": done, "still_expected": coming}
             share = (done + coming.mid) / float(booked["gmv"]) if booked["gmv"] else None
             sentence += (
                 f"; of these orders {self._said(done, m.GMV)} came back so far and {self._said(coming.mid, m.GMV)} "
                 f"more ({self._said(coming.low, m.GMV)} to {self._said(coming.high, m.GMV)}) is to be expected, "
-                f"{human(share, 'share')} in the end"
+                f"{human(share, 'share')} {until}"
             )
             note = (
                 "Booked refunds are counted on the day of the refund. What is still to come is expected from how "
-                "earlier orders came back, day by day of age, over the last half year; refunds that name no order "
-                "are in the booked ones only."
+                "earlier orders came back, day by day of age, over the last half year, and none after more days than "
+                "have been seen; refunds that name no order are in the booked ones only."
             )
             evidence = Evidence.OBSERVATIONAL
         return Finding("refunds", sentence + ".", evidence, numbers, None, None, note, 55.0)

@@ -18,7 +18,7 @@ FEWEST = 7  # days that the oldest order must have lived before anything is expe
 
 def still_to_come(
     store: Store, days: Sequence[date], gmv: Sequence[float], period: Period, told: date, seed: int
-) -> tuple[float, Estimate] | None:
+) -> tuple[float, Estimate, int] | None:
     """Return what of a period's orders came back so far, and what more is to be expected.
 
     Args:
@@ -30,8 +30,9 @@ def still_to_come(
         seed: Seed of the interval.
 
     Returns:
-        The two amounts, so far being up to the day told; None where refunds name no orders, or no order is a week old
-        by then.
+        The two amounts, so far being up to the day told, and within how many days of an order what comes back is known
+        to come, at most half a year; None where refunds name no orders, or no order
+        is a week old by then.
     """
     if not store.has("refunds", "order_id"):
         return None
@@ -44,4 +45,5 @@ def still_to_come(
     found = Ripening(seed=seed)(amounts, np.maximum(gmv[-count:], 0.0), lived, chosen)
     more = found.remaining  # nothing that came back goes again
     done = float(amounts[chosen].sum())
-    return done, Estimate(max(more.mid, 0.0), max(more.low, 0.0), max(more.high, 0.0), more.level)
+    coming = Estimate(max(more.mid, 0.0), max(more.low, 0.0), max(more.high, 0.0), more.level)
+    return done, coming, int(lived.max())
