@@ -473,6 +473,25 @@ def test_buyers_who_come_again_on_another_day_are_not_seen_in_days(tmp_path: Pat
     assert told.finding("verdict").numbers["unusual"] == 0
 
 
+def test_what_is_less_than_can_be_read_is_not_up_by_nothing(tmp_path: Path):
+    """Four customers a week, five in one of four: 4.25 are expected, and told as four."""
+    sales = [
+        {"day": day, "customer_id": f"c{n}"}
+        for day in days(0, 139, 7)
+        for n in range(5 if day == days(119, 119)[0] else 4)
+    ]
+    told = study(harbour.sold(tmp_path, sales), WEEK, FluctuationSettings(metric="orders", against="expected"))
+    assert "about the same as the 4 expected" in told.finding("verdict").sentence
+
+
+def test_a_campaign_whose_part_is_unknown_is_said_so(tmp_path: Path):
+    run = {"campaign_id": "k", "name": "Fair", "starts_at": datetime.combine(WEEK.first, time(12)),
+           "ends_at": datetime.combine(WEEK.last, time(12))}  # fmt: skip
+    store = harbour.sold(tmp_path, [{"day": day} for day in days(0, 139)], campaigns=[run])
+    sentence = study(store, WEEK).finding("causes").sentence
+    assert sentence == f"Fair ran ({WEEK.title}): what it brought is unknown."
+
+
 def test_promotions_by_hand(tmp_path: Path):
     """Twelve products whose promotion starts and has no end yet, twelve whose ends; the rest are as they were."""
     before = back(WEEK, 7)

@@ -177,9 +177,12 @@ class _Teller:
             )
             return Finding("verdict", sentence, Evidence.MEASURED, {"actual": self.after[metric.name]}, weight=100.0)
         relative = self.change / abs(self.base) if self.base else None
-        size = f"{self._said(abs(self.change))}" if metric.unit != "share" else human(abs(self.change), "points")
+        unit = "points" if metric.unit == "share" else metric.unit
+        size, nothing = (human(amount, unit, self.currency) for amount in (abs(self.change), 0.0))
         percent = f" ({human(abs(relative), 'share')})" if relative is not None else ""
-        moved = f"{'up' if self.change > 0 else 'down'} {size}{percent} on" if self.change else "the same as the"
+        moved = f"{'up' if self.change > 0 else 'down'} {size}{percent} on"
+        if size == nothing:  # less than can be read
+            moved = "about the same as the" if self.change else "the same as the"
         head = (
             f"{metric.title} {_was(metric)} {self._said(self.actual)} in {comparison.period.title}, {moved} "
             f"{self._said(self.base)} {comparison.said}"
@@ -386,9 +389,11 @@ class _Teller:
         bars = [(cause.name, cause.amount) for cause in weighed[:MOST_SHOWN] if cause.amount is not None]
         chart = charts.ranked_bars(bars, unit=self.metric.unit, currency=self.currency) if bars else None
         first = found[0]
-        sentence = f"{first.name} ({first.when}) go with {self._said(first.amount, signed=True)} of the change."
+        sentence = f"{first.name} ({first.when}): what it brought is unknown."
+        if first.amount is not None:
+            sentence = f"{first.name} ({first.when}): {self._said(first.amount, signed=True)} of the change."
         if len(found) > 1 and found[1].amount is not None:
-            sentence += f" {found[1].name} go with {self._said(found[1].amount, signed=True)}."
+            sentence += f" {found[1].name}: {self._said(found[1].amount, signed=True)}."
         note = (
             "Found in the tables near the break. Amounts may overlap (a new product may be promoted too), so they need "
             "not add up. Counted amounts are accounting; the others compare those reached with those not reached."
