@@ -473,6 +473,21 @@ def test_buyers_who_come_again_on_another_day_are_not_seen_in_days(tmp_path: Pat
     assert told.finding("verdict").numbers["unusual"] == 0
 
 
+def test_a_share_of_thin_days_is_no_more_than_the_whole(tmp_path: Path):
+    """One order in a fortnight comes back whole: of a week of seven orders, no range reaches beyond all of them."""
+    back = [
+        {"refund_id": f"r{n}", "order_id": f"o{n}", "line": 0, "quantity": 1, "amount": Decimal(900),
+         "refunded_at": at, "known_at": at, "day": at.date(), "hour": at}
+        for n in range(0, 140, 14)
+        if (at := datetime.combine(days(n, n)[0], time(12)))
+    ]  # fmt: skip
+    sales = [{"day": day, "unit_price": Decimal(100 if n % 14 else 1000)} for n, day in enumerate(days(0, 139))]
+    store = harbour.sold(tmp_path, sales, refunds=back)
+    expected = study(store, WEEK, FluctuationSettings(metric="refund_rate")).finding("verdict").numbers["expected"]
+    assert expected.mid == pytest.approx(900 / 2300, rel=0.1)
+    assert expected.high == 1.0
+
+
 def test_what_is_less_than_can_be_read_is_not_up_by_nothing(tmp_path: Path):
     """Four customers a week, five in one of four: 4.25 are expected, and told as four."""
     sales = [

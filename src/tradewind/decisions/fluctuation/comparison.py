@@ -242,12 +242,10 @@ def _expected(
         **_campaigns_as_known(store, Period(days[start], days[cut - 1]), period),
     }
     found = Expect(seed=seed)(past, period.days, days=ordinals, known=known)
-    if not isinstance(metric, Ratio):
-        found = thin_total(found, past)
-    elif thin := _thin(store, metric, Period(days[start], period.last), period):
-        return found, thin
-    band = found.total
-    if not isinstance(metric, Additive | Total):
+    thin = _thin(store, metric, Period(days[start], period.last), period) if isinstance(metric, Ratio) else None
+    found = found if isinstance(metric, Ratio) else thin_total(found, past)
+    band = thin or found.total
+    if thin is None and not isinstance(metric, Additive | Total):
         factor = _factor(store, metric, days, values, period)
         if factor is None:
             return found, None
