@@ -161,8 +161,8 @@ def _refunds(page: Page, creator: str) -> Finding | None:
     )
     numbers = {"refund_rate": mine, "refund_rate_of_others": theirs, "others": len(others)}
     note = (
-        "Counted by the day of the order, sums over sums; the youngest orders have refunds still to come, for all "
-        "alike. Others sell other products."
+        "Counted by the day of the order, sums over sums. The youngest orders have refunds still to come: who sold "
+        "later in the period shows fewer. Others sell other products."
     )
     return Finding("refunds", sentence, Evidence.MEASURED, numbers, None, None, note, 55.0)
 

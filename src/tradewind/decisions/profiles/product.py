@@ -263,7 +263,7 @@ def _mean(rows: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def _stock(page: Page, product: str, whole: Sequence[Mapping[str, Any]], title: Titles) -> Finding | None:
-    """Stock by shop as last known in the period, and the days without any."""
+    """Stock by shop as last known by the period's end, and the days without any."""
     store = page.store
     if not store.has("inventory"):
         return None
@@ -290,7 +290,7 @@ def _stock(page: Page, product: str, whole: Sequence[Mapping[str, Any]], title: 
     said = f", enough for {human(lasts, 'days')} at the period's pace" if lasts is not None else ""
     sentence = f"{human(on_hand, 'count')} pieces are in stock{said}."
     numbers = {"on_hand": on_hand, "lasts": lasts, "empty_days": sum(row["empty"] for row in found)}
-    note = "Stock as last known in the period, at the end of a day."
+    note = "Stock as last known by the period's end, at the end of a day."
     return Finding("stock", sentence, Evidence.MEASURED, numbers, Grid(columns, table), None, note, 55.0)
 
 

@@ -132,8 +132,8 @@ def _stock(page: Page, short: Sequence[Mapping[str, Any]], title: Any) -> Findin
     are = "product is" if len(short) == 1 else "products are"
     sentence = f"{len(short):,} {are} running out within {SCARCE} days{last}."
     note = (
-        "Stock as last known in the period, over pieces sold a day in it. A product that was out of stock for part of "
-        "the period sells faster than that."
+        "Stock as last known by the period's end, over pieces sold a day in it. A product that was out of stock for "
+        "part of the period sells faster than that."
     )
     numbers = {"running_out": len(short), "sold_out": gone}
     return Finding("stock", sentence, Evidence.MEASURED, numbers, Grid(columns, table), None, note, 55.0)
