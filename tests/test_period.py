@@ -135,14 +135,15 @@ def test_a_period_ends_after_it_begins() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "title"),
+    ("text", "title", "during"),
     [
-        ("2017", "2017"),
-        ("2017-02", "February 2017"),
-        ("2017-06-01", "Thu 1 Jun 2017"),
-        ("2017-06-01..2017-06-14", "1 Jun to 14 Jun 2017"),
-        ("2016-12-26..2017-01-01", "26 Dec 2016 to 1 Jan 2017"),
+        ("2017", "2017", "in 2017"),
+        ("2017-02", "February 2017", "in February 2017"),
+        ("2017-06-01", "Thu 1 Jun 2017", "on Thu 1 Jun 2017"),
+        ("2017-06-01..2017-06-14", "1 Jun to 14 Jun 2017", "from 1 Jun to 14 Jun 2017"),
+        ("2016-12-26..2017-01-01", "26 Dec 2016 to 1 Jan 2017", "from 26 Dec 2016 to 1 Jan 2017"),
     ],
 )
-def test_titles(text: str, title: str) -> None:
-    assert parse_period(text, SPAN).title == title
+def test_titles(text: str, title: str, during: str) -> None:
+    period = parse_period(text, SPAN)
+    assert (period.title, period.during) == (title, during)

@@ -73,6 +73,13 @@ class Period:
         return f"{head} to {self.last.day} {self.last:%b %Y}"
 
     @property
+    def during(self) -> str:
+        """The period in a sentence: in December 2017, on Mon 4 Dec 2017, from 2 Aug to 29 Aug 2025."""
+        if self.days == 1:
+            return f"on {self.title}"
+        return f"from {self.title}" if " to " in self.title else f"in {self.title}"
+
+    @property
     def previous(self) -> Period:
         """The comparable period just before: the month before a month (quarter, year), else as many days before.
 

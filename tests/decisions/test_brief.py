@@ -161,7 +161,7 @@ def test_one_shop_is_as_its_merchant_sees_it(quay: Store) -> None:
     of_one, own = brief(quay, HALF, BriefSettings(shop="s2")), brief(merchant, HALF)
     assert rows(of_one) == rows(own)
     assert rows(of_one, "factors") == rows(own, "factors")
-    assert of_one.title == "How did Shop 2 stand in 6 May to 19 May 2024?"
+    assert of_one.title == "How did Shop 2 stand from 6 May to 19 May 2024?"
     grid = own.finding("movers").grid
     assert grid is not None
     assert "shop_id" not in {row["dimension"] for row in grid.rows}  # of one shop nothing is told by naming it

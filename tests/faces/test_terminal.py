@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+from datetime import date
 
 import pytest
 from rich.console import Console
 
-from tradewind.faces.terminal import GridView, Screen
-from tradewind.study import Column, Estimate, Grid
+from tradewind.faces.terminal import GridView, Screen, study
+from tradewind.period import Period
+from tradewind.study import Column, Estimate, Grid, Provenance, Study
 
 COLUMNS = (
     Column("what", "What to do"), Column("before", "As usual", "money"), Column("share", "Usually off", "share"),
@@ -49,3 +51,11 @@ def test_a_name_from_outside_does_not_move_the_cursor() -> None:
     assert "TeaHouse" in shown.replace("]0;owned", "").replace("2J", "")
     assert not re.search("\x1b[^\\[]|\x9b|\x07|\u202e", shown)
     assert "\x1b[" in shown, "what the screen is told itself still has its style"
+
+
+@pytest.mark.parametrize("title", ["How did the business do from 2 Aug to 29 Aug 2025?", "Which prices pay?"])
+def test_a_study_names_its_period_once(title: str) -> None:
+    console = Console(width=80, file=io.StringIO(), color_system=None)
+    origin = Provenance("reef", "CC0-1.0", "", "USD", "UTC", simulated=False)
+    console.print(study(Study("reef", title, Period(date(2025, 8, 2), date(2025, 8, 29)), (), origin, {}, ())))
+    assert console.file.getvalue().count("2 Aug to 29 Aug 2025") == 1

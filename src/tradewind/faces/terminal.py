@@ -155,7 +155,8 @@ class GridView:
 def study(answer: Study, limit: int = ROWS) -> RenderableType:
     """Return a study: each finding's sentence, evidence, table and note, headline first."""
     currency = answer.provenance.currency
-    parts: list[RenderableType] = [Text.assemble((answer.title, "bold underline"), ("  " + answer.period.title, "dim"))]
+    when = "" if answer.period.title in answer.title else f"  {answer.period.title}"
+    parts: list[RenderableType] = [Text.assemble((answer.title, "bold underline"), (when, "dim"))]
     for finding in ranked(answer.findings):
         parts.append(Padding(_headline(finding), (1, 0, 0, 0)))
         if finding.grid is not None and finding.grid.rows:

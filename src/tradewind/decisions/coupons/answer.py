@@ -77,7 +77,7 @@ def study(store: Store, period: Period, settings: CouponsSettings | None = None)
     teller = _Teller(store, learnt, seen, settings)
     findings = (teller.worth(), teller.recommended(), teller.anyway(), teller.alone(), teller.curve(), teller.lift())
     told = tuple(sorted((f for f in findings if f is not None), key=lambda finding: -finding.weight))
-    title = f"Who is worth a coupon after {period.title}?"
+    title = f"Who is worth a coupon after {Period(period.last, period.last).title}?"
     return Study(
         "coupons", title, period, told, store.provenance, asdict(settings), teller.caveats(), teller.proposed
     )  # fmt: skip

@@ -96,7 +96,7 @@ def study(store: Store, period: Period, settings: FluctuationSettings | None = N
     findings += teller.dated(settings.seed)
     findings.append(teller.verdict())
     findings = [teller.graded(finding) for finding in findings]
-    question = f"Why did {metric.title} move in {comparison.period.title}?"
+    question = f"Why did {metric.title} move {comparison.period.during}?"
     ordered = tuple(sorted(findings, key=lambda finding: -finding.weight))
     caveats = (*teller.caveats, *slices.caveats)
     return Study("fluctuation", question, period, ordered, store.provenance, asdict(settings), caveats)
@@ -172,7 +172,7 @@ class _Teller:
         metric, comparison, band = self.metric, self.comparison, self.comparison.band
         if not np.isfinite(self.base) or self.after[metric.name] is None:
             sentence = (
-                f"{metric.title} {_was(metric)} {self._said(self.after[metric.name])} in {comparison.period.title} and "
+                f"{metric.title} {_was(metric)} {self._said(self.after[metric.name])} {comparison.period.during} and "
                 f"{self._said(self.base)} {comparison.said}: on one side there was nothing to compare."
             )
             return Finding("verdict", sentence, Evidence.MEASURED, {"actual": self.after[metric.name]}, weight=100.0)
@@ -184,7 +184,7 @@ class _Teller:
         if size == nothing:  # less than can be read
             moved = "about the same as the" if self.change else "the same as the"
         head = (
-            f"{metric.title} {_was(metric)} {self._said(self.actual)} in {comparison.period.title}, {moved} "
+            f"{metric.title} {_was(metric)} {self._said(self.actual)} {comparison.period.during}, {moved} "
             f"{self._said(self.base)} {comparison.said}"
         )
         numbers: dict[str, Any] = {

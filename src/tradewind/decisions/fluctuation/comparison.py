@@ -123,7 +123,7 @@ class Comparison:
     def said(self) -> str:
         """The comparison in words."""
         if self.against != "expected":
-            return f"in {self.base.title}"
+            return self.base.during
         return "in the comparable periods before" if isinstance(self.metric, Ratio) else "expected"
 
     @property

@@ -92,7 +92,7 @@ def study(store: Store, period: Period, settings: PerformanceSettings | None = N
         progress.told(step, n, len(parts))
         findings.append(part())
     told = tuple(sorted((f for f in findings if f is not None), key=lambda finding: -finding.weight))
-    title = f"How did the business do in {period.title}?"
+    title = f"How did the business do {period.during}?"
     return Study("performance", title, period, told, store.provenance, asdict(settings), tuple(teller.caveats))
 
 

@@ -148,7 +148,7 @@ def brief(store: Store, period: Period, settings: BriefSettings | None = None) -
     found = (teller.headline(), teller.factors(), teller.movers(), teller.trend())
     findings = tuple(finding for finding in (teller.reading(), *found) if finding is not None)
     who = base.said("shop_id", settings.shop) if settings.shop else "we"
-    title = f"How did {who} stand in {period.title}?"
+    title = f"How did {who} stand {period.during}?"
     told = asdict(settings)
     return Study("performance", title, period, findings, base.provenance, told, teller.caveats())
 
@@ -161,7 +161,7 @@ class _Teller:
         self.currency = base.provenance.currency
         other = period.previous if settings.against == "previous" else period.last_year
         other = other if seen == period else other.starting(seen.days)
-        self.here, self.then = seen.title, other.title
+        self.here, self.then, self.then_during = seen.title, other.title, other.during
         self.before = other if other.clipped(base.span) == other else None
 
     @cached_property
@@ -287,7 +287,7 @@ class _Teller:
         said = f"GMV was {self._said(gmv.value, 'money')}"
         if gmv.before is not None:
             moved = f"{human(gmv.relative, 'share', signed=True)} on" if gmv.relative is not None else "after"
-            said += f", {moved} {self._said(gmv.before, 'money')} in {self.then}"
+            said += f", {moved} {self._said(gmv.before, 'money')} {self.then_during}"
         if gmv.usual is None:
             return said + "; what is usual is unknown, since the days before are too few."
         reach = f"{self._said(gmv.usual.low, 'money')} to {self._said(gmv.usual.high, 'money')}"

@@ -191,7 +191,7 @@ def study(store: Store, period: Period, settings: PricesSettings | None = None) 
         teller.prices, teller.promotions, campaign, teller.losers, teller.answer, teller.aftermath, teller.slow_stock,
     )  # fmt: skip
     told = [part() for part in parts]
-    title = f"Which prices pay after {period.title}?"
+    title = f"Which prices pay after {Period(period.last, period.last).title}?"
     more = f"{several(unnamed, 'more product')} would gain by another price, each less than what is proposed."
     cut = (more,) if unnamed and settings.most else ()
     found = tuple(sorted((f for f in told if f is not None), key=lambda finding: -finding.weight))
