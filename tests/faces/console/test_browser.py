@@ -174,6 +174,18 @@ def test_every_page_fits_draws_and_breaks_nothing(
     assert not watch.said
 
 
+@pytest.mark.parametrize("where", [f"/?{MONTH}", f"/shops?{MONTH}", f"/live?{MONTH}", f"/shops/shop-02?{MONTH}"])
+def test_a_phone_shows_gmv_and_its_change_without_pushing_tables_aside(stand: Stand, where: str) -> None:
+    with stand.context("olga", viewport=PHONE) as context:
+        page = context.new_page()
+        page.goto(where)
+        heads = page.locator("main .scroll thead th", has_text=re.compile(r"^(GMV|Change)$"))
+        assert heads.count()
+        cut = "head => head.getBoundingClientRect().right > head.closest('.scroll').getBoundingClientRect().right + 1"
+        cut_off = [head for head in heads.filter(visible=True).all() if head.evaluate(cut)]
+        assert not [head.evaluate("head => head.closest('tr').innerText") for head in cut_off]
+
+
 def test_every_page_keeps_the_rules_of_wcag(stand: Stand) -> None:
     broken, axe = [], Axe()
     for name, paths in ("olga", PAGES["olga"]), ("cleo", ("/", "/live")), ("", ("/sign-in",)):

@@ -383,8 +383,8 @@ class _Teller:
             for one in moved
         )  # fmt: skip
         columns = (
-            Column("by", "By"), Column("name", "Name"), Column("before", self.then, "money"),
-            Column("value", self.here, "money"), Column("change", "Change", "money"),
+            Column("by", "By"), Column("name", "Name"), Column("change", "Change", "money"),
+            Column("before", self.then, "money"), Column("value", self.here, "money"),
         )  # fmt: skip
         name, moved = next(iter(self.moving.items()))
         change = self._said(moved[0].change, "money", signed=True)

@@ -131,9 +131,9 @@ def _forms(page: Page, rows: Sequence[Mapping[str, Any]]) -> Finding | None:
         }
         for form, side in ranked
     )  # fmt: skip
-    columns = [Column("form", "Form"), Column("gmv", "GMV", "money"), Column("share", "Share", "share")]
-    columns += [Column("orders", "Orders", "count")]
+    columns = [Column("form", "Form"), Column("gmv", "GMV", "money")]
     columns += [Column("change", "Change", "money")] if page.before else []
+    columns += [Column("share", "Share", "share"), Column("orders", "Orders", "count")]
     columns += [Column("refund_rate", "Refund rate", "share")] if refunds else []
     sentence = f"{table[0]['form']} brought {human(table[0]['share'], 'share')} of GMV."
     numbers = {str(row["form"]): row["gmv"] for row in table}

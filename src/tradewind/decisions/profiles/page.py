@@ -230,8 +230,8 @@ class Page:
         kind, total = KINDS[name], sum(side.now["gmv"] for _, side in best)
         top = best[: self.settings.top]
         columns = [Column(kind.key, f"{kind.title} id"), Column("title", kind.title), Column("gmv", "GMV", "money")]
-        columns += [Column("share", "Share", "share")]
         columns += [Column("change", "Change", "money")] if self.before else []
+        columns += [Column("share", "Share", "share")]
         table = []
         for id, side in top:
             row = {kind.key: id, "title": title(name, id), "gmv": side.now["gmv"]}

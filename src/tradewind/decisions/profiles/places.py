@@ -57,8 +57,9 @@ def places(page: Page, rows: Sequence[Mapping[str, Any]], seen: Sequence[Mapping
         row = {**said, "gmv": side.now["gmv"], "share": share, "change": side.change(m.GMV)}
         table.append(row | ({"clicks": clicked.get(place, 0)} if seen else {}))
     columns = [Column(name, name.title()) for name in by]
-    columns += [Column("gmv", "GMV", "money"), Column("share", "Share", "share")]
+    columns += [Column("gmv", "GMV", "money")]
     columns += [Column("change", "Change", "money")] if page.before else []
+    columns += [Column("share", "Share", "share")]
     columns += [Column("clicks", "Clicks", "count")] if seen else []
     chart = None
     if by[:2] == PLACES[:2]:

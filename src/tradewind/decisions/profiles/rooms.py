@@ -65,7 +65,7 @@ def sessions(page: Page, column: str, id: str, sold: Mapping[str, Any] | None = 
     numbers: dict[str, Any] = {"sessions": len(found)}
     sentence = f"{len(found):,} live sessions were held" if len(found) > 1 else "One live session was held"
     if ordered or recorded:
-        columns.append(Column("gmv", "GMV", "money"))
+        columns.insert(3, Column("gmv", "GMV", "money"))
         numbers["gmv"] = sum(row["gmv"] for row in found)
         best = top[0]["title"] or top[0]["live_id"]
         sentence += f"; they brought {page.money(numbers['gmv'])} GMV" if len(found) > 1 else ""
