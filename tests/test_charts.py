@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
 import re
@@ -95,6 +96,25 @@ def test_a_chart_says_its_numbers_in_words() -> None:
     assert SPECS["heatmap"]["description"] == "Jan: 100%, 25.0%; Feb: 100%, empty"
     assert SPECS["funnel"]["description"].endswith("Orders: 3 · 10.0% of the stage before")
     assert "60.0%" in SPECS["concentration"]["description"]
+
+
+def test_numbers_of_narrow_cells_are_short_or_left_out() -> None:
+    """Eleven months on a phone leave some 20 pixels to a cell, in which 88.9% would run into its neighbours."""
+    months = [str(n) for n in range(1, 12)]
+    chart = charts.heatmap(["Jan 2024 (1,983)"], months, [[0.889] * 11])
+    wide, phone, tiny = (re.findall(r">(\d[\d.]*%)<", charts.svg(chart, width)) for width in (720, 330, 200))
+    assert wide == ["88.9%"] * 11
+    assert phone == ["89%"] * 11
+    assert tiny == []
+
+
+def test_the_last_days_of_a_trend_do_not_run_into_each_other() -> None:
+    days = [date(2017, 10, 1) + timedelta(days=n) for n in range(92)]
+    drawn = charts.svg(charts.trend(days, [1.0 * n for n in range(92)]), 720)
+    ends = re.findall(r'text-anchor="(\w+)" transform="translate\(([\d.]+),[^>]*>\d+ Dec<', drawn)
+    assert len(ends) > 2
+    assert {anchor for anchor, _ in ends} == {"middle"}, "none is pushed towards its neighbour"
+    assert all(float(after) - float(before) > 44 for (_, before), (_, after) in itertools.pairwise(ends))
 
 
 def test_marks_carry_titles_to_point_at() -> None:

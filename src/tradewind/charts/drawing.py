@@ -269,8 +269,9 @@ def heatmap(
     top = max((abs(v) for v in known), default=0.0) or 1.0
     drawn = [
         {
-            "row": row, "column": column, "text": human(v, unit), "shade": 0.04 + 0.51 * abs(_plain(v)) / top,
-            "kind": "Takes away" if _plain(v) < 0 else "Adds", "said": f"{row}, {column}: {human(v, unit)}",
+            "row": row, "column": column, "text": human(v, unit), "brief": _brief(v, unit),
+            "shade": 0.04 + 0.51 * abs(_plain(v)) / top, "kind": "Takes away" if _plain(v) < 0 else "Adds",
+            "said": f"{row}, {column}: {human(v, unit)}",
         }
         for row, values in zip(rows, cells, strict=True)
         for column, v in zip(columns, values, strict=True)
@@ -284,8 +285,11 @@ def heatmap(
     colour = _colours("kind", {"Adds": "up", "Takes away": "down"}, legend=False)
     boxes = cell.mark_rect(stroke=LIGHT["surface"], strokeWidth=2, cornerRadius=3)
     boxes = boxes.encode(x=x, y=y, fillOpacity=shade, color=colour, **_SAID)
-    size = 11 if len(columns) <= 9 else 9
-    text = cell.mark_text(fontSize=size, aria=False, color=LIGHT["ink"]).encode(x=x, y=y, text="text:N")
+    # In cells too narrow for a number whole percents stand, and in yet narrower ones nothing: words do not overlap.
+    cell_width = f"width / {len(columns)}"
+    words = alt.expr(f"{cell_width} > 34 ? datum.text : {cell_width} > 17 ? datum.brief : ''")
+    size = alt.expr(f"{cell_width} > 50 ? 11 : {cell_width} > 34 ? 9 : 8")
+    text = cell.mark_text(text=words, fontSize=size, aria=False, color=LIGHT["ink"]).encode(x=x, y=y)
     said = "; ".join(
         f"{row}: " + ", ".join("empty" if v is None else human(v, unit) for v in values)
         for row, values in zip(rows, cells, strict=True)
@@ -344,6 +348,11 @@ def concentration(points: Sequence[tuple[float, float]]) -> Spec:
         else "How GMV is spread over products."
     )
     return finished(layers, said, height=260)
+
+
+def _brief(value: Number, unit: str) -> str:
+    """A share in whole percents, for a narrow cell; of any other unit nothing."""
+    return f"{value:.0%}" if unit == "share" else ""
 
 
 def _plain(value: Value) -> float:
@@ -422,7 +431,7 @@ def _days(field: str) -> alt.X:
     """Days as such: in UTC, so that no reader's clock moves them."""
     month = "utcFormat(datum.value, utcmonth(datum.value) == 0 ? '%b %Y' : '%b')"
     label = f"utcdate(datum.value) == 1 ? {month} : utcFormat(datum.value, '%-d %b')"
-    axis = alt.Axis(labelExpr=label, grid=False, tickCount=8)
+    axis = alt.Axis(labelExpr=label, grid=False, tickCount=8, labelFlush=False, labelSeparation=6)
     return alt.X(f"utcyearmonthdate({field}):T").title(None).axis(axis)
 
 
