@@ -721,6 +721,23 @@ def test_slices_that_chance_would_give_are_not_led_with(tmp_path: Path):
         assert first["change"].high < 0
 
 
+def test_slices_that_stand_out_lead_the_others_the_largest_first(tmp_path: Path):
+    """Beauty on the feed stops, Home there loses every third line, and a small slice is left to chance."""
+
+    def plant(line):
+        n = int(line["product_id"][1:]) % 3
+        lost = line["day"] in WEEK and line["surface"] == "feed" and (n == 0 or (n == 1 and line["day"].day % 3 == 0))
+        return None if lost else line
+
+    slices = study(harbour.build(tmp_path, plant), WEEK).finding("slices")
+    stands = [row["change"].low > 0 or row["change"].high < 0 for row in slices.grid.rows]
+    assert stands == sorted(stands, reverse=True)
+    sizes = [abs(row["change"].mid) for row, out in zip(slices.grid.rows, stands, strict=True) if out]
+    assert sizes == sorted(sizes, reverse=True)
+    assert slices.sentence.startswith(slices.grid.rows[0]["slice"])
+    assert "stands out where its interval leaves out" in slices.note
+
+
 def test_a_slice_of_which_others_hold_some_is_named_the_rest(tmp_path: Path):
     """Feed stops, and so does Beauty elsewhere: its row counts what is not on the feed, and says so."""
 

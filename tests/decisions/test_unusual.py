@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -50,6 +51,8 @@ def test_products_that_are_no_longer_shown_are_named(tmp_path: Path):
     first = told.finding("causes").grid.rows[0]
     assert first["cause"] == "4 products no longer shown"
     assert set(first["names"].split(", ")) == set(gone)
+    assert first["how"].startswith("Counted: products with stock that are shown 20 times or more in a usual period")
+    assert re.search(r"Such silence costs R\$[\d,.]+ in an earlier period", first["how"]), "money has its unit"
     lines = store.run(store.table("order_lines")).to_pylist()
     usual = [line for line in lines if monday(4) <= line["day"] < monday(0) and line["product_id"] in gone]
     assert first["amount"] == pytest.approx(-float(sum(line["unit_price"] * line["quantity"] for line in usual)) / 4)

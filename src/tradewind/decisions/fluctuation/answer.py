@@ -297,7 +297,8 @@ class _Teller:
             return []
         self.unusual += tuple(f"{each.name} ({self._parted(each.alone)})" for each in found.slices if each.unusual)
         by = ", ".join(DIMENSIONS[name] for name in slices.dimensions).lower()
-        told = [each for each in found.slices if each.stands_out]
+        listed = sorted(found.slices, key=lambda each: (not each.stands_out, -abs(each.change.mid)))
+        told = [each for each in listed if each.stands_out]
         if found.alike and not found.slices:
             sentence = f"Every slice moved alike by {by}: look outside for the cause."
         elif not told:
@@ -323,14 +324,16 @@ class _Teller:
         rows = tuple(
             {"slice": each.name, "before": each.before, "now": each.now, "change": each.change,
              "share": each.share if self.change_is_plain else None}
-            for each in found.slices
+            for each in listed
         )  # fmt: skip
-        bars = [(each.name, each.change) for each in found.slices]
+        bars = [(each.name, each.change) for each in listed]
         chart = charts.ranked_bars(bars, unit=unit, currency=self.currency) if bars else None
         note = (
             f"Searched all combinations of up to three of {by} for the fewest slices "
             "that explain the change beyond the noise; intervals resample the noise of each slice, and share out the "
-            "change, not its causes. The rest of a slice is what slices found before it leave of it."
+            "change, not its causes. A slice stands out where its interval leaves out nothing at all; the others are "
+            "part of what explains the change best, and may be chance. The rest of a slice is what slices found before "
+            "it leave of it."
         )
         grid = Grid(columns, rows) if rows else None
         strongest = max((piece.evidence for piece in found.where.slices), default=None)
@@ -379,7 +382,7 @@ class _Teller:
         self.unusual += tuple(f"{c.name} ({self._said(c.amount, signed=True)})" for c in found if c.beyond)
         columns = (
             Column("cause", "What changed"),
-            Column("names", "Which"),
+            *([Column("names", "Which")] if any(row["names"] for row in rows) else []),
             Column("when", "When"),
             Column("amount", "Part of the change", self.metric.unit),
             *self._shares(),

@@ -20,7 +20,7 @@ from tradewind.measures.metric import Additive, Distinct, Metric
 from tradewind.measures.metrics import BUYERS, GMV, GROSS_SALES, ITEMS, NEW_BUYERS, ORDERS, RETURNING_BUYERS
 from tradewind.measures.query import Query, lights_up
 from tradewind.methods.difference import FEWEST_GROUPS, Difference
-from tradewind.money import several
+from tradewind.money import human, several
 from tradewind.period import Period
 from tradewind.study import Estimate, Evidence
 
@@ -366,17 +366,20 @@ def _stock_outs(store: Store, comparison: Comparison) -> list[Cause]:
 def _unshown(store: Store, comparison: Comparison) -> list[Cause]:
     """Products and creators that are usually shown, and were not shown once in the period."""
     found = []
-    for dimension, who in (("product_id", "product"), ("creator_id", "creator")):
+    for dimension, who, which in (
+        ("product_id", "product", "products with stock"), ("creator_id", "creator", "creators"),
+    ):  # fmt: skip
         silence = unshown(store, comparison, dimension)
         if silence is None:
             continue
+        cost = human(silence.usual, comparison.metric.unit, store.provenance.currency)
         found.append(
             Cause(
                 f"{several(len(silence.names), who)} no longer shown", comparison.period.title, -silence.missed,
                 Evidence.OBSERVATIONAL,
-                f"Counted: {who}s with stock that are shown {SHOWN:.0f} times or more in a usual period and not once "
-                "in this one, at their usual pace; buyers who took another product instead are not counted back, so it "
-                f"is an upper bound. Usual is {silence.usual:,.0f}.",
+                f"Counted: {which} that are shown {SHOWN:.0f} times or more in a usual period and not once in this "
+                "one, at their usual pace; buyers who took another product instead are not counted back, so it is an "
+                f"upper bound. Such silence costs {cost} in an earlier period, on average.",
                 silence.names, _unusual(comparison, silence),
             )
         )  # fmt: skip
