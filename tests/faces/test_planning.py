@@ -149,7 +149,7 @@ def test_what_people_read(acting: Path) -> None:
     for words in (
         "What to do with",
         "Draws at most",
-        "one more unit",
+        "one more ",
         "coupon of R$5 from R$20",
         "Next: look at",
         "No tides.",

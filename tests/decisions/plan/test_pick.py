@@ -340,6 +340,26 @@ def test_what_is_left_out_is_told_at_the_setting_whose_gain_stands_beside() -> N
     assert left.grid.rows[0]["gain"] == pytest.approx(sure.joint.mid)
 
 
+def test_lists_that_are_cut_say_so_and_sums_have_their_intervals() -> None:
+    losing = [price(f"p{n}", setting({"off": 0.1}, {M: 1.0}, {M: 9.0, C: -1.0})) for n in range(50)]
+    few, all_of_them = (
+        {each.key: each for each in study(plan(losing[:n], {M: 1.0}), market.PROVENANCE, DAYS.first, {}).findings}
+        for n in (10, 50)
+    )
+    assert not few["left-out"].note
+    assert all_of_them["left-out"].note == "Listed are the 40 that would gain most."
+    assert all_of_them["parties"].sentence.startswith(
+        "The merchant gains R$9.00 (R$7.00 to R$11.00), the creator loses "
+    )
+    assert all_of_them["parties"].sentence.endswith("R$1.00 (−R$1.00 to R$3.00).")
+    found = {each.key: each for each in study(plan(losing, {M: 99.0}), market.PROVENANCE, DAYS.first, {}).findings}
+    assert len(found["losers"].grid.rows) == 20
+    assert "Listed are the 20 largest of 50 losses." in found["losers"].note
+    budgets = all_of_them["budgets"]
+    assert "one more BRL is worth about R$8.00" in budgets.sentence
+    assert next(column for column in budgets.grid.columns if column.name == "worth").unit == "money"
+
+
 def test_the_worth_of_a_budget_is_what_more_of_it_gains() -> None:
     actions = many(3, 400)
     less, more = (plan(actions, {M: amount, P: 1000.0}) for amount in (300.0, 330.0))

@@ -167,7 +167,8 @@ class _Teller:
             "high": self.plan.joint.high,
         })  # fmt: skip
         said = ", ".join(
-            f"the {party} {'gains' if value.mid >= 0 else 'loses'} {self.money(abs(value.mid))}"
+            f"the {party} {'gains' if value.mid >= 0 else 'loses'} "
+            f"{self.money(value if value.mid >= 0 else value.scaled(-1.0))}"
             if abs(value.mid) >= CENT
             else f"the {party} neither gains nor loses"
             for party, value in self._parties().items()
@@ -188,19 +189,20 @@ class _Teller:
                 "worth": purse.worth,
             })  # fmt: skip
             if purse.limit > 0:
-                worth = f"about {purse.worth:.2f}" if purse.worth >= CENT else "next to nothing"
+                worth = f"about {self.money(purse.worth)}" if purse.worth >= CENT else "next to nothing"
                 said.append(
-                    f"the {payer} draws up to {self.money(purse.spent)} of {self.money(purse.limit)}; one more unit is "
-                    f"worth {worth}"
+                    f"the {payer} draws up to {self.money(purse.spent)} of {self.money(purse.limit)}; one more "
+                    f"{self.currency} is worth {worth}"
                 )
         columns = (
             Column("payer", "Payer"), Column("limit", "Budget", "money"), Column("spent", "Draws at most", "money"),
-            Column("left", "Left", "money"), Column("worth", "Worth of one more unit", "ratio"),
+            Column("left", "Left", "money"), Column("worth", f"Worth of one more {self.currency}", "money"),
         )  # fmt: skip
         numbers = {f"worth_{payer}": purse.worth for payer, purse in self.plan.purses.items()}
         note = (
-            "The worth of one more unit is the price of the budget (the dual of the linear program): move money to "
-            "where it is largest. Actions come in lumps, so that a single unit may gain nothing, or more than that."
+            f"The worth of one more {self.currency} is the price of the budget (the dual of the linear program): move "
+            "money to where it is largest. Actions come in lumps, so that a single one may gain nothing, or more than "
+            "that."
         )
         sentence = _sentence("; ".join(said)) if said else "No payer has a budget."
         return Finding("budgets", sentence, self.grade, numbers, Grid(columns, tuple(rows)), None, note, 80.0)
@@ -261,6 +263,7 @@ class _Teller:
             f"All together {together} by the plan, but not everyone alike: agree on a share before launching, or plan "
             "under the rule “payers gain” or “all gain”."
         )
+        note += f" Listed are the {LOSSES} largest of {len(rows):,} losses." if len(rows) > LOSSES else ""
         actions = sum(any(value.mid < 0 for value in c.setting.gain.values()) for c in self.plan.choices)
         of = f"{actions:,} of the {len(self.plan.choices):,} actions"
         return Finding(
@@ -304,9 +307,10 @@ class _Teller:
             Column("what", "Left out, at its best setting"), Column("gain", "Gain", "money"),
             Column("low", "Low", "money"), Column("high", "High", "money"), Column("reason", "Why"),
         )  # fmt: skip
+        note = f"Listed are the {ONE_BY_ONE} that would gain most." if len(out) > ONE_BY_ONE else ""
         sentence = f"{several(len(out), 'proposal')} {'was' if len(out) == 1 else 'were'} left out: {said}."
         return Finding(
-            "left-out", sentence, self.grade, {"left_out": len(out)}, Grid(columns, tuple(rows)), None, "", 50.0
+            "left-out", sentence, self.grade, {"left_out": len(out)}, Grid(columns, tuple(rows)), None, note, 50.0
         )
 
 

@@ -114,12 +114,12 @@ def _curve(asker: Asking, found: Board, payer: str) -> tuple[Grid, dict[str, Any
     if not payer or found.proposals is None:
         return None
     points = board.curve(asker, found, payer, CURVE)
+    currency = asker.store.provenance.currency
     rows = tuple({"budget": p.budget, "gain": p.gain, "worth": p.worth} for p in points)
     columns = (
         Column("budget", f"Budget of the {payer}", "money"), Column("gain", "Gain of the plan", "money"),
-        Column("worth", "Worth of one more unit", "ratio"),
+        Column("worth", f"Worth of one more {currency}", "money"),
     )  # fmt: skip
-    currency = asker.store.provenance.currency
     bars = [(human(p.budget, "money", currency), p.gain) for p in points]
     said = f"Gain of the plan at budgets of the {payer}"
     return Grid(columns, rows), charts.ranked_bars(bars, currency=currency, signed=False, alt_text=said)
