@@ -221,6 +221,10 @@ def test_a_store_holds_one_world(tiny_folder: Path, tmp_path: Path) -> None:
     assert again.snapshot == "000001"
     other = fill("tiny", 9, tmp_path / "store")
     assert other.days_added == preset("tiny").days
+    short = fill("tiny", 9, tmp_path / "short", days=30)
+    longer = fill("tiny", 9, tmp_path / "short")
+    assert (short.days_added, short.days_replaced) == (30, 0)
+    assert (longer.days_added, longer.days_replaced) == (preset("tiny").days - 30, 30)
     with pytest.raises(BadInputError, match="another source"):
         fill("town", 9, tmp_path / "store")
 

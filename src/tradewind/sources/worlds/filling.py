@@ -101,7 +101,8 @@ def fill(
         write(store, truths)
         had = draft.base.span() if draft.base else None
         manifest = draft.commit(provenance, sheets.files, remembered)
-    counted = (0, last) if had else (last, 0)
+    known = min(had.days, last) if had else 0
+    counted = (last - known, known)
     return ImportReport(source, manifest.name, tables, (), (), *counted, time.monotonic() - began)
 
 
