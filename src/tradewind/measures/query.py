@@ -199,8 +199,9 @@ def present_where(
             found.append(leaf)
         elif leaf not in optional:
             split = f" by {', '.join(splits)}" if splits else ""
+            named = [what for what in absent if what.split(".")[0] not in absent or "." not in what]
             raise MissingDataError(
-                f"{metric.title}{split} cannot be computed: the source lacks {', '.join(absent)}",
+                f"{metric.title}{split} cannot be computed: the source lacks {', '.join(named)}",
                 do="see `tradewind check` for what each metric needs"
                 + (", or assume a margin with --assume margin=0.3" if _UNIT_COST in absent else ""),
             )

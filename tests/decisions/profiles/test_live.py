@@ -162,6 +162,13 @@ def test_earlier_sessions_had_ended_before_it_began(store: Store, rows: market.R
     assert (within["host_sessions"], within["host_gmv"]) == (1, worth("host"))
 
 
+def test_medians_are_spoken_of_where_they_stand(store: Store):
+    began = market.local(START).date()
+    for period, shown in ((None, True), (Period(began + timedelta(days=1), began + timedelta(days=2)), False)):
+        told = profile(store, "L", period).finding("summary")
+        assert (len(told.grid.columns) > 2) == ("medians" in told.note) == shown
+
+
 def test_what_order_lines_credit_stands_apart(store: Store, rows: market.Rows):
     numbers = profile(store, "L").finding("summary").numbers
     paid = {(x["order_id"], x["line"]) for x in rows["order_status"] if x["status"] == "paid"}

@@ -289,7 +289,7 @@ def test_the_barest_source_still_has_pages(bare_folder: Path) -> None:
     assert (shop.title, product.title) == (SHOP, PRODUCT)
     assert {finding.key for finding in shop.findings} == {"who", "headline", "trend", "peers", "products"}
     assert any("does not name its shops" in caveat for caveat in shop.caveats)
-    assert any(caveat.startswith("CVR: unknown, since the source lacks traffic") for caveat in shop.caveats)
+    assert any(caveat == "CVR: unknown, since the source lacks traffic." for caveat in shop.caveats)
     assert any("tells nothing of creators, stock, live sessions" in caveat for caveat in shop.caveats)
     for name, id in (("creator", CREATOR), ("live", "live-1"), ("segment", "new")):
         with pytest.raises((NotFoundError, ModuleNotFoundError)):

@@ -254,8 +254,9 @@ class _Teller:
         full = supposed / (1 - margin)  # the supposed part of the cost at no margin at all
         even = margin - float(profit) / full
         if even < 0:
-            return f" They would break even only if what has no known cost lost {human(-even, 'share')} of its price."
-        return f" They would break even at a margin of {human(even, 'share')}."
+            lost = human(-even, "share")
+            return f" Merchants would break even only if what has no known cost lost {lost} of its price."
+        return f" Merchants would break even at a margin of {human(even, 'share')}."
 
     def _cost(self, store: Store) -> float:
         table = store.metrics(Query((m.COST,), self.seen)).to_pydict()

@@ -80,10 +80,12 @@ class Summary:
             *(Column(side, f"Median of the {of}'s earlier sessions ({len(sessions)})") for side, of, sessions in sides),
         )  # fmt: skip
         self._compared(past.endless, bool(past.host), bool(past.shop))
-        note = (
-            "Counted from the session's own minutes. Beside it stand medians of sessions that had ended before it began"
-            f"{f' and began in {self.period}' if self.period else ''}, of those that you may see."
-        )
+        note = "Counted from the session's own minutes."
+        if sides:
+            note += (
+                " Beside it stand medians of sessions that had ended before it began"
+                f"{f' and began {self.period.during}' if self.period else ''}, of those that you may see."
+            )
         if credited:
             note += (
                 " Clicks, orders and GMV are those of its minutes, since only these tell when; order lines credited to "

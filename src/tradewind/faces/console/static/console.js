@@ -122,6 +122,8 @@ document.querySelectorAll("[data-job]").forEach((place) => {
   const events = new EventSource("/api/v1/jobs/" + place.dataset.job + "/events");
   events.addEventListener("job", (event) => {
     const job = JSON.parse(event.data);
+    const chip = document.querySelector(".chip[data-state]");
+    if (chip) { chip.textContent = job.state; chip.className = "chip " + job.state; }
     if (words) words.textContent = job.state === "waiting" ? "Waiting for its turn" : job.step || "Working";
     if (bar && job.total) { bar.max = job.total; bar.value = job.done; }
     if (["done", "failed", "cancelled"].includes(job.state)) { events.close(); location.reload(); }
