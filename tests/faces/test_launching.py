@@ -398,13 +398,15 @@ def test_money_of_two_currencies_is_never_summed(plan: Planned, market_store: St
     for currency, mid in (("BRL", 400.0), ("JPY", 60_000.0)):
         count = sum(each.currency == currency for each in experiments if each.final)
         whole = Estimate.added([Estimate(mid, mid - 10, mid + 10)] * count, shared=0.0)
-        told = (
-            f"promised by {several(count, 'experiment')}, {human(whole, 'money', currency)} was read; the intervals of"
-        )
+        told = f"promised by {several(count, 'experiment')}, {human(whole, 'money', currency)} was read; the interval"
         assert told in said
         assert "neither from nothing" not in said, "what was read is sure"
     assert "launches" not in said
-    assert "¥" in printed(proofs.status(ledger.status()))
+    status = printed(proofs.status(ledger.status()))
+    assert "¥" in status
+    for each in experiments:
+        assert human(promised(each), "money", each.currency, signed=True) in status, "a promise has its interval"
+    assert "Of products only what their own sales bring" in status
     ledger.close()
 
 
@@ -414,6 +416,7 @@ def test_readings_that_tell_nothing_are_not_told_as_losses() -> None:
     assert "Of €1,500 promised by 3 experiments, −€12.0k (−€25.9k to €1,856) was read" in said
     assert "the intervals of 3 readings meet what was promised" in said
     assert "neither from nothing nor from what was promised" in said
+    assert "the interval of 1 reading meets what was promised" in proofs._came_true(pairs[:1], "EUR")
 
 
 def printed(what: RenderableType) -> str:

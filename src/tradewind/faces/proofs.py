@@ -22,6 +22,10 @@ from tradewind.money import human, several
 from tradewind.study import Estimate
 
 ROWS = 30
+PROMISED = (
+    "Promised: the gain of all parties by what is done to the treated. Of products only what their own sales bring, "
+    "since what others gain or lose by it does not show where products are held out."
+)
 NAMED = 20  # letters of a word in a name that are kept together
 
 
@@ -106,7 +110,7 @@ def status(found: Status) -> RenderableType:
         proven = each.final.reading.joint if each.final else None
         table.add_row(
             each.name, str(each.state(found.today)),
-            "" if promised is None else human(promised.mid, "money", each.currency, signed=True),
+            "" if promised is None else human(promised, "money", each.currency, signed=True),
             "" if proven is None else human(proven, "money", each.currency, signed=True),
             f"{each.days.first} to {each.days.last}", str(each.due),
             f"{count.get('treated', 0):,}, {count.get('holdout', 0):,}",
@@ -114,8 +118,8 @@ def status(found: Status) -> RenderableType:
     counts = {state: len(found.at(state)) for state in State}
     said = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
     parts: list[RenderableType] = [
-        Text(f"{found.today}: {len(found.experiments):,} experiments: {said}.", style="bold"),
-        table, *_more(len(found.experiments)),
+        Text(f"{found.today}: {several(len(found.experiments), 'experiment')}: {said}.", style="bold"),
+        table, *_more(len(found.experiments)), Text(PROMISED, style="dim"),
     ]  # fmt: skip
     if counts[State.DUE]:
         parts.append(Text("Next: tradewind ledger read", style="dim"))
@@ -138,11 +142,11 @@ def readings(
             promised = proving.promised(each)
             table.add_row(
                 each.name, str(each.lever),
-                "" if promised is None else human(promised.mid, "money", currency, signed=True),
+                "" if promised is None else human(promised, "money", currency, signed=True),
                 "" if joint is None else human(joint, "money", currency, signed=True), f"{count.get('treated', 0):,}",
                 f"{count.get('holdout', 0):,}", "" if joint is None else Told.of(joint),
             )  # fmt: skip
-        parts += [table, *_more(len(read.found))]
+        parts += [table, *_more(len(read.found)), Text(PROMISED, style="dim")]
         told = [(each.name, kept.reading) for each, kept in read.found[:ROWS] if kept.reading.note]
         parts += [
             Text(
@@ -154,7 +158,7 @@ def readings(
     parts += [Text(f"  • {why}", style="yellow") for why in list(read.unread.values())[:ROWS]]
     if read.found:
         parts.append(Text(f"Head: {head}\nKeep it: it shows whether a reading was taken out."))
-        again = " (or, once days that lack are imported: tradewind ledger read --again ID)" if told else ""
+        again = " (or, once missing days are imported: tradewind ledger read --again ID)" if told else ""
         parts.append(Text(f"Next: tradewind ledger calibrate{again}", style="dim"))
     return Group(*parts, *_looked(looks, currency))
 
@@ -214,7 +218,12 @@ def calibrated(record: Track, experiments: Sequence[Experiment]) -> RenderableTy
     parts.append(table)
     parts += [Text(f"  • {name} is left out: {why}", style="dim") for name, why in left]
     parts += _more(len(record.left_out))
-    parts.append(Text("The next `tradewind plan` scales its gains by these.", style="dim"))
+    parts.append(
+        Text(
+            "Promised is counted here for what was truly done, as far as the store tells. The next `tradewind plan` "
+            "scales its gains by these.", style="dim",
+        )
+    )  # fmt: skip
     return Group(*parts)
 
 
@@ -224,7 +233,9 @@ def _came_true(pairs: Sequence[Pair], currency: str) -> str:
     agree = sum(pair.promised.low <= pair.proven.high and pair.proven.low <= pair.promised.high for pair in pairs)
     said = (
         f"Of {human(promised, 'money', currency)} promised by {several(len(pairs), 'experiment')}, "
-        f"{human(proven, 'money', currency)} was read; the intervals of {agree:,} readings meet what was promised."
+        f"{human(proven, 'money', currency)} was read; "
+        + (f"the intervals of {agree:,} readings meet" if agree != 1 else "the interval of 1 reading meets")
+        + " what was promised."
     )
     if proven.low <= min(promised, 0.0) and proven.high >= max(promised, 0.0):
         said += " It can be told neither from nothing nor from what was promised: too few units were held out."

@@ -432,7 +432,7 @@ def test_a_last_day_that_was_imported_before_its_end_is_not_read(launched: Launc
 
 def test_what_cannot_be_read_says_why(launched: Launched) -> None:
     arms = launched.ledger.arms(launched.coupon.id)
-    with pytest.raises(MissingDataError, match="not over"):
+    with pytest.raises(MissingDataError, match="does not hold all days"):
         proof.read(launched.before, launched.coupon, arms)
     bare: Experiment = replace(launched.coupon, arms={"treated": 1.0})
     with pytest.raises(BadInputError, match="Nothing was held out"):

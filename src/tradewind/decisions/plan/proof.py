@@ -88,7 +88,7 @@ def read(
     days = Period(experiment.days.first, experiment.due)
     if days.last > store.span.last:
         raise MissingDataError(
-            "The experiment is not over", got=f"{experiment.name}: due after {experiment.due}",
+            "The store does not hold all days that count yet", got=f"{experiment.name}: due after {experiment.due}",
             allowed=f"the store holds days to {store.span.last}", do="import later days, and read again",
         )  # fmt: skip
     if not _over(store, days.last):
