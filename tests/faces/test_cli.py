@@ -55,6 +55,21 @@ def test_check_says_why_a_metric_is_unknown_and_what_would_help(home: Path, bare
     assert "Simulated" in shown
 
 
+@pytest.mark.parametrize("command", ["check", "metrics"])
+def test_no_name_is_cut_on_a_narrow_terminal(market_folder: Path, bare_folder: Path, command: str) -> None:
+    for folder in (market_folder, bare_folder):
+        shown = RUN.invoke(app, [command, "--store", str(folder)], env={"COLUMNS": "72"})
+        assert shown.exit_code == 0
+        assert "…" not in shown.output
+
+
+def test_commands_are_listed_in_the_order_of_their_use() -> None:
+    shown = run("--help").output
+    loop = ["import", "check", "metrics", "study", "report", "plan", "ledger", "serve", "users"]
+    places = [shown.index(f"│ {name} ") for name in loop]
+    assert places == sorted(places)
+
+
 def test_metrics_without_a_name_lists_them_all(home: Path) -> None:
     listed = answer("metrics")
     assert [metric["name"] for metric in listed["metrics"]] == list(METRICS)

@@ -6,7 +6,7 @@ import importlib.metadata
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,8 +18,20 @@ from tradewind.faces import check as checks
 from tradewind.faces.study_commands import StudyCommands
 from tradewind.faces.voice import Commands, Voice
 
+LOOP = ("import", "source", "check", "metrics", "study", "report", "plan", "ledger", "serve")
+"""Commands as an analyst comes to need them; the others are listed after them."""
+
+
+class Loop(Commands):
+    """All commands, in the order in which they are used."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands, first those of the loop from data to proof."""
+        return sorted(super().list_commands(ctx), key=lambda name: LOOP.index(name) if name in LOOP else len(LOOP))
+
+
 app = typer.Typer(
-    cls=Commands,
+    cls=Loop,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

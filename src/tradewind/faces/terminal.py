@@ -175,7 +175,7 @@ def metrics(known: Sequence[MetricCheck]) -> RenderableType:
     table.add_column("Metric", no_wrap=True)
     table.add_column("Title")
     table.add_column("Unit")
-    table.add_column("What is counted")
+    table.add_column("What is counted", overflow="fold")
     for metric in known:
         said = Text(metric.doc)
         if not metric.known:
@@ -204,7 +204,7 @@ def check(facts: Check) -> RenderableType:
     ]
     if facts.imported is not None:
         parts += _left_out(facts.imported.files, facts.imported.reasons)
-    parts.append(_title("Studies"))
+    parts.append(_title("Studies: ● can be answered, ○ cannot yet"))
     for wing in facts.studies:
         mark = ("● ", "green") if wing.ready else ("○ ", "yellow")
         line = Text.assemble(mark, (wing.name, "bold"), f"  {wing.question}")
@@ -353,6 +353,8 @@ def _bullet(words: Text) -> RenderableType:
 
 def _table(*titles: str) -> Table:
     table = Table(*titles, box=None, header_style="dim", padding=(0, 2, 0, 0), pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
     return table
 
 
