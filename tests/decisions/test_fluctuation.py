@@ -721,6 +721,16 @@ def test_slices_that_chance_would_give_are_not_led_with(tmp_path: Path):
         assert first["change"].high < 0
 
 
+def test_outside_the_normal_range_but_not_far_is_said_without_contradiction(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    """Outside of it fewer than one quiet period in ten lies; not far outside, more than one in fifty."""
+    monkeypatch.setattr("tradewind.decisions.fluctuation.comparison.FAR", 1e9)
+    verdict = study(harbour.build(tmp_path, beauty_on_feed_stops), WEEK).finding("verdict")
+    assert "below the normal range" in verdict.sentence
+    assert "though more than one quiet period in fifty lies as far out" in verdict.sentence
+
+
 def test_slices_that_stand_out_lead_the_others_the_largest_first(tmp_path: Path):
     """Beauty on the feed stops, Home there loses every third line, and a small slice is left to chance."""
 

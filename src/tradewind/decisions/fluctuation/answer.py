@@ -203,7 +203,7 @@ class _Teller:
             tail = f"; that is {place} the normal range of {ends}"
         numbers["unusual"] = int(self.comparison.is_far or bool(self.unusual))
         if self.comparison.is_outside and not self.comparison.is_far:
-            tail += ", no further than one quiet period in ten lies"
+            tail += ", though more than one quiet period in fifty lies as far out"
         if self.unusual:
             tail += f". Beyond what chance would give: {', '.join(self.unusual[:3])}"
         expectation = comparison.expectation
