@@ -272,7 +272,10 @@ def test_what_an_import_did_not_take_is_shown_by_its_first_row(home: Path) -> No
 
 
 def test_the_version_is_said(home: Path) -> None:
-    assert run("--version").output.strip().count(".") >= 1
+    said = run("--version").output
+    assert said.strip().count(".") >= 1
+    words = [sys.executable, "-m", "tradewind", "--version"]
+    assert subprocess.run(words, capture_output=True, text=True, timeout=120, check=True).stdout == said
 
 
 def test_what_native_libraries_print_stays_out_of_the_answer() -> None:

@@ -17,6 +17,7 @@ NARROW = 0.15  # standard error of an elasticity that a test would be planned fo
 SOLD = 20.0  # pieces below which a product's own prices tell next to nothing
 TIMED = 2.0  # standard errors of a slope on prices to come beyond which it is no luck
 SHORT = 0.1  # share of product-weeks in which stock ran out, from which the answer to prices may be too small
+SAME = 0.05  # of a factor, by which it may differ from one and not be worth words
 
 
 def caveats(learnt: Learnt, rows: Ints, days: Period, beyond: int) -> tuple[str, ...]:
@@ -62,12 +63,13 @@ def caveats(learnt: Learnt, rows: Ints, days: Period, beyond: int) -> tuple[str,
             "sold in other weeks nor the answer to prices rests on that."
         )
     if due := sorted(day for day in learnt.surge.days if day in days):
+        times = f"{learnt.surge.times:.1f} times as much" if abs(learnt.surge.times - 1) > SAME else "as much"
         found.append(
             f"From {days.first} to {days.last} the marketplace has a campaign ({', '.join(map(str, due))}), as listed "
             f"or as on the last double days. "
             + (
                 f"In weeks with one a discount had {learnt.surge.odds:.1f} times the odds of other weeks and "
-                f"{learnt.surge.times:.1f} times as much was sold at the same prices: gains count on both."
+                f"{times} was sold at the same prices: gains count on both."
                 if panel.campaign.any()
                 else "None is known from before, so that its week is promised as any other."
             )

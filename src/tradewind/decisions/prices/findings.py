@@ -360,7 +360,7 @@ class Teller:
         )
         rows += [{"of": name, "elasticity": -value} for name, value in by[:SHOWN]]
         pays = (
-            f"; at the usual margin a lower price would pay from an elasticity of {-enough:.1f}"
+            f"; at the usual margin a lower price would pay from an elasticity of {human(-enough, 'ratio')}"
             if enough is not None
             else ""
         )

@@ -1,0 +1,5 @@
+"""The command line as a module: `python -m tradewind`."""
+
+from tradewind.faces.cli import main
+
+main()
