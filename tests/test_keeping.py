@@ -147,7 +147,7 @@ def test_studies_plans_and_actions_come_back(value: Any) -> None:
 
 def test_every_frozen_dataclass_of_a_study_is_declared() -> None:
     spoken = {name for name, kind in vars(study).items() if dataclasses.is_dataclass(kind)}
-    assert spoken == set(keeping.TYPES)
+    assert spoken - {"Deed"} == set(keeping.TYPES)  # what plans did is told to a store and stands in no study
 
 
 @pytest.mark.parametrize("wing", ["performance", "fluctuation"])

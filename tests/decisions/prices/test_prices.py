@@ -495,11 +495,16 @@ def test_past_promotions_are_charged_with_what_was_missing_afterwards(tmp_path: 
     assert found is not None
     assert worst is not None
     assert worst.grid is not None
-    assert found.numbers["brought"] == pytest.approx(truth, rel=0.06)
+    assert found.numbers["brought"].mid == pytest.approx(truth, rel=0.06)
+    as_learnt = replace(known, response=replace(known.response, diverted=none))
+    told = Teller(store, as_learnt, EVERY, known.worth(EVERY, OFFS, COMING), OFFS, COMING).promotions()
+    assert told is not None
+    held = told.numbers["brought"].low < truth < told.numbers["brought"].high
+    assert held or dip  # of 10 such stores each: 10, 9 where 0.3 is missing, 7 where half is, more than is usual
     deep = [n for n in range(stall.PRODUCTS) if n % 2 == 0]
     lost = {f"Product {n}": float((units * full * (0.5 - off) - pace * full * 0.5)[n].sum()) for n in deep}
-    told = {row["product"]: row["brought"].mid for row in worst.grid.rows}
-    assert sum(told.values()) == pytest.approx(sum(lost[name] for name in told), rel=0.1)
+    losses = {row["product"]: row["brought"].mid for row in worst.grid.rows}
+    assert sum(losses.values()) == pytest.approx(sum(lost[name] for name in losses), rel=0.1)
 
 
 def test_what_lasts_widens_the_interval_of_past_promotions(tmp_path: Path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
@@ -53,6 +54,9 @@ def test_an_experiment_under_way_tells_what_it_gained_so_far(
         assert told["state"] == "running"
         assert (look["days"]["first"], look["days"]["last"]) == (str(days.first), str(last))
         assert look["joint"]["low"] < look["joint"]["mid"] < look["joint"]["high"]
+        heads = re.findall(r"<th scope=\"col\"[^>]*>([^<]*)", server.client.get("/ledger").text)
+        assert heads[:4] == ["Experiment", "State", "Promised", "Proven"]  # the whole fits a small screen
+        assert "first" in server.client.get("/ledger?csv=experiments").text.splitlines()[0]
         page = server.client.get(f"/ledger/{many}").text
         assert "So far, 6 of 17 days" in page
         treated = told["experiment"]["units"]["treated"]

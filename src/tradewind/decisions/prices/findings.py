@@ -52,7 +52,7 @@ class Teller:
     def _money(self, value: float, *, signed: bool = False) -> str:
         return human(value, "money", self.currency, signed=signed)
 
-    def _gained(self, value: float) -> str:
+    def _gained(self, value: float | Estimate) -> str:
         return gained(value, self.currency)
 
     def _names(self, products: list[str]) -> dict[str, str]:
@@ -227,6 +227,7 @@ class Teller:
             for lasts in (lasting.mid, lasting.low, lasting.high)
         )
         shown: list[dict[str, Any]] = []
+        every: list[tuple[float, ...]] = []
         for band, on in zip(bands, masks, strict=True):
             if not (pieces := float(units[on].sum())):
                 continue
@@ -239,6 +240,7 @@ class Teller:
                 float(other.of(on).brought(times, lasts, diverted))
                 for other, lasts in ((low, lasting.low), (high, lasting.high))
             ]
+            every.append((brought, *by_rise, *by_lasting))
             shown.append({
                 "depth": _said(band.low, band.high), "weeks": int(on.sum()), "pieces": pieces, "uplift": band.uplift,
                 "needed": told.needed(lasting.mid, diverted),
@@ -254,7 +256,9 @@ class Teller:
             Column("brought", "Profit against no promotion", "money"),
         )  # fmt: skip
         losing = [row for row in shown if row["brought"].high < 0]
-        total = sum(row["brought"].mid for row in shown)
+        # all depths are compared with the same weeks at the list price, and err together
+        brought, *ends = np.sum(every, axis=0).tolist()
+        total = within(brought, ends[:2], ends[2:], level=LEVEL)
         sentence = f"Promotions of the last {len(panel.weeks)} weeks brought {self._gained(total)} against no promotion"
         if losing:
             worst = min(losing, key=lambda row: row["brought"].mid)
@@ -270,7 +274,8 @@ class Teller:
             "its weeks at the list price, weeks of all products taken out. All else is of the products judged. "
             "Needed: by how much pieces must rise for profit to stay the same; unknown where one more piece, less what "
             "other products lose by it, brings all parties nothing. What is missing in the two weeks after, and from "
-            "other products, is taken off; the interval carries the errors of what is sold more and of what lasts."
+            "other products, is taken off; the interval carries the errors of what is sold more and of what lasts. The "
+            "sum of all depths has those errors at once, since all are compared with the same weeks at the list price."
         )
         grade = Evidence.weakest([self.weakest, Evidence.OBSERVATIONAL])
         return Finding(

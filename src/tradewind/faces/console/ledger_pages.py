@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request, Response
@@ -22,6 +23,9 @@ from tradewind.ledger.lot import HOLDOUT, TREATED
 from tradewind.study import Column, Grid, Party
 
 router = APIRouter()
+
+APART = ("lever", "first", "last")
+"""Columns of the list that an experiment's name or page tells as well: its CSV has them."""
 
 
 @router.get("/ledger")
@@ -59,8 +63,9 @@ def _listed(request: Request, asker: Asking, plan: str) -> Response:
     status = ledger.status(plan or None)
     verdict = ledger.verify()
     counts = {state: len(found) for state in State if (found := status.at(state))}
+    shown = replace(grid, columns=tuple(each for each in grid.columns if each.name not in APART))
     return page(
-        request, "ledger.html", "Ledger", grid=grid, record=record, alone=alone, counts=counts, today=status.today,
+        request, "ledger.html", "Ledger", grid=shown, record=record, alone=alone, counts=counts, today=status.today,
         due=counts.get(State.DUE, 0), plan=plan, origin=origin, sound=verdict.sound, what=verdict.what,
         here=lambda **more: address("/ledger", plan=plan, **more),
     )  # fmt: skip
