@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import harbour
 import pytest
@@ -532,6 +533,12 @@ def test_promotions_by_hand(tmp_path: Path):
         assert found[f"Promotions that {title}"].mid == pytest.approx(truth)
 
 
+def ran(name: str, first: date, last: date) -> dict[str, Any]:
+    """A campaign from noon to noon."""
+    starts, ends = (datetime.combine(day, time(12)) for day in (first, last))
+    return {"campaign_id": name, "name": name, "starts_at": starts, "ends_at": ends}
+
+
 def test_campaigns_by_hand(tmp_path: Path):
     """One begins for some products, one has ended for some customers, one ran on and one reached nobody known."""
     products, customers = {f"p{n}" for n in range(14)}, {f"c{n}" for n in range(150)}
@@ -547,11 +554,7 @@ def test_campaigns_by_hand(tmp_path: Path):
     }  # fmt: skip
     store = harbour.build(
         tmp_path, campaigned,
-        campaigns=[
-            {"campaign_id": name, "name": name, "starts_at": datetime.combine(first, time(12)),
-             "ends_at": datetime.combine(last, time(12))}
-            for name, (first, last) in runs.items()
-        ],
+        campaigns=[ran(name, *days) for name, days in runs.items()],
         campaign_products=[{"campaign_id": "Spring", "product_id": name} for name in sorted(products)],
         campaign_customers=[{"campaign_id": "Winter", "customer_id": name} for name in sorted(customers)],
     )  # fmt: skip
@@ -578,11 +581,7 @@ def test_a_campaign_of_a_day_is_told_of_a_month(tmp_path: Path):
 
     store = harbour.build(
         tmp_path, campaigned,
-        campaigns=[
-            {"campaign_id": name, "name": name, "starts_at": datetime.combine(first, time(12)),
-             "ends_at": datetime.combine(last, time(12))}
-            for name, (first, last) in runs.items()
-        ],
+        campaigns=[ran(name, *days) for name, days in runs.items()],
         campaign_products=[{"campaign_id": "Toys", "product_id": name} for name in sorted(products)],
     )  # fmt: skip
     causes = study(store, Period(date(2024, 5, 1), date(2024, 5, 31))).finding("causes")
