@@ -688,3 +688,37 @@ def test_bad_input_is_one_clear_error(columns, settings):
     rows, _, _ = market(21)
     with pytest.raises(BadInputError):
         Elasticity(**settings)(changed(rows, **columns))
+
+
+NAMES = np.array(["a", None] * 400, object)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda rows: Elasticity()(changed(rows, price=["dear"] * 800)), "'price' is not a number"),
+        (lambda rows: Elasticity()(changed(rows, sold=[[1.0], [1.0, 2.0]])), "'sold' is not a number"),
+        (lambda rows: Elasticity()(changed(rows, price=rows.price + 1j)), "complex or masked"),
+        (lambda rows: Elasticity()(changed(rows, price=np.ma.masked_less(rows.price, 1))), "complex or masked"),
+        (lambda rows: Elasticity()(changed(rows, sold=rows.sold * 1e200)), "'sold' is too large"),
+        (lambda rows: Elasticity()(changed(rows, price=np.ones((800, 2)))), "'price' is one column"),
+        (lambda rows: Elasticity()(changed(rows, product=NAMES)), "ids of 'product'"),
+        (lambda rows: Elasticity()(changed(rows, product=np.array(["a", 1] * 400, object))), "of several kinds"),
+        (lambda rows: Elasticity()(changed(rows, store=np.ma.masked_equal(rows.store, 1))), "'store' are masked"),
+        (lambda rows: Elasticity()(changed(rows, group=np.full(800, np.datetime64("NaT")))), "ids of 'group'"),
+        (lambda rows: Elasticity()(changed(rows, week=np.datetime64("2026-01-05") + rows.week)), "not a date"),
+        (lambda rows: Elasticity()(changed(rows, week=rows.week * 1e12)), "far from the others"),
+        (lambda rows: Elasticity()(changed(rows, randomised=np.ma.masked_equal(rows.store, 1))), "are masked"),
+        (lambda rows: Elasticity(level="high"), "level is out of range"),
+        (lambda rows: Elasticity(lags=1.5), "number of lags is out of range"),
+        (lambda rows: rivals(rows.price, rows.week[:9]), "ids of 'week'"),
+        (lambda rows: rivals(np.where(rows.store == 1, np.nan, rows.price), rows.week), "'price' is missing"),
+        (lambda rows: Elasticity()(rows).at(0, np.nan, 0.0), "not a finite number"),
+        (lambda rows: Elasticity()(rows).products[0].bounds("strong"), "not a number"),
+        (lambda rows: Elasticity()(rows).products[0].robustness(np.nan), "threshold is an elasticity"),
+    ],
+)
+def test_what_is_no_number_or_has_no_name_is_refused_in_one_sentence(call, words):
+    rows, _, _ = market(21)
+    with pytest.raises(BadInputError, match=words):
+        call(rows)

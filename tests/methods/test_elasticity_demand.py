@@ -81,6 +81,11 @@ def test_trees_join_where_demand_is_not_linear():
         {"store": np.zeros(479)},
         {"product": np.arange(480)},
         {"others": np.zeros((479, 3))},
+        {"sold": ["much"] * 480},
+        {"sold": np.zeros((480, 1))},
+        {"price": ["dear"] * 480},
+        {"product": np.array(["a", None] * 240, object)},
+        {"week": np.arange(480) * 10**9},
     ],
 )
 def test_bad_input_is_one_clear_error(columns):
@@ -88,6 +93,9 @@ def test_bad_input_is_one_clear_error(columns):
         Demand()(changed(shop(5)[0], **columns))
 
 
-def test_settings_out_of_range():
+@pytest.mark.parametrize(
+    "settings", [{"half_life": 0}, {"half_life": "long"}, {"rounds": 1.5}, {"level": "high"}, {"seed": -1}]
+)
+def test_settings_out_of_range(settings):
     with pytest.raises(BadInputError):
-        Demand(half_life=0)
+        Demand(**settings)

@@ -18,6 +18,7 @@ from tradewind.methods.elasticity_prior import CROSS, Shrunk, shrink
 from tradewind.methods.elasticity_result import Elasticities, Group, Product
 from tradewind.methods.elasticity_rows import Checked, Rows, alive, checked, lagged, rivals
 from tradewind.methods.elasticity_strength import STRONG, USABLE, strength
+from tradewind.methods.moments import counted, probability
 from tradewind.study import Estimate, Evidence
 
 __all__ = ["Elasticities", "Elasticity", "Group", "Product", "Rows", "rivals"]
@@ -90,15 +91,12 @@ class Elasticity:
         shrink: bool = True,
         seed: int = 0,
     ):
-        if not 0 < level < 1 or not 0 <= lags <= 26 or weeks not in ("group", "all", "product", "none"):
-            raise BadInputError(
-                "Settings out of range", got=(level, lags, weeks),
-                allowed="a level between 0 and 1, 0 to 26 lags, weeks of group, all, product or none",
-            )  # fmt: skip
-        self.level = level
+        if weeks not in ("group", "all", "product", "none"):
+            raise BadInputError("Unknown effects of weeks", got=weeks, allowed=("group", "all", "product", "none"))
+        self.level = probability(level, "level")
         self.counts = counts
         self.weeks = weeks
-        self.lags = lags
+        self.lags = counted(lags, "number of lags", 0, 26)
         self.bend = bend
         self.shrink = shrink
         self.crossfit = Crossfit(folds=5, seed=seed, learner=learner)

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tradewind.errors import BadInputError
+from tradewind.methods.elasticity_rows import column, ids, table, weeks
+from tradewind.methods.moments import counted, numbers, probability, single
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -97,15 +99,12 @@ class Demand:
     """
 
     def __init__(self, half_life: float = 30.0, rounds: int = 200, level: float = 0.9, seed: int = 0):
-        if not half_life > 0 or rounds < 1 or not 0 < level < 1:
-            raise BadInputError(
-                "Settings out of range", got=(half_life, rounds, level),
-                allowed="a half-life above 0, a tree or more, a level between 0 and 1",
-            )  # fmt: skip
-        self.half_life = half_life
-        self.rounds = rounds
-        self.level = level
-        self.seed = seed
+        self.half_life = single(half_life, "half-life")
+        if not self.half_life > 0:
+            raise BadInputError("The half-life is out of range", got=half_life, allowed="a number of weeks above 0")
+        self.rounds = counted(rounds, "number of trees", 1)
+        self.level = probability(level, "level")
+        self.seed = counted(seed, "seed")
 
     def __call__(self, shelf: Shelf) -> Demanded:
         """Return the demand of the rows without a quantity.
@@ -192,24 +191,20 @@ class _Table:
     """The shelf as arrays, with what can be known of a row before its week is over."""
 
     def __init__(self, shelf: Shelf):
-        self.sold = np.asarray(shelf.sold, float)
-        n = len(self.sold) if self.sold.ndim == 1 else 0
-        self.price = _column("price", shelf.price, n)[:, 0]
+        self.sold = numbers(shelf.sold, "value of 'sold'")
+        if self.sold.ndim != 1 or not len(self.sold) or np.isinf(self.sold).any():
+            raise BadInputError(
+                "Quantities cannot be used", got=self.sold.shape,
+                allowed="one column of one row or more, finite logarithms, NaN where they are asked for",
+            )  # fmt: skip
+        n = len(self.sold)
+        self.price = column("price", shelf.price, n)
         self.others, self.flags, self.traits = (
-            _column(name, values, n)
+            table(name, values, n)
             for name, values in (("others", shelf.others), ("flags", shelf.flags), ("traits", shelf.traits))
         )
-        time = _column("week", shelf.week, n)[:, 0]
-        if n == 0 or np.isinf(self.sold).any() or (time != np.round(time)).any():
-            raise BadInputError(
-                "Rows of demand cannot be used", allowed="one row or more, finite quantities, weeks as whole numbers"
-            )
-        self.week = (time - time.min()).astype(np.int64)
-        self.product, self.store = (
-            np.unique(np.asarray(ids), return_inverse=True)[1].reshape(-1) for ids in (shelf.product, shelf.store)
-        )
-        if len(self.product) != n or len(self.store) != n:
-            raise BadInputError("The ids do not fit the rows", allowed=f"{n} of each")
+        self.week = weeks(shelf.week, n)
+        self.product, self.store = ids("product", shelf.product, n)[1], ids("store", shelf.store, n)[1]
         self.stores = int(self.store.max()) + 1
         self.unit = self.product * self.stores + self.store
         if len(np.unique(np.column_stack([self.unit, self.week]), axis=0)) != n:
@@ -279,18 +274,8 @@ class _Table:
             flag = self.flags[:, k]
             grid = before(flag)
             parts += [flag, back(grid, 1)[place], back(grid, 2)[place], np.bincount(where, flag)[where] - flag]
-        parts += [self.product.astype(float), self.week % 52]
+        parts += [self.product.astype(float), (self.week % 52).astype(float)]
         return np.column_stack([*parts, self.traits, self.others - self.price[:, None]])
-
-
-def _column(name: str, values: ArrayLike, n: int) -> Array:
-    table = np.asarray(values, float)
-    table = table[:, None] if table.ndim == 1 else table
-    if table.ndim != 2 or len(table) != n or not np.isfinite(table).all():
-        raise BadInputError(
-            f"The column '{name}' does not fit the rows, or a value is missing", got=table.shape, allowed=f"{n} rows"
-        )
-    return table
 
 
 def _error(truth: Array, guess: Array) -> float:

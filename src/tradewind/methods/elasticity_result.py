@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tradewind.errors import BadInputError
+from tradewind.methods.moments import single
 from tradewind.study import Estimate, Evidence
 
 
@@ -55,6 +56,7 @@ class Product:
             Chernozhukov, Cinelli, Newey, Sharma and Syrgkanis (2022), Long story short: omitted variable bias in
             causal machine learning, theorem 2, for the partially linear model.
         """
+        strength = single(strength, "strength of a hidden cause")
         if not 0 <= strength < 1:
             raise BadInputError("The strength of a hidden cause is a share", got=strength, allowed="0 to below 1")
         if self.own is None or self.evidence is not Evidence.OBSERVATIONAL:
@@ -71,6 +73,9 @@ class Product:
         Reference:
             Cinelli and Hazlett (2020), Making sense of sensitivity, JRSS B 82(1), section 4.2.
         """
+        threshold = single(threshold, "threshold")
+        if math.isnan(threshold):
+            raise BadInputError("The threshold is an elasticity", got=threshold, allowed="a number")
         if self.own is None:
             return None
         away = max(self.own.low - threshold, threshold - self.own.high, 0.0) / max(self.scale, 1e-12)
@@ -134,8 +139,11 @@ class Elasticities:
             usual: Logarithm of its usual price, the mean of its rows.
 
         Raises:
-            BadInputError: If there is no such product.
+            BadInputError: If there is no such product, or a price is not a finite number.
         """
+        step = single(price, "logarithm of the price") - single(usual, "logarithm of the usual price")
+        if not math.isfinite(step):
+            raise BadInputError("A price is not a finite number", got=(price, usual), allowed="logarithms of prices")
         found = [each for each in self.products if each.product == product]
         if not found:
             raise BadInputError("No such product", got=product)
@@ -143,7 +151,7 @@ class Elasticities:
         bends = [group.bend for group in self.groups if group.group == found[0].group]
         if own is None or not bends or bends[0] is None or bends[0].low <= 0 <= bends[0].high:
             return own
-        bend, step = bends[0], price - usual
+        bend = bends[0]
         mid = own.mid + bend.mid * step
         half = float(np.hypot(own.high - own.low, (bend.high - bend.low) * step)) / 2
         return Estimate(mid, mid - half, mid + half, own.level)

@@ -9,9 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tradewind.errors import BadInputError
+from tradewind.methods.moments import numbers, unnamed
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
+
+MOST_WEEKS = 100_000  # from the first to the last; dates written as one number are farther apart
 
 
 @dataclass(frozen=True)
@@ -86,37 +89,36 @@ class Checked:
 
 def checked(rows: Rows, counts: bool) -> Checked:
     """Return the rows as arrays; raise `BadInputError` where they cannot be used."""
-    n = np.asarray(rows.sold).shape[0] if np.ndim(rows.sold) == 1 else 0
-    if n < 2:
-        raise BadInputError("There are too few rows", got=f"{n} rows", allowed="2 rows or more in one column")
-    sold, price = _table("sold", rows.sold, n)[:, 0], _table("price", rows.price, n)[:, 0]
+    given = numbers(rows.sold, "value of 'sold'")
+    if given.ndim != 1 or len(given) < 2:
+        raise BadInputError("There are too few rows", got=given.shape, allowed="2 rows or more in one column")
+    n = len(given)
+    sold, price = column("sold", given, n), column("price", rows.price, n)
     if counts and (sold < 0).any():
         raise BadInputError("A count is negative", do="take returns out, or give logarithms of quantities")
     if counts and not (sold > 0).any():
         raise BadInputError("Nothing was sold in any row", do="take a longer period")
-    products, product = _ids("product", rows.product, n)
-    stores, store = _ids("store", np.zeros(n, int) if rows.store is None else rows.store, n)
-    groups, group = _ids("group", np.zeros(n, int) if rows.group is None else rows.group, n)
+    products, product = ids("product", rows.product, n)
+    stores, store = ids("store", np.zeros(n, int) if rows.store is None else rows.store, n)
+    groups, group = ids("group", np.zeros(n, int) if rows.group is None else rows.group, n)
     if len(np.unique(np.column_stack([product, group]), axis=0)) != len(products):
         raise BadInputError("A product lies in two groups", do="give each product one group")
-    time = _table("week", rows.week, n)[:, 0]
-    if (time != np.round(time)).any():
-        raise BadInputError("A week is not a whole number", do="number the weeks in order")
-    week = (time - time.min()).astype(np.int64)
+    week = weeks(rows.week, n)
     unit = np.unique(product * len(stores) + store, return_inverse=True)[1]
     order = np.lexsort((week, unit))
     if ((np.diff(unit[order]) == 0) & (np.diff(week[order]) == 0)).any():
         raise BadInputError(
             "A product has two rows in one shop and week", do="sum the quantities and average the price of such rows"
         )
-    given = np.zeros(n, bool) if rows.randomised is None else np.asarray(rows.randomised)
-    if given.shape != (n,) or given.dtype.kind not in "bui" or not np.isin(given, (0, 1)).all():
+    drawn = np.zeros(n, bool) if rows.randomised is None else _array("randomised", rows.randomised)
+    if drawn.shape != (n,) or drawn.dtype.kind not in "bui" or not np.isin(drawn, (0, 1)).all():
         raise BadInputError("Whether a price was drawn at random is yes or no", allowed=f"one for each of {n} rows")
-    tables = [_table(name, value, n) for name, value in _optional(rows).items()]
-    cross, instruments, flags, controls = (table[order] for table in tables)
+    optional = {"cross": rows.cross, "instruments": rows.instruments, "flags": rows.flags, "controls": rows.controls}
+    tables = [np.zeros((n, 0)) if value is None else table(name, value, n) for name, value in optional.items()]
+    cross, instruments, flags, controls = (values[order] for values in tables)
     return Checked(
         sold[order], price[order], product[order], week[order], unit[order], store[order], group[order], cross,
-        instruments, given.astype(bool)[order], flags, controls, tuple(products.tolist()), tuple(groups.tolist()),
+        instruments, drawn.astype(bool)[order], flags, controls, tuple(products.tolist()), tuple(groups.tolist()),
     )  # fmt: skip
 
 
@@ -130,16 +132,20 @@ def rivals(price: ArrayLike, week: ArrayLike, store: ArrayLike | None = None, gr
         week: [n] week.
         store: [n] shop; one where left out.
         group: [n] category; one where left out.
+
+    Raises:
+        BadInputError: If columns do not fit each other, or a value is missing.
     """
-    own = np.asarray(price, float)
+    n = np.size(price)
+    own = column("price", price, n)
     keys = [
-        np.zeros(len(own), int) if ids is None else np.unique(np.asarray(ids), return_inverse=True)[1]
-        for ids in (week, store, group)
+        np.zeros(n, np.int64) if values is None else ids(name, values, n)[1]
+        for name, values in (("week", week), ("store", store), ("group", group))
     ]
     place = np.unique(np.column_stack(keys), axis=0, return_inverse=True)[1].ravel()
     count = np.bincount(place)[place]
     others: Array = (np.bincount(place, own)[place] - own) / np.maximum(count - 1, 1)
-    others[count == 1] = own.mean()
+    others[count == 1] = own.sum() / max(n, 1)
     return others
 
 
@@ -168,28 +174,60 @@ def alive(sold: Array, unit: Codes, week: Codes, rows: Codes) -> Codes:
     return rows
 
 
-def _optional(rows: Rows) -> dict[str, ArrayLike | None]:
-    return {"cross": rows.cross, "instruments": rows.instruments, "flags": rows.flags, "controls": rows.controls}
-
-
-def _table(name: str, values: ArrayLike | None, n: int) -> Array:
-    if values is None:
-        return np.zeros((n, 0))
-    table = np.asarray(values, float)
-    table = table[:, None] if table.ndim == 1 else table
-    if table.ndim != 2 or len(table) != n:
-        raise BadInputError(f"The column '{name}' does not fit the rows", got=table.shape, allowed=f"{n} rows")
-    if not np.isfinite(table).all():
+def table(name: str, values: ArrayLike, n: int) -> Array:
+    """Return values [n, k] as numbers; raise where they do not fit the rows, or one is missing."""
+    found = numbers(values, f"value of '{name}'")
+    found = found[:, None] if found.ndim == 1 else found
+    if found.ndim != 2 or len(found) != n:
+        raise BadInputError(f"The column '{name}' does not fit the rows", got=np.shape(values), allowed=f"{n} rows")
+    if not np.isfinite(found).all():
         raise BadInputError(
             f"A value of '{name}' is missing or infinite",
             do="leave out such rows; where nothing was sold give counts, not logarithms",
         )
-    return table
+    return found
 
 
-def _ids(name: str, values: ArrayLike, n: int) -> tuple[NDArray[Any], Codes]:
-    ids: NDArray[Any] = np.asarray(values)
-    if ids.shape != (n,) or (ids.dtype.kind == "f" and np.isnan(ids).any()):
-        raise BadInputError(f"The ids of '{name}' do not fit the rows", got=ids.shape, allowed=f"{n} ids, none missing")
-    names, codes = np.unique(ids, return_inverse=True)
+def column(name: str, values: ArrayLike, n: int) -> Array:
+    """Return values [n] as numbers; raise where they are not one column that fits the rows, or one is missing."""
+    found = table(name, values, n)
+    if found.shape[1] != 1:
+        raise BadInputError(f"'{name}' is one column", got=np.shape(values), allowed=f"[{n}]")
+    return found[:, 0]
+
+
+def weeks(values: ArrayLike, n: int) -> Codes:
+    """Return numbers [n] of weeks, less the first; raise where one is not a whole number, or missing."""
+    if np.asarray(values).dtype.kind in "mM":
+        raise BadInputError("A week is a whole number, not a date", do="number the weeks in order")
+    time = column("week", values, n)
+    if (time != np.round(time)).any() or time.max(initial=0.0) - time.min(initial=0.0) > MOST_WEEKS:
+        raise BadInputError(
+            "A week is not a whole number, or far from the others", got=f"{time.min():g} to {time.max():g}",
+            allowed=f"whole numbers within {MOST_WEEKS:,} of each other", do="number the weeks in order",
+        )  # fmt: skip
+    return np.asarray(time - time.min(initial=np.inf), np.int64)
+
+
+def ids(name: str, values: ArrayLike, n: int) -> tuple[NDArray[Any], Codes]:
+    """Return the different ids in their order, and the place [n] of each row's; raise where one is missing."""
+    given = _array(name, values)
+    if given.shape != (n,) or unnamed(given).any():
+        raise BadInputError(
+            f"The ids of '{name}' do not fit the rows, or one is missing", got=given.shape,
+            allowed=f"{n} ids, none missing",
+        )  # fmt: skip
+    try:
+        names, codes = np.unique(given, return_inverse=True)
+    except TypeError as error:
+        raise BadInputError(f"The ids of '{name}' are of several kinds", got=error, do="write all as text") from error
     return names, np.asarray(codes, np.int64)
+
+
+def _array(name: str, values: ArrayLike) -> NDArray[Any]:
+    if np.ma.isMaskedArray(values):
+        raise BadInputError(f"Values of '{name}' are masked", do="leave out such rows")
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise BadInputError(f"The column '{name}' is not one value for each row", got=error) from error

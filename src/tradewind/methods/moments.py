@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -365,18 +365,24 @@ def labels(values: ArrayLike, units: int, what: str) -> tuple[list[str], NDArray
     given = np.asarray(values)
     if given.shape != (units,):
         raise BadInputError(f"There is not one {what} for each unit", got=given.shape, allowed=f"[{units}]")
-    kind = given.dtype.kind
-    if kind == "O":
-        missing = np.array([_none(each) for each in given])
-        given = given.astype(str)
-    else:
-        missing = np.isnan(given) if kind == "f" else given == "" if kind in "US" else np.zeros(units, bool)
+    missing = unnamed(given)
+    given = given.astype(str) if given.dtype.kind == "O" else given
     if missing.any():
         raise BadInputError(
             f"Some units have no {what}", got=f"{int(missing.sum())} of {units}", do="leave them out, or name it"
         )
     names, codes = np.unique(given, return_inverse=True)
     return [str(name) for name in names.tolist()], codes.reshape(-1)
+
+
+def unnamed(given: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which labels stand for none."""
+    kind = given.dtype.kind
+    if kind == "O":
+        return np.array([_none(each) for each in given], bool)
+    if kind in "US":
+        return np.asarray(given == "")
+    return np.isnan(given) if kind == "f" else np.isnat(given) if kind in "mM" else np.zeros(given.shape, bool)
 
 
 def counted(value: int, what: str, least: int = 0, most: int = 2**31 - 1) -> int:
